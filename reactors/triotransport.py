@@ -1,0 +1,213 @@
+"""One connection on Trio: a socket, a link, and the two tasks between them."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import trio
+from trio.lowlevel import (
+    Abort,
+    Task,
+    checkpoint,
+    current_task,
+    enable_ki_protection,
+    notify_closing,
+    reschedule,
+    wait_readable,
+    wait_task_rescheduled,
+    wait_writable,
+)
+
+from triocql.abc import Link
+
+from .base import FLUSH_TIMEOUT, READ_SIZE
+
+if TYPE_CHECKING:
+    from .trioreactor import TrioReactor
+
+FAIR_SHARE = 256 * 1024
+"""Bytes that a reader takes from a peer that never stops sending before it lets other tasks run."""
+
+
+def _nothing() -> None:
+    pass
+
+
+class _Parking:
+    """Where one task waits to be woken by synchronous code; waking it early or twice is harmless."""
+
+    __slots__ = ("_task",)
+
+    def __init__(self) -> None:
+        self._task: Task | None = None
+
+    async def park(self) -> None:
+        self._task = current_task()
+        await wait_task_rescheduled(self._abort)
+
+    def unpark(self) -> None:
+        task = self._task
+        if task is not None:
+            self._task = None
+            reschedule(task)
+
+    def _abort(self, _raise_cancel: object) -> Abort:
+        self._task = None
+        return Abort.SUCCEEDED
+
+
+class TrioTransport:
+    """Drives one link. No method calls the link: that is left to the reader and the writer.
+
+    The last of the two to end tells the link that the connection is lost; `lost` is set after that.
+    """
+
+    def __init__(self, reactor: TrioReactor, sock: socket.socket, link: Link) -> None:
+        self.closing = False
+        self.lost = trio.Event()
+        self._reactor = reactor
+        self._sock = sock
+        self._link = link
+        self._fd = sock.fileno()
+        self._closed = False
+        self._error: Exception | None = None
+        self._dirty = False
+        self._paused = False
+        self._tasks = 2
+        self._cancel_flush_timeout: Callable[[], None] = _nothing
+        self._reading = _Parking()
+        self._writing = _Parking()
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """Give the link its transport, and start the tasks."""
+        nursery.start_soon(self._run, self._read, name="triocql reader")
+        nursery.start_soon(self._run, self._write, name="triocql writer")
+        self._reactor.transports.add(self)
+        try:
+            self._link.connection_made(self)
+        except Exception as error:
+            self._bug(error)
+
+    # --- What the link calls -------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Have the writer pull in the next tick."""
+        self._dirty = True
+        self._writing.unpark()
+
+    def pause_reading(self) -> None:
+        """Receive nothing more for now."""
+        self._paused = True
+
+    def resume_reading(self) -> None:
+        """Go on receiving."""
+        self._paused = False
+        self._reading.unpark()
+
+    def close(self) -> None:
+        """Send the rest within `FLUSH_TIMEOUT`, then close."""
+        if self.closing or self._closed:
+            return
+        self.closing = True
+        self._cancel_flush_timeout = self._reactor.call_at(self._reactor.now() + FLUSH_TIMEOUT, self.abort)
+        self._reading.unpark()
+        self.wake()
+
+    def abort(self) -> None:
+        """Close now."""
+        self._shut(None)
+
+    # --- The two tasks -------------------------------------------------------------------------------------
+
+    @enable_ki_protection
+    async def _run(self, loop: Callable[[], Awaitable[None]]) -> None:
+        """Run one of the loops, and see to the end of both."""
+        try:
+            await loop()
+        except trio.ClosedResourceError:
+            pass
+        except OSError as error:
+            self._shut(error)
+        except Exception as error:
+            self._bug(error)
+        finally:
+            self._tasks -= 1
+            if not self._tasks:
+                self._lose()
+
+    async def _read(self) -> None:
+        sock, link = self._sock, self._link
+        buffer = memoryview(bytearray(READ_SIZE))
+        taken = 0
+        while not (self._closed or self.closing):
+            if self._paused:
+                await self._reading.park()
+                continue
+            try:
+                size = sock.recv_into(buffer)
+            except BlockingIOError:
+                await wait_readable(self._fd)
+                taken = 0
+                continue
+            if not size:
+                link.eof_received()
+                return
+            link.data_received(buffer[:size])
+            taken += size
+            if taken >= FAIR_SHARE:
+                await checkpoint()
+                taken = 0
+
+    async def _write(self) -> None:
+        link = self._link
+        while not self._closed:
+            if not self._dirty:
+                await self._writing.park()
+                continue
+            self._dirty = False
+            data = link.data_to_send()
+            if data:
+                await self._send(data)
+            if self.closing and not self._dirty:
+                self._shut(None)
+
+    async def _send(self, data: bytes) -> None:
+        """Send a batch, in one go if the socket takes it."""
+        rest = memoryview(data)
+        while True:
+            try:
+                rest = rest[self._sock.send(rest) :]
+            except BlockingIOError:
+                pass
+            if not rest:
+                return
+            await wait_writable(self._fd)
+
+    # --- The end -------------------------------------------------------------------------------------------
+
+    def _bug(self, error: Exception) -> None:
+        self._shut(error)
+        self._reactor.report_bug(error)
+
+    def _shut(self, error: Exception | None) -> None:
+        """Close the socket and have both tasks end. What happens after our own `close` is no error."""
+        if self._closed:
+            return
+        self._closed = True
+        self._error = None if self.closing else error
+        self._cancel_flush_timeout()
+        notify_closing(self._fd)
+        self._sock.close()
+        self._reading.unpark()
+        self._writing.unpark()
+
+    def _lose(self) -> None:
+        self._shut(None)
+        self._reactor.transports.discard(self)
+        try:
+            self._link.connection_lost(self._error)
+        except Exception as error:
+            self._reactor.report_bug(error)
+        self.lost.set()

@@ -1,0 +1,89 @@
+"""Who takes part: a contender is one driver on one event loop, in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+Driver = Literal["triocql", "acsylla", "cassandra-driver", "raw socket"]
+LoopName = Literal["trio", "asyncio", "uvloop", "blocking"]
+Operation = Literal["INSERT", "SELECT"]
+Shape = Literal["concurrent", "tasks", "futures", "windows"]
+
+Worker = Callable[[], Coroutine[Any, Any, None]]  # a task's body
+
+STATEMENTS: dict[Operation, str] = {
+    "INSERT": "INSERT INTO bench.kv (k, v) VALUES (?, ?)",
+    "SELECT": "SELECT k, v FROM bench.kv WHERE k = ?",
+}
+# What the server answers to the SELECT: every driver reads it, and is checked for it once a round.
+ROW = (1234567890123, "0123456789abcdef0123456789abcdef")
+WHAT: dict[Shape, str] = {
+    "concurrent": "execute_concurrent_with_args",
+    "tasks": "tasks awaiting execute",
+    "futures": "execute_async",
+    "windows": "windows of ready requests",
+}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One driver on one loop, with one wire format. `pure` leaves out triocql's compiled part."""
+
+    driver: Driver
+    loop: LoopName
+    version: int = 5
+    lz4: bool = False
+    pure: bool = False
+
+    def __str__(self) -> str:
+        return ", ".join(
+            [self.driver, self.loop, f"v{self.version}"] + ["LZ4"] * self.lz4 + ["pure Python"] * self.pure
+        )
+
+
+@dataclass(frozen=True)
+class Order:
+    """One round: so many requests of one operation, so many of them in flight, in one shape of calls."""
+
+    shape: Shape
+    operation: Operation
+    in_flight: int
+    requests: int
+
+
+class Loop(Protocol):
+    """What a contender's process needs of its event loop."""
+
+    async def read_line(self) -> str:
+        """Return the next line of stdin, "" at its end, without holding up the loop."""
+
+    async def run_tasks(self, worker: Worker, count: int) -> None:
+        """Run `count` tasks of the same body to their end."""
+
+
+class Runner(Protocol):
+    """A connected driver."""
+
+    parameter_type: type
+
+    async def run(self, order: Order, parameters: list[Any]) -> None:
+        """Carry out one round, reading every row that comes back."""
+
+
+class Opener(Protocol):
+    """Connects a driver."""
+
+    def __call__(
+        self, contender: Contender, port: int, loop: Loop
+    ) -> AbstractAsyncContextManager[Runner]: ...
+
+
+def check(row: Any) -> None:
+    """Raise unless a driver read the server's row."""
+    if tuple(row) != ROW:
+        raise AssertionError(f"the server's row is {ROW}, this is {row}")

@@ -1,0 +1,104 @@
+"""A contender's process: `python -m tests.benchmarks.contenders CONTENDER PORT` obeys its stdin.
+
+It prints a line when connected, then one a round: the process's CPU time, all threads together, and the time
+that passed, both in seconds. Everything is JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import resource
+import sys
+import time
+from typing import Any
+
+from tests.benchmarks.contenders import ROW, Contender, Loop, Opener, Order, Worker
+
+
+class AsyncioLoop:
+    """asyncio and uvloop, and the callers that block."""
+
+    async def read_line(self) -> str:
+        """Return the next line of stdin."""
+        return await asyncio.to_thread(sys.stdin.readline)
+
+    async def run_tasks(self, worker: Worker, count: int) -> None:
+        """Run the tasks in a task group."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(count):
+                group.create_task(worker())
+
+
+class TrioLoop:
+    """Trio."""
+
+    async def read_line(self) -> str:
+        """Return the next line of stdin."""
+        import trio
+
+        return await trio.to_thread.run_sync(sys.stdin.readline)
+
+    async def run_tasks(self, worker: Worker, count: int) -> None:
+        """Run the tasks in a nursery."""
+        import trio
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(count):
+                nursery.start_soon(worker)
+
+
+def opener(contender: Contender) -> Opener:
+    """Import a driver, and nothing of the others."""
+    if contender.driver == "triocql":
+        from tests.benchmarks.contenders import ours
+
+        return ours.connect
+    if contender.driver == "raw socket":
+        from tests.benchmarks.contenders import floors
+
+        return floors.connect
+    from tests.benchmarks.contenders import peers
+
+    return peers.connect_acsylla if contender.driver == "acsylla" else peers.connect_cassandra
+
+
+async def obey(contender: Contender, port: int, loop: Loop) -> None:
+    """Connect, then carry out orders until stdin ends."""
+    async with opener(contender)(contender, port, loop) as runner:
+        print(json.dumps("ready"), flush=True)
+        while line := await loop.read_line():
+            order = Order(**json.loads(line))
+            values = ROW if order.operation == "INSERT" else ROW[:1]
+            parameters: list[Any] = [runner.parameter_type((i, *values[1:])) for i in range(order.requests)]
+            gc.collect()
+            cpu, start = cpu_time(), time.perf_counter()
+            await runner.run(order, parameters)
+            spent = (cpu_time() - cpu, time.perf_counter() - start)
+            print(json.dumps(spent), flush=True)
+
+
+def cpu_time() -> float:
+    """Return the CPU time of all threads of this process, in the kernel too."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def main() -> None:
+    contender, port = Contender(**json.loads(sys.argv[1])), int(sys.argv[2])
+    if contender.loop == "trio":
+        import trio
+
+        trio.run(obey, contender, port, TrioLoop())
+    elif contender.loop == "uvloop":
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(obey(contender, port, AsyncioLoop()))
+    else:
+        asyncio.run(obey(contender, port, AsyncioLoop()))
+
+
+if __name__ == "__main__":
+    main()

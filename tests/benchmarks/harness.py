@@ -1,0 +1,140 @@
+"""Runs rounds: every contender takes its turn in each, so that a noisy machine disturbs all of them alike."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import asdict, dataclass, field
+from statistics import median
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from tests.benchmarks import child
+from tests.benchmarks.contenders import WHAT, Contender, Operation, Order, Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+MOST_REQUESTS = 50_000  # all results of a round are kept, so that it may not be any length
+
+
+class Row(NamedTuple):
+    """A line of the table: a contender, called in one way."""
+
+    contender: Contender
+    shape: Shape
+
+    def __str__(self) -> str:
+        return f"{self.contender}: {WHAT[self.shape]}"
+
+
+class Cell(NamedTuple):
+    """A column of the table."""
+
+    operation: Operation
+    in_flight: int
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.in_flight}"
+
+
+class Spent(NamedTuple):
+    """What one request cost in one round, in microseconds: of the process's CPU, and of time."""
+
+    cpu: float
+    wall: float
+
+
+@dataclass
+class Figures:
+    """Everything measured: the rounds of each cell of each row, in the order in which they were run."""
+
+    rounds: dict[tuple[Row, Cell], list[Spent]] = field(default_factory=dict)
+
+    def cpu(self, row: Row, cell: Cell) -> float:
+        """Return the median CPU time of a request in microseconds."""
+        return median(spent.cpu for spent in self.rounds[row, cell])
+
+    def rate(self, row: Row, cell: Cell) -> float:
+        """Return the median number of requests a second."""
+        return 1e6 / median(spent.wall for spent in self.rounds[row, cell])
+
+    def ratio(self, row: Row, reference: Row, cell: Cell) -> float:
+        """Return the median of the rounds' ratios of CPU time: both sides of each ran close together."""
+        pairs = zip(self.rounds[row, cell], self.rounds[reference, cell], strict=True)
+        return median(ours.cpu / theirs.cpu for ours, theirs in pairs)
+
+
+class Process:
+    """A contender at work in a process of its own."""
+
+    def __init__(self, contender: Contender, stdin: IO[str], stdout: IO[str]) -> None:
+        self._contender = contender
+        self._stdin = stdin
+        self._stdout = stdout
+
+    def answer(self) -> Any:
+        """Wait for the process's next line. Raises RuntimeError if it ended instead."""
+        line = self._stdout.readline()
+        if not line:
+            raise RuntimeError(f"the process of {self._contender} ended; its stderr says why")
+        return json.loads(line)
+
+    def run(self, order: Order) -> Spent:
+        """Run one round."""
+        self._stdin.write(json.dumps(asdict(order)) + "\n")
+        self._stdin.flush()
+        cpu, wall = self.answer()
+        return Spent(cpu / order.requests * 1e6, wall / order.requests * 1e6)
+
+
+@contextlib.contextmanager
+def started(contender: Contender, port: int) -> Iterator[Process]:
+    """Run a contender's process while the block lasts."""
+    arguments = json.dumps(asdict(contender)), str(port)
+    environment = {"TRIOCQL_IMPL": "python" if contender.pure else "cython"}
+    with child.running("tests.benchmarks.contenders", *arguments, environment=environment) as pipes:
+        process = Process(contender, *pipes)
+        process.answer()
+        yield process
+
+
+def measure(
+    rows: Iterable[Row],
+    cells: Iterable[Cell],
+    port: int,
+    *,
+    rounds: int,
+    seconds: float,
+    progress: Callable[[str], None],
+) -> Figures:
+    """Measure every cell of every row.
+
+    Args:
+        rows: who, and how called; rows of the same contender share a process.
+        cells: what.
+        port: the server's.
+        rounds: how many rounds each cell gets.
+        seconds: about how long each contender works in a round.
+        progress: called with a line before each cell.
+    """
+    rows, figures = list(rows), Figures()
+    with contextlib.ExitStack() as stack:
+        contenders = dict.fromkeys(row.contender for row in rows)
+        processes = {contender: stack.enter_context(started(contender, port)) for contender in contenders}
+        for cell in cells:
+            progress(f"{cell} in flight")
+            counts = {row: _requests(processes[row.contender], row, cell, seconds) for row in rows}
+            for number in range(rounds):
+                for row in rows if number % 2 else reversed(rows):
+                    spent = processes[row.contender].run(Order(row.shape, *cell, counts[row]))
+                    figures.rounds.setdefault((row, cell), []).append(spent)
+    return figures
+
+
+def _requests(process: Process, row: Row, cell: Cell, seconds: float) -> int:
+    """Warm up, and return how many requests take about `seconds`: a multiple of those in flight."""
+    trial = max(10 * cell.in_flight, 200)
+    process.run(Order(row.shape, *cell, trial))
+    wall = process.run(Order(row.shape, *cell, trial)).wall
+    wanted = min(max(seconds * 1e6 / wall, trial), MOST_REQUESTS)
+    return int(wanted) // cell.in_flight * cell.in_flight

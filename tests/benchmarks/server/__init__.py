@@ -1,0 +1,27 @@
+"""A CQL server of canned answers in a process of its own, fast enough that a benchmark measures its client.
+
+It holds no data: an INSERT gets VOID, a SELECT gets rows of values that depend on the names of the columns.
+It speaks v4 and v5, with LZ4 if asked, and shares no code with the driver.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from tests.benchmarks import child
+from tests.benchmarks.server import compiled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def running() -> Iterator[int]:
+    """Run a server while the block lasts; the value is the port it listens on, at 127.0.0.1."""
+    compiled.load()
+    with child.running("tests.benchmarks.server") as (_, stdout):
+        line = stdout.readline()
+        if not line:
+            raise RuntimeError("the benchmark server did not start; its stderr says why")
+        yield int(line)

@@ -1,0 +1,16 @@
+from typing import Protocol
+
+class Answers(Protocol):
+    def reply(self, version: int, opcode: int, body: bytes) -> tuple[int, bytes]: ...
+
+class Book:
+    version: int
+    compressed: bool
+    def __init__(self, version: int, compressed: bool) -> None: ...
+    def add(
+        self, statement_id: bytes, metadata_id: bytes, full: bytes, bare: bytes, changed: bytes
+    ) -> None: ...
+
+class Connection:
+    def __init__(self, answers: Answers, books: dict[tuple[int, bool], Book]) -> None: ...
+    def receive(self, data: memoryview) -> bytes: ...

@@ -1,0 +1,174 @@
+"""Real nodes: started, held, ended, and gone with their owner."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from triocql.testing.cassandra import CassandraCluster, LauncherError, StartError
+from triocql.testing.cassandra._probe import accepts_password
+from triocql.testing.fixtures import require_cassandra
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.cassandra
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _java() -> None:
+    require_cassandra()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[CassandraCluster]:
+    with CassandraCluster(yaml={"authenticator": "PasswordAuthenticator"}) as cluster:
+        yield cluster
+
+
+def gone(pid: int) -> bool:
+    """Wait until a process has ended."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([fd], [], [], 10)[0])
+    finally:
+        os.close(fd)
+
+
+def test_a_node_is_up_and_knows_its_superuser(cluster: CassandraCluster) -> None:
+    (node,) = cluster.nodes
+    assert cluster.contact_points == [node.address]
+    assert node.is_up()
+    assert node.pid is not None
+    assert accepts_password(node.address, node.port, "cassandra", "cassandra")
+    assert not accepts_password(node.address, node.port, "cassandra", "wrong")
+    with pytest.raises(LauncherError, match="runs already"):
+        node.start()
+    with pytest.raises(LauncherError, match="runs already"):
+        cluster.start()
+
+
+def test_nodetool(cluster: CassandraCluster) -> None:
+    (node,) = cluster.nodes
+    assert f"UN  {node.address}" in node.nodetool("status")
+    with pytest.raises(LauncherError, match="nodetool nonsense on .*exit status"):
+        node.nodetool("nonsense")
+
+
+def test_pause_and_resume(cluster: CassandraCluster) -> None:
+    (node,) = cluster.nodes
+    node.pause()
+    assert not node.is_up()
+    assert node.running
+    node.resume()
+    assert node.is_up()
+
+
+def test_kill_and_start_on_the_same_data(cluster: CassandraCluster) -> None:
+    (node,) = cluster.nodes
+    pid = node.pid
+    assert pid is not None
+    node.pause()
+    node.kill()
+    assert gone(pid)
+    assert node.pid is None
+    for forbidden in (node.pause, node.resume):
+        with pytest.raises(LauncherError, match="does not run"):
+            forbidden()
+    node.kill()
+    node.start()
+    assert node.is_up()
+
+
+def test_restart_takes_new_settings(cluster: CassandraCluster) -> None:
+    (node,) = cluster.nodes
+    node.yaml["authenticator"] = "AllowAllAuthenticator"
+    node.jvm.append("-Dtriocql.test=here")
+    node.restart()
+    assert "authenticator=AllowAllAuthenticator" in node.log_path.read_text().split("Node configuration:")[-1]
+    assert "-Dtriocql.test=here" in node.log_path.read_text()
+
+
+def test_stop_drains(cluster: CassandraCluster) -> None:
+    (node,) = cluster.nodes
+    node.pause()
+    node.stop()
+    assert not node.running
+    assert "Cassandra shutdown complete" in node.log_path.read_text()
+    node.stop()
+    node.start()
+
+
+def test_a_failed_start_shows_the_log_and_leaves_nothing() -> None:
+    broken = CassandraCluster(yaml={"partitioner": "NoSuchPartitioner"})
+    with pytest.raises(StartError, match=r"ended while it was starting(.|\n)*NoSuchPartitioner"):
+        broken.start()
+    assert broken.nodes == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_async_with(anyio_backend: str) -> None:
+    async with CassandraCluster(name=f"on_{anyio_backend}") as cluster:
+        (node,) = cluster.nodes
+        folder, pid = node.folder, node.pid
+        assert node.is_up()
+    assert pid is not None
+    assert gone(pid)
+    assert not folder.parent.exists()
+
+
+OWNER = """
+from triocql.testing.cassandra import CassandraCluster
+import signal
+with CassandraCluster() as cluster:
+    node, = cluster.nodes
+    print(node.pid, node.folder, flush=True)
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_no_node_survives_its_owner(end: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as owner:
+        assert owner.stdout is not None
+        pid, folder = owner.stdout.readline().split()
+        owner.send_signal(end)
+    assert gone(int(pid))
+    if end == signal.SIGINT:
+        assert not Path(folder).exists()
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "triocql.testing.cassandra", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_line() -> None:
+    name = f"--name=test-{os.getpid()}"
+    try:
+        started = command("start", name)
+        assert started.returncode == 0, started.stderr
+        assert started.stdout.count(" up ") == 1
+        assert command("start", name).stderr.strip().endswith("runs already, or is starting")
+        assert command("status", name).stdout == started.stdout
+    finally:
+        stopped = command("stop", name)
+    assert stopped.stdout.endswith("is stopped\n")
+    assert command("status", name).returncode == 3

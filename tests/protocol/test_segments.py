@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.protocol.implementation import feed, halves
+from triocql.errors import ChecksumError, LimitExceeded, ProtocolError
+from triocql.protocol.compression import BlockCompression, block_compression
+from triocql.protocol.segments import MAX_PAYLOAD, crc24
+
+if TYPE_CHECKING:
+    from tests.protocol.implementation import Implementation
+    from triocql.protocol.frames import Frame
+
+LZ4 = block_compression()
+both = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+compressions = pytest.mark.parametrize("compression", [None, LZ4], ids=["plain", "lz4"])
+frames = st.lists(
+    st.tuples(
+        st.integers(-1, 32767),
+        st.just(0),
+        st.integers(0, 16),
+        st.one_of(
+            st.binary(max_size=60), st.sampled_from([MAX_PAYLOAD - 10, MAX_PAYLOAD - 9, MAX_PAYLOAD - 8, 300_000]).map(bytes)
+        ),
+    ),
+    max_size=5,
+)
+
+
+def segments(data: bytes, compression: BlockCompression | None) -> list[tuple[int, bool]]:
+    """The stored length and self-contained bit of each segment."""
+    found = []
+    head = 3 if compression is None else 5
+    while data:
+        fields = int.from_bytes(data[:head], "little")
+        stored = fields & MAX_PAYLOAD
+        found.append((stored, bool(fields >> (17 if compression is None else 34) & 1)))
+        data = data[head + 3 + stored + 4 :]
+    return found
+
+
+@compressions
+@both
+@given(sent=frames)
+def test_what_is_encoded_is_decoded(
+    impl: Implementation, compression: BlockCompression | None, sent: list[Frame]
+) -> None:
+    decoder = impl.SegmentDecoder(impl.FrameDecoder(0x85), compression)
+    assert decoder.feed(impl.encode_segments(0x85, sent, compression)) == sent
+    assert not decoder.mid_frame
+
+
+@compressions
+@both
+@given(sent=frames, size=st.integers(1, 200_000))
+def test_chunks_do_not_matter(
+    impl: Implementation, compression: BlockCompression | None, sent: list[Frame], size: int
+) -> None:
+    data = impl.encode_segments(0x85, sent, compression)
+    size = max(size, len(data) // 200)
+    decoder = impl.SegmentDecoder(impl.FrameDecoder(0x85), compression)
+    assert feed(decoder, *(data[start : start + size] for start in range(0, len(data), size))) == sent
+
+
+@compressions
+def test_every_split_point(impl: Implementation, compression: BlockCompression | None) -> None:
+    parts: list[list[Frame]] = [[(1, 0, 8, b"one"), (2, 0, 8, b"two")], [(3, 0, 8, b"x" * 500)]]
+    data = b"".join(impl.encode_segments(0x85, part, compression) for part in parts)
+    for chunks in halves(data):
+        decoder = impl.SegmentDecoder(impl.FrameDecoder(0x85), compression)
+        assert feed(decoder, *chunks) == [*parts[0], *parts[1]]
+
+
+def test_both_implementations_encode_the_same(impl: Implementation) -> None:
+    from triocql.protocol.segments import encode_segments
+
+    sent: list[Frame] = [(n, 0, 8, bytes([n]) * n * 40) for n in range(120)] + [(5, 0, 8, bytes(400_000))]
+    for compression in (None, LZ4):
+        assert impl.encode_segments(5, sent, compression) == encode_segments(5, sent, compression)
+
+
+def test_small_frames_share_a_segment(impl: Implementation) -> None:
+    sent: list[Frame] = [(n, 0, 7, b"x" * 91) for n in range(100)]
+    assert segments(impl.encode_segments(5, sent), None) == [(10_000, True)]
+    assert impl.encode_segments(5, []) == b""
+
+
+def test_no_frame_is_cut_unless_it_has_to(impl: Implementation) -> None:
+    nearly = MAX_PAYLOAD - 9
+    sent: list[Frame] = [(1, 0, 7, b""), (2, 0, 7, bytes(nearly)), (3, 0, 7, b""), (4, 0, 7, bytes(nearly + 1)), (5, 0, 7, b"")]
+    assert segments(impl.encode_segments(5, sent), None) == [
+        (9, True),
+        (MAX_PAYLOAD, True),
+        (9, True),
+        (MAX_PAYLOAD, False),
+        (1, False),
+        (9, True),
+    ]
+
+
+def test_what_does_not_shrink_is_stored_as_it_is(impl: Implementation) -> None:
+    sent: list[Frame] = [(1, 0, 7, b"q")]
+    data = impl.encode_segments(0x85, sent, LZ4)
+    assert int.from_bytes(data[:5], "little") == 10 | 0 << 17 | 1 << 34
+    assert data[8:18] == impl.encode_frames(0x85, sent)
+    assert impl.SegmentDecoder(impl.FrameDecoder(0x85), LZ4).feed(data) == sent
+
+
+def test_the_checksum_of_headers() -> None:
+    # From a segment that Cassandra 5.0 sent: 3 bytes of fields, 3 of checksum.
+    from tests.protocol.implementation import golden
+
+    stream = golden("streams/v5-plain")
+    start = stream.index(b"\x85\0\0\1\x10") - 6  # AUTH_SUCCESS is the first segment
+    assert crc24(stream[start : start + 3]) == int.from_bytes(stream[start + 3 : start + 6], "little")
+
+
+@compressions
+def test_every_flipped_bit_is_found(impl: Implementation, compression: BlockCompression | None) -> None:
+    data = impl.encode_segments(0x85, [(1, 0, 8, b"some body" * 3)], compression)
+    for position in range(len(data)):
+        for bit in range(8):
+            damaged = bytearray(data)
+            damaged[position] ^= 1 << bit
+            with pytest.raises(ChecksumError):
+                impl.SegmentDecoder(impl.FrameDecoder(0x85), compression).feed(damaged)
+
+
+def seal(payload: bytes, fields: int, head: int = 3) -> bytes:
+    """A segment with right checksums around whatever it is given."""
+    from zlib import crc32
+
+    header = fields.to_bytes(head, "little")
+    checksum = crc32(payload, crc32(b"\xfa\x2d\x55\xca")).to_bytes(4, "little")
+    return header + crc24(header).to_bytes(3, "little") + payload + checksum
+
+
+def test_a_self_contained_segment_has_whole_frames(impl: Implementation) -> None:
+    frame = impl.encode_frames(0x85, [(1, 0, 8, b"body")])
+    with pytest.raises(ProtocolError, match="ends in the middle"):
+        impl.SegmentDecoder(impl.FrameDecoder(0x85)).feed(seal(frame[:-1], 12 | 1 << 17))
+    decoder = impl.SegmentDecoder(impl.FrameDecoder(0x85))
+    assert decoder.feed(seal(frame[:10], 10)) == []
+    assert decoder.mid_frame
+    assert decoder.frame_size_pending == 13
+    with pytest.raises(ProtocolError, match="comes in the middle"):
+        decoder.feed(seal(frame, 13 | 1 << 17))
+
+
+def test_an_empty_segment_is_nothing(impl: Implementation) -> None:
+    assert impl.SegmentDecoder(impl.FrameDecoder(0x85)).feed(seal(b"", 1 << 17)) == []
+
+
+def test_a_chain_of_segments_is_bounded_by_its_first_header(impl: Implementation) -> None:
+    decoder = impl.SegmentDecoder(impl.FrameDecoder(0x85, 1 << 20))
+    header = b"\x85\0\0\1\x08" + ((1 << 20) + 1).to_bytes(4, "big")
+    with pytest.raises(LimitExceeded):
+        decoder.feed(seal(header, 9))
+
+
+def test_a_wrong_size_of_a_compressed_payload(impl: Implementation) -> None:
+    frame = impl.encode_frames(0x85, [(1, 0, 8, bytes(90))])
+    packed = LZ4.compress(frame)
+    for size in (len(frame) - 1, len(frame) + 1, MAX_PAYLOAD):
+        data = seal(packed, len(packed) | size << 17 | 1 << 34, 5)
+        with pytest.raises(ProtocolError, match="LZ4"):
+            impl.SegmentDecoder(impl.FrameDecoder(0x85), LZ4).feed(data)
+
+
+@compressions
+@both
+@given(data=st.binary(max_size=300))
+def test_noise_gives_nothing_but_protocol_errors(
+    impl: Implementation, compression: BlockCompression | None, data: bytes
+) -> None:
+    head = 3 if compression is None else 5
+    for stream in (data, seal(data, len(data) | 1 << (17 if head == 3 else 34), head)):
+        try:
+            impl.SegmentDecoder(impl.FrameDecoder(0x85), compression).feed(stream)
+        except ProtocolError:
+            continue

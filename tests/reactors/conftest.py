@@ -1,0 +1,100 @@
+"""The loops: every test that takes `run` runs on the three real ones, with `run_any` on the simulated one as well."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import pytest
+import trio
+import uvloop
+
+from triocql.abc import Reactor
+from triocql.reactors.asyncioreactor import AsyncioReactor
+from triocql.reactors.trioreactor import TrioReactor
+from triocql.testing.simulated import SimulatedReactor
+
+T = TypeVar("T")
+Scenario = Callable[[Any], Awaitable[T]]
+Run = Callable[[Scenario[T]], T]
+
+PATIENCE = 20.0
+"""Seconds after which a test that hangs fails."""
+
+
+async def _inside(reactor: Reactor, scenario: Scenario[T]) -> T:
+    async with reactor:
+        return await scenario(reactor)
+
+
+def run_on_trio(scenario: Scenario[T]) -> T:
+    async def main() -> T:
+        with trio.fail_after(PATIENCE):
+            return await _inside(TrioReactor(), scenario)
+
+    return trio.run(main)
+
+
+async def _asyncio_main(scenario: Scenario[T]) -> T:
+    async with asyncio.timeout(PATIENCE):
+        return await _inside(AsyncioReactor(), scenario)
+
+
+def run_on_asyncio(scenario: Scenario[T]) -> T:
+    with asyncio.Runner() as runner:
+        return runner.run(_asyncio_main(scenario))
+
+
+def run_on_uvloop(scenario: Scenario[T]) -> T:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_asyncio_main(scenario))
+
+
+BACKENDS: dict[str, Run[Any]] = {"trio": run_on_trio, "asyncio": run_on_asyncio, "uvloop": run_on_uvloop}
+
+
+def run_simulated(scenario: Scenario[T]) -> T:
+    reactor = SimulatedReactor()
+    result = reactor.run(_inside, reactor, scenario)
+    assert not reactor.tasks
+    return result
+
+
+def _checked(run: Run[Any]) -> Run[Any]:
+    """Have `run` fail if a file descriptor is left open, or a warning comes up as garbage is collected."""
+
+    def checked(scenario: Scenario[T]) -> T:
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        try:
+            return cast("T", run(scenario))
+        finally:
+            gc.collect()
+            assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+    return checked
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm() -> None:
+    """Have each loop make what it makes once a process, before open files are counted."""
+
+    async def nothing(reactor: Reactor) -> None:
+        await reactor.run_blocking(int)
+
+    for backend in BACKENDS.values():
+        backend(nothing)
+
+
+@pytest.fixture(params=BACKENDS)
+def run(request: pytest.FixtureRequest) -> Run[Any]:
+    """Run `await scenario(reactor)` in an entered reactor of a real loop; what it leaves open fails the test."""
+    return _checked(BACKENDS[request.param])
+
+
+@pytest.fixture(params=[*BACKENDS, "simulated"])
+def run_any(request: pytest.FixtureRequest) -> Run[Any]:
+    """The same on every reactor."""
+    return run_simulated if request.param == "simulated" else _checked(BACKENDS[request.param])

@@ -1,0 +1,319 @@
+"""Opening connections: families, names, refusals, black holes, cancellation, local ports."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from triocql.abc import Address
+from triocql.reactors import dial
+
+from .conftest import Run
+from .peers import Peer, RecordingLink
+
+
+async def echo_once(peer: Peer, address: Address | None = None) -> None:
+    """Connect to the peer, send there and back, close."""
+    link = RecordingLink(peer.reactor)
+    transport = await peer.reactor.connect(address or peer.address, link, timeout=10)
+    assert link.events == ["made"]
+    sock = await peer.accept()
+    link.send(b"ping")
+    assert await peer.read(sock, 4) == b"ping"
+    await peer.send(sock, b"pong")
+    assert await link.until_received(4) == b"pong"
+    transport.close()
+    assert await link.until_lost() is None
+    assert await peer.read(sock, 1) == b""
+
+
+def test_ipv4(run: Run[None]) -> None:
+    async def scenario(reactor: Any) -> None:
+        with Peer(reactor) as peer:
+            await echo_once(peer)
+
+    run(scenario)
+
+
+def test_ipv6(run: Run[None]) -> None:
+    async def scenario(reactor: Any) -> None:
+        with Peer(reactor, socket.AF_INET6) as peer:
+            await echo_once(peer)
+
+    run(scenario)
+
+
+def test_unix_socket(run: Run[None], tmp_path: Path) -> None:
+    async def scenario(reactor: Any) -> None:
+        with Peer(reactor, socket.AF_UNIX, tmp_path / "cql.sock") as peer:
+            await echo_once(peer)
+
+    run(scenario)
+
+
+def test_unix_socket_that_is_not_there(run: Run[None], tmp_path: Path) -> None:
+    async def scenario(reactor: Any) -> None:
+        with pytest.raises(FileNotFoundError):
+            await reactor.connect(Address(str(tmp_path / "none"), 0), RecordingLink(reactor), timeout=10)
+
+    run(scenario)
+
+
+def test_tcp_options(run: Run[None]) -> None:
+    async def scenario(reactor: Any) -> None:
+        seen: list[tuple[int, int]] = []
+        with Peer(reactor) as peer, pytest.MonkeyPatch.context() as patch:
+            original = dial._refuse_self_connection
+
+            def spy(sock: socket.socket, address: Address) -> None:
+                nodelay = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                seen.append((nodelay, sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)))
+                original(sock, address)
+
+            patch.setattr(dial, "_refuse_self_connection", spy)
+            await echo_once(peer)
+        assert seen == [(1, 1)]
+
+    run(scenario)
+
+
+@contextlib.contextmanager
+def resolving_to(*hosts: str) -> Iterator[list[int]]:
+    """Have every name stand for these hosts; yields the flags of the look-ups that were made."""
+    flags_seen: list[int] = []
+
+    def getaddrinfo(host: str, port: int, *, type: int, flags: int) -> list[Any]:  # noqa: A002
+        flags_seen.append(flags)
+        if flags & socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "not a number")
+        return [
+            (socket.AF_INET6 if ":" in host else socket.AF_INET, type, 6, "", (host, port)) for host in hosts
+        ]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dial.socket, "getaddrinfo", getaddrinfo)
+        yield flags_seen
+
+
+def test_name_with_several_addresses(run: Run[None]) -> None:
+    async def scenario(reactor: Any) -> None:
+        with Peer(reactor) as peer, resolving_to("127.0.0.3", "127.0.0.2", "127.0.0.1") as flags:
+            await echo_once(peer, Address("db.example", peer.address.port))
+            assert flags == [socket.AI_NUMERICHOST, 0]
+
+    run(scenario)
+
+
+def test_families_take_turns(run_any: Run[None]) -> None:
+    async def scenario(reactor: Any) -> None:
+        with resolving_to("::1", "::2", "10.0.0.1", "10.0.0.2", "10.0.0.3"):
+            targets = await dial.resolve(reactor, Address("db.example", 1))
+            hosts = [target.sockaddr[0] for target in targets]
+            assert hosts == ["::1", "10.0.0.1", "::2", "10.0.0.2", "10.0.0.3"]
+
+    run_any(scenario)
+
+
+def test_refused(run: Run[None]) -> None:
+    async def scenario(reactor: Any) -> None:
+        with Peer(reactor) as peer:
+            address = peer.address
+        link = RecordingLink(reactor)
+        with pytest.raises(ConnectionRefusedError) as caught:
+            await reactor.connect(address, link, timeout=10)
+        assert caught.value.errno == errno.ECONNREFUSED
+        assert caught.value.__notes__ == [f"while connecting to {address}"]
+        assert link.events == []
+
+    run(scenario)
+
+
+def test_all_addresses_refuse(run: Run[None]) -> None:
+    async def scenario(reactor: Any) -> None:
+        with Peer(reactor) as peer:
+            port = peer.address.port
+        with resolving_to("127.0.0.3", "127.0.0.2"), pytest.raises(ConnectionRefusedError) as caught:
+            await reactor.connect(Address("db.example", port), RecordingLink(reactor), timeout=10)
+        notes = "\n".join(caught.value.__notes__)
+        assert f"127.0.0.2:{port}" in notes
+        assert f"127.0.0.3:{port}" in notes
+
+    run(scenario)
+
+
+def test_unknown_name(run: Run[None]) -> None:
+    async def scenario(reactor: Any) -> None:
+        def unknown(host: str, port: int, **options: Any) -> Any:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(dial.socket, "getaddrinfo", unknown)
+            with pytest.raises(socket.gaierror, match="Name or service not known"):
+                await reactor.connect(Address("db.example", 1), RecordingLink(reactor), timeout=10)
+        with pytest.raises(OSError, match="is not a valid host name"):
+            await reactor.connect(Address("x" * 70 + ".example", 1), RecordingLink(reactor), timeout=10)
+
+    run(scenario)
+
+
+@contextlib.contextmanager
+def black_hole(reactor: Any, host: str = "127.0.0.1") -> Iterator[Address]:
+    """A listener whose queue is full: the kernel drops what else would connect."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind((host, 0))
+        listener.listen(0)
+        for _ in range(2):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield Address(*listener.getsockname())
+
+
+def test_black_hole(run: Run[None]) -> None:
+    async def scenario(reactor: Any) -> None:
+        with black_hole(reactor) as address:
+            link = RecordingLink(reactor)
+            before = reactor.now()
+            with pytest.raises(TimeoutError, match=rf"no connection to {address} within 0.1 s"):
+                await reactor.connect(address, link, timeout=0.1)
+            assert reactor.now() - before > 0.099
+            assert link.events == []
+
+    run(scenario)
+
+
+def test_next_address_while_one_hangs(run: Run[None]) -> None:
+    async def scenario(reactor: Any) -> None:
+        with black_hole(reactor, "127.0.0.2") as hole, contextlib.ExitStack() as stack:
+            listener = stack.enter_context(socket.socket())
+            listener.bind(("127.0.0.1", hole.port))
+            listener.listen()
+            stack.enter_context(pytest.MonkeyPatch.context()).setattr(dial, "ATTEMPT_DELAY", 0.01)
+            stack.enter_context(resolving_to("127.0.0.2", "127.0.0.1"))
+            link = RecordingLink(reactor)
+            await reactor.connect(Address("db.example", hole.port), link, timeout=10)
+            assert link.events == ["made"]
+
+    run(scenario)
+
+
+def test_cancelled(run: Run[None]) -> None:
+    async def scenario(reactor: Any) -> None:
+        with black_hole(reactor) as address:
+            link = RecordingLink(reactor)
+            with anyio.move_on_after(0.05) as scope:
+                await reactor.connect(address, link, timeout=60)
+            assert scope.cancelled_caught
+            assert link.events == []
+
+    run(scenario)
+
+
+def test_cancelled_while_resolving(run: Run[None]) -> None:
+    """The thread is left behind; nobody waits for it."""
+
+    async def scenario(reactor: Any) -> None:
+        entered, release, left = threading.Event(), threading.Event(), threading.Event()
+
+        def slow(address: Address, flags: int) -> list[dial.Target]:
+            if flags:
+                raise socket.gaierror(socket.EAI_NONAME, "not a number")
+            entered.set()
+            release.wait(10)
+            left.set()
+            return []
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(dial, "_getaddrinfo", slow)
+            with anyio.move_on_after(0.05) as scope:
+                await reactor.connect(Address("db.example", 1), RecordingLink(reactor), timeout=60)
+        assert scope.cancelled_caught
+        assert entered.is_set()
+        release.set()
+        await reactor.run_blocking(left.wait, 10)
+
+    run(scenario)
+
+
+def test_cancelled_in_every_tick(run: Run[None]) -> None:
+    """Cancel after 0, 1, 2, ... ticks of the loop: never anything left open, never a link that was told."""
+
+    async def scenario(reactor: Any) -> None:
+        with Peer(reactor) as peer:
+            for ticks in range(30):
+                link = RecordingLink(reactor)
+                made: list[Any] = []
+
+                async def connecting(link: RecordingLink = link, made: list[Any] = made) -> None:
+                    made.append(await reactor.connect(peer.address, link, timeout=10))
+
+                cancel = reactor.spawn(connecting)
+                for _ in range(ticks):
+                    await reactor.sleep(0)
+                cancel()
+                for _ in range(5):
+                    await reactor.sleep(0)
+                assert link.events == (["made"] if made else [])
+                if made:
+                    made[0].abort()
+                    await link.until_lost()
+
+    run(scenario)
+
+
+def test_local_port(run: Run[None]) -> None:
+    async def scenario(reactor: Any) -> None:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        with Peer(reactor) as peer:
+            link = RecordingLink(reactor)
+            transport = await reactor.connect(peer.address, link, timeout=10, local_port=port)
+            sock = await peer.accept()
+            assert sock.getpeername()[1] == port
+            with pytest.raises(OSError, match="Address already in use|Cannot assign requested address") as caught:
+                await reactor.connect(peer.address, RecordingLink(reactor), timeout=10, local_port=port)
+            assert caught.value.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
+            transport.abort()
+            await link.until_lost()
+
+    run(scenario)
+
+
+def test_connection_to_itself_is_refused(run: Run[None]) -> None:
+    async def scenario(reactor: Any) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        with pytest.raises(ConnectionRefusedError):
+            await reactor.connect(
+                Address("127.0.0.1", port), RecordingLink(reactor), timeout=10, local_port=port
+            )
+
+    run(scenario)
+
+
+def test_not_running(run: Run[None]) -> None:
+    async def scenario(reactor: Any) -> None:
+        other = type(reactor)()
+        with pytest.raises(RuntimeError, match="the reactor is not running"):
+            await other.connect(Address("127.0.0.1", 1), RecordingLink(reactor), timeout=1)
+        async with other:
+            pass
+        with pytest.raises(RuntimeError, match="the reactor is not running"):
+            other.spawn(asyncio.sleep, 0)
+        with pytest.raises(RuntimeError, match="entered once"):
+            await other.__aenter__()
+
+    run(scenario)

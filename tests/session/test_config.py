@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+import ssl
+import traceback
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triocql.abc import Address
+from triocql.auth import PlainTextAuth
+from triocql.config import ConnectionOptions, ConnectKeywords, Options, PoolOptions, ReconnectionOptions
+from triocql.errors import OptionError
+from triocql.protocol.constants import Consistency
+from triocql.statements import ResolvedOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+read = Options.from_arguments
+AUTH = PlainTextAuth("c", "d")
+
+
+def addresses(*arguments: Any, **keywords: Any) -> list[str]:
+    return [str(each) for each in read(*arguments, **keywords).contact_points]
+
+
+def test_the_defaults() -> None:
+    options = read()
+    assert options == Options()
+    assert options.contact_points == (Address("127.0.0.1", 9042),)
+    assert (options.prepared_cache, options.keyspace, options.auth, options.ssl_context) == (
+        1000,
+        None,
+        None,
+        None,
+    )
+    assert options.request == ResolvedOptions()
+    assert dataclasses.asdict(options.connection) == {
+        "connect_timeout": 5.0,
+        "protocol_version": None,
+        "compression": None,
+        "max_in_flight": 2048,
+        "max_orphans": 256,
+        "max_frame": 256 * 1024 * 1024,
+        "heartbeat_interval": 30.0,
+        "heartbeat_timeout": 5.0,
+        "frame_timeout": 30.0,
+    }
+    assert dataclasses.asdict(options.pool) == {
+        "connections_local": 2,
+        "connections_remote": 1,
+        "max_queue": 10_000,
+        "max_queue_bytes": 64 * 1024 * 1024,
+    }
+    assert dataclasses.asdict(options.reconnection) == {"base": 1.0, "maximum": 60.0, "jitter": 0.15}
+
+
+def test_the_keywords_are_the_fields_and_have_their_types() -> None:
+    groups: list[tuple[type, str]] = [
+        (ResolvedOptions, ""),
+        (ConnectionOptions, ""),
+        (PoolOptions, ""),
+        (ReconnectionOptions, "reconnection_"),
+    ]
+    expected = [(name, kind) for name, kind in Options.__annotations__.items() if name != "contact_points"]
+    for group, prefix in groups:
+        expected += [(prefix + name, kind) for name, kind in group.__annotations__.items()]
+    assert len(dict(expected)) == len(expected), "a name occurs in two groups"
+    written = {name: kind.__forward_arg__ for name, kind in ConnectKeywords.__annotations__.items()}
+    assert written == dict(expected)
+
+
+def test_keywords_reach_their_groups() -> None:
+    options = read(
+        "10.0.0.1",
+        keyspace="shop",
+        prepared_cache=5,
+        timeout=2.0,
+        consistency=Consistency.QUORUM,
+        compression="lz4",
+        max_queue=3,
+        reconnection_maximum=9.0,
+    )
+    assert (options.keyspace, options.prepared_cache) == ("shop", 5)
+    assert options.request == ResolvedOptions(timeout=2.0, consistency=Consistency.QUORUM)
+    assert options.connection == ConnectionOptions(compression="lz4")
+    assert options.pool == PoolOptions(max_queue=3)
+    assert options.reconnection == ReconnectionOptions(maximum=9.0)
+
+
+def test_a_group_as_a_whole_and_a_keyword_on_top() -> None:
+    options = read(connection=ConnectionOptions(max_orphans=1, compression="lz4"), max_orphans=2)
+    assert options.connection == ConnectionOptions(max_orphans=2, compression="lz4")
+    with pytest.raises(OptionError, match="pool is of type ConnectionOptions; it has to be a PoolOptions"):
+        read(pool=ConnectionOptions())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "near"),
+    [("timout", "'timeout'"), ("connect_timeot", "'connect_timeout'"), ("max_orphan", "'max_orphans'")],
+)
+def test_an_unknown_keyword_names_near_ones(given: str, near: str) -> None:
+    with pytest.raises(OptionError, match=f"unknown option '{given}'; did you mean .*{near}"):
+        read(**{given: 1})  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match=f"unknown option '{given}' in a URL; did you mean .*{near}"):
+        read(f"cql://host?{given}=1")
+
+
+def test_an_unknown_keyword_like_no_other_lists_all() -> None:
+    with pytest.raises(OptionError, match=r"there are: auth, compression, .*tracing"):
+        read(zzz=1)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("name", ["paging_state", "timestamp", "now_in_seconds", "idempotent", "row_type"])
+def test_what_belongs_to_a_single_request_is_no_option_of_a_session(name: str) -> None:
+    with pytest.raises(OptionError, match="unknown option"):
+        read(**{name: 1})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("connect_timeout", 0),
+        ("connect_timeout", "5"),
+        ("heartbeat_interval", math.nan),
+        ("protocol_version", 2),
+        ("protocol_version", "5"),
+        ("compression", "zstd"),
+        ("max_in_flight", 0),
+        ("max_in_flight", 32_769),
+        ("max_orphans", -1),
+        ("max_frame", 10),
+        ("connections_local", 0),
+        ("connections_remote", -1),
+        ("max_queue", 1.5),
+        ("max_queue_bytes", True),
+        ("reconnection_base", 0),
+        ("reconnection_maximum", 0.5),
+        ("reconnection_jitter", 2),
+        ("reconnection_jitter", math.nan),
+        ("prepared_cache", 0),
+        ("keyspace", ""),
+        ("server_hostname", 1),
+        ("timeout", -1),
+        ("consistency", "QUORUM"),
+        ("port", 0),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: Any) -> None:
+    with pytest.raises(OptionError) as caught:
+        read(**{name: value})
+    assert str(caught.value).startswith(f"{name} is {value!r}; it has to be ")
+
+
+def test_objects_of_the_wrong_class() -> None:
+    with pytest.raises(OptionError, match=r"ssl_context is of type bool; it has to be an ssl\.SSLContext"):
+        read(ssl_context=True)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="auth is of type tuple; it has to be an Authenticator"):
+        read(auth=("user", "s3cret"))  # type: ignore[arg-type]
+    context = ssl.create_default_context()
+    assert read(ssl_context=context).ssl_context is context
+
+
+@pytest.mark.parametrize(
+    ("point", "address"),
+    [
+        ("host", "host:9042"),
+        ("host:19042", "host:19042"),
+        ("10.0.0.1", "10.0.0.1:9042"),
+        (" 10.0.0.1:1 ", "10.0.0.1:1"),
+        ("::1", "[::1]:9042"),
+        ("[::1]", "[::1]:9042"),
+        ("[::1]:19042", "[::1]:19042"),
+        ("fe80::1%eth0", "[fe80::1%eth0]:9042"),
+        ("/run/cql.sock", "/run/cql.sock"),
+        ("@abstract", "@abstract"),
+        (Address("host", 1), "host:1"),
+        (("::1", 2), "[::1]:2"),
+        ("cql://host", "host:9042"),
+        ("cql://host/", "host:9042"),
+        ("cql://host:1?timeout=1", "host:1"),
+        ("cql://[::1]:1", "[::1]:1"),
+        ("cql://%2Frun%2Fcql.sock/ks", "/run/cql.sock"),
+    ],
+)
+def test_a_contact_point(point: Any, address: str) -> None:
+    assert addresses(point) == [address]
+    assert addresses([point]) == [address]
+
+
+def test_several_contact_points() -> None:
+    assert addresses(["a", "b:1"], port=7) == ["a:7", "b:1"]
+    assert addresses(("a", "b")) == ["a:9042", "b:9042"]
+    assert addresses(each for each in "ab") == ["a:9042", "b:9042"]
+    assert addresses(["a", "b", "a:9042"]) == ["a:9042", "b:9042"]
+    assert addresses(["cql://a,b", "c"]) == ["a:9042", "b:9042", "c:9042"]
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        ([], "at least one address"),
+        ("", "names no host"),
+        (":9042", "names no host"),
+        ("a b", "names no host"),
+        ("host:", "has '' for a port"),
+        ("host:x", "has 'x' for a port"),
+        ("host:-1", "has '-1' for a port"),
+        ("host:0", "from 1 to 65,535"),
+        ("host:65536", "from 1 to 65,535"),
+        (("host", 0), "from 1 to 65,535"),
+        ("[::1", "not of the form"),
+        ("[host]:1", "not of the form"),
+        ("[::1]1", "not of the form"),
+        ("a:b:c", "neither host:port nor an IPv6 address"),
+        (b"host", "a contact point is 104"),
+        ([None], "a contact point is None"),
+        (5, "contact_points is 5"),
+        ("http://host", "has to begin with 'cql://'"),
+        ("cql://", "names no host"),
+        ("cql://a,,b", "names no host"),
+        ("cql://host/a/b", "one keyspace"),
+        ("cql://user@host", "the password, too"),
+        ("cql://host?timeout", "has no value"),
+        ("cql://host?timeout=x", "timeout is 'x' in a URL; it has to be a value of type float"),
+        ("cql://host?consistency=MOST", "consistency is 'MOST' in a URL"),
+        ("cql://host?tracing=1", "tracing is '1' in a URL"),
+        ("cql://host?timeout=-1", "timeout is -1.0"),
+        ("cql://host?auth=x", "auth cannot be given in a URL"),
+        ("cql://host?connection=x", "unknown option 'connection' in a URL"),
+        ("cql://host?timeout=1&timeout=2", "'timeout' is given twice"),
+        (["cql://a/one", "cql://b/two"], "'keyspace' is given twice"),
+        ("cql://%FF", "not UTF-8"),
+    ],
+)
+def test_a_contact_point_that_is_not_valid(points: Any, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        read(points)
+
+
+def test_a_url_with_everything() -> None:
+    options = read(
+        "cql://app:p%40ss%2Fw%3Ard@10.0.0.1,10.0.0.2:19042/My%20Keys"
+        "?consistency=local_quorum&timeout=2.5&page_size=7&tracing=true&compression=lz4&protocol_version=4"
+    )
+    assert [str(each) for each in options.contact_points] == ["10.0.0.1:9042", "10.0.0.2:19042"]
+    assert options.keyspace == "My Keys"
+    assert options.auth == PlainTextAuth("app", "p@ss/w:rd")
+    assert options.request == ResolvedOptions(
+        consistency=Consistency.LOCAL_QUORUM, timeout=2.5, page_size=7, tracing=True
+    )
+    assert options.connection == ConnectionOptions(compression="lz4", protocol_version=4)
+
+
+def test_a_keyword_goes_before_a_url() -> None:
+    options = read("cql://a:b@host/one?timeout=1&page_size=2", keyspace="two", timeout=3.0, auth=AUTH)
+    assert (options.keyspace, options.request.timeout, options.request.page_size) == ("two", 3.0, 2)
+    assert options.auth is AUTH
+
+
+@given(st.text(min_size=1, max_size=20), st.text(max_size=20), st.text(min_size=1, max_size=10))
+def test_everything_can_be_written_in_a_url(user: str, password: str, keyspace: str) -> None:
+    url = f"cql://{quote(user, safe='')}:{quote(password, safe='')}@host/{quote(keyspace, safe='')}"
+    options = read(url)
+    assert options.auth == PlainTextAuth(user, password)
+    assert options.keyspace == keyspace
+
+
+SECRET = "s3cret"
+LEAKS: list[tuple[str, Callable[[], object]]] = [
+    (url, lambda url=url: read(url))  # type: ignore[misc]
+    for url in (
+        f"http://app:{SECRET}@host",
+        f"cql://app:{SECRET}@host:x",
+        f"cql://app:{SECRET}@host/a/b",
+        f"cql://app:{SECRET}@host?nothing=1",
+        f"cql://app:{SECRET}@host?timeout=-1",
+        f"cql://app:{SECRET}/x@host/ks",
+        f"cql://app:x/{SECRET}@host/ks",
+        f"cql://app:{SECRET}?x@host/ks",
+        f"cql://app:x?{SECRET}@host/ks",
+        f"cql://app:{SECRET}%FF@host",
+        f"cql://{SECRET}@host",
+        f"app:{SECRET}@host:9042",
+        f"app:{SECRET}@host",
+        f"cql://app:{SECRET}%40host",
+        f"cql://host?password={SECRET}",
+    )
+]
+
+
+@pytest.mark.parametrize(("url", "call"), LEAKS)
+def test_no_password_in_an_error(url: str, call: Callable[[], object]) -> None:
+    with pytest.raises(OptionError) as caught:
+        call()
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert SECRET not in str(error)
+        assert SECRET not in repr(error.args)
+        error = error.__cause__ or error.__context__
+    assert SECRET not in "".join(traceback.format_exception_only(caught.value))
+
+
+def test_no_password_in_a_repr() -> None:
+    options = read(f"cql://app:{SECRET}@host")
+    assert SECRET not in repr(options)
+    assert SECRET not in repr(options.auth)

@@ -1,0 +1,60 @@
+"""triocql: a CQL driver for Apache Cassandra and ScyllaDB, native to Trio, AnyIO and asyncio."""
+
+from triocql import errors as errors
+from triocql.auth import Authenticator, PlainTextAuth
+from triocql.codecs.registry import Registry
+from triocql.concurrent import (
+    ConcurrentStream,
+    ExecutionResult,
+    execute_concurrent,
+    execute_concurrent_with_args,
+    stream_concurrent,
+)
+from triocql.config import ConnectionOptions, Options, PoolOptions, ReconnectionOptions
+from triocql.errors import Error, RequestTimeout
+from triocql.nursery import Handle, RequestNursery, open_request_nursery
+from triocql.paging import PagingState
+from triocql.prepared import BoundStatement, PreparedStatement
+from triocql.protocol.constants import UNSET, Consistency
+from triocql.results import Result, Trace, TraceEvent
+from triocql.rows import Row
+from triocql.session import Session, connect
+from triocql.statements import Batch, BatchType, RequestOptions, Statement
+
+__all__ = [
+    "UNSET",
+    "Authenticator",
+    "Batch",
+    "BatchType",
+    "BoundStatement",
+    "ConcurrentStream",
+    "ConnectionOptions",
+    "Consistency",
+    "Error",
+    "ExecutionResult",
+    "Handle",
+    "Options",
+    "PagingState",
+    "PlainTextAuth",
+    "PoolOptions",
+    "PreparedStatement",
+    "ReconnectionOptions",
+    "Registry",
+    "RequestNursery",
+    "RequestOptions",
+    "RequestTimeout",
+    "Result",
+    "Row",
+    "Session",
+    "Statement",
+    "Trace",
+    "TraceEvent",
+    "connect",
+    "errors",
+    "execute_concurrent",
+    "execute_concurrent_with_args",
+    "open_request_nursery",
+    "stream_concurrent",
+]
+
+__version__ = "0.1.0"

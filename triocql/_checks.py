@@ -1,0 +1,31 @@
+"""Checks of options: each raises an `OptionError` that names the option, its value and what is allowed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from triocql.errors import OptionError
+
+
+def require(fits: bool, name: str, value: object, allowed: str) -> None:
+    """Raise unless `fits`. Not for values that may be secret: the message shows the value."""
+    if not fits:
+        raise OptionError(f"{name} is {value!r}; it has to be {allowed}")
+
+
+def require_type(value: object, kind: type | tuple[type, ...], name: str, allowed: str) -> None:
+    """Raise unless `value` is of `kind`. The message shows its type only, for values that may be secret."""
+    if not isinstance(value, kind):
+        raise OptionError(f"{name} is of type {type(value).__name__}; it has to be {allowed}")
+
+
+def require_integer(value: object, name: str, low: int, high: int) -> None:
+    """Raise unless `value` is an int, and no bool, within the bounds, both included."""
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        require(False, name, value, f"an integer from {low:,} to {high:,}")
+
+
+def require_seconds(value: Any, name: str) -> None:
+    """Raise unless `value` is a number of seconds above 0; infinity stands for "no bound"."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    require(number and value > 0, name, value, "a number of seconds above 0 (math.inf for no bound)")

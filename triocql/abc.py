@@ -1,0 +1,141 @@
+"""The contract between the core and the event loops: what a reactor offers, and what it is offered.
+
+The core (protocol, engine, cluster, session) never imports an event loop. It is driven through `Link` and reaches
+the loop through `Reactor`. Everything here is called on the loop only, by one thread, and never needs a lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Address(NamedTuple):
+    """Where a node listens: a host name or IP literal with a port, or the path of a unix socket.
+
+    >>> str(Address("10.0.0.1", 9042)), str(Address("::1", 9042)), str(Address("/run/cql.sock", 0))
+    ('10.0.0.1:9042', '[::1]:9042', '/run/cql.sock')
+    """
+
+    host: str
+    port: int
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether `host` is the path of a unix socket; the port has no meaning then."""
+        return self.host.startswith(("/", "@"))
+
+    def __str__(self) -> str:
+        if self.is_unix:
+            return self.host
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Link(Protocol):
+    """The core's side of one connection. The reactor calls it; no method blocks, awaits or raises."""
+
+    def connection_made(self, transport: Transport) -> None:
+        """Take the transport. Called once, before every other method."""
+
+    def data_to_send(self) -> bytes:
+        """Hand over everything that waits to be sent, b"" if nothing does.
+
+        Pulled once a tick when the socket can take it, so that segments, compression and TLS work on the batch.
+        """
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Take bytes from the peer. A memoryview is only valid during the call."""
+
+    def eof_received(self) -> None:
+        """Take note that the peer will send nothing more. The transport stays open until closed."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Take note that the transport is gone, exactly once; None after our own `close` or `abort`."""
+
+
+class Transport(Protocol):
+    """The reactor's side of one connection. Every method is synchronous; every method may be called after the end."""
+
+    def wake(self) -> None:
+        """Say that the link's buffer became non-empty: `data_to_send` is pulled in this tick or the next."""
+
+    def pause_reading(self) -> None:
+        """Stop calling `data_received`, so that the peer feels back-pressure."""
+
+    def resume_reading(self) -> None:
+        """Go on after `pause_reading`."""
+
+    def close(self) -> None:
+        """Send what waits to be sent, within a bound of a few seconds, then close. Idempotent."""
+
+    def abort(self) -> None:
+        """Drop everything and close now. Idempotent."""
+
+
+class Waiter(Protocol[T]):
+    """One result on its way to one consumer. The first `resolve` or `reject` counts, later ones are ignored."""
+
+    def resolve(self, value: T) -> None:
+        """Give the value."""
+
+    def reject(self, error: Exception) -> None:
+        """Give the error. Each waiter needs an exception object of its own."""
+
+    async def wait(self) -> T:
+        """Wait for the outcome: always a checkpoint. If cancelled, `on_cancel` is called before the cancellation
+        goes on; it may come after the waiter was resolved, and the value is lost then."""
+
+
+class Reactor(Protocol):
+    """An event loop as the core sees it: also an async context manager that owns whatever runs in the background.
+
+    Leaving it ends its background tasks and closes its transports; nothing of it is left open then.
+    """
+
+    name: str
+
+    def now(self) -> float:
+        """Return the loop's monotonic clock in seconds."""
+
+    def waiter(self, on_cancel: Callable[[], None]) -> Waiter[Any]:
+        """Make a waiter; `on_cancel` is called, synchronously, if its consumer is cancelled."""
+
+    def call_at(self, when: float, fn: Callable[[], None]) -> Callable[[], None]:
+        """Call `fn` once when `now()` reaches `when`; returns the function that cancels it."""
+
+    def spawn(self, fn: Callable[..., Awaitable[None]], *args: Any) -> Callable[[], None]:
+        """Run `await fn(*args)` in the background; returns the function that cancels it.
+
+        An exception from it does not reach the user's tasks: it is passed to `on_bug`, if set, else logged.
+        """
+
+    on_bug: Callable[[Exception], None] | None
+
+    def protect(self, fn: Callable[P, T]) -> Callable[P, T]:
+        """Return `fn` such that KeyboardInterrupt is held back while it runs."""
+
+    async def connect(
+        self, address: Address, link: Link, *, timeout: float, local_port: int | None = None
+    ) -> Transport:
+        """Open a connection and start to drive `link` by it. TCP connections get TCP_NODELAY and keep-alive.
+
+        A name is resolved off the loop; of several addresses, later ones are tried while earlier ones hang.
+        Raises OSError (from the last address tried, the others in its notes), or TimeoutError after `timeout`
+        seconds. If it raises or is cancelled, nothing is left open and `connection_made` has not been called.
+        """
+
+    async def sleep(self, seconds: float) -> None:
+        """Let `seconds` of this reactor's clock pass; 0 lets others run once."""
+
+    async def run_blocking(self, fn: Callable[..., T], *args: Any) -> T:
+        """Run a function that blocks in a thread. If cancelled, the thread is abandoned."""
+
+    async def __aenter__(self) -> Reactor: ...
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None: ...

@@ -1,0 +1,1 @@
+"""Neutral coroutines around the engine: opening connections, keeping them, and ending them."""

@@ -1,0 +1,121 @@
+"""One connection, from dialling to ready: TLS, protocol version, compression, authentication, keyspace."""
+
+from __future__ import annotations
+
+from triocql import errors
+from triocql.abc import Address, Reactor
+from triocql.cluster.exchange import exchange
+from triocql.config import Options
+from triocql.engine.clock import Clock
+from triocql.engine.connection import Connection, Owner
+from triocql.engine.keyspaces import use_keyspace
+from triocql.protocol.connection import Wire
+from triocql.protocol.constants import VERSIONS, Opcode
+from triocql.protocol.handshake import Handshake, VersionRefused
+from triocql.protocol.responses import SetKeyspace, decode_message, split_extras
+
+
+class Connector:
+    """Opens connections to any node with the options of one session.
+
+    Attributes:
+        version: the protocol version; fixed once the first connection is made, so that all are alike.
+    """
+
+    def __init__(self, reactor: Reactor, clock: Clock, options: Options, owner: Owner) -> None:
+        self.reactor = reactor
+        self.clock = clock
+        self.options = options
+        self.owner = owner
+        self.version = options.connection.protocol_version
+
+    async def open(self, address: Address, keyspace: str | None) -> Connection:
+        """Return a connection that is ready for requests. Raises ConnectError and its kinds."""
+        deadline = self.clock.now() + self.options.connection.connect_timeout
+        version = self.version or VERSIONS[0]
+        while True:
+            try:
+                connection = await _Opening(self, address, version, deadline).run(keyspace)
+            except VersionRefused as refused:
+                lower = refused.next_version
+                if self.version is not None or lower is None:
+                    raise self._unsupported(address, refused) from refused
+                version = lower
+            else:
+                self.version = version
+                return connection
+
+    def _unsupported(self, address: Address, refused: VersionRefused) -> errors.UnsupportedVersion:
+        forced = self.options.connection.protocol_version is not None
+        hint = "; leave protocol_version out to have it found out" if forced else ""
+        return errors.UnsupportedVersion(f"{address}: {refused}{hint}")
+
+
+class _Opening:
+    """One attempt to open a connection with one protocol version; `step` is what it is doing."""
+
+    def __init__(self, connector: Connector, address: Address, version: int, deadline: float) -> None:
+        limits = connector.options.connection
+        self._connector = connector
+        self._address = address
+        self._deadline = deadline
+        self._wire = Wire(version, max_frame=limits.max_frame)
+        self._wire.use_compression(limits.compression)
+        self._connection = Connection(address, self._wire, connector.clock, limits, connector.owner)
+        self.step = "dialling"
+
+    async def run(self, keyspace: str | None) -> Connection:
+        try:
+            await self._dial()
+            await self._shake_hands()
+            if keyspace is not None:
+                await self._use(keyspace)
+        except BaseException as error:
+            cause = self._connection.error or error
+            self._connection.abort(errors.ConnectError("the connection was given up while it was being made"))
+            if isinstance(error, Exception) and not isinstance(error, VersionRefused):
+                raise self._explain(error) from cause
+            raise
+        return self._connection
+
+    async def _dial(self) -> None:
+        timeout = max(0.0, self._deadline - self._connector.clock.now())
+        await self._connector.reactor.connect(self._address, self._connection, timeout=timeout)
+
+    async def _shake_hands(self) -> None:
+        options = self._connector.options
+        handshake = Handshake(
+            self._wire.version, compression=options.connection.compression, authenticator=options.auth
+        )
+        message: tuple[int, bytes] | None = handshake.start()
+        while message is not None:
+            opcode, body = message
+            message = handshake.receive(*await self._ask(opcode, body))
+
+    async def _use(self, keyspace: str) -> None:
+        version = self._wire.version
+        opcode, flags, body = await self._ask(Opcode.QUERY, use_keyspace(version, keyspace))
+        message = decode_message(opcode, body, split_extras(flags, body)[1], version)
+        if isinstance(message, errors.ResponseError):
+            raise message
+        if not isinstance(message, SetKeyspace):
+            raise errors.ProtocolError(f"USE was answered with {type(message).__name__}")
+        self._connection.keyspace = keyspace
+
+    async def _ask(self, opcode: int, body: bytes) -> tuple[int, int, bytes]:
+        self.step = "USE" if opcode == Opcode.QUERY else Opcode(opcode).name
+        timeout = self._connector.options.connection.connect_timeout
+        return await exchange(
+            self._connector.reactor, self._connection, opcode, body, deadline=self._deadline, timeout=timeout
+        )
+
+    def _explain(self, error: Exception) -> errors.ConnectError:
+        """Return the error for users: the node, the step, and what is behind it."""
+        where = f"{self._address}, {self.step}"
+        if isinstance(error, (TimeoutError, errors.RequestTimeout)):
+            timeout = self._connector.options.connection.connect_timeout
+            return errors.ConnectTimeout(f"{where}: not done within the connect timeout of {timeout:g} s")
+        if isinstance(error, errors.ConnectError):
+            return type(error)(f"{where}: {error}")
+        reason = self._connection.error or error
+        return errors.ConnectError(f"{where}: {str(reason) or type(reason).__name__}")

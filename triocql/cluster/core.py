@@ -1,0 +1,90 @@
+"""What a session stands on: the engine and the tasks that keep its connections, opened and closed as one."""
+
+from __future__ import annotations
+
+from triocql.abc import Reactor
+from triocql.cluster.connector import Connector
+from triocql.cluster.keeper import Keeper
+from triocql.codecs.registry import Registry
+from triocql.config import Options
+from triocql.engine.clock import Clock
+from triocql.engine.connection import Connection
+from triocql.engine.executor import Executor
+from triocql.engine.pool import Pool
+from triocql.engine.router import Router
+from triocql.errors import Attempt, ConnectError, SessionClosed
+
+
+class Core:
+    """The engine of one session on one reactor, which has to be entered before and left after it."""
+
+    def __init__(self, reactor: Reactor, options: Options, registry: Registry) -> None:
+        self.reactor = reactor
+        self.options = options
+        self.registry = registry
+        self.clock = Clock(reactor)
+        self.router = Router(self.clock, options.pool)
+        self._connector = Connector(reactor, self.clock, options, self.router)
+        self._executor: Executor | None = None
+        reactor.on_bug = self._bug
+
+    @property
+    def executor(self) -> Executor:
+        """What starts requests; there once `open` has returned."""
+        assert self._executor is not None
+        return self._executor
+
+    async def open(self) -> None:
+        """Connect to the first contact point that answers, then keep connections to all of them.
+
+        Raises ConnectError with every attempt; the error itself if there was one contact point.
+        """
+        try:
+            first = await self._first_connection()
+        except BaseException:
+            self.close()
+            raise
+        version = first.wire.version
+        self._executor = Executor(self.router, self.options, self.registry, version)
+        for address in self.options.contact_points:
+            pool = Pool(address, self.options.pool.connections_local, self.options.connection.max_in_flight)
+            self.router.pools.append(pool)
+            keeper = Keeper(self.reactor, self._connector, self.router, self._executor, pool)
+            if address == first.address:
+                keeper.adopt(first)
+            self.reactor.spawn(keeper.run)
+
+    def close(self) -> None:
+        """Fail what is under way with SessionClosed, and close every connection. Synchronous and idempotent."""
+        if self.router.ending is None:
+            self._end(SessionClosed("the session is closed"))
+
+    def _end(self, reason: Exception) -> None:
+        self.router.end(reason)
+        self.clock.close()
+
+    def _bug(self, error: Exception) -> None:
+        """A background task failed with a bug: every later call says so."""
+        self._end(error)
+
+    async def _first_connection(self) -> Connection:
+        attempts: list[Attempt] = []
+        for address in self.options.contact_points:
+            began = self.clock.now()
+            try:
+                return await self._connector.open(address, self.options.keyspace)
+            except ConnectError as error:
+                attempts.append(Attempt(str(address), error, self.clock.now() - began))
+        raise _none_connected(attempts)
+
+
+def _none_connected(attempts: list[Attempt]) -> Exception:
+    """Return the error for attempts that all failed: of their common kind, where they have one."""
+    if len(attempts) == 1:
+        return attempts[0].error
+    kinds = {type(attempt.error) for attempt in attempts}
+    kind = kinds.pop() if len(kinds) == 1 else ConnectError
+    error = kind("no connection to any contact point")
+    assert isinstance(error, ConnectError)
+    error.attempts = tuple(attempts)
+    return error

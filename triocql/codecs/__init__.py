@@ -1,0 +1,1 @@
+"""Between the bytes of CQL values and Python objects."""

@@ -1,0 +1,163 @@
+"""Lists, sets and maps (native protocol v5, section 5.11 and following).
+
+Inside a set and as keys of a map everything is hashable: lists are tuples there, sets frozensets, maps
+`FrozenMap`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any
+
+from triocql.codecs.node import INT, FixedNode, FixedRun, Node, pack_sized, read_sized
+from triocql.codecs.values import FrozenMap
+from triocql.errors import DecodeError
+
+if TYPE_CHECKING:
+    from triocql.protocol.types import ListType, MapType, SetType
+
+_LONGEST_RUN = 256
+"""How many elements are read at once: a run is kept for each number of them."""
+
+
+class _ElementsNode(Node):
+    """What lists and sets have in common: a count, then the elements, each after its length."""
+
+    __slots__ = ("element", "make", "runs")
+
+    def __init__(
+        self, cql_type: ListType | SetType, element: Node, make: Callable[[list[Any]], Any] | None
+    ) -> None:
+        super().__init__(cql_type)
+        self.element = element
+        self.make = make
+        self.runs: dict[int, FixedRun] = {}
+
+    def decode(self, raw: bytes) -> Any:
+        """Return the elements; EMPTY for no bytes."""
+        if len(raw) < 4:
+            return self.odd_length(raw)
+        count = read_count(raw, 4)
+        elements = self._read_run(raw, count)
+        if elements is None:
+            elements = self._read_each(raw, count)
+        return elements if self.make is None else self.make(elements)
+
+    def _read_run(self, raw: bytes, count: int) -> list[Any] | None:
+        """Read all elements at once, if they are of fixed size."""
+        node = self.element
+        if (
+            not isinstance(node, FixedNode)
+            or count > _LONGEST_RUN
+            or len(raw) != 4 + count * (4 + node.width)
+        ):
+            return None
+        run = self.runs.get(count)
+        if run is None:
+            run = self.runs[count] = FixedRun((node,) * count)
+        return run.read(raw, 4)
+
+    def _read_each(self, raw: bytes, count: int) -> list[Any]:
+        elements = []
+        at = 4
+        for _ in range(count):
+            value, at = read_sized(raw, at, self.element)
+            elements.append(value)
+        check_end(raw, at)
+        return elements
+
+    def _encode_elements(self, elements: Iterable[Any]) -> bytes:
+        encode = self.element.encode
+        parts = [pack_sized(encode(element)) for element in elements]
+        return INT.pack(len(parts)) + b"".join(parts)
+
+
+class ListNode(_ElementsNode):
+    """list: any sequence or set but a text or bytes; numpy arrays. Read as `list`."""
+
+    __slots__ = ()
+    takes = "a list or another sequence"
+
+    def __init__(self, cql_type: ListType, element: Node, *, hashable: bool) -> None:
+        super().__init__(cql_type, element, tuple if hashable else None)
+
+    def encode(self, value: Any) -> bytes:
+        """Return the elements in their order."""
+        return self._encode_elements(value) if is_elements(value) else self.encode_other(value)
+
+
+class SetNode(_ElementsNode):
+    """set: any set or sequence but a text or bytes. Read as `set`; the server orders the elements."""
+
+    __slots__ = ()
+    takes = "a set or a sequence"
+
+    def __init__(self, cql_type: SetType, element: Node, *, hashable: bool) -> None:
+        super().__init__(cql_type, element, frozenset if hashable else set)
+
+    def encode(self, value: Any) -> bytes:
+        """Return the elements in the order that `value` gives."""
+        return self._encode_elements(value) if is_elements(value) else self.encode_other(value)
+
+
+class MapNode(Node):
+    """map: any mapping. Read as `dict`, in the server's order of keys."""
+
+    __slots__ = ("key", "make", "value")
+    takes = "a dict or another mapping"
+
+    def __init__(self, cql_type: MapType, key: Node, value: Node, *, hashable: bool) -> None:
+        super().__init__(cql_type)
+        self.key = key
+        self.value = value
+        self.make: Callable[[dict[Any, Any]], Any] | None = FrozenMap if hashable else None
+
+    def decode(self, raw: bytes) -> Any:
+        """Return the items; EMPTY for no bytes."""
+        if len(raw) < 4:
+            return self.odd_length(raw)
+        items = {}
+        at = 4
+        for _ in range(read_count(raw, 8)):
+            key, at = read_sized(raw, at, self.key)
+            items[key], at = read_sized(raw, at, self.value)
+        check_end(raw, at)
+        return items if self.make is None else self.make(items)
+
+    def encode(self, value: Any) -> bytes:
+        """Return the items in the order that `value` gives."""
+        if not isinstance(value, Mapping):
+            return self.encode_other(value)
+        parts = [INT.pack(len(value))]
+        for key, item in value.items():
+            parts.append(pack_sized(self.key.encode(key)))
+            parts.append(pack_sized(self.value.encode(item)))
+        return b"".join(parts)
+
+
+def is_elements(value: Any) -> bool:
+    """Return whether a value is a sequence or set of elements; texts and bytes count as none."""
+    if isinstance(value, (list, tuple, Set)):
+        return True
+    if isinstance(value, (str, bytes, bytearray, memoryview)):
+        return False
+    return isinstance(value, Sequence) or is_array(value)
+
+
+def is_array(value: Any) -> bool:
+    """Return whether a value is a numpy array of at least one dimension."""
+    return getattr(value, "ndim", 0) > 0 and hasattr(value, "dtype")
+
+
+def read_count(raw: bytes, least: int) -> int:
+    """Return the number of elements at the start of a value; each has to have `least` bytes at least."""
+    count: int = INT.unpack_from(raw)[0]
+    if not 0 <= count * least <= len(raw) - 4:
+        raise DecodeError("more elements than its bytes can hold, or a negative number of them")
+    return count
+
+
+def check_end(raw: bytes, at: int) -> None:
+    """Refuse bytes after the last element."""
+    if at != len(raw):
+        raise DecodeError("bytes after the last element")

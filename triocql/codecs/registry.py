@@ -1,0 +1,253 @@
+"""Which codec reads and writes which type: one registry a session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from triocql import _impl
+from triocql.codecs import bind, rows
+from triocql.codecs.collections import ListNode, MapNode, SetNode
+from triocql.codecs.custom import Codec, CodecNode
+from triocql.codecs.node import Node, type_name
+from triocql.codecs.scalars import (
+    BlobNode,
+    BooleanNode,
+    DecimalNode,
+    FloatingNode,
+    InetNode,
+    IntegerNode,
+    TextNode,
+    UuidNode,
+    VarintNode,
+)
+from triocql.codecs.temporal import DateNode, DurationNode, TimeNode, TimestampNode
+from triocql.codecs.tuples import TupleNode
+from triocql.codecs.typeparser import parse_class_name, parse_type
+from triocql.codecs.udt import UserTypeNode, constructor
+from triocql.codecs.vector import VectorNode
+from triocql.errors import OptionError
+from triocql.protocol.types import (
+    ColumnSpec,
+    CqlType,
+    CustomType,
+    ListType,
+    MapType,
+    NativeType,
+    SetType,
+    TupleType,
+    UserType,
+    VectorType,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from triocql.codecs.bind import Binder
+    from triocql.codecs.rows import RowPlan
+
+Columns = tuple[ColumnSpec, ...]
+
+NATIVE: dict[str, Callable[[CqlType], Node]] = {
+    "ascii": lambda t: TextNode(t, "ascii"),
+    "bigint": lambda t: IntegerNode(t, "q"),
+    "blob": BlobNode,
+    "boolean": lambda t: BooleanNode(t, "?"),
+    "counter": lambda t: IntegerNode(t, "q"),
+    "date": DateNode,
+    "decimal": DecimalNode,
+    "double": lambda t: FloatingNode(t, "d"),
+    "duration": DurationNode,
+    "float": lambda t: FloatingNode(t, "f"),
+    "inet": InetNode,
+    "int": lambda t: IntegerNode(t, "i"),
+    "smallint": lambda t: IntegerNode(t, "h"),
+    "text": lambda t: TextNode(t, "utf-8"),
+    "time": TimeNode,
+    "timestamp": TimestampNode,
+    "timeuuid": lambda t: UuidNode(t, time_based=True),
+    "tinyint": lambda t: IntegerNode(t, "b"),
+    "uuid": lambda t: UuidNode(t, time_based=False),
+    "varint": VarintNode,
+}
+
+_CACHED = 1024
+
+
+class Registry:
+    """The codecs of one session: the built-in ones, and those of the user that replace them.
+
+    A codec for a column counts before one for its type, that one before the built-in one. Codecs for a type
+    count inside of collections, tuples and user-defined types, too. Registering changes what is read from
+    then on: results that are there already stay as they are.
+
+    >>> registry = Registry()
+    >>> registry.register("bigint", Cents())
+    >>> registry.register_column("shop", "users", "settings", Json())
+    >>> registry.register_udt("shop", "address", Address)
+    """
+
+    def __init__(self, *, impl: _impl.Impl = _impl.impl) -> None:
+        self._make_plan, self._make_binder = _twins(impl)
+        self._types: dict[CqlType, Codec] = {}
+        self._columns: dict[tuple[str, str, str], Codec] = {}
+        self._udts: dict[tuple[str, str], type] = {}
+        self._plans = _Cache(self._make_plan)
+        self._binders = _Cache(self._make_binder)
+
+    def register(self, cql_type: CqlType | str, codec: Codec) -> None:
+        """Let `codec` stand for every value of a type, given as text (``"timestamp"``, ``"list<int>"``) or
+        parsed.
+
+        Raises:
+            OptionError: the text is no type, or `codec` has no `encode` and `decode`.
+        """
+        parsed = parse_type(cql_type) if isinstance(cql_type, str) else _resolved(cql_type)
+        self._types[parsed] = _checked(codec)
+        self._forget()
+
+    def register_column(self, keyspace: str, table: str, column: str, codec: Codec) -> None:
+        """Let `codec` stand for the values of one column, read and bound, whatever its type.
+
+        Raises:
+            OptionError: `codec` has no `encode` and `decode`.
+        """
+        self._columns[keyspace, table, column] = _checked(codec)
+        self._forget()
+
+    def register_udt(self, keyspace: str, name: str, cls: type) -> None:
+        """Read the values of a user-defined type as instances of `cls`: a dataclass, a NamedTuple, or any
+        class that is called with the fields by name.
+
+        Fields that the class does not know are left out, so that the type may get new ones. Where values have
+        to be hashable (in sets and keys of maps) and `cls` is not, they are read as if no class was
+        registered.
+
+        Raises:
+            OptionError: `cls` is no class, or it is not known how it is called.
+        """
+        if not isinstance(cls, type):
+            raise OptionError(f"a class is needed for {keyspace}.{name}, not {type_name(cls)}")
+        constructor((), cls)
+        self._udts[keyspace, name] = cls
+        self._forget()
+
+    def plan(self, columns: Sequence[ColumnSpec]) -> RowPlan:
+        """Return how rows of these columns are read. The same object again for the same columns, as long as
+        nothing is registered; fastest for the same tuple."""
+        return self._plans.get(columns, self._compile)  # type: ignore[no-any-return]
+
+    def binder(self, columns: Sequence[ColumnSpec]) -> Binder:
+        """Return what writes values for these bind markers, cached like `plan`."""
+        return self._binders.get(columns, self._compile)  # type: ignore[no-any-return]
+
+    def node(self, cql_type: CqlType, *, hashable: bool = False) -> Node:
+        """Return the type node that reads and writes a type, the user's codecs included."""
+        node = self._builtin(cql_type, hashable)
+        codec = self._types.get(cql_type)
+        return node if codec is None else CodecNode(node, codec)
+
+    def _builtin(self, cql_type: CqlType, hashable: bool) -> Node:
+        match cql_type:
+            case NativeType(name) if name in NATIVE:
+                return NATIVE[name](cql_type)
+            case ListType(element):
+                return ListNode(cql_type, self.node(element, hashable=hashable), hashable=hashable)
+            case SetType(element):
+                return SetNode(cql_type, self.node(element, hashable=True), hashable=hashable)
+            case MapType(key, value):
+                nodes = self.node(key, hashable=True), self.node(value, hashable=hashable)
+                return MapNode(cql_type, *nodes, hashable=hashable)
+            case TupleType(elements):
+                return TupleNode(
+                    cql_type, tuple(self.node(element, hashable=hashable) for element in elements)
+                )
+            case VectorType(element):
+                return VectorNode(cql_type, self.node(element, hashable=hashable), hashable=hashable)
+            case UserType():
+                return self._udt(cql_type, hashable)
+        return BlobNode(cql_type)
+
+    def _udt(self, cql_type: UserType, hashable: bool) -> Node:
+        fields = tuple(self.node(field, hashable=hashable) for _, field in cql_type.fields)
+        cls = self._udts.get((cql_type.keyspace, cql_type.name))
+        if cls is None or (hashable and cls.__hash__ is None):
+            return UserTypeNode(cql_type, fields)
+        return UserTypeNode(cql_type, fields, cls)
+
+    def _compile(self, columns: Columns) -> tuple[Columns, tuple[Node, ...]]:
+        columns = tuple(column._replace(type=_resolved(column.type)) for column in columns)
+        return columns, tuple(map(self._column_node, columns))
+
+    def _column_node(self, column: ColumnSpec) -> Node:
+        codec = self._columns.get((column.keyspace, column.table, column.name))
+        if codec is None:
+            return self.node(column.type)
+        return CodecNode(self._builtin(column.type, hashable=False), codec)
+
+    def _forget(self) -> None:
+        self._plans = _Cache(self._make_plan)
+        self._binders = _Cache(self._make_binder)
+
+
+class _Cache:
+    """What was made for columns: found by the identity of their tuple, which is fastest, then by their
+    equality.
+    """
+
+    def __init__(self, make: Callable[[Columns, tuple[Node, ...]], Any]) -> None:
+        self._make = make
+        self._by_identity: dict[int, tuple[Sequence[ColumnSpec], Any]] = {}
+        self._by_value: dict[Columns, Any] = {}
+
+    def get(
+        self, columns: Sequence[ColumnSpec], compiled: Callable[[Columns], tuple[Columns, tuple[Node, ...]]]
+    ) -> Any:
+        """Return what was made for these columns, or make it."""
+        entry = self._by_identity.get(id(columns))
+        if entry is not None and entry[0] is columns:
+            return entry[1]
+        key = tuple(columns)
+        if len(self._by_identity) >= _CACHED:
+            self._by_identity.clear()
+            self._by_value.clear()
+        made = self._by_value.get(key)
+        if made is None:
+            made = self._by_value[key] = self._make(*compiled(key))
+        if key is columns:
+            self._by_identity[id(columns)] = columns, made
+        return made
+
+
+def _twins(impl: _impl.Impl) -> tuple[type[RowPlan], type[Binder]]:
+    if impl == "python":
+        return rows.RowPlan, bind.Binder
+    from triocql.codecs import _codec
+
+    return _codec.RowPlan, _codec.Binder
+
+
+def _resolved(cql_type: CqlType) -> CqlType:
+    """Return a type with the class names within replaced by the types that they mean, where they mean any."""
+    match cql_type:
+        case CustomType(class_name):
+            try:
+                return parse_class_name(class_name)
+            except OptionError:
+                return cql_type
+        case ListType(element) | SetType(element):
+            return type(cql_type)(_resolved(element))
+        case MapType(key, value):
+            return MapType(_resolved(key), _resolved(value))
+        case TupleType(elements):
+            return TupleType(tuple(map(_resolved, elements)))
+        case VectorType(element, dimension):
+            return VectorType(_resolved(element), dimension)
+        case UserType(keyspace, name, fields):
+            return UserType(keyspace, name, tuple((field, _resolved(inner)) for field, inner in fields))
+    return cql_type
+
+
+def _checked(codec: Codec) -> Codec:
+    if not isinstance(codec, Codec) or isinstance(codec, type):
+        raise OptionError(f"a codec needs the methods encode and decode; {type_name(codec)} has not")
+    return codec

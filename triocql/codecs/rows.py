@@ -1,0 +1,181 @@
+"""Reading rows: a plan of type nodes for each set of columns, and the pages that it reads. Pure twin of
+`_codec`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from triocql.codecs.node import INT, FixedNode, FixedRun, Node, read_sized
+from triocql.errors import DecodeError
+
+if TYPE_CHECKING:
+    from triocql.protocol.types import ColumnSpec
+
+_length = INT.unpack_from
+
+
+class RowPlan:
+    """How rows of these columns are read: one type node for each.
+
+    Columns that stand next to each other and have values of fixed size are read at once, lengths included: a
+    run.
+
+    Attributes:
+        columns: the columns, custom types that are known by their class name resolved.
+        names: their names.
+    """
+
+    __slots__ = ("columns", "names", "nodes", "steps")
+
+    def __init__(self, columns: tuple[ColumnSpec, ...], nodes: tuple[Node, ...]) -> None:
+        self.columns = columns
+        self.names = tuple(column.name for column in columns)
+        self.nodes = nodes
+        self.steps = _steps(nodes)
+
+    def page(self, body: bytes, offset: int, row_count: int) -> Page:
+        """Return the page whose rows start at `offset` of `body`; nothing is read yet.
+
+        Raises:
+            DecodeError: the body is too short for so many rows.
+        """
+        check_size(self.columns, len(body) - offset, row_count)
+        return Page(self, body, offset, row_count)
+
+
+class Page:
+    """The rows of one response, as bytes until a form for them is chosen.
+
+    Attributes:
+        plan: the plan of its columns.
+        row_count: how many rows it has.
+    """
+
+    __slots__ = ("_body", "_offset", "plan", "row_count")
+
+    def __init__(self, plan: RowPlan, body: bytes, offset: int, row_count: int) -> None:
+        self.plan = plan
+        self.row_count = row_count
+        self._body = body
+        self._offset = offset
+
+    def rows(self, row_class: type[tuple[Any, ...]] = tuple) -> list[Any]:
+        """Return all rows as instances of `row_class`: `tuple`, or a subclass of it without slots and
+        `__new__`.
+
+        Raises:
+            DecodeError: a value is not valid for its type, or the page is cut off; names row and column.
+        """
+        return self.cursor().take(self.row_count, row_class)
+
+    def cursor(self) -> RowCursor:
+        """Return a cursor, by which the rows can be read in slices."""
+        return RowCursor(self.plan, self._body, self._offset, self.row_count)
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """Return all rows as dicts by column name; of columns with one name the last one counts."""
+        names = self.plan.names
+        return [dict(zip(names, row, strict=True)) for row in self.rows()]
+
+
+class RowCursor:
+    """A place in a page."""
+
+    __slots__ = ("_at", "_body", "_left", "_plan", "_row")
+
+    def __init__(self, plan: RowPlan, body: bytes, offset: int, row_count: int) -> None:
+        self._plan = plan
+        self._body = body
+        self._at = offset
+        self._row = 0
+        self._left = row_count
+
+    def take(self, n: int, row_class: type[tuple[Any, ...]] = tuple) -> list[Any]:
+        """Return the next rows, `n` at most, as `Page.rows` does; an empty list at the end."""
+        make: Callable[[list[Any]], Any] = tuple if row_class is tuple else partial(tuple.__new__, row_class)
+        rows: list[Any] = []
+        start = self._at
+        try:
+            for _ in range(min(n, self._left)):
+                cells, end = _read_row(self._plan.steps, self._body, start)
+                rows.append(make(cells))
+                start = end
+        except Exception as error:
+            fail(self._plan.columns, self._plan.nodes, self._body, start, self._row + len(rows), error)
+        self._row += len(rows)
+        self._left -= len(rows)
+        self._at = start
+        if not self._left:
+            check_end(self._body, start)
+        return rows
+
+
+_Step = tuple[FixedRun | None, Sequence[Node]]
+
+
+def _steps(nodes: tuple[Node, ...]) -> list[_Step]:
+    """Return the nodes in groups: those of fixed size side by side with their run, the others alone."""
+    steps: list[_Step] = []
+    for fixed, group in groupby(nodes, lambda node: isinstance(node, FixedNode)):
+        members: list[Any] = list(group)
+        if fixed:
+            steps.append((FixedRun(members), members))
+        else:
+            steps += [(None, (node,)) for node in members]
+    return steps
+
+
+def _read_row(steps: list[_Step], body: bytes, at: int) -> tuple[list[Any], int]:
+    cells: list[Any] = []
+    for run, nodes in steps:
+        if run is not None and at + run.size <= len(body):
+            values = run.read(body, at)
+            if values is not None:
+                cells += values
+                at += run.size
+                continue
+        for node in nodes:
+            length = _length(body, at)[0]
+            at += 4
+            if length < 0:
+                cells.append(None)
+                continue
+            end = at + length
+            if end > len(body):
+                raise DecodeError("a value goes beyond its page")
+            cells.append(node.decode(body[at:end]))
+            at = end
+    return cells, at
+
+
+def check_size(columns: tuple[ColumnSpec, ...], size: int, row_count: int) -> None:
+    """Refuse a number of rows that `size` bytes cannot hold: each cell has 4 at least."""
+    if row_count < 0 or size < 0 or row_count * max(len(columns), 1) * 4 > size:
+        raise DecodeError(f"{size} bytes cannot hold {row_count} rows of {len(columns)} columns")
+
+
+def check_end(body: bytes, at: int) -> None:
+    """Refuse bytes after the last row."""
+    if at != len(body):
+        raise DecodeError(f"{len(body) - at} bytes after the last row")
+
+
+def fail(
+    columns: tuple[ColumnSpec, ...], nodes: tuple[Node, ...], body: bytes, at: int, row: int, error: Exception
+) -> NoReturn:
+    """Raise the DecodeError for the row at `at`, which could not be read: read it again to find out the
+    column.
+    """
+    for column, node in zip(columns, nodes, strict=True):
+        try:
+            _, at = read_sized(body, at, node)
+        except Exception as cause:
+            place = f"row {row}, column {column.name!r} ({column.type}) of {column.keyspace}.{column.table}"
+            if isinstance(cause, DecodeError):
+                raise DecodeError(f"{place}: {cause}") from cause.__cause__
+            raise DecodeError(f"{place}: {type(cause).__name__} while reading the value") from cause
+    raise DecodeError(f"row {row}: {type(error).__name__} while reading it") from error

@@ -1,0 +1,61 @@
+"""Tuples (native protocol v5, section 5.16): a null or a value for each element."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from triocql.codecs.node import Node, pack_sized, read_sized
+from triocql.errors import DecodeError
+
+if TYPE_CHECKING:
+    from triocql.protocol.types import TupleType
+
+NULL = b"\xff\xff\xff\xff"
+
+
+class TupleNode(Node):
+    """tuple: any sequence of the right length but a text or bytes; None for null. Read as `tuple`."""
+
+    __slots__ = ("elements",)
+    takes = "a tuple or another sequence"
+
+    def __init__(self, cql_type: TupleType, elements: tuple[Node, ...]) -> None:
+        super().__init__(cql_type)
+        self.elements = elements
+
+    def decode(self, raw: bytes) -> tuple[Any, ...]:
+        """Return the elements; those that are missing at the end are None."""
+        values, at = read_elements(raw, self.elements)
+        if at != len(raw):
+            raise DecodeError("bytes after the last element")
+        return tuple(values)
+
+    def encode(self, value: Any) -> bytes:
+        """Return every element after its length."""
+        if not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray, memoryview)):
+            return self.encode_other(value)
+        if len(value) != len(self.elements):
+            return self.encode_other(value, f"{len(self.elements)} elements are needed, not {len(value)}")
+        return pack_elements(self.elements, value)
+
+
+def read_elements(raw: bytes, nodes: Sequence[Node]) -> tuple[list[Any], int]:
+    """Return a value for each node, None for those after the end, and where the last one ended."""
+    values: list[Any] = []
+    at = 0
+    for node in nodes:
+        if at == len(raw):
+            values.append(None)
+        else:
+            value, at = read_sized(raw, at, node)
+            values.append(value)
+    return values, at
+
+
+def pack_elements(nodes: Sequence[Node], values: Sequence[Any]) -> bytes:
+    """Return every value after its length, None as null."""
+    return b"".join(
+        NULL if value is None else pack_sized(node.encode(value))
+        for node, value in zip(nodes, values, strict=True)
+    )

@@ -1,0 +1,156 @@
+"""User-defined types: named values, or instances of a class that the user has registered."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
+from keyword import iskeyword
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from triocql.codecs.node import Node, type_name
+from triocql.codecs.tuples import pack_elements, read_elements
+from triocql.errors import BindValueError, OptionError
+
+if TYPE_CHECKING:
+    from triocql.protocol.types import UserType
+
+
+class UserValue(tuple[Any, ...]):
+    """A value of a user-defined type without a registered class: a tuple with names.
+
+    ``value.street``, ``value["street"]``, ``value[0]``, unpacking, `_asdict()`. Fields whose name is no
+    identifier, or one that tuples use, are reached by ``value["..."]``. Its class is made once for each type.
+    """
+
+    __slots__ = ()
+    _fields: tuple[str, ...] = ()
+    _index: Mapping[str, int] = {}
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return a field by name or position, or a tuple for a slice."""
+        if isinstance(key, str):
+            try:
+                key = self._index[key]
+            except KeyError:
+                raise KeyError(f"no field {key!r}; there are {', '.join(self._fields)}") from None
+        return tuple.__getitem__(self, key)
+
+    def _asdict(self) -> dict[str, Any]:
+        """Return the fields by name."""
+        return dict(zip(self._fields, self, strict=True))
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={value!r}" for name, value in self._asdict().items())
+        return f"{type(self).__name__}({fields})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self).__name__, self._fields, tuple(self))
+
+
+def _rebuild(name: str, fields: tuple[str, ...], values: tuple[Any, ...]) -> UserValue:
+    return tuple.__new__(user_value_class(name, fields), values)
+
+
+@lru_cache(maxsize=1024)
+def user_value_class(name: str, fields: tuple[str, ...]) -> type[UserValue]:
+    """Return the class of the values of a user-defined type by its name and its fields."""
+    namespace: dict[str, Any] = {
+        "__slots__": (),
+        "__doc__": f"A value of the user-defined type {name}.",
+        "_fields": fields,
+        "_index": {field: i for i, field in enumerate(fields)},
+    }
+    for i, field in enumerate(fields):
+        if field.isidentifier() and not iskeyword(field) and not hasattr(UserValue, field):
+            namespace[field] = property(itemgetter(i))
+    return type(name, (UserValue,), namespace)
+
+
+class UserTypeNode(Node):
+    """A user-defined type. Taken: mappings by field name; what has the fields as attributes (named tuples,
+    dataclasses, any object); other sequences by position. Fields that are missing are null.
+    """
+
+    __slots__ = ("fields", "make", "names", "value_class")
+    takes = "a dict, an object with its fields as attributes, or a sequence"
+
+    def __init__(self, cql_type: UserType, fields: tuple[Node, ...], cls: type | None = None) -> None:
+        super().__init__(cql_type)
+        self.names = tuple(name for name, _ in cql_type.fields)
+        self.fields = fields
+        self.value_class: type[UserValue] | None = None
+        self.make: Callable[[Sequence[Any]], Any]
+        if cls is None:
+            self.value_class = user_value_class(cql_type.name, self.names)
+            self.make = partial(tuple.__new__, self.value_class)
+        else:
+            self.make = constructor(self.names, cls)
+
+    def decode(self, raw: bytes) -> Any:
+        """Return the value; fields missing at the end are None, fields that the type does not know yet left
+        out.
+        """
+        return self.make(read_elements(raw, self.fields)[0])
+
+    def encode(self, value: Any) -> bytes:
+        """Return every field after its length."""
+        values = self.by_position(value)
+        if values is None:
+            return self.encode_other(value)
+        return pack_elements(self.fields, values)
+
+    def by_position(self, value: Any) -> Sequence[Any] | None:
+        """Return the values of the fields in their order; None if `value` has no fields."""
+        if isinstance(value, Mapping):
+            unknown = [str(name) for name in value if name not in self.names]
+            if unknown:
+                raise BindValueError(
+                    f"{self.type} has no field {', '.join(unknown)}, but {', '.join(self.names)}"
+                )
+            return [value.get(name) for name in self.names]
+        if isinstance(value, (str, bytes, bytearray, memoryview)):
+            return None
+        if isinstance(value, UserValue):
+            by_name = value._asdict()
+            return [by_name.get(name) for name in self.names]
+        if isinstance(value, Sequence) and not hasattr(value, "_fields"):
+            missing = len(self.names) - len(value)
+            if missing < 0:
+                raise BindValueError(f"{self.type} has {len(self.names)} fields, not {len(value)}")
+            return [*value, *[None] * missing]
+        if any(hasattr(value, name) for name in self.names):
+            return [getattr(value, name, None) for name in self.names]
+        return None
+
+
+def constructor(names: tuple[str, ...], cls: type) -> Callable[[Sequence[Any]], Any]:
+    """Return what makes an instance of a class from the values of its fields: called with those that it
+    knows.
+
+    Raises:
+        OptionError: it is not known how the class is called.
+    """
+    known = _parameters(cls)
+    wanted = [(name, i) for i, name in enumerate(names) if known is None or name in known]
+    return lambda values: cls(**{name: values[i] for name, i in wanted})
+
+
+def _parameters(cls: type) -> frozenset[str] | None:
+    """Return the names that a class is called with; None if it takes any."""
+    try:
+        parameters = inspect.signature(cls).parameters.values()
+    except (TypeError, ValueError):
+        raise OptionError(
+            f"{type_name(cls)} {cls!r} cannot stand for a user-defined type: it has no signature"
+        ) from None
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return frozenset(_named(parameters))
+
+
+def _named(parameters: Any) -> Iterator[str]:
+    for parameter in parameters:
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            yield parameter.name

@@ -1,0 +1,241 @@
+"""One connection: its stream ids, what is in flight on them, and what was abandoned."""
+
+from __future__ import annotations
+
+from enum import Enum
+from math import inf
+from typing import Protocol
+
+from triocql.abc import Address, Transport
+from triocql.config import ConnectionOptions
+from triocql.engine.clock import Clock
+from triocql.engine.request import Phase, Request
+from triocql.engine.response import Response
+from triocql.errors import ConnectionLost, Error, ProtocolError
+from triocql.protocol.connection import Wire
+from triocql.protocol.constants import Opcode
+
+_SENDING, _WAITING = Phase.SENDING, Phase.WAITING
+_EVENT = int(Opcode.EVENT)
+
+
+class State(Enum):
+    """OPEN takes requests; DRAINING only ends those it has; CLOSED has none."""
+
+    OPEN = "open"
+    DRAINING = "draining"
+    CLOSED = "closed"
+
+
+class Owner(Protocol):
+    """Who is told what happens on a connection."""
+
+    def on_room(self) -> None:
+        """Stream ids became free."""
+
+    def on_event(self, connection: Connection, body: bytes, flags: int) -> None:
+        """The server pushed an event."""
+
+    def on_draining(self, connection: Connection) -> None:
+        """The connection takes no more requests and will end when it has none left."""
+
+    def on_lost(self, connection: Connection, error: Exception) -> None:
+        """The connection is gone; its requests are told after this."""
+
+
+class Connection:
+    """A `Link` that multiplexes requests over stream ids.
+
+    An id is taken from the moment its request is sent until its own response arrives, whether or not anybody still
+    waits for it: abandoned ids are orphans. Past `max_orphans` the connection drains, and its owner replaces it.
+    """
+
+    def __init__(
+        self, address: Address, wire: Wire, clock: Clock, limits: ConnectionOptions, owner: Owner
+    ) -> None:
+        self.address = address
+        self.name = str(address)
+        self.wire = wire
+        self.state = State.OPEN
+        self.keyspace: str | None = None
+        self.error: Exception | None = None
+        self.last_read = clock.now()
+        self.frame_begun: float | None = None
+        self.in_flight: dict[int, Request] = {}
+        self.orphans: set[int] = set()
+        self.free = list(range(limits.max_in_flight - 1, -1, -1))
+        self.void = Response(coordinator=self.name)
+        self._clock = clock
+        self._held = False
+        self._max_orphans = limits.max_orphans
+        self._owner = owner
+        self._outgoing: list[Request] = []
+        self._transport: Transport | None = None
+        clock.add(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Connection {self.name} {self.state.value}, {len(self.in_flight)} in flight, "
+            f"{len(self.orphans)} orphans>"
+        )
+
+    # --- The engine's side ---------------------------------------------------------------------------------
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a request can be sent now."""
+        return bool(self.free) and self.state is State.OPEN and not self._held
+
+    def lost_error(self) -> ConnectionLost:
+        """Return the error of what was asked of this connection, which has ended."""
+        lost = ConnectionLost(f"the connection to {self.name} ended: {self.error}")
+        lost.__cause__ = self.error
+        return lost
+
+    def hold(self, held: bool) -> None:
+        """Take no requests of users while `held`: the connection is being moved to another keyspace."""
+        self._held = held
+
+    def send(self, request: Request) -> None:
+        """Take a stream id and hand `request` to the transport's next pull. Needs `has_room`."""
+        request.stream = stream = self.free.pop()
+        request.phase = _SENDING
+        request.holder = self
+        self.in_flight[stream] = request
+        if request.deadline < self._clock.armed:
+            self._clock.watch(request.deadline)
+        outgoing = self._outgoing
+        if not outgoing and self._transport is not None:
+            self._transport.wake()
+        outgoing.append(request)
+
+    def release(self, request: Request) -> None:
+        """Let `request` go (`Holder`): unsent, its id is free again; sent, its id is an orphan's."""
+        stream = request.stream
+        if self.in_flight.get(stream) is not request:
+            return
+        del self.in_flight[stream]
+        request.holder = None
+        if request.phase is _SENDING:
+            self.free.append(stream)
+        else:
+            self.orphans.add(stream)
+            if len(self.orphans) > self._max_orphans:
+                self.drain()
+        self._close_if_drained()
+
+    def expire(self, now: float) -> tuple[float, int]:
+        """End the requests that are due (`Source`)."""
+        earliest = inf
+        for request in tuple(self.in_flight.values()):
+            if request.deadline <= now:
+                request.time_out()
+            else:
+                earliest = min(earliest, request.deadline)
+        return earliest, len(self.in_flight)
+
+    def drain(self) -> None:
+        """Take no more requests; close once those in flight have ended."""
+        if self.state is State.OPEN:
+            self.state = State.DRAINING
+            self._owner.on_draining(self)
+            self._close_if_drained()
+
+    def close(self) -> None:
+        """End in order: what is on its way out is flushed, what is in flight fails."""
+        self._end(Error("this session closed it"))
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self, error: Exception) -> None:
+        """End now because of `error`; every request in flight learns of it."""
+        self._end(error)
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- The reactor's side (`Link`) -----------------------------------------------------------------------
+
+    def connection_made(self, transport: Transport) -> None:
+        """Take the transport."""
+        self._transport = transport
+        if self._outgoing:
+            transport.wake()
+
+    def data_to_send(self) -> bytes:
+        """Hand over every request that is still wanted, as one batch; from here on they count as written."""
+        outgoing, self._outgoing = self._outgoing, []
+        frames = []
+        for request in outgoing:
+            if request.phase is _SENDING and request.holder is self:
+                request.phase = _WAITING
+                frames.append((request.stream, request.flags, request.opcode, request.body))
+        return self.wire.encode(frames) if frames else b""
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Give every response that became complete to its request."""
+        if self.state is State.CLOSED:
+            return
+        self.last_read = self._clock.now()
+        try:
+            frames = self.wire.receive(data)
+            self._dispatch(frames)
+        except ProtocolError as error:
+            self.abort(error)
+            return
+        if not self.wire.mid_frame:
+            self.frame_begun = None
+        elif frames or self.frame_begun is None:
+            self.frame_begun = self.last_read
+        if self.state is State.DRAINING:
+            self._close_if_drained()
+        self._owner.on_room()
+
+    def eof_received(self) -> None:
+        """End: a node that has stopped sending will not answer."""
+        self.abort(ConnectionResetError("the node closed the connection"))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Take note of the end, if it was not ours."""
+        self._end(error or ConnectionResetError("the connection was closed"))
+
+    # --- Inside --------------------------------------------------------------------------------------------
+
+    def _dispatch(self, frames: list[tuple[int, int, int, bytes]]) -> None:
+        in_flight, free = self.in_flight, self.free
+        for stream, flags, opcode, body in frames:
+            request = in_flight.get(stream)
+            if request is not None and request.phase is _WAITING:
+                del in_flight[stream]
+                free.append(stream)
+                request.holder = None
+                request.answered(self, opcode, flags, body)
+            elif stream in self.orphans:
+                self.orphans.discard(stream)
+                free.append(stream)
+            elif stream == -1 and opcode == _EVENT:
+                self._owner.on_event(self, body, flags)
+            else:
+                raise ProtocolError(
+                    f"{self.name} sent a response (opcode {opcode:#04x}) on stream {stream}, where nothing was asked"
+                )
+            if self.state is State.CLOSED:
+                return
+
+    def _close_if_drained(self) -> None:
+        if self.state is State.DRAINING and not self.in_flight:
+            self.close()
+
+    def _end(self, error: Exception) -> None:
+        if self.state is State.CLOSED:
+            return
+        self.state = State.CLOSED
+        self.error = error
+        self._clock.discard(self)
+        requests = list(self.in_flight.values())
+        self.in_flight.clear()
+        self.orphans.clear()
+        self._outgoing.clear()
+        self._owner.on_lost(self, error)
+        for request in requests:
+            request.holder = None
+            request.lost(self, error, written=request.phase is _WAITING)

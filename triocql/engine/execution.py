@@ -1,0 +1,113 @@
+"""A user's request, through all its attempts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from triocql.engine.request import Phase, Request, Sink
+from triocql.errors import Attempt, Error, RequestError
+from triocql.protocol.constants import Opcode
+
+if TYPE_CHECKING:
+    from triocql.engine.connection import Connection
+    from triocql.engine.recovery import Recovery
+    from triocql.engine.response import Response
+    from triocql.prepared import PreparedState, PreparedText
+    from triocql.protocol.responses import Prepared
+
+_RESULT = int(Opcode.RESULT)
+
+
+class Message(Protocol):
+    """What a request says, and what its answer means."""
+
+    opcode: int
+    flags: int
+
+    def body(self) -> bytes:
+        """Return the body of the frame, made for the present state of the prepared statements in it."""
+
+    def read(self, flags: int, body: bytes, connection: Connection) -> Response | Prepared:
+        """Read the RESULT that answers it; raises ProtocolError."""
+
+    def statement(self, statement_id: bytes) -> PreparedText | None:
+        """Return the prepared statement in it that has this id, if any."""
+
+    def reprepared(self, statement: PreparedText, state: PreparedState) -> None:
+        """Take the new state of a statement in it; raises PreparedIdMismatch if the values do not fit it."""
+
+
+class Execution(Request):
+    """A request whose message may be tried on several connections."""
+
+    __slots__ = (
+        "attempts",
+        "idempotent",
+        "maybe_executed",
+        "message",
+        "recovery",
+        "repreparing",
+        "started",
+        "tried",
+    )
+
+    message: Message
+
+    def __init__(
+        self, sink: Sink, recovery: Recovery, *, started: float, timeout: float, idempotent: bool
+    ) -> None:
+        Request.__init__(self, sink, started + timeout, timeout)
+        self.recovery = recovery
+        self.started = started
+        self.idempotent = idempotent
+        self.maybe_executed = False
+        self.attempts: tuple[Attempt, ...] = ()
+        self.tried: tuple[str, ...] = ()
+        self.repreparing: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended."""
+        return self.phase is Phase.DONE
+
+    def say(self, message: Message) -> None:
+        """Set what the request says."""
+        self.message = message
+        self.opcode = message.opcode
+        self.flags = message.flags
+        self.body = message.body()
+
+    def go(self, message: Message) -> None:
+        """Say it and send it, from wherever the request is held."""
+        self.say(message)
+        self._leave()
+        self.recovery.router.submit(self)
+
+    def answered(self, connection: Connection, opcode: int, flags: int, body: bytes) -> None:
+        """End with the response, or have recovery decide about the error."""
+        if opcode != _RESULT:
+            self.recovery.refused(self, connection, opcode, flags, body)
+            return
+        try:
+            response = self.message.read(flags, body, connection)
+        except Error as error:
+            self.fail(error)
+        else:
+            self.succeed(response)
+
+    def lost(self, connection: Connection, error: Exception, *, written: bool) -> None:
+        """Have recovery decide."""
+        self.recovery.lost(self, connection, error, written=written)
+
+    def fail(self, error: Exception) -> None:
+        """End with `error`, which gets to know the attempts before it."""
+        if isinstance(error, RequestError):
+            error.attempts = error.attempts or self.attempts
+            error.maybe_executed = error.maybe_executed or self.maybe_executed
+        Request.fail(self, error)
+
+    def note_attempt(self, connection: Connection, error: RequestError, now: float) -> None:
+        """Remember a failed attempt that another one follows."""
+        self.attempts += (Attempt(connection.name, error, now - self.started),)
+        self.tried += (connection.name,)
+        self.maybe_executed = self.maybe_executed or error.maybe_executed

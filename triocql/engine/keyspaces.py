@@ -1,0 +1,79 @@
+"""``USE``: one answer to it moves every connection of the session before the next request."""
+
+from __future__ import annotations
+
+from triocql.engine.connection import Connection, State
+from triocql.engine.request import Exchange
+from triocql.engine.router import Router
+from triocql.errors import ConnectionLost, Error
+from triocql.protocol.constants import Opcode, ResultKind
+from triocql.protocol.requests import QueryParameters, query
+from triocql.protocol.types import quote_name
+
+_SET_KEYSPACE = int(ResultKind.SET_KEYSPACE).to_bytes(4, "big")
+
+
+def use_keyspace(version: int, keyspace: str) -> bytes:
+    """Return the body of the QUERY that moves a connection to `keyspace`."""
+    return query(version, f"USE {quote_name(keyspace)}", QueryParameters())
+
+
+class _Move:
+    """One connection on its way to another keyspace; the sink of its exchange."""
+
+    def __init__(self, owner: Keyspaces, connection: Connection, keyspace: str) -> None:
+        self.owner = owner
+        self.connection = connection
+        self.keyspace = keyspace
+
+    def resolve(self, answer: tuple[int, int, bytes]) -> None:
+        _, _, body = answer
+        self.owner.moved(self.connection, self.keyspace, refused=body[:4] != _SET_KEYSPACE)
+
+    def reject(self, error: Exception) -> None:
+        self.owner.moved(self.connection, self.keyspace, refused=True)
+
+
+class Keyspaces:
+    """Keeps the connections of a session in one keyspace.
+
+    While a connection moves it takes no requests; one that cannot follow is given up and replaced.
+    """
+
+    def __init__(self, router: Router, version: int, timeout: float, current: str | None) -> None:
+        self.current = current
+        self._router = router
+        self._version = version
+        self._timeout = timeout
+
+    def changed(self, origin: Connection, keyspace: str) -> None:
+        """A node answered a user's USE on `origin`: move all other connections."""
+        self.current = keyspace
+        origin.keyspace = keyspace
+        for pool in self._router.pools:
+            for connection in tuple(pool.connections):
+                if connection is not origin and connection.state is not State.CLOSED:
+                    self._move(connection)
+
+    def moved(self, connection: Connection, keyspace: str, *, refused: bool) -> None:
+        """Take the outcome of a move."""
+        if connection.state is State.CLOSED:
+            return
+        if refused:
+            connection.abort(ConnectionLost(f"{connection.name} did not follow to keyspace {keyspace!r}"))
+        else:
+            connection.keyspace = keyspace
+            connection.hold(keyspace != self.current)
+            self._router.on_room()
+
+    def _move(self, connection: Connection) -> None:
+        connection.hold(True)
+        if not connection.free:
+            connection.abort(Error("no stream id was left to change the keyspace with"))
+            return
+        keyspace = self.current or ""
+        move = _Move(self, connection, keyspace)
+        exchange = Exchange(move, self._router.clock.now() + self._timeout, self._timeout)
+        exchange.opcode = int(Opcode.QUERY)
+        exchange.body = use_keyspace(self._version, keyspace)
+        connection.send(exchange)

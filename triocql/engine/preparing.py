@@ -1,0 +1,111 @@
+"""Statements that were prepared: a bounded memory of them, and one PREPARE in flight for however many callers."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
+
+from triocql.engine.execution import Execution
+from triocql.engine.messages import PrepareMessage
+from triocql.engine.request import Sink
+from triocql.engine.router import Router
+from triocql.errors import fresh
+from triocql.prepared import PreparedState, PreparedText
+from triocql.protocol.constants import V5
+from triocql.protocol.requests import prepare
+from triocql.protocol.responses import Prepared
+
+
+class PrepareKey(NamedTuple):
+    """What tells prepared statements apart: where unqualified names are looked up, and the text."""
+
+    keyspace: str | None
+    text: str
+
+
+class _Flight:
+    """One PREPARE and everybody who waits for it; the sink of its execution."""
+
+    def __init__(self, owner: Preparing, key: PrepareKey) -> None:
+        self.owner = owner
+        self.key = key
+        self.sinks: list[Sink] = []
+
+    def resolve(self, answer: Prepared) -> None:
+        self.owner.prepared(self, answer)
+
+    def reject(self, error: Exception) -> None:
+        self.owner.failed(self, error)
+
+
+class Preparing:
+    """Prepares each text once. Work that several callers wait for belongs to none of them: it ends by itself."""
+
+    def __init__(
+        self,
+        router: Router,
+        version: int,
+        capacity: int,
+        state_of: Callable[[Prepared], PreparedState],
+        new_execution: Callable[[Sink], Execution],
+    ) -> None:
+        self._router = router
+        self._version = version
+        self._capacity = capacity
+        self._state_of = state_of
+        self._new_execution = new_execution
+        self._known: OrderedDict[PrepareKey, PreparedText] = OrderedDict()
+        self._flights: dict[PrepareKey, _Flight] = {}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def get(self, key: PrepareKey) -> PreparedText | None:
+        """Return the statement if it is known."""
+        text = self._known.get(key)
+        if text is not None:
+            self._known.move_to_end(key)
+        return text
+
+    def prepare(self, key: PrepareKey, sink: Sink) -> None:
+        """Give the `PreparedText` of `key` to `sink`, now or later."""
+        text = self.get(key)
+        if text is not None:
+            sink.resolve(text)
+            return
+        flight = self._flights.get(key)
+        if flight is not None:
+            flight.sinks.append(sink)
+            return
+        keyspace = key.keyspace if self._version >= V5 else None
+        message = PrepareMessage(prepare(self._version, key.text, keyspace), self._version)
+        flight = self._flights[key] = _Flight(self, key)
+        flight.sinks.append(sink)
+        execution = self._new_execution(flight)
+        execution.say(message)
+        self._router.submit(execution)
+
+    def prepared(self, flight: _Flight, answer: Prepared) -> None:
+        """Keep what the node said, and pass it on."""
+        del self._flights[flight.key]
+        keyspace = flight.key.keyspace if self._version >= V5 else None
+        try:
+            text = PreparedText(flight.key.text, keyspace, self._state_of(answer))
+        except Exception as error:
+            self._reject(flight, error)
+            return
+        self._known[flight.key] = text
+        if len(self._known) > self._capacity:
+            self._known.popitem(last=False)
+        for sink in flight.sinks:
+            sink.resolve(text)
+
+    def failed(self, flight: _Flight, error: Exception) -> None:
+        """Pass the error on: each caller gets an object of its own."""
+        del self._flights[flight.key]
+        self._reject(flight, error)
+
+    def _reject(self, flight: _Flight, error: Exception) -> None:
+        for sink in flight.sinks:
+            sink.reject(fresh(error))

@@ -1,0 +1,103 @@
+"""From the bytes of a RESULT to a `Response`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from triocql.codecs.registry import Registry
+from triocql.codecs.rows import RowPlan
+from triocql.engine.connection import Connection
+from triocql.engine.response import Response
+from triocql.errors import ProtocolError
+from triocql.prepared import PreparedState, PreparedText
+from triocql.protocol.constants import Opcode, ResultKind
+from triocql.protocol.responses import (
+    Extras,
+    RowsHeader,
+    SchemaChange,
+    SetKeyspace,
+    decode_message,
+    read_rows_header,
+    split_extras,
+)
+
+_VOID = int(ResultKind.VOID).to_bytes(4, "big")
+_ROWS = int(ResultKind.ROWS).to_bytes(4, "big")
+_RESULT = int(Opcode.RESULT)
+
+
+class ResultReader:
+    """Reads results for one session: knows the protocol version and the codecs."""
+
+    def __init__(
+        self, registry: Registry, version: int, on_keyspace: Callable[[Connection, str], None]
+    ) -> None:
+        self.registry = registry
+        self.version = version
+        self._on_keyspace = on_keyspace
+
+    def read(
+        self,
+        flags: int,
+        body: bytes,
+        connection: Connection,
+        text: PreparedText | None,
+        state: PreparedState | None,
+    ) -> Response:
+        """Return the response in `body`.
+
+        `state` is what the request was sent with; news about its columns are kept in `text` for the next request.
+        Raises ProtocolError.
+        """
+        if not flags:
+            if body == _VOID:
+                return connection.void
+            if body[:4] == _ROWS:
+                return self._rows(body, 4, None, connection, text, state)
+        extras, start = split_extras(flags, body)
+        if body[start : start + 4] == _ROWS:
+            return self._rows(body, start + 4, extras, connection, text, state)
+        return self._other(body, start, extras, connection)
+
+    def _rows(
+        self,
+        body: bytes,
+        start: int,
+        extras: Extras | None,
+        connection: Connection,
+        text: PreparedText | None,
+        state: PreparedState | None,
+    ) -> Response:
+        known = None if state is None else state.metadata
+        header = read_rows_header(body, start, self.version, known)
+        plan = self._plan(header, text, state)
+        page = plan.page(body, header.rows_offset, header.row_count)
+        return Response(page, header.paging_state, extras, None, connection.name)
+
+    def _plan(self, header: RowsHeader, text: PreparedText | None, state: PreparedState | None) -> RowPlan:
+        metadata = header.metadata
+        if state is not None and state.plan is not None and (metadata is None or metadata is state.metadata):
+            if header.column_count != len(state.plan.columns):
+                raise ProtocolError(
+                    f"rows of {header.column_count} columns for a statement whose result has "
+                    f"{len(state.plan.columns)}, without saying which they are"
+                )
+            return state.plan
+        if metadata is None or metadata.columns is None:
+            raise ProtocolError("rows without a description of their columns, which was not known either")
+        if state is None or text is None:
+            return self.registry.plan(metadata.columns)
+        if header.new_metadata_id is not None or state.metadata is not None:
+            changed = state.with_result(metadata, header.new_metadata_id, self.registry, self.version)
+            if text.state is state:
+                text.state = changed
+            if changed.plan is not None:
+                return changed.plan
+        return self.registry.plan(metadata.columns)
+
+    def _other(self, body: bytes, start: int, extras: Extras | None, connection: Connection) -> Response:
+        message = decode_message(_RESULT, body, start, self.version)
+        if isinstance(message, SetKeyspace):
+            self._on_keyspace(connection, message.keyspace)
+        change = message if isinstance(message, SchemaChange) else None
+        return Response(None, None, extras, change, connection.name)

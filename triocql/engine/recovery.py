@@ -1,0 +1,107 @@
+"""What becomes of a request after an error answer or the end of its connection."""
+
+from __future__ import annotations
+
+from triocql import errors
+from triocql.engine.connection import Connection
+from triocql.engine.execution import Execution
+from triocql.engine.repreparing import Repreparing, StateOf
+from triocql.engine.router import Router
+from triocql.policies.retry import Decision, RetryPolicy
+from triocql.protocol.responses import decode_message, split_extras
+
+# After these answers, nothing was executed.
+_NOT_EXECUTED = (
+    errors.ProtocolViolation,
+    errors.BadCredentials,
+    errors.Unavailable,
+    errors.IsBootstrapping,
+    errors.SyntaxError,
+    errors.Unauthorized,
+    errors.InvalidQuery,
+    errors.ConfigurationError,
+    errors.AlreadyExists,
+    errors.Unprepared,
+)
+
+
+class Recovery:
+    """Decodes error answers, asks the retry policy, and carries out what it says."""
+
+    def __init__(self, router: Router, policy: RetryPolicy, version: int, state_of: StateOf) -> None:
+        self.router = router
+        self._policy = policy
+        self._version = version
+        self._repreparing = Repreparing(router, version, state_of)
+
+    def refused(
+        self, execution: Execution, connection: Connection, opcode: int, flags: int, body: bytes
+    ) -> None:
+        """Take an answer that is no RESULT."""
+        error = _read_error(opcode, flags, body, self._version)
+        if not isinstance(error, errors.ResponseError):
+            execution.fail(error)
+            return
+        error.coordinator = connection.name
+        error.maybe_executed = not isinstance(error, _NOT_EXECUTED)
+        if isinstance(error, errors.Unprepared):
+            self._repreparing.unprepared(execution, connection, error)
+        else:
+            self._decide(execution, connection, error)
+
+    def lost(self, execution: Execution, connection: Connection, error: Exception, *, written: bool) -> None:
+        """Take the end of the connection that the request was on."""
+        if self.router.ending is not None:
+            ended = self.router.ended_error()
+            ended.maybe_executed = written
+            execution.fail(ended)
+            return
+        state = "was waiting for its answer" if written else "had not been written"
+        lost = errors.ConnectionLost(
+            f"the connection to {connection.name} ended while the request {state}: {error}"
+        )
+        lost.__cause__ = error
+        lost.maybe_executed = written
+        self._decide(execution, connection, lost)
+
+    def _decide(self, execution: Execution, connection: Connection, error: errors.RequestError) -> None:
+        retries = len(execution.attempts)
+        try:
+            decision = self._policy.decide(error, idempotent=execution.idempotent, retries=retries)
+        except Exception as bug:
+            failed = errors.RequestError(f"the retry policy raised {type(bug).__name__} on: {error}")
+            failed.__cause__ = bug
+            failed.maybe_executed = error.maybe_executed
+            execution.fail(failed)
+            return
+        if decision is Decision.RAISE or not self._retry(execution, connection, error, decision):
+            execution.fail(error)
+
+    def _retry(
+        self, execution: Execution, connection: Connection, error: errors.RequestError, decision: Decision
+    ) -> bool:
+        """Try again, or return False if there is nowhere to try."""
+        router = self.router
+        if len(execution.attempts) > len(router.pools):
+            return False
+        if decision is Decision.NEXT and not isinstance(error, errors.ConnectionLost):
+            tried = (*execution.tried, connection.name)
+            if all(pool.name in tried or not pool.has_open() for pool in router.pools):
+                return False
+        execution.note_attempt(connection, error, router.clock.now())
+        if decision is Decision.SAME and connection.has_room:
+            connection.send(execution)
+        else:
+            router.submit(execution)
+        return True
+
+
+def _read_error(opcode: int, flags: int, body: bytes, version: int) -> Exception:
+    try:
+        _, start = split_extras(flags, body)
+        message = decode_message(opcode, body, start, version)
+    except errors.ProtocolError as error:
+        return error
+    if isinstance(message, errors.ResponseError):
+        return message
+    return errors.ProtocolError(f"a request was answered with opcode {opcode:#04x}, neither RESULT nor ERROR")

@@ -1,0 +1,129 @@
+"""UNPREPARED: the node does not know a statement (any more). It is prepared there again, then the request goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from triocql import errors
+from triocql.engine.connection import Connection
+from triocql.engine.execution import Execution
+from triocql.engine.request import Exchange, Phase
+from triocql.engine.router import Router
+from triocql.prepared import PreparedState, PreparedText
+from triocql.protocol.constants import Opcode
+from triocql.protocol.requests import prepare
+from triocql.protocol.responses import Prepared, decode_message, split_extras
+
+StateOf = Callable[[Prepared], PreparedState]
+
+
+class _Flight:
+    """One PREPARE on one connection, and the requests that wait for it; the sink of its exchange."""
+
+    def __init__(self, owner: Repreparing, connection: Connection, text: PreparedText) -> None:
+        self.owner = owner
+        self.connection = connection
+        self.text = text
+        self.executions: list[Execution] = []
+
+    def resolve(self, answer: tuple[int, int, bytes]) -> None:
+        self.owner.answered(self, *answer)
+
+    def reject(self, error: Exception) -> None:
+        self.owner.failed(self, error)
+
+
+class Repreparing:
+    """Prepares again, once per statement and connection however many requests wait for it."""
+
+    def __init__(self, router: Router, version: int, state_of: StateOf) -> None:
+        self._router = router
+        self._version = version
+        self._state_of = state_of
+        self._flights: dict[tuple[Connection, bytes], _Flight] = {}
+
+    def unprepared(self, execution: Execution, connection: Connection, error: errors.Unprepared) -> None:
+        """Take the answer UNPREPARED to `execution`: prepare and send again, or fail it."""
+        text = execution.message.statement(error.id)
+        mark = (connection.name, error.id)
+        if text is None:
+            execution.fail(
+                errors.ProtocolError(
+                    f"{connection.name} does not know a statement that was not in the request"
+                )
+            )
+        elif mark in execution.repreparing:
+            execution.fail(
+                errors.UnpreparedLoop(f"{connection.name} goes on answering UNPREPARED to {text.text!r}")
+            )
+        elif not connection.has_room:
+            self._router.submit(execution)
+        else:
+            execution.repreparing += (mark,)
+            self._join(execution, connection, text, error.id)
+
+    def _join(self, execution: Execution, connection: Connection, text: PreparedText, id_: bytes) -> None:
+        self._router.waiting.enter(execution, Phase.PREPARING)
+        flight = self._flights.get((connection, id_))
+        if flight is None:
+            flight = self._flights[connection, id_] = _Flight(self, connection, text)
+            self._send(flight, execution.timeout)
+        flight.executions.append(execution)
+
+    def _send(self, flight: _Flight, timeout: float) -> None:
+        exchange = Exchange(flight, self._router.clock.now() + timeout, timeout)
+        exchange.opcode = int(Opcode.PREPARE)
+        exchange.body = prepare(self._version, flight.text.text, flight.text.keyspace)
+        flight.connection.send(exchange)
+
+    def answered(self, flight: _Flight, opcode: int, flags: int, body: bytes) -> None:
+        """Take the answer to the PREPARE of `flight`."""
+        try:
+            answer = decode_message(opcode, body, split_extras(flags, body)[1], self._version)
+            state = self._new_state(flight, answer)
+        except errors.Error as error:
+            self.failed(flight, error)
+            return
+        flight.text.state = state
+        for execution in self._land(flight):
+            self._resend(execution, flight, state)
+
+    def failed(self, flight: _Flight, error: Exception) -> None:
+        """Fail what waits for `flight`; after the loss of the connection it goes elsewhere."""
+        for execution in self._land(flight):
+            if isinstance(error, errors.ConnectionLost):
+                self._router.submit(execution)
+            else:
+                execution.fail(errors.fresh(error))
+
+    def _land(self, flight: _Flight) -> list[Execution]:
+        """Return the requests that still wait for `flight`, released from waiting."""
+        self._flights.pop((flight.connection, flight.text.state.id), None)
+        waiting = [e for e in flight.executions if e.phase is Phase.PREPARING]
+        for execution in waiting:
+            self._router.waiting.release(execution)
+        return waiting
+
+    def _new_state(self, flight: _Flight, answer: object) -> PreparedState:
+        if isinstance(answer, errors.ResponseError):
+            raise answer
+        if not isinstance(answer, Prepared):
+            raise errors.ProtocolError("PREPARE was answered with something else than a prepared statement")
+        if answer.id != flight.text.state.id:
+            raise errors.PreparedIdMismatch(
+                f"preparing {flight.text.text!r} again on {flight.connection.name} gave another id; "
+                "call prepare() again and bind to its result"
+            )
+        return self._state_of(answer)
+
+    def _resend(self, execution: Execution, flight: _Flight, state: PreparedState) -> None:
+        try:
+            execution.message.reprepared(flight.text, state)
+        except errors.Error as error:
+            execution.fail(error)
+            return
+        execution.body = execution.message.body()
+        if flight.connection.has_room:
+            flight.connection.send(execution)
+        else:
+            self._router.submit(execution)

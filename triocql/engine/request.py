@@ -1,0 +1,143 @@
+"""One request and where it stands: the only state machine that requests have.
+
+    PREPARING / CONNECTING / QUEUED / RETRYING  --send-->  SENDING  --pulled by the transport-->  WAITING  -->  DONE
+
+In the first four a `Parking` holds the request, in the next two a `Connection` does. Whoever holds it can be told to
+`release` it, by identity, at any moment: that is all that cancellation is.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from triocql.errors import RequestTimeout
+
+if TYPE_CHECKING:
+    from triocql.engine.connection import Connection
+
+
+class Phase(Enum):
+    """What a request is doing; the values are what users see in `RequestTimeout.phase`."""
+
+    NEW = "new"
+    PREPARING = "preparing"
+    CONNECTING = "connecting"
+    QUEUED = "queued"
+    RETRYING = "retrying"
+    SENDING = "sending"
+    WAITING = "waiting"
+    DONE = "done"
+
+
+class Holder(Protocol):
+    """What a request is in: a connection or a parking."""
+
+    def release(self, request: Request) -> None:
+        """Forget `request`, if it is here."""
+
+
+class Sink(Protocol):
+    """Where the outcome of a request goes; a `Waiter` is one."""
+
+    def resolve(self, value: Any) -> None:
+        """Take the value."""
+
+    def reject(self, error: Exception) -> None:
+        """Take the error."""
+
+
+class Request:
+    """A message on its way, with one outcome at the end.
+
+    Subclasses say what an answer means (`answered`) and what to do when the connection ends first (`lost`).
+    """
+
+    __slots__ = ("body", "deadline", "flags", "holder", "opcode", "phase", "sink", "stream", "timeout")
+
+    def __init__(self, sink: Sink, deadline: float, timeout: float) -> None:
+        self.sink = sink
+        self.deadline = deadline
+        self.timeout = timeout
+        self.phase = Phase.NEW
+        self.holder: Holder | None = None
+        self.stream = -1
+        self.opcode = 0
+        self.flags = 0
+        self.body = b""
+
+    def answered(self, connection: Connection, opcode: int, flags: int, body: bytes) -> None:
+        """Take the response. The connection has let go of the request."""
+        raise NotImplementedError
+
+    def lost(self, connection: Connection, error: Exception, *, written: bool) -> None:
+        """Take note that the connection ended. The connection has let go of the request."""
+        raise NotImplementedError
+
+    def succeed(self, value: Any) -> None:
+        """End with `value`, once."""
+        if self.phase is not Phase.DONE:
+            if self.holder is not None:
+                self._leave()
+            self.phase = Phase.DONE
+            self.sink.resolve(value)
+
+    def fail(self, error: Exception) -> None:
+        """End with `error`, once."""
+        if self.phase is not Phase.DONE:
+            self._leave()
+            self.phase = Phase.DONE
+            self.sink.reject(error)
+
+    def abandon(self) -> None:
+        """End without telling anybody: whoever waited is gone. What was not written will not be sent."""
+        self._leave()
+        self.phase = Phase.DONE
+
+    def time_out(self) -> None:
+        """End because the deadline passed."""
+        phase, written = self.phase.value, self.phase is Phase.WAITING
+        self.fail(
+            RequestTimeout(
+                f"no answer within {self.timeout:g} s; the request was {phase}",
+                phase=phase,
+                written=written,
+                timeout=self.timeout,
+            )
+        )
+
+    def _leave(self) -> None:
+        if self.holder is not None:
+            self.holder.release(self)
+            self.holder = None
+
+
+class Wait(Request):
+    """A wait for something that other requests bring about, with a deadline of its own; held by a parking.
+
+    It is a sink, so that it can stand where the outcome is given.
+    """
+
+    __slots__ = ()
+
+    def resolve(self, value: Any) -> None:
+        """End with `value`."""
+        self.succeed(value)
+
+    def reject(self, error: Exception) -> None:
+        """End with `error`."""
+        self.fail(error)
+
+
+class Exchange(Request):
+    """A request of triocql itself on one connection: its value is the response's (opcode, flags, body)."""
+
+    __slots__ = ()
+
+    def answered(self, connection: Connection, opcode: int, flags: int, body: bytes) -> None:
+        """Pass the response on as it is."""
+        self.succeed((opcode, flags, body))
+
+    def lost(self, connection: Connection, error: Exception, *, written: bool) -> None:
+        """Fail: an exchange belongs to its connection."""
+        self.fail(connection.lost_error())

@@ -1,0 +1,162 @@
+"""Which connection a request goes to, and what becomes of it when that does not end well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from triocql.config import PoolOptions
+from triocql.engine.clock import Clock
+from triocql.engine.connection import Connection
+from triocql.engine.parking import Parking
+from triocql.engine.pool import Pool
+from triocql.engine.request import Phase, Wait
+from triocql.errors import Error, InternalError, NoNodeAvailable, QueueFull, SessionClosed
+
+if TYPE_CHECKING:
+    from triocql.engine.execution import Execution
+
+
+class Router:
+    """Sends requests to the nodes in turn, queues them when all is full, and tries again what may be tried again."""
+
+    def __init__(self, clock: Clock, options: PoolOptions) -> None:
+        self.clock = clock
+        self.pools: list[Pool] = []
+        self.queue: Parking[Execution] = Parking(clock)
+        self.waiting: Parking[Execution | Wait] = Parking(clock)
+        self.ending: Exception | None = None
+        self._options = options
+        self._turn = 0
+        self._draining: set[Connection] = set()
+
+    # --- Sending -------------------------------------------------------------------------------------------
+
+    def submit(self, request: Execution) -> None:
+        """Send `request`, or queue it, or fail it. Never raises."""
+        connection = None if len(self.queue) else self.pick(request.tried)
+        if connection is not None:
+            connection.send(request)
+        else:
+            self._hold(request)
+
+    def pick(self, tried: Iterable[str] = ()) -> Connection | None:
+        """Return a connection with room, of a node that was not tried yet if there is one."""
+        pools = self.pools
+        count = len(pools)
+        fallback = None
+        self._turn += 1
+        for index in range(count):
+            pool = pools[(self._turn + index) % count]
+            connection = pool.pick()
+            if connection is not None:
+                if pool.name not in tried:
+                    return connection
+                fallback = fallback or connection
+        return fallback
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the queue takes no more requests."""
+        return len(self.queue) >= self._options.max_queue or self.queue.size >= self._options.max_queue_bytes
+
+    def _hold(self, request: Execution) -> None:
+        if self.ending is not None:
+            request.fail(self.ended_error())
+        elif any(pool.has_open() for pool in self.pools):
+            if self.is_full:
+                request.fail(self._queue_full())
+            else:
+                self.queue.enter(request, Phase.QUEUED)
+        elif self._call_for_connections():
+            self.waiting.enter(request, Phase.CONNECTING)
+        else:
+            request.fail(self._no_node(request))
+
+    def _call_for_connections(self) -> bool:
+        """Have the keepers dial at once; whether any of them does."""
+        for pool in self.pools:
+            if pool.on_need is not None:
+                pool.on_need()
+        return any(pool.dialing for pool in self.pools)
+
+    def end(self, reason: Exception) -> None:
+        """Fail everything that is under way and close every connection, because of `reason`."""
+        self.ending = reason
+        for request in (*self.waiting.requests(), *self.queue.requests()):
+            request.fail(self.ended_error())
+        for pool in self.pools:
+            pool.on_need = None
+        for connection in self.connections():
+            connection.close()
+
+    def connections(self) -> list[Connection]:
+        """Return every connection, those that drain included."""
+        return [*(c for pool in self.pools for c in pool.connections), *self._draining]
+
+    def ended_error(self) -> Error:
+        """Return the error of whatever is asked of a session that has ended, or of what its end cut off."""
+        error: Error
+        if isinstance(self.ending, SessionClosed):
+            error = SessionClosed(str(self.ending))
+        else:
+            error = InternalError(f"the session cannot go on after a bug: {self.ending!r}")
+            error.__cause__ = self.ending
+        return error
+
+    def _queue_full(self) -> QueueFull:
+        return QueueFull(
+            f"{len(self.queue):,} requests ({self.queue.size:,} bytes) wait already: every connection is full; "
+            "slow down, or raise max_queue / max_queue_bytes"
+        )
+
+    def _no_node(self, request: Execution) -> NoNodeAvailable:
+        names = ", ".join(pool.name for pool in self.pools)
+        error = NoNodeAvailable(f"no connection to any node ({names})")
+        failures = tuple(pool.last_failure for pool in self.pools if pool.last_failure is not None)
+        error.attempts = request.attempts + failures
+        error.maybe_executed = request.maybe_executed
+        return error
+
+    # --- What connections and keepers tell (`Owner`) -------------------------------------------------------
+
+    def on_room(self) -> None:
+        """Send what is queued, as far as there is room."""
+        while len(self.queue):
+            connection = self.pick()
+            if connection is None:
+                return
+            connection.send(self.queue.take_first())
+
+    def on_event(self, connection: Connection, body: bytes, flags: int) -> None:
+        """Take an event; nothing subscribes to any yet."""
+
+    def on_draining(self, connection: Connection) -> None:
+        """Have the connection replaced."""
+        self._draining.add(connection)
+        self._remove(connection)
+
+    def on_lost(self, connection: Connection, error: Exception) -> None:
+        """Have the connection replaced."""
+        self._draining.discard(connection)
+        self._remove(connection)
+
+    def _remove(self, connection: Connection) -> None:
+        for pool in self.pools:
+            pool.remove(connection)
+
+    def on_connected(self) -> None:
+        """A pool got a connection: send what waited for one."""
+        for request in self.waiting.requests():
+            if not isinstance(request, Wait) and request.phase is Phase.CONNECTING:
+                self.waiting.release(request)
+                self.submit(request)
+        self.on_room()
+
+    def on_dial_failed(self) -> None:
+        """A keeper gave up for now: if nobody else dials and nothing is open, nothing more is to be waited for."""
+        if any(pool.dialing or pool.has_open() for pool in self.pools):
+            return
+        for request in (*self.waiting.requests(), *self.queue.requests()):
+            if not isinstance(request, Wait) and request.phase in (Phase.CONNECTING, Phase.QUEUED):
+                request.fail(self._no_node(request))

@@ -1,0 +1,150 @@
+"""Many requests at once, bounded: no task and no waiter each, the completion of one starts the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any
+
+from triocql.engine.execution import Execution
+from triocql.engine.response import Response
+
+if TYPE_CHECKING:
+    from triocql.engine.executor import Executor
+    from triocql.statements import Parameters, RequestOptions
+
+OnEnded = Callable[["Entry", "Response | None", "Exception | None"], None]
+
+
+class Entry:
+    """One request of a window: its place in the order and, once it is started, its execution. A sink."""
+
+    __slots__ = ("execution", "index", "window")
+
+    def __init__(self, window: Window, index: int) -> None:
+        self.window = window
+        self.index = index
+        self.execution: Execution | None = None
+
+    def resolve(self, response: Response) -> None:
+        """Take the response."""
+        self.window.end(self, response, None)
+
+    def reject(self, error: Exception) -> None:
+        """Take the error."""
+        self.window.end(self, None, error)
+
+
+class Window:
+    """Up to `concurrency` requests under way, counting those that have ended but still `occupy` room.
+
+    `on_ended` is called once for every entry that was started, in the order of their ends, unless the window was
+    stopped before. It must not raise.
+    """
+
+    def __init__(self, executor: Executor, concurrency: int, call: RequestOptions, on_ended: OnEnded) -> None:
+        self.stopped = False
+        self.started = 0
+        self.occupied = 0
+        self._executor = executor
+        self._concurrency = concurrency
+        self._call = call
+        self._on_ended = on_ended
+        self._live: dict[int, Entry] = {}
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is under way."""
+        return not self._live
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another request may be started."""
+        live = len(self._live)
+        if live + self.occupied >= self._concurrency:
+            return False
+        router = self._executor.router
+        # With requests of its own under way, a full queue is a reason to wait; without, only an error would tell.
+        return not (live and len(router.queue) and router.is_full)
+
+    def start(self, statement: Any, parameters: Parameters) -> Entry:
+        """Start a request. What the caller did wrong is an outcome of the entry like any other."""
+        entry = Entry(self, self.started)
+        self.started += 1
+        self._live[entry.index] = entry
+        try:
+            entry.execution = self._executor.start(entry, statement, parameters, self._call)
+        except Exception as error:
+            self.end(entry, None, error)
+        else:
+            if self.stopped:
+                self._abandon(entry)
+        return entry
+
+    def end(self, entry: Entry, response: Response | None, error: Exception | None) -> None:
+        """Take the outcome of `entry`."""
+        if self._live.pop(entry.index, None) is not None:
+            self._on_ended(entry, response, error)
+
+    def stop(self) -> None:
+        """Start nothing more and abandon what is under way. Idempotent."""
+        self.stopped = True
+        live, self._live = self._live, {}
+        for entry in live.values():
+            self._abandon(entry)
+
+    def _abandon(self, entry: Entry) -> None:
+        if entry.execution is not None:
+            entry.execution.abandon()
+
+
+class PullingWindow(Window):
+    """A window that takes its statements from an iterator, in the context of whoever made the window.
+
+    `on_error` is told, once, what the iterator raised; nothing is taken from it after that.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        concurrency: int,
+        call: RequestOptions,
+        on_ended: OnEnded,
+        source: Iterator[tuple[Any, Parameters]],
+        on_error: Callable[[Exception], None],
+    ) -> None:
+        Window.__init__(self, executor, concurrency, call, on_ended)
+        self.exhausted = False
+        self._source = source
+        self._on_error = on_error
+        self._pumping = False
+        self._context: Context = copy_context()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is under way and nothing will follow."""
+        return not self._live and (self.exhausted or self.stopped)
+
+    def pump(self) -> None:
+        """Start requests while there is room. Called again from inside itself, it leaves the work to the first call:
+        requests that end at once, however many, do not nest."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            self._context.run(self._fill)
+        except Exception as error:
+            self.exhausted = True
+            self._on_error(error)
+        finally:
+            self._pumping = False
+
+    def _fill(self) -> None:
+        source = self._source
+        while not self.stopped and not self.exhausted and self.has_room:
+            try:
+                statement, parameters = next(source)
+            except StopIteration:
+                self.exhausted = True
+                return
+            self.start(statement, parameters)

@@ -1,0 +1,382 @@
+"""Every exception that triocql raises: one tree under `Error`.
+
+``except triocql.Error`` catches them all. Exceptions of sockets, TLS and event loops never leave triocql as they
+are: they are the ``__cause__`` of one of these. Cancellation is the exception to that: it is never converted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Attempt(NamedTuple):
+    """One try of a request, or of a connection: the node, what went wrong, and how long it took in seconds."""
+
+    node: str
+    error: Exception
+    elapsed: float
+
+    def __str__(self) -> str:
+        return f"{self.node}: {type(self.error).__name__}: {self.error} (after {self.elapsed:.3f} s)"
+
+
+class Error(Exception):
+    """The base of all errors of triocql.
+
+    Attributes:
+        attempts: what was tried before, in order.
+        maybe_executed: whether a node may have carried out the request. False is a promise, True is not.
+    """
+
+    attempts: tuple[Attempt, ...] = ()
+    maybe_executed: bool = False
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if not self.attempts:
+            return text
+        return "\n  ".join([text, *map(str, self.attempts)])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(cls: type[Error], args: tuple[Any, ...], state: dict[str, Any]) -> Error:
+    error: Error = cls.__new__(cls, *args)
+    error.__dict__.update(state)
+    return error
+
+
+def fresh(error: Exception) -> Exception:
+    """Return an error like `error` to be raised in another task: tracebacks of several tasks must not mix.
+
+    >>> fresh(ConnectionLost("gone"))
+    ConnectionLost('gone')
+    """
+    if not isinstance(error, Error):
+        return error
+    copy = _rebuild(type(error), error.args, error.__dict__)
+    copy.__cause__ = error.__cause__
+    return copy
+
+
+# --- Mistakes of the caller, found before anything is sent -------------------------------------------------
+
+
+class UsageError(Error):
+    """A call that cannot be carried out as it was made; nothing was sent."""
+
+
+class BindTypeError(UsageError, TypeError):
+    """A value of a type that its column or parameter does not take."""
+
+
+class BindValueError(UsageError, ValueError):
+    """A value out of range, or the wrong number of values."""
+
+
+class OptionError(UsageError, ValueError):
+    """An option or URL that is not valid."""
+
+
+class MissingExtraError(UsageError, ImportError):
+    """An optional package is needed: the message names the extra to install."""
+
+
+class SessionClosed(UsageError):
+    """The session was closed, or is closing."""
+
+
+class PagesRemain(UsageError):
+    """A plain loop over a result that has more pages, or `exactly_one()` on such a page."""
+
+
+class NoSingleRow(UsageError, LookupError):
+    """`exactly_one()` found no row, or several."""
+
+
+class PagingStateMismatch(UsageError, ValueError):
+    """A paging state that belongs to another statement, or is no paging state."""
+
+
+# --- The wire ----------------------------------------------------------------------------------------------
+
+
+class ProtocolError(Error):
+    """The peer sent something that the protocol does not allow. The connection is given up."""
+
+
+class ChecksumError(ProtocolError):
+    """A checksum over received bytes is wrong."""
+
+
+class LimitExceeded(ProtocolError):
+    """A length or count on the wire is over its limit; nothing was allocated for it."""
+
+
+class DecodeError(ProtocolError):
+    """A value in a page is not valid for its type. The connection goes on."""
+
+
+# --- Connecting --------------------------------------------------------------------------------------------
+
+
+class ConnectError(Error):
+    """No connection could be made; `attempts` says what was tried."""
+
+
+class ConnectTimeout(ConnectError):
+    """Connecting took longer than the connect timeout; the message names the step."""
+
+
+class UnsupportedVersion(ConnectError):
+    """No protocol version that both sides speak."""
+
+
+class TlsError(ConnectError):
+    """The TLS handshake failed, or the certificate was refused; the message gives the reason."""
+
+
+class AuthenticationError(ConnectError):
+    """The node refused the credentials, or asks for an authentication that the session has no answer to."""
+
+
+# --- Requests ----------------------------------------------------------------------------------------------
+
+
+class RequestError(Error):
+    """A request that did not succeed."""
+
+
+class RequestTimeout(RequestError):
+    """The deadline of the call passed.
+
+    Attributes:
+        phase: what the request was doing: "connecting", "preparing", "queued", "sending", "waiting" or "retrying".
+        written: whether it was handed to a socket.
+        timeout: the bound, in seconds.
+    """
+
+    def __init__(self, message: str, *, phase: str, written: bool, timeout: float) -> None:
+        super().__init__(message)
+        self.phase = phase
+        self.written = written
+        self.timeout = timeout
+        self.maybe_executed = written
+
+
+class ConnectionLost(RequestError):
+    """The connection ended while the request was under way."""
+
+
+class NoNodeAvailable(RequestError):
+    """Every node was tried, or none was there to be tried: `attempts` and the message say which."""
+
+
+class QueueFull(RequestError):
+    """Too many requests, or too many bytes of them, wait for a free stream id."""
+
+
+class Abandoned(RequestError):
+    """The request was cancelled by its handle, or its nursery ended before the answer came."""
+
+
+class UnpreparedLoop(RequestError):
+    """A node goes on answering UNPREPARED after the statement was prepared again."""
+
+
+class PreparedIdMismatch(RequestError):
+    """Preparing a statement again gave another id; the statement has to be prepared anew."""
+
+
+class PagingLoop(RequestError):
+    """A node gives the same paging state again and again."""
+
+
+class InternalError(RequestError):
+    """A background task of triocql failed with a bug; the session cannot go on. `__cause__` is the bug."""
+
+
+# --- Answers of the server (native protocol v5, section 8 "Error codes") -----------------------------------
+
+
+class ResponseError(RequestError):
+    """The server answered with an error: one subclass a code, this one for codes that are not known.
+
+    Attributes:
+        code: the protocol's error code.
+        message: the server's text.
+        coordinator: the node that answered, as "host:port"; "" if unknown.
+    """
+
+    code: int = -1
+    coordinator: str = ""
+
+    def __init__(self, message: str, *, code: int | None = None, **fields: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+        for name, value in fields.items():
+            setattr(self, name, value)
+
+
+class ServerError(ResponseError):
+    """0x0000: something unexpected happened in the node."""
+
+    code = 0x0000
+
+
+class ProtocolViolation(ResponseError):
+    """0x000A: the node found our message not valid."""
+
+    code = 0x000A
+
+
+class BadCredentials(ResponseError):
+    """0x0100: authentication was required and failed."""
+
+    code = 0x0100
+
+
+class Unavailable(ResponseError):
+    """0x1000: not enough replicas were alive; nothing was executed."""
+
+    code = 0x1000
+    consistency: Any
+    required: int
+    alive: int
+
+
+class Overloaded(ResponseError):
+    """0x1001: the coordinator has too much to do."""
+
+    code = 0x1001
+
+
+class IsBootstrapping(ResponseError):
+    """0x1002: the coordinator is bootstrapping; nothing was executed."""
+
+    code = 0x1002
+
+
+class TruncateError(ResponseError):
+    """0x1003: an error during a truncation."""
+
+    code = 0x1003
+
+
+class WriteTimeout(ResponseError):
+    """0x1100: replicas did not acknowledge a write in time."""
+
+    code = 0x1100
+    consistency: Any
+    received: int
+    required: int
+    write_type: str
+    contentions: int | None
+
+
+class ReadTimeout(ResponseError):
+    """0x1200: replicas did not answer a read in time."""
+
+    code = 0x1200
+    consistency: Any
+    received: int
+    required: int
+    data_present: bool
+
+
+class ReadFailure(ResponseError):
+    """0x1300: replicas failed to carry out a read. `reasons` (v5) maps addresses to reason codes."""
+
+    code = 0x1300
+    consistency: Any
+    received: int
+    required: int
+    failures: int
+    reasons: Mapping[Any, int]
+    data_present: bool
+
+
+class FunctionFailure(ResponseError):
+    """0x1400: a user-defined function failed."""
+
+    code = 0x1400
+    keyspace: str
+    function: str
+    arg_types: tuple[str, ...]
+
+
+class WriteFailure(ResponseError):
+    """0x1500: replicas failed to carry out a write. `reasons` (v5) maps addresses to reason codes."""
+
+    code = 0x1500
+    consistency: Any
+    received: int
+    required: int
+    failures: int
+    reasons: Mapping[Any, int]
+    write_type: str
+
+
+class CdcWriteFailure(ResponseError):
+    """0x1600: the space for the change-data-capture log is used up."""
+
+    code = 0x1600
+
+
+class CasWriteUnknown(ResponseError):
+    """0x1700: a compare-and-set ended without it being known whether it was applied."""
+
+    code = 0x1700
+    consistency: Any
+    received: int
+    required: int
+
+
+class SyntaxError(ResponseError):  # noqa: A001 - the protocol's name; reached as triocql.errors.SyntaxError
+    """0x2000: the query has a syntax error."""
+
+    code = 0x2000
+
+
+class Unauthorized(ResponseError):
+    """0x2100: the user may not do this."""
+
+    code = 0x2100
+
+
+class InvalidQuery(ResponseError):
+    """0x2200: the query is syntactically right but not valid."""
+
+    code = 0x2200
+
+
+class ConfigurationError(ResponseError):
+    """0x2300: the query is not valid because of some configuration issue."""
+
+    code = 0x2300
+
+
+class AlreadyExists(ResponseError):
+    """0x2400: the keyspace or table exists already; `table` is "" for a keyspace."""
+
+    code = 0x2400
+    keyspace: str
+    table: str
+
+
+class Unprepared(ResponseError):
+    """0x2500: the node does not know the prepared statement's id."""
+
+    code = 0x2500
+    id: bytes
+
+
+class RateLimitReached(ResponseError):
+    """ScyllaDB's rate limit, under a code negotiated in SUPPORTED. `op_type` is 0 for a read, 1 for a write."""
+
+    op_type: int
+    rejected_by_coordinator: bool

@@ -1,0 +1,59 @@
+"""Paging states: where a server stopped, bound to the statement that it was answering."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from triocql.errors import PagingStateMismatch
+
+_FORMAT = b"\x01"
+_TAG = 8
+_HEAD = len(_FORMAT) + _TAG
+
+
+def fingerprint(*parts: bytes) -> bytes:
+    """Return what tells one statement from another: 16 bytes of its text, its bound values, and so on."""
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.digest()
+
+
+class PagingState(bytes):
+    """Where a result goes on: what `Result.paging_state` gives and the option `paging_state` takes.
+
+    It can be kept, or sent through a web client: ``state.hex()`` and ``PagingState.fromhex(text)``. It
+    remembers its statement and values: others refuse it, and each refuses what was damaged on the way.
+    That guards against mistakes and is no signature: sign it where it must not be forged.
+
+    >>> state = PagingState.wrap(b"position", fingerprint(b"SELECT * FROM t"))
+    >>> PagingState.fromhex(state.hex()).unwrap(fingerprint(b"SELECT * FROM t"))
+    b'position'
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def wrap(cls, raw: bytes, fingerprint: bytes) -> PagingState:
+        """Bind the server's state to the statement with this fingerprint."""
+        return cls(_FORMAT + _tag(raw, fingerprint) + raw)
+
+    def unwrap(self, fingerprint: bytes) -> bytes:
+        """Return the server's state. Raises PagingStateMismatch if it is not one of this statement."""
+        raw = self[_HEAD:]
+        if self[: len(_FORMAT)] != _FORMAT or len(self) < _HEAD:
+            raise PagingStateMismatch("this is no paging state of triocql: take it from Result.paging_state")
+        if self[len(_FORMAT) : _HEAD] != _tag(raw, fingerprint):
+            raise PagingStateMismatch(
+                "the paging state belongs to another statement or to other values, or was damaged; "
+                "it goes on only where the same statement with the same values stopped"
+            )
+        return raw
+
+    def __repr__(self) -> str:
+        return f"PagingState.fromhex('{self.hex()}')"
+
+
+def _tag(raw: bytes, fingerprint: bytes) -> bytes:
+    return blake2b(raw, key=fingerprint, digest_size=_TAG).digest()

@@ -1,0 +1,1 @@
+"""Decisions that users may want to take themselves: small protocols without I/O, and their defaults."""

@@ -1,0 +1,24 @@
+"""How long to wait before a node is dialled again."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ExponentialBackoff:
+    """Waits that double from `base` to `maximum` seconds, each varied by ±`jitter` so that clients do not storm.
+
+    >>> [ExponentialBackoff(base=1.0, maximum=60.0, jitter=0.0).delay(n) for n in (1, 2, 3, 10)]
+    [1.0, 2.0, 4.0, 60.0]
+    """
+
+    base: float
+    maximum: float
+    jitter: float
+
+    def delay(self, failures: int) -> float:
+        """Return the seconds to wait after `failures` failed attempts in a row (at least 1)."""
+        exact = min(self.maximum, self.base * 2.0 ** min(failures - 1, 32))
+        return exact * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311 - not a secret

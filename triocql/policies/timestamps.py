@@ -1,0 +1,32 @@
+"""Client-side write timestamps: what makes a retried write land in its place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+
+class TimestampGenerator(Protocol):
+    """Gives each request its default timestamp."""
+
+    def next(self) -> int:
+        """Return microseconds since the epoch."""
+
+
+class MonotonicTimestamps:
+    """The wall clock in microseconds, but strictly increasing, also when the clock stands still or goes back.
+
+    >>> stamps = MonotonicTimestamps(now=lambda: 1_000_000)
+    >>> stamps.next(), stamps.next()
+    (1000, 1001)
+    """
+
+    def __init__(self, now: Callable[[], int] = time.time_ns) -> None:
+        self._now = now
+        self._last = 0
+
+    def next(self) -> int:
+        """Return the next timestamp, in microseconds."""
+        last = self._last = max(self._last + 1, self._now() // 1000)
+        return last

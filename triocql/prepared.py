@@ -1,0 +1,177 @@
+"""Statements that a node has prepared: what it said of them, what users hold, and bound values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from triocql.codecs.registry import Registry
+from triocql.errors import UsageError
+from triocql.protocol.constants import V5
+from triocql.protocol.requests import execute_id
+from triocql.protocol.responses import Prepared, RowsMetadata
+from triocql.protocol.types import ColumnSpec
+from triocql.statements import INHERIT, Parameters, RequestKeywords, RequestOptions, is_idempotent_text
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from triocql.codecs.bind import Binder
+    from triocql.codecs.rows import RowPlan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedState:
+    """A statement's ids with the columns that they stand for. Never changed: news make another one.
+
+    Attributes:
+        id: the statement's id on the nodes.
+        prefix: how EXECUTE's body begins: the id and, in v5, the id of the result's metadata.
+        bind_columns: the bind markers.
+        partition_key: the indexes of the bind markers that make up the partition key, () if not all of it is bound.
+        binder: encodes values for the bind markers.
+        metadata: the columns of the result, None if it gives no rows.
+        plan: decodes them.
+        skip_metadata: whether results need not repeat their columns, because an id tells when they change.
+    """
+
+    id: bytes
+    prefix: bytes
+    bind_columns: tuple[ColumnSpec, ...]
+    partition_key: tuple[int, ...]
+    binder: Binder
+    metadata: RowsMetadata | None = None
+    plan: RowPlan | None = None
+    skip_metadata: bool = False
+
+    @classmethod
+    def from_answer(cls, answer: Prepared, registry: Registry, version: int) -> PreparedState:
+        """Make the state that a RESULT/Prepared tells."""
+        state = cls(
+            id=answer.id,
+            prefix=execute_id(version, answer.id, answer.metadata_id),
+            bind_columns=answer.bind_columns,
+            partition_key=answer.pk_indexes,
+            binder=registry.binder(answer.bind_columns),
+        )
+        if answer.result_metadata is None or not answer.result_metadata.columns:
+            return state
+        return state.with_result(answer.result_metadata, answer.metadata_id, registry, version)
+
+    def with_result(
+        self, metadata: RowsMetadata, metadata_id: bytes | None, registry: Registry, version: int
+    ) -> PreparedState:
+        """Return the state after a node said that the columns of the result are these."""
+        by_id = version >= V5 and metadata_id is not None
+        return replace(
+            self,
+            prefix=execute_id(version, self.id, metadata_id) if by_id else self.prefix,
+            metadata=metadata,
+            plan=registry.plan(metadata.columns),
+            skip_metadata=by_id,
+        )
+
+
+class PreparedText:
+    """A statement's text and the newest state that is known of it, shared by everybody who prepared the text."""
+
+    __slots__ = ("idempotent", "keyspace", "state", "text")
+
+    def __init__(self, text: str, keyspace: str | None, state: PreparedState) -> None:
+        self.text = text
+        self.keyspace = keyspace
+        self.state = state
+        self.idempotent = is_idempotent_text(text)
+
+
+class PreparedStatement:
+    """A statement that the nodes know; made by `Session.prepare`. Values are bound to it in order or by name.
+
+    It stays valid when nodes forget it, restart, or when its table changes: it is prepared again as needed.
+
+    >>> insert = await session.prepare("INSERT INTO users (id, name) VALUES (?, ?)")    # doctest: +SKIP
+    >>> await session.execute(insert, [7, "Ada"])                                       # doctest: +SKIP
+    """
+
+    __slots__ = ("options", "prepared")
+
+    def __init__(self, prepared: PreparedText, options: RequestOptions = INHERIT) -> None:
+        self.prepared = prepared
+        self.options = options
+
+    @property
+    def text(self) -> str:
+        """The CQL text."""
+        return self.prepared.text
+
+    @property
+    def keyspace(self) -> str | None:
+        """The keyspace of its parameters, None if it has none."""
+        columns = self.columns
+        return columns[0].keyspace if columns else self.prepared.keyspace
+
+    @property
+    def columns(self) -> tuple[ColumnSpec, ...]:
+        """The parameters: keyspace, table, name and type of each."""
+        return self.prepared.state.bind_columns
+
+    @property
+    def partition_key_indexes(self) -> tuple[int, ...]:
+        """Which parameters make up the partition key, in its order; empty if not all of it is bound."""
+        return self.prepared.state.partition_key
+
+    @property
+    def result_columns(self) -> tuple[ColumnSpec, ...]:
+        """The columns of the rows it gives, as far as known; empty if it gives none."""
+        metadata = self.prepared.state.metadata
+        return () if metadata is None else metadata.columns
+
+    def bind(self, *values: Any, **named: Any) -> BoundStatement:
+        """Bind values now: ``bind(7, "Ada")``, ``bind([7, "Ada"])``, ``bind(id=7, name="Ada")`` or ``bind({...})``.
+
+        A single list, tuple or mapping stands for all values, unless the statement has one parameter and that takes
+        it as its value: then give ``bind([value])``.
+
+        Raises BindTypeError or BindValueError, naming the column.
+        """
+        if values and named:
+            raise UsageError("bind() takes values in order or by name, not both")
+        parameters: Sequence[Any] | Mapping[str, Any] = named or values
+        if len(values) == 1 and isinstance(values[0], (list, tuple, Mapping)):
+            parameters = values[0]
+        return bind(self, parameters)
+
+    def with_options(self, **options: Unpack[RequestKeywords]) -> PreparedStatement:
+        """Return a copy with some options changed; None goes back to the session's."""
+        return PreparedStatement(self.prepared, replace(self.options, **options))
+
+    def __repr__(self) -> str:
+        return f"PreparedStatement({self.text!r})"
+
+
+class BoundStatement:
+    """A prepared statement with its values, already encoded."""
+
+    __slots__ = ("options", "prepared", "state", "values")
+
+    def __init__(
+        self, prepared: PreparedText, state: PreparedState, values: bytes, options: RequestOptions
+    ) -> None:
+        self.prepared = prepared
+        self.state = state
+        self.values = values
+        self.options = options
+
+    def with_options(self, **options: Unpack[RequestKeywords]) -> BoundStatement:
+        """Return a copy with some options changed; None goes back to the session's."""
+        return BoundStatement(self.prepared, self.state, self.values, replace(self.options, **options))
+
+    def __repr__(self) -> str:
+        return f"BoundStatement({self.prepared.text!r})"
+
+
+def bind(statement: PreparedStatement, parameters: Parameters) -> BoundStatement:
+    """Encode `parameters` for `statement`."""
+    state = statement.prepared.state
+    return BoundStatement(statement.prepared, state, state.binder.bind(parameters), statement.options)

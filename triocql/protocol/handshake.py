@@ -1,0 +1,206 @@
+"""How a connection is set up: OPTIONS, STARTUP and authentication, as a state machine without I/O."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from triocql.errors import AuthenticationError, ConnectError, Error, ProtocolError, ResponseError
+from triocql.protocol import requests
+from triocql.protocol.constants import CQL_VERSION, VERSIONS, ErrorCode, Opcode
+from triocql.protocol.features import Features
+from triocql.protocol.responses import (
+    AuthChallenge,
+    Authenticate,
+    AuthSuccess,
+    Ready,
+    Supported,
+    decode_message,
+    split_extras,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from triocql.auth import Authenticator
+
+MAX_CHALLENGES = 16
+"""How many challenges of one authentication are answered."""
+
+Request = tuple[int, bytes]
+"""(opcode, body)"""
+
+Step = tuple["State", Request | None]
+A = TypeVar("A")
+T = TypeVar("T")
+
+
+class VersionRefused(Exception):
+    """The server does not speak our version. Internal: whoever connects goes on with `next_version`.
+
+    Attributes:
+        version: that was refused.
+        offered: what the server said that it speaks, empty if it did not say.
+    """
+
+    def __init__(self, version: int, message: str) -> None:
+        super().__init__(f"the node refuses protocol v{version}: {message}")
+        self.version = version
+        self.offered = _offered_versions(message)
+
+    @property
+    def next_version(self) -> int | None:
+        """The newest version below the refused one that both sides speak, None if there is none."""
+        lower = (known for known in VERSIONS if known < self.version)
+        return next((known for known in lower if not self.offered or known in self.offered), None)
+
+
+class State(Enum):
+    """Where a handshake is."""
+
+    NEW = auto()
+    OPTIONS_SENT = auto()
+    STARTUP_SENT = auto()
+    AUTHENTICATING = auto()
+    ESTABLISHED = auto()
+    FAILED = auto()
+
+
+class Handshake:
+    """Sets one connection up: pass each message of the server, send what it answers, until it answers None.
+
+    Attributes:
+        state: where it is.
+        features: what can be said on the connection, complete once the server has answered OPTIONS.
+
+    >>> handshake = Handshake(5)
+    >>> handshake.start()
+    (<Opcode.OPTIONS: 5>, b'')
+    """
+
+    def __init__(
+        self, version: int, *, compression: str | None = None, authenticator: Authenticator | None = None
+    ) -> None:
+        self.state = State.NEW
+        self.features = Features(version)
+        self._version = version
+        self._compression = compression
+        self._authenticator = authenticator
+        self._challenges = 0
+
+    @property
+    def supported(self) -> dict[str, tuple[str, ...]]:
+        """What the server offers, name by name."""
+        return dict(self.features.supported)
+
+    def start(self) -> Request:
+        """Return the first request."""
+        self.state = State.OPTIONS_SENT
+        return Opcode.OPTIONS, requests.options()
+
+    def receive(self, opcode: int, flags: int, body: bytes) -> Request | None:
+        """Take a message and return the request that answers it; None: the connection is established.
+
+        Raises VersionRefused, ConnectError (AuthenticationError among them) or ProtocolError.
+        """
+        state, self.state = self.state, State.FAILED
+        _, start = split_extras(flags, body)
+        message = decode_message(opcode, body, start, self._version)
+        if isinstance(message, ResponseError):
+            raise self._refusal(message)
+        step = _STEPS.get((state, type(message)))
+        if step is None:
+            raise ProtocolError(
+                f"the node sent {type(message).__name__} in state {state.name} of the handshake"
+            )
+        self.state, answer = step(self, message)
+        return answer
+
+    def _refusal(self, error: ResponseError) -> Exception:
+        """Return what is raised for an ERROR of the server."""
+        if error.code == ErrorCode.PROTOCOL_ERROR and "version" in error.message.lower():
+            return VersionRefused(self._version, error.message)
+        kind = AuthenticationError if error.code == ErrorCode.BAD_CREDENTIALS else ConnectError
+        refusal = kind(f"the node refuses the connection: {error.message}")
+        refusal.__cause__ = error
+        return refusal
+
+    def _on_supported(self, message: Supported) -> Step:
+        self.features = Features(self._version, message.options)
+        return State.STARTUP_SENT, (Opcode.STARTUP, requests.startup(self._startup_options()))
+
+    def _startup_options(self) -> dict[str, str]:
+        options = {"CQL_VERSION": CQL_VERSION, "DRIVER_NAME": "triocql", "DRIVER_VERSION": _driver_version()}
+        if self._compression is not None:
+            if self._compression not in self.features.compressions:
+                offered = ", ".join(self.features.compressions) or "none"
+                raise ConnectError(f"the node has no compression {self._compression!r}; it offers: {offered}")
+            options["COMPRESSION"] = self._compression
+        return options
+
+    def _on_ready(self, message: Ready) -> Step:
+        return State.ESTABLISHED, None
+
+    def _on_authenticate(self, message: Authenticate) -> Step:
+        if self._authenticator is None:
+            raise AuthenticationError(
+                f"the node authenticates by {message.server_class}: "
+                "set auth=triocql.PlainTextAuth(username, password)"
+            )
+        return _respond(_ask(self._authenticator.initial_response, message.server_class))
+
+    def _on_challenge(self, message: AuthChallenge) -> Step:
+        assert self._authenticator is not None
+        self._challenges += 1
+        if self._challenges > MAX_CHALLENGES:
+            raise AuthenticationError(f"the node goes on after {MAX_CHALLENGES} rounds of authentication")
+        return _respond(_ask(self._authenticator.challenge, message.token))
+
+    def _on_success(self, message: AuthSuccess) -> Step:
+        assert self._authenticator is not None
+        _ask(self._authenticator.success, message.token)
+        return State.ESTABLISHED, None
+
+
+_STEPS: dict[tuple[State, type], Callable[[Handshake, Any], Step]] = {
+    (State.OPTIONS_SENT, Supported): Handshake._on_supported,
+    (State.STARTUP_SENT, Ready): Handshake._on_ready,
+    (State.STARTUP_SENT, Authenticate): Handshake._on_authenticate,
+    (State.AUTHENTICATING, AuthChallenge): Handshake._on_challenge,
+    (State.AUTHENTICATING, AuthSuccess): Handshake._on_success,
+}
+
+
+def _respond(token: bytes) -> Step:
+    return State.AUTHENTICATING, (Opcode.AUTH_RESPONSE, requests.auth_response(token))
+
+
+def _ask(answer: Callable[[A], T], argument: A) -> T:
+    """Call a method of the authenticator; what it raises may hold secrets, the message only names it."""
+    try:
+        return answer(argument)
+    except Error:
+        raise
+    except Exception as error:
+        raise AuthenticationError(f"the authenticator raised {type(error).__name__}") from error
+
+
+def _driver_version() -> str:
+    try:
+        return version("triocql")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0"
+
+
+def _offered_versions(message: str) -> tuple[int, ...]:
+    """Find the versions in a server's refusal, those in beta left out.
+
+    Cassandra 4 and 5 list them as "(3/v3, 4/v4, 5/v5-beta)", Cassandra 3 gives the lowest and the greatest.
+    """
+    listed = re.findall(r"\b(\d+)/v\d+(-beta)?", message)
+    if listed:
+        return tuple(int(number) for number, beta in listed if not beta)
+    bounds = re.search(r"lowest supported version is (\d+) and the greatest is (\d+)", message)
+    return tuple(range(int(bounds[1]), int(bounds[2]) + 1)) if bounds else ()

@@ -1,0 +1,152 @@
+"""The types of CQL as values: frozen, hashable, equal when they mean the same; `str()` gives their CQL text.
+
+Whether a collection is frozen is a matter of its column's declaration and never shows on the wire, so that it is
+no part of the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+Fields = tuple[tuple[str, "CqlType"], ...]
+
+
+class CqlType:
+    """The base of all types of CQL."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NativeType(CqlType):
+    """A type without parameters, such as ``int``; `varchar` is spelled by its other name, ``text``."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class ListType(CqlType):
+    """``list<element>``."""
+
+    element: CqlType
+
+    def __str__(self) -> str:
+        return f"list<{self.element}>"
+
+
+@dataclass(frozen=True, slots=True)
+class SetType(CqlType):
+    """``set<element>``."""
+
+    element: CqlType
+
+    def __str__(self) -> str:
+        return f"set<{self.element}>"
+
+
+@dataclass(frozen=True, slots=True)
+class MapType(CqlType):
+    """``map<key, value>``."""
+
+    key: CqlType
+    value: CqlType
+
+    def __str__(self) -> str:
+        return f"map<{self.key}, {self.value}>"
+
+
+@dataclass(frozen=True, slots=True)
+class TupleType(CqlType):
+    """``tuple<...>`` of at least one element."""
+
+    elements: tuple[CqlType, ...]
+
+    def __str__(self) -> str:
+        return f"tuple<{', '.join(map(str, self.elements))}>"
+
+
+@dataclass(frozen=True, slots=True)
+class UserType(CqlType):
+    """A user-defined type: its keyspace, its name, and its fields as pairs of name and type, in order."""
+
+    keyspace: str
+    name: str
+    fields: Fields
+
+    def __str__(self) -> str:
+        return quote_name(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class VectorType(CqlType):
+    """``vector<element, dimension>``; Cassandra 5.0 describes it as a custom type on the wire."""
+
+    element: CqlType
+    dimension: int
+
+    def __str__(self) -> str:
+        return f"vector<{self.element}, {self.dimension}>"
+
+
+@dataclass(frozen=True, slots=True)
+class CustomType(CqlType):
+    """A type that the protocol has no number for, by the name of its class in the server."""
+
+    class_name: str
+
+    def __str__(self) -> str:
+        return "'" + self.class_name.replace("'", "''") + "'"
+
+
+class ColumnSpec(NamedTuple):
+    """A column of a result, or a bind marker of a prepared statement: where it is from, its name and type."""
+
+    keyspace: str
+    table: str
+    name: str
+    type: CqlType
+
+
+def quote_name(name: str) -> str:
+    """Return an identifier as it has to be written in CQL: in double quotes unless it is plain lower case.
+
+    >>> quote_name("users"), quote_name("Users")
+    ('users', '"Users"')
+    """
+    plain = (
+        name.isascii() and name.replace("_", "a").isalnum() and name == name.lower() and name[:1].isalpha()
+    )
+    return name if plain else '"' + name.replace('"', '""') + '"'
+
+
+NATIVE_TYPES: dict[int, NativeType] = {
+    code: NativeType(name)
+    for code, name in {
+        0x01: "ascii",
+        0x02: "bigint",
+        0x03: "blob",
+        0x04: "boolean",
+        0x05: "counter",
+        0x06: "decimal",
+        0x07: "double",
+        0x08: "float",
+        0x09: "int",
+        0x0A: "text",
+        0x0B: "timestamp",
+        0x0C: "uuid",
+        0x0D: "text",
+        0x0E: "varint",
+        0x0F: "timeuuid",
+        0x10: "inet",
+        0x11: "date",
+        0x12: "time",
+        0x13: "smallint",
+        0x14: "tinyint",
+        0x15: "duration",
+    }.items()
+}
+"""The types without parameters by their number on the wire (v5, section 4.2.5.2)."""

@@ -1,0 +1,380 @@
+"""The session: what users hold in Trio, AnyIO and asyncio programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterable, Callable, Generator, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, overload
+
+from triocql import concurrent
+from triocql.cluster.core import Core
+from triocql.codecs.registry import Registry
+from triocql.config import Options
+from triocql.errors import OptionError, UsageError
+from triocql.forms import row_form
+from triocql.prepared import PreparedStatement
+from triocql.reactors import running_loop, select
+from triocql.results import Result, Trace
+from triocql.rows import Row
+from triocql.statements import INHERIT, RequestOptions
+from triocql.streaming import RowStream
+from triocql.traces import read_trace
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from typing_extensions import Unpack
+
+    from triocql.abc import Reactor
+    from triocql.config import ConnectKeywords
+    from triocql.contactpoints import ContactPoint
+    from triocql.engine.execution import Execution
+    from triocql.engine.executor import Executor
+    from triocql.engine.response import Response
+    from triocql.forms import RowForm
+    from triocql.prepared import PreparedText
+    from triocql.reactors import ReactorName
+    from triocql.statements import Parameters, RequestKeywords
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_DEFAULT_FORM: RowForm[Any] = row_form(None)
+
+
+class Stats(NamedTuple):
+    """What a session has under way: connections, requests in flight, requests queued, abandoned requests."""
+
+    connections: int
+    in_flight: int
+    queued: int
+    orphans: int
+
+
+class Session:
+    """Executes statements on a cluster; made by `connect`. Any number of tasks of one event loop may use it at once.
+
+    >>> async with triocql.connect("127.0.0.1") as session:                             # doctest: +SKIP
+    ...     (await session.execute("SELECT release_version FROM system.local")).scalar()
+    '5.0.6'
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._protect = core.reactor.protect
+        self._start = core.reactor.protect(core.executor.start)
+        self._waiter = core.reactor.waiter
+        self.reactor = core.reactor
+        self.executor: Executor = core.executor
+
+    # --- Statements ----------------------------------------------------------------------------------------
+
+    @overload
+    async def execute(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        row_type: type[Row] | None = None,
+        **options: Unpack[RequestKeywords],
+    ) -> Result[Row]: ...
+    @overload
+    async def execute(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        row_type: type[dict[str, Any]],
+        **options: Unpack[RequestKeywords],
+    ) -> Result[dict[str, Any]]: ...
+    @overload
+    async def execute(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        row_type: type[tuple[Any, ...]],
+        **options: Unpack[RequestKeywords],
+    ) -> Result[tuple[Any, ...]]: ...
+    async def execute(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        row_type: type[Any] | None = None,
+        **options: Unpack[RequestKeywords],
+    ) -> Result[Any]:
+        """Execute a statement and return its first page.
+
+        Text with parameters is prepared behind the scenes, once; values travel beside the text, never in it.
+
+        Args:
+            statement: CQL text, or a `Statement`, `PreparedStatement`, `BoundStatement` or `Batch`.
+            parameters: values in the order of the bind markers, or by name.
+            row_type: what rows are given as: `Row` (the default), `tuple` or `dict`.
+            options: see `RequestOptions`; they go before the statement's own and the session's.
+
+        Raises UsageError and its kinds before anything is sent; a `ResponseError` for what the node answers;
+        RequestTimeout, ConnectionLost, NoNodeAvailable or QueueFull, which say whether it may have been executed.
+
+        >>> result = await session.execute("SELECT * FROM users WHERE id = ?", [7], timeout=2.0)  # doctest: +SKIP
+        """
+        form = _DEFAULT_FORM if row_type is None else row_form(row_type)
+        call = RequestOptions(**options) if options else INHERIT
+        execution: Execution
+        waiter = self._waiter(lambda: execution.abandon())
+        execution = self._start(waiter, statement, parameters, call)
+        response: Response = await waiter.wait()
+        return self.result(response, execution, form)
+
+    async def prepare(
+        self, text: str, *, keyspace: str | None = None, timeout: float | None = None
+    ) -> PreparedStatement:
+        """Prepare a statement. Callers that prepare the same text at the same time share one request.
+
+        Args:
+            text: CQL with ``?`` or ``:name`` for the values.
+            keyspace: where unqualified names are looked up, instead of the session's keyspace; protocol v5.
+            timeout: seconds; by default the session's request timeout.
+
+        Raises as `execute` does; InvalidQuery and SyntaxError are what a node says of a text that is not right.
+        """
+        if not isinstance(text, str):
+            raise UsageError(f"prepare() takes the text of a statement, not {type(text).__name__}")
+        waiter = self._waiter(lambda: wait.abandon())
+        wait = self.protected(self.executor.prepare, waiter, text, keyspace, timeout)
+        prepared: PreparedText = await waiter.wait()
+        return PreparedStatement(prepared)
+
+    @overload
+    def stream(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        prefetch: int = 1,
+        row_type: type[Row] | None = None,
+        **options: Unpack[RequestKeywords],
+    ) -> RowStream[Row]: ...
+    @overload
+    def stream(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        prefetch: int = 1,
+        row_type: type[dict[str, Any]],
+        **options: Unpack[RequestKeywords],
+    ) -> RowStream[dict[str, Any]]: ...
+    @overload
+    def stream(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        prefetch: int = 1,
+        row_type: type[tuple[Any, ...]],
+        **options: Unpack[RequestKeywords],
+    ) -> RowStream[tuple[Any, ...]]: ...
+    def stream(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        prefetch: int = 1,
+        row_type: type[Any] | None = None,
+        **options: Unpack[RequestKeywords],
+    ) -> RowStream[Any]:
+        """Read all pages of a statement, in bounded memory, with the next pages on their way meanwhile.
+
+        Args:
+            statement: as for `execute`.
+            parameters: as for `execute`.
+            prefetch: how many pages are kept ready ahead of the one that is being read; 0 for none.
+            row_type: as for `execute`.
+            options: as for `execute`; `timeout` is for each page, `page_size` in rows.
+
+        The iteration raises as `execute` does, and PagingLoop. Leaving the block frees everything at once.
+
+        >>> async with session.stream("SELECT * FROM events", page_size=5000) as rows:   # doctest: +SKIP
+        ...     async for row in rows:
+        ...         print(row.id)
+        """
+        if not isinstance(prefetch, int) or prefetch < 0:
+            raise OptionError(f"prefetch is {prefetch!r}; it has to be a number of pages, 0 or more")
+        call = RequestOptions(**options) if options else INHERIT
+        return RowStream(self, statement, parameters, call, row_form(row_type), prefetch)
+
+    # --- Many statements at once ---------------------------------------------------------------------------
+
+    async def execute_concurrent(
+        self,
+        statements_and_parameters: concurrent.Statements,
+        concurrency: int = 100,
+        raise_on_first_error: bool = True,
+        *,
+        timeout: float | None = None,
+    ) -> list[concurrent.ExecutionResult]:
+        """Execute many statements: see `triocql.execute_concurrent`."""
+        return await concurrent.execute_concurrent(
+            self, statements_and_parameters, concurrency, raise_on_first_error, timeout=timeout
+        )
+
+    async def execute_concurrent_with_args(
+        self,
+        statement: Any,
+        parameters: Iterable[Parameters] | AsyncIterable[Parameters],
+        concurrency: int = 100,
+        raise_on_first_error: bool = True,
+        *,
+        timeout: float | None = None,
+    ) -> list[concurrent.ExecutionResult]:
+        """Execute one statement with many values: see `triocql.execute_concurrent_with_args`."""
+        return await concurrent.execute_concurrent_with_args(
+            self, statement, parameters, concurrency, raise_on_first_error, timeout=timeout
+        )
+
+    # --- The session itself --------------------------------------------------------------------------------
+
+    @property
+    def keyspace(self) -> str | None:
+        """The keyspace that unqualified names are looked up in, as after the last ``USE``."""
+        return self.executor.keyspaces.current
+
+    @property
+    def protocol_version(self) -> int:
+        """The version of the native protocol that was agreed on."""
+        return self.executor.version
+
+    @property
+    def codecs(self) -> Registry:
+        """The session's codecs, to register codecs and classes of your own with."""
+        return self._core.registry
+
+    def stats(self) -> Stats:
+        """Return what is under way now."""
+        router = self.executor.router
+        connections = router.connections()
+        return Stats(
+            connections=len(connections),
+            in_flight=sum(len(connection.in_flight) for connection in connections),
+            queued=len(router.queue) + len(router.waiting),
+            orphans=sum(len(connection.orphans) for connection in connections),
+        )
+
+    def result(
+        self, response: Response, execution: Execution | None, form: RowForm[T] = _DEFAULT_FORM
+    ) -> Result[T]:
+        """Return what users get for the response to `execution`."""
+        if execution is None or (response.paging_state is None and response.extras is None):
+            return Result(response, form)
+        return Result(response, form, _Pager(self, execution))
+
+    def protected(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a step of the engine with KeyboardInterrupt held back."""
+        return self._protect(fn)(*args, **kwargs)
+
+    async def aclose(self) -> None:
+        """Close the session: what is under way fails with SessionClosed. Idempotent.
+
+        ``async with connect(...)`` does it by itself; a session from ``await connect(...)`` needs it.
+        """
+        self._core.close()
+        await self._core.reactor.__aexit__(None, None, None)
+
+    def __repr__(self) -> str:
+        nodes = ", ".join(pool.name for pool in self.executor.router.pools)
+        return f"<triocql.Session {nodes}, {self.reactor.name}>"
+
+
+class _Pager:
+    """What a `Result` goes on with."""
+
+    def __init__(self, session: Session, execution: Execution) -> None:
+        self._session = session
+        self._execution = execution
+
+    @property
+    def fingerprint(self) -> bytes:
+        return self._session.executor.fingerprint(self._execution)
+
+    async def fetch(self, paging_state: bytes) -> Response:
+        session = self._session
+        execution: Execution
+        waiter = session.reactor.waiter(lambda: execution.abandon())
+        execution = session.protected(session.executor.start_next_page, waiter, self._execution, paging_state)
+        response: Response = await waiter.wait()
+        return response
+
+    async def trace(self, tracing_id: UUID) -> Trace:
+        return await read_trace(self._session, tracing_id, self._execution.timeout)
+
+
+class Connecting:
+    """What `connect` returns: enter it with ``async with``, or await it (asyncio)."""
+
+    def __init__(self, reactor: ReactorName | Reactor, options: Options) -> None:
+        self._choice = reactor
+        self._options = options
+        self._core: Core | None = None
+
+    async def __aenter__(self) -> Session:
+        if self._core is not None:
+            raise UsageError("this connect() was used already; call it again for another session")
+        reactor = select(self._choice)
+        await reactor.__aenter__()
+        try:
+            self._core = core = Core(reactor, self._options, Registry())
+            await core.open()
+        except BaseException:
+            await reactor.__aexit__(*sys.exc_info())
+            raise
+        return Session(core)
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        assert self._core is not None
+        self._core.close()
+        await self._core.reactor.__aexit__(exc_type, exc, tb)
+
+    def __await__(self) -> Generator[Any, Any, Session]:
+        if isinstance(self._choice, str) and running_loop() == "trio":
+            raise UsageError(
+                "`await connect(...)` is for asyncio; in Trio write `async with triocql.connect(...) as session:`"
+            )
+        return self.__aenter__().__await__()
+
+
+def connect(
+    contact_points: ContactPoint | Iterable[ContactPoint] = "127.0.0.1",
+    *,
+    port: int = 9042,
+    reactor: ReactorName | Reactor = "auto",
+    options: Options | None = None,
+    **keywords: Unpack[ConnectKeywords],
+) -> Connecting:
+    """Connect to a cluster, in the event loop that is running: Trio, or asyncio; AnyIO programs run in one of them.
+
+    Args:
+        contact_points: one node or several, each a host name or address with or without a port, the path of a unix
+            socket, or a URL like ``cql://user:password@host1,host2:9042/keyspace?consistency=QUORUM``.
+        port: the port of those that do not name one.
+        reactor: "auto" finds out which loop is running, "trio" and "asyncio" insist on one.
+        options: everything at once, instead of contact points, port and keywords.
+        keywords: the fields of `Options` and its groups by their flat names, see `ConnectKeywords`.
+
+    Returns what ``async with`` takes; in asyncio it can be awaited instead, and the session closed by
+    `Session.aclose`.
+
+    Raises OptionError at once for what is not valid; ConnectError and its kinds on entering, with every attempt.
+
+    >>> async with triocql.connect("10.0.0.1", keyspace="shop", timeout=5.0) as session:   # doctest: +SKIP
+    ...     await session.execute("SELECT * FROM users LIMIT 1")
+    """
+    if options is None:
+        options = Options.from_arguments(contact_points, port=port, **keywords)
+    elif keywords:
+        raise OptionError(f"options= was given, so that {next(iter(keywords))}= belongs into it")
+    return Connecting(reactor, options)

@@ -1,0 +1,184 @@
+"""All rows of a statement, page after page, with the next pages already on their way."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic
+
+from triocql.errors import PagingLoop, UsageError
+from triocql.forms import R_co
+
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from triocql.abc import Waiter
+    from triocql.engine.execution import Execution
+    from triocql.engine.executor import Executor
+    from triocql.engine.response import Response
+    from triocql.forms import RowForm
+    from triocql.session import Session
+    from triocql.statements import Parameters, RequestOptions
+
+
+class PageQueue:
+    """Pages that were fetched but not taken yet, `ahead` at most, and the fetching of the next one.
+
+    No task and no scope: the arrival of a page starts the fetch of the next, as long as there is room.
+    """
+
+    def __init__(self, executor: Executor, ahead: int) -> None:
+        self._executor = executor
+        self._ahead = ahead
+        self._pages: deque[Response] = deque()
+        self._execution: Execution | None = None
+        self._waiter: Waiter[None] | None = None
+        self._error: Exception | None = None
+        self._state: bytes | None = None
+        self._closed = False
+
+    def start(self, statement: Any, parameters: Parameters, call: RequestOptions) -> None:
+        """Fetch the first page. Raises UsageError and its kinds."""
+        self._execution = self._executor.start(self, statement, parameters, call)
+
+    def resolve(self, response: Response) -> None:
+        """Take a page (`Sink`)."""
+        if response.paging_state is not None and response.paging_state == self._state:
+            self.reject(
+                PagingLoop("the node gave the same paging state twice: it would give the same page for ever")
+            )
+            return
+        self._state = response.paging_state
+        self._pages.append(response)
+        self._fetch()
+        self._wake()
+
+    def reject(self, error: Exception) -> None:
+        """Take an error: it is raised once the pages before it are taken (`Sink`)."""
+        self._error = error
+        self._wake()
+
+    def take(self) -> Response | None:
+        """Return the next page if it is here, and have another one fetched. Raises what the fetch raised."""
+        if self._pages:
+            page = self._pages.popleft()
+            self._fetch()
+            return page
+        if self._error is not None:
+            error, self._error = self._error, None
+            self._state = None
+            raise error
+        return None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every page was taken."""
+        return not self._pages and self._state is None and self._error is None and not self._fetching
+
+    def attach(self, waiter: Waiter[None]) -> None:
+        """Resolve `waiter` when `take` has something, at once if it has already."""
+        if self._waiter is not None:
+            raise UsageError("two tasks iterate over the same stream; give each its own")
+        self._waiter = waiter
+        self._fetch()
+        if self._pages or self._error is not None or self.is_over:
+            waiter.resolve(None)
+
+    def detach(self) -> None:
+        """Forget the waiter."""
+        self._waiter = None
+
+    def close(self) -> None:
+        """Abandon what is being fetched and drop what is here."""
+        self._closed = True
+        self._state = None
+        self._pages.clear()
+        if self._execution is not None:
+            self._execution.abandon()
+        self._wake()
+
+    @property
+    def _fetching(self) -> bool:
+        return self._execution is not None and not self._execution.is_done
+
+    def _fetch(self) -> None:
+        """Fetch the next page if there is one, none is on its way, and somebody waits or there is room for it."""
+        if self._state is None or self._closed or self._fetching:
+            return
+        wanted = not self._pages and self._waiter is not None
+        if wanted or len(self._pages) < self._ahead:
+            assert self._execution is not None
+            self._execution = self._executor.start_next_page(self, self._execution, self._state)
+
+    def _wake(self) -> None:
+        if self._waiter is not None:
+            self._waiter.resolve(None)
+
+
+class RowStream(Generic[R_co]):
+    """Made by `Session.stream`: an async context manager, and the async iterator over the rows in it.
+
+    Leaving the block, however that happens, abandons what is being fetched.
+    """
+
+    __slots__ = ("_call", "_form", "_parameters", "_queue", "_rows", "_session", "_statement")
+
+    def __init__(
+        self,
+        session: Session,
+        statement: Any,
+        parameters: Parameters,
+        call: RequestOptions,
+        form: RowForm[R_co],
+        prefetch: int,
+    ) -> None:
+        self._session = session
+        self._statement = statement
+        self._parameters = parameters
+        self._call = call
+        self._form = form
+        self._queue = PageQueue(session.executor, prefetch)
+        self._rows: Iterator[R_co] | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._rows is not None:
+            raise UsageError("a stream is entered once; make another one")
+        self._rows = iter(())
+        self._session.protected(self._queue.start, self._statement, self._parameters, self._call)
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._queue.close()
+
+    def __aiter__(self) -> Self:
+        if self._rows is None:
+            raise UsageError("write `async with session.stream(...) as rows:` around the loop")
+        return self
+
+    async def __anext__(self) -> R_co:
+        rows = self._rows
+        if rows is None:
+            raise UsageError("write `async with session.stream(...) as rows:` around the loop")
+        for row in rows:
+            return row
+        return await self._advance()
+
+    async def _advance(self) -> R_co:
+        """Return the first row of the next page that has one. A checkpoint a page."""
+        while not self._queue.is_over:
+            await self._wait()
+            response = self._queue.take()
+            if response is not None and response.page is not None:
+                self._rows = self._form.iterate(response.page)
+                for row in self._rows:
+                    return row
+        raise StopAsyncIteration
+
+    async def _wait(self) -> None:
+        waiter: Waiter[None] = self._session.reactor.waiter(self._queue.detach)
+        self._queue.attach(waiter)
+        await waiter.wait()
+        self._queue.detach()

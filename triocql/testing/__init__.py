@@ -1,0 +1,1 @@
+"""For tests and trials: real Cassandra nodes, and what stands in for them."""

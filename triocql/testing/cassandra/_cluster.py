@@ -1,0 +1,236 @@
+"""A cluster of real Cassandra nodes on this machine, for as long as a block of code."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import anyio
+import anyio.to_thread
+
+from triocql.testing.cassandra._configuration import DEFAULT_YAML
+from triocql.testing.cassandra._errors import LauncherError, StartError
+from triocql.testing.cassandra._install import DEFAULT_VERSION, Installation, installation, locked
+from triocql.testing.cassandra._loopback import LoopbackBlock
+from triocql.testing.cassandra._node import ClusterFacts, Node
+from triocql.testing.cassandra._topology import Place, Topology, places, tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+_GOSSIP_TIMEOUT: Final = 60.0
+
+
+class CassandraCluster:
+    """A cluster of real Apache Cassandra nodes, each a process on a loopback address of its own.
+
+    Java 17 must be there and, the first time, Maven, which fetches Cassandra into the user's cache folder.
+    Clusters of any number of processes run side by side. No node outlives its owner: neither the ``with``
+    block nor the process, however that ends. Linux only.
+
+    Args:
+        nodes: how many nodes, in "rack1" of data centre "dc1"; one by default.
+        topology: instead of `nodes`, how many nodes in each rack of each data centre.
+        version: a version of Cassandra 5.0 on Maven Central.
+        name: the cluster's name, as in ``system.local``.
+        yaml: overrides of ``cassandra.yaml`` for all nodes.
+        jvm: additional flags of the JVM for all nodes, such as "-Xmx1g".
+        node_yaml: further overrides for single nodes, by their index.
+        node_jvm: further flags for single nodes, by their index.
+        start_timeout: how long a node may take until it is ready, in seconds.
+
+    Attributes:
+        nodes: the nodes; empty before the start.
+
+    Raises:
+        MissingTool: Java or Maven is not there; the message says how to install it.
+        StartError: a node did not start; the message ends with what its log says.
+
+    >>> with CassandraCluster(topology={"dc1": {"rack1": 2, "rack2": 1}}) as cluster:  # doctest: +SKIP
+    ...     print(cluster.contact_points, cluster.nodes[0].nodetool("status"))
+    >>> async with CassandraCluster(yaml={"num_tokens": 1}) as cluster:  # doctest: +SKIP
+    ...     await anyio.to_thread.run_sync(cluster.nodes[0].restart)
+    """
+
+    def __init__(
+        self,
+        nodes: int | None = None,
+        *,
+        topology: Topology | None = None,
+        version: str = DEFAULT_VERSION,
+        name: str = "triocql",
+        yaml: Mapping[str, Any] | None = None,
+        jvm: Sequence[str] = (),
+        node_yaml: Mapping[int, Mapping[str, Any]] | None = None,
+        node_jvm: Mapping[int, Sequence[str]] | None = None,
+        start_timeout: float = 120.0,
+    ) -> None:
+        self.name = name
+        self.version = version
+        self.nodes: list[Node] = []
+        self._layout = places(nodes, topology)
+        self._yaml = dict(yaml or {})
+        self._jvm = list(jvm)
+        self._node_yaml = dict(node_yaml or {})
+        self._node_jvm = dict(node_jvm or {})
+        self._start_timeout = start_timeout
+        self._facts: ClusterFacts | None = None
+        self._folder: Path | None = None
+
+    def __repr__(self) -> str:
+        return f"<CassandraCluster {self.name!r} {self.nodes}>"
+
+    @property
+    def contact_points(self) -> list[str]:
+        """The addresses of the nodes, each with its port if that is not 9042."""
+        return [f"{n.address}:{n.port}" if n.port != 9042 else n.address for n in self.nodes]
+
+    def start(self) -> None:
+        """Start all nodes; returns when each is ready and sees all others up."""
+        if self._facts is not None:
+            raise LauncherError(f"{self} runs already")
+        self._start(prepare(self.version))
+
+    def _start(self, ready: Installation) -> None:
+        try:
+            self._set_up(ready)
+            first, *others = self.nodes
+            first.start()  # alone: it creates what the others find
+            for node in others:
+                node.launch()
+            for node in others:
+                node.wait_until_ready()
+            self.wait_for_gossip()
+        except BaseException:
+            self.close()
+            raise
+
+    def _set_up(self, ready: Installation) -> None:
+        block = LoopbackBlock.take()
+        firsts = {place.dc: index for index, place in reversed(list(enumerate(self._layout)))}
+        seeds = tuple(block.address(index) for index in sorted(firsts.values()))
+        self._facts = ClusterFacts(self.name, ready, block, seeds, self._start_timeout)
+        self._folder = Path(tempfile.mkdtemp(prefix="triocql-cassandra-"))
+        for index, place in enumerate(self._layout):
+            yaml = {**self._yaml, **self._node_yaml.get(index, {})}
+            parts = int(yaml.get("num_tokens", DEFAULT_YAML["num_tokens"]))
+            jvm = [*self._jvm, *self._node_jvm.get(index, ())]
+            self._add(place, tokens(self._layout, index, parts), yaml, jvm)
+
+    def _add(
+        self, place: Place, own_tokens: Sequence[int] | None, yaml: Mapping[str, Any], jvm: Sequence[str]
+    ) -> Node:
+        if self._facts is None or self._folder is None:
+            raise LauncherError(f"{self} does not run")
+        index = len(self.nodes)
+        folder = self._folder / f"node{index}"
+        node = Node(self._facts, index, place, folder, tokens=own_tokens, yaml=yaml, jvm=jvm)
+        self.nodes.append(node)
+        return node
+
+    def add_node(
+        self,
+        dc: str = "dc1",
+        rack: str = "rack1",
+        *,
+        yaml: Mapping[str, Any] | None = None,
+        jvm: Sequence[str] = (),
+    ) -> Node:
+        """Add a node to the running cluster; returns it when all nodes see it join.
+
+        It bootstraps, streaming its share of the data. To take a node out for good:
+        ``node.nodetool("decommission")``, then ``node.stop()``.
+        """
+        node = self._add(Place(dc, rack), None, {**self._yaml, **(yaml or {})}, [*self._jvm, *jvm])
+        node.start()
+        self.wait_for_gossip()
+        deadline = time.monotonic() + _GOSSIP_TIMEOUT
+        for peer in self.nodes:  # being up is not enough: a node may be seen up and still be joining
+            while peer.running and f"UN  {node.address} " not in peer.nodetool("status"):
+                self._check(deadline, f"{peer} does not see {node} join")
+        return node
+
+    def wait_for_gossip(self, timeout: float = _GOSSIP_TIMEOUT) -> None:
+        """Wait until every running node sees every other running node up, for instance after a restart.
+
+        Raises:
+            StartError: they do not after `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        running = [node for node in self.nodes if node.running]
+        pairs = [(node, peer) for node in running for peer in running if node is not peer]
+        for node, peer in pairs:
+            while not node.sees_up(peer):
+                self._check(deadline, f"{node} does not see {peer} up")
+                time.sleep(0.05)
+
+    @staticmethod
+    def _check(deadline: float, complaint: str) -> None:
+        if time.monotonic() > deadline:
+            raise StartError(f"{complaint} in time")
+
+    def close(self) -> None:
+        """Kill all nodes and remove their data. Idempotent."""
+        for node in self.nodes:
+            node.remove()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        if self._facts is not None:
+            self._facts.block.release()
+        self.nodes = []
+        self._facts = self._folder = None
+
+    def __enter__(self) -> CassandraCluster:
+        self.start()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> CassandraCluster:
+        await anyio.to_thread.run_sync(self.start)
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self.close)
+
+
+def prepare(version: str = DEFAULT_VERSION) -> Installation:
+    """Fetch a version of Cassandra and make its class archive, unless both are there.
+
+    Raises:
+        MissingTool: Java 17 is not there, or Maven is needed and not there.
+        LauncherError: not a version of Cassandra 5.0, or it cannot be fetched.
+    """
+    ready = installation(version)
+    _ensure_archive(ready)
+    return ready
+
+
+def _ensure_archive(ready: Installation) -> None:
+    """Make the class archive, once a version and a Java: a node writes it as it ends."""
+    if ready.archive.exists():
+        return
+    with locked(ready.archive.with_suffix(".lock")):
+        if ready.archive.exists():
+            return
+        scratch = ready.archive.with_name(f"{ready.archive.name}.{os.getpid()}")
+        trainer = CassandraCluster(name="training", jvm=[f"-XX:ArchiveClassesAtExit={scratch}"])
+        try:
+            trainer._start(ready)
+            trainer.nodes[0].stop()
+            if scratch.exists():  # without an archive all works as well, only slower
+                scratch.rename(ready.archive)
+        finally:
+            trainer.close()
+            scratch.unlink(missing_ok=True)

@@ -1,0 +1,433 @@
+"""A reactor without an event loop: virtual time, seeded order, in-memory connections.
+
+Coroutines written against `triocql.abc.Reactor` run on it unchanged and in no time: the clock jumps to the next timer
+when nothing else can run. The seed decides the order of what is ready and how received bytes are cut, so that a
+failure repeats. Servers are links, too: `SimulatedReactor.listen` takes a factory of them.
+
+>>> async def main(reactor: SimulatedReactor) -> float:
+...     await reactor.sleep(3600)
+...     return reactor.now()
+>>> reactor = SimulatedReactor(seed=1)
+>>> reactor.run(main, reactor)
+3600.0
+"""
+
+from __future__ import annotations
+
+import contextvars
+import math
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from random import Random
+from types import TracebackType, coroutine
+from typing import Any, Generic, ParamSpec, TypeVar, cast
+
+from triocql.abc import Address, Link
+from triocql.reactors.base import ReactorBase
+from triocql.reactors.timers import Timers
+
+from .simnetwork import SimListener, SimNetwork, SimTransport
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class SimCancelled(BaseException):
+    """Raised in a task that was cancelled."""
+
+
+class Deadlock(RuntimeError):
+    """Nothing can run any more, and no timer is left; the message names the tasks and where they wait."""
+
+
+Abort = Callable[[], None]
+
+
+@coroutine
+def _park(abort: Abort) -> Generator[Abort, None, None]:
+    """Suspend the running task until it is rescheduled; `abort` is called if it is cancelled instead."""
+    yield abort
+
+
+def _nothing() -> None:
+    pass
+
+
+def _name(fn: Callable[..., object]) -> str:
+    return str(getattr(fn, "__qualname__", fn))
+
+
+class SimTask(Generic[T]):
+    """A coroutine on its way.
+
+    Attributes:
+        checkpoints: how many times it was suspended so far.
+        done: whether it has ended.
+        cancelled: whether it ended with `SimCancelled`.
+    """
+
+    def __init__(
+        self,
+        reactor: SimulatedReactor,
+        coro: Coroutine[Any, Any, T],
+        name: str,
+        cancel_at_checkpoint: int | None,
+    ) -> None:
+        self.name = name
+        self.checkpoints = 0
+        self.done = False
+        self.cancelled = False
+        self._reactor = reactor
+        self._coro = coro
+        self._cancel_at = cancel_at_checkpoint
+        self._context = contextvars.copy_context()
+        self._abort: Abort | None = None
+        self._cancel_requested = False
+        self._throw = False
+        self._shields = 0
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._joiners: list[SimWaiter] = []
+
+    def cancel(self) -> None:
+        """Raise `SimCancelled` where the task is suspended: once, or from then on everywhere (`level=True`).
+
+        A task that is about to be resumed gets it in place of its result, as on asyncio; with `level=True` it gets
+        it at its next checkpoint, as on Trio.
+        """
+        if not self.done:
+            self._cancel_requested = True
+            self._deliver_cancel()
+
+    def result(self) -> T:
+        """Return what the coroutine returned; raises what it raised."""
+        if not self.done:
+            raise RuntimeError(f"{self.name} has not ended: it waits {self.where()}")
+        if self._error is not None:
+            raise self._error
+        return cast("T", self._value)
+
+    async def wait(self) -> None:
+        """Wait until the task has ended; raises nothing of it."""
+        if not self.done:
+            waiter = self._reactor.waiter(_nothing)
+            self._joiners.append(waiter)
+            await waiter.wait()
+
+    def where(self) -> str:
+        """Return where the coroutine is suspended, as "file:line in function"."""
+        inner: Any = self._coro
+        while getattr(getattr(inner, "cr_await", None), "cr_frame", None) is not None:
+            inner = inner.cr_await
+        frame = inner.cr_frame
+        if frame is None:
+            return "nowhere"
+        return f"at {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+
+    def __repr__(self) -> str:
+        return f"<SimTask {self.name}{' done' if self.done else ''}>"
+
+    # --- What the reactor and the waiters call -------------------------------------------------------------
+
+    def reschedule(self) -> None:
+        """Have a parked task go on in the next turn."""
+        self._abort = None
+        self._reactor.soon(self._step)
+
+    def shield(self, by: int) -> None:
+        """Hold cancellation back (1), or no longer (-1)."""
+        self._shields += by
+
+    def _deliver_cancel(self) -> None:
+        if not self._cancel_requested or self._shields:
+            return
+        if self._abort is not None:
+            abort = self._abort
+            self._throw = True
+            self.reschedule()
+            abort()
+        elif not self._reactor.level:
+            self._throw = True
+
+    def _step(self) -> None:
+        """Run until the next checkpoint or the end."""
+        self._reactor.current, before = self, self._reactor.current
+        try:
+            if self._throw:
+                self._throw = False
+                self._cancel_requested = self._reactor.level
+                abort = self._context.run(self._coro.throw, SimCancelled())
+            else:
+                abort = self._context.run(self._coro.send, None)
+        except StopIteration as stop:
+            self._end(stop.value, None)
+        except BaseException as error:
+            self._end(None, error)
+        else:
+            self._parked(abort)
+        finally:
+            self._reactor.current = before
+
+    def _parked(self, abort: Abort) -> None:
+        self._abort = abort
+        if self.checkpoints == self._cancel_at:
+            self._cancel_requested = True
+        self.checkpoints += 1
+        self._deliver_cancel()
+
+    def _end(self, value: T | None, error: BaseException | None) -> None:
+        self.done = True
+        self.cancelled = isinstance(error, SimCancelled)
+        self._value = value
+        self._error = error
+        self._reactor.ended(self)
+        for waiter in self._joiners:
+            waiter.resolve(None)
+
+
+class SimWaiter:
+    """A waiter of the simulated reactor."""
+
+    __slots__ = ("_done", "_error", "_on_cancel", "_reactor", "_task", "_value")
+
+    def __init__(self, reactor: SimulatedReactor, on_cancel: Callable[[], None]) -> None:
+        self._reactor = reactor
+        self._on_cancel = on_cancel
+        self._done = False
+        self._value: Any = None
+        self._error: Exception | None = None
+        self._task: SimTask[Any] | None = None
+
+    def resolve(self, value: Any) -> None:
+        """Give the value."""
+        if not self._done:
+            self._done = True
+            self._value = value
+            self._wake()
+
+    def reject(self, error: Exception) -> None:
+        """Give the error."""
+        if not self._done:
+            self._done = True
+            self._error = error
+            self._wake()
+
+    async def wait(self) -> Any:
+        """Wait for the outcome: always a checkpoint."""
+        self._task = self._reactor.current_task()
+        if self._done:
+            self._reactor.soon(self._wake)
+        try:
+            await _park(self._leave)
+        except BaseException:
+            self._done = True
+            self._on_cancel()
+            raise
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def _wake(self) -> None:
+        task = self._task
+        if task is not None:
+            self._task = None
+            task.reschedule()
+
+    def _leave(self) -> None:
+        self._task = None
+
+
+class SimulatedReactor(ReactorBase):
+    """Implements `triocql.abc.Reactor` on a virtual clock, for tests.
+
+    Args:
+        seed: decides the order of what is ready at one time, and the cutting of received bytes.
+        level: whether a cancelled task is cancelled at each checkpoint from then on, as on Trio, or once, as on asyncio.
+
+    It may be entered and left like any reactor; `run`, `settle` and `advance` work in any case, and again and again.
+    """
+
+    name = "simulated"
+
+    def __init__(self, seed: int = 0, *, level: bool = False) -> None:
+        self.random = Random(seed)  # noqa: S311 - repeatable on purpose
+        self.level = level
+        self.current: SimTask[Any] | None = None
+        self.tasks: set[SimTask[Any]] = set()
+        self.network = SimNetwork(self)
+        self._background: set[SimTask[Any]] = set()
+        self._ready: list[Callable[[], None]] = []
+        self._timers = Timers()
+        self._now = 0.0
+
+    # --- Running -------------------------------------------------------------------------------------------
+
+    def run(self, fn: Callable[..., Coroutine[Any, Any, T]], *args: Any, limit: float = 86_400.0) -> T:
+        """Run `await fn(*args)` to its end and return its result.
+
+        Other tasks stay where they are then.
+
+        Raises:
+            Deadlock: nothing can run, or `limit` virtual seconds have passed.
+        """
+        main = self.start(fn, *args)
+        end = self._now + limit
+        while not main.done:
+            self._turn(main, end)
+        return main.result()
+
+    def settle(self) -> None:
+        """Run all that can run now, without letting time pass."""
+        while self._ready or self._timers.next_due() <= self._now:
+            self._run_ready()
+
+    def advance(self, seconds: float) -> None:
+        """Let virtual time pass, and run all that can run meanwhile."""
+        end = self._now + seconds
+        self.settle()
+        while (due := self._timers.next_due()) <= end:
+            self._now = max(due, self._now)
+            self.settle()
+        self._now = end
+
+    def start(
+        self,
+        fn: Callable[..., Coroutine[Any, Any, T]],
+        *args: Any,
+        name: str | None = None,
+        cancel_at_checkpoint: int | None = None,
+    ) -> SimTask[T]:
+        """Start a task; with `cancel_at_checkpoint=n` it is cancelled when suspended for the n-th time, from 0."""
+        task = SimTask(self, fn(*args), name or _name(fn), cancel_at_checkpoint)
+        self.tasks.add(task)
+        self.soon(task._step)
+        return task
+
+    def current_task(self) -> SimTask[Any]:
+        """Return the task that runs."""
+        if self.current is None:
+            raise RuntimeError("not in a task of the simulated reactor")
+        return self.current
+
+    def soon(self, fn: Callable[[], None]) -> None:
+        """Call `fn` in the next turn. The functions of one turn are called in an order that the seed decides."""
+        self._ready.append(fn)
+
+    def ended(self, task: SimTask[Any]) -> None:
+        """Take note of the end of a task."""
+        self.tasks.discard(task)
+        self._background.discard(task)
+
+    def _turn(self, main: SimTask[Any], end: float) -> None:
+        if not self._ready:
+            due = self._timers.next_due()
+            if due == math.inf:
+                raise Deadlock(f"nothing can run any more at {self._now:g} s\n{self._waiting()}")
+            if due > end:
+                raise Deadlock(f"{main.name} has not ended by {end:g} s\n{self._waiting()}")
+            self._now = max(self._now, due)
+        self._run_ready()
+
+    def _run_ready(self) -> None:
+        for fn in self._timers.pop_due(self._now):
+            self.guard(fn)
+        ready, self._ready = self._ready, []
+        self.random.shuffle(ready)
+        for fn in ready:
+            fn()
+
+    def _waiting(self) -> str:
+        return "\n".join(sorted(f"  {task.name} waits {task.where()}" for task in self.tasks))
+
+    # --- The contract --------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Return the virtual time in seconds."""
+        return self._now
+
+    def waiter(self, on_cancel: Callable[[], None]) -> SimWaiter:
+        """Make a waiter."""
+        return SimWaiter(self, on_cancel)
+
+    def call_at(self, when: float, fn: Callable[[], None]) -> Callable[[], None]:
+        """Call `fn` once at `when`; returns its cancel."""
+        return self._timers.add(when, fn)
+
+    def spawn(self, fn: Callable[..., Awaitable[None]], *args: Any) -> Callable[[], None]:
+        """Run `await fn(*args)` in the background; returns its cancel."""
+
+        async def background() -> None:
+            try:
+                await fn(*args)
+            except Exception as error:
+                self.report_bug(error)
+
+        task = self.start(background, name=_name(fn))
+        self._background.add(task)
+        return task.cancel
+
+    def protect(self, fn: Callable[P, T]) -> Callable[P, T]:
+        """Return `fn` as it is."""
+        return fn
+
+    async def sleep(self, seconds: float) -> None:
+        """Let `seconds` of virtual time pass."""
+        waiter = self.waiter(_nothing)
+        cancel = self.call_at(self._now + max(seconds, 0), lambda: waiter.resolve(None))
+        try:
+            await waiter.wait()
+        finally:
+            cancel()
+
+    async def run_blocking(self, fn: Callable[..., T], *args: Any) -> T:
+        """Call the function at once: nothing blocks virtual time."""
+        await self.sleep(0)
+        return fn(*args)
+
+    def listen(self, address: Address, factory: Callable[[], Link]) -> SimListener:
+        """Serve at `address`: each connection is given a link of its own, driven like any other."""
+        return self.network.listen(address, factory)
+
+    async def connect(
+        self, address: Address, link: Link, *, timeout: float, local_port: int | None = None
+    ) -> SimTransport:
+        """Connect to a listener of this reactor."""
+        waiter = self.waiter(_nothing)
+        cancels = [
+            self.call_at(
+                self._now + timeout,
+                lambda: waiter.reject(TimeoutError(f"no connection to {address} within {timeout:g} s")),
+            ),
+            self.spawn(self.network.dial, address, waiter),
+        ]
+        try:
+            listener = await waiter.wait()
+        finally:
+            for cancel in cancels:
+                cancel()
+        return self.network.join(listener, link, local_port)
+
+    async def __aenter__(self) -> SimulatedReactor:
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        try:
+            if exc is None:
+                for transport in [t for t in self.network.clients if t.closing]:
+                    await transport.wait_lost()
+        finally:
+            task = self.current_task()
+            task.shield(1)
+            try:
+                await self._end_all()
+            finally:
+                task.shield(-1)
+
+    async def _end_all(self) -> None:
+        for background in list(self._background):
+            background.cancel()
+            await background.wait()
+        for transport in list(self.network.clients):
+            transport.abort()
+            await transport.wait_lost()
