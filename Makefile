@@ -40,7 +40,7 @@ docs: $(VENV)/.group-docs
 	$(PY) -m sphinx -W docs docs/_build
 
 clean:
-	rm -rf .venv .venv-* build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* .bench build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find triocql reactors tests examples -name __pycache__ -prune -exec rm -rf {} +
 	find triocql tests -name '*.pyx' | sed 's/pyx$$//' | while read -r stem; do rm -f "$$stem"c "$$stem"*.so; done
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 import socket
 import threading
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,7 @@ from triocql.abc import Address, Link
 from .asynciotransport import AsyncioTransport
 from .base import ReactorBase
 from .dial import dial
+from .timers import Timers
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -80,6 +82,9 @@ class AsyncioReactor(ReactorBase):
         self.now = _not_running
         self._create_future: Callable[[], asyncio.Future[Any]] = _not_running
         self.ended = False
+        self._timers = Timers()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
         self.transports: set[AsyncioTransport] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,14 +106,25 @@ class AsyncioReactor(ReactorBase):
             if exc is None and (closing := [t.lost for t in self.transports if t.closing]):
                 await asyncio.wait(closing)
         finally:
-            self.ended = True
+            cancelled = await self._end_all()
+        if cancelled is not None and exc is None:
+            raise cancelled
+
+    async def _end_all(self) -> asyncio.CancelledError | None:
+        """End all that runs, whatever the caller's task is told meanwhile; returns its cancellation, if any."""
+        cancelled = None
+        while ending := [*self._tasks, *(transport.lost for transport in self.transports)]:
             for transport in list(self.transports):
                 transport.abort()
             for task in self._tasks:
                 task.cancel()
-            cancelled = await _wait_through([*self._tasks, *(t.lost for t in self.transports)])
-        if cancelled is not None and exc is None:
-            raise cancelled
+            try:
+                await asyncio.wait(ending)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        self.ended = True
+        self._set_alarm(math.inf)
+        return cancelled
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -125,7 +141,25 @@ class AsyncioReactor(ReactorBase):
 
     def call_at(self, when: float, fn: Callable[[], None]) -> Callable[[], None]:
         """Call `fn` once at `when`; returns its cancel."""
-        return _Timer(self, when, fn).cancel
+        cancel = self._timers.add(when, fn)
+        if when < self._alarm_at and not self.ended:
+            self._set_alarm(when)
+        return cancel
+
+    def _set_alarm(self, when: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = when
+        self._alarm = self.loop.call_at(when, self._ring) if when < math.inf else None
+
+    def _ring(self) -> None:
+        """Call what is due. uvloop, whose clock goes by milliseconds, may ring up to half of one early."""
+        now = self.now()
+        early = now < self._alarm_at
+        for fn in self._timers.pop_due(now):
+            self.guard(fn)
+        due = self._timers.next_due()
+        self._set_alarm(max(due, now + 0.001) if early else due)
 
     def spawn(self, fn: Callable[..., Awaitable[None]], *args: Any) -> Callable[[], None]:
         """Run `await fn(*args)` in the background; returns its cancel."""
@@ -145,7 +179,7 @@ class AsyncioReactor(ReactorBase):
             self.report_bug(error)
 
     def protect(self, fn: Callable[P, T]) -> Callable[P, T]:
-        """Return `fn` as it is: `asyncio.run` turns Ctrl-C into a cancellation of the main task."""
+        """Return `fn` as it is: `asyncio.run` makes the first Ctrl-C a cancellation, which tears nothing."""
         return fn
 
     async def sleep(self, seconds: float) -> None:
@@ -195,40 +229,8 @@ class AsyncioReactor(ReactorBase):
         except BaseException:
             transport.abandon(sock)
             raise
+        if self.ended:
+            transport.abandon(sock)
+            _not_running()
         transport.start()
         return transport
-
-
-class _Timer:
-    """A function to be called at a time of the loop's clock, never before: uvloop's own timers round to 1 ms."""
-
-    __slots__ = ("_fn", "_handle", "_reactor", "_when")
-
-    def __init__(self, reactor: AsyncioReactor, when: float, fn: Callable[[], None]) -> None:
-        self._reactor = reactor
-        self._when = when
-        self._fn = fn
-        self._handle = reactor.loop.call_at(when, self._fire)
-
-    def cancel(self) -> None:
-        self._handle.cancel()
-
-    def _fire(self) -> None:
-        reactor = self._reactor
-        if reactor.ended:
-            return
-        if reactor.now() < self._when:
-            self._handle = reactor.loop.call_at(self._when, self._fire)
-        else:
-            reactor.guard(self._fn)
-
-
-async def _wait_through(futures: list[asyncio.Future[None]]) -> asyncio.CancelledError | None:
-    """Wait until all are done, whatever the caller's task is told meanwhile; returns its cancellation, if any."""
-    cancelled = None
-    while pending := [future for future in futures if not future.done()]:
-        try:
-            await asyncio.wait(pending)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    return cancelled

@@ -9,14 +9,10 @@ from typing import TYPE_CHECKING, cast
 
 from triocql.abc import Link
 
-from .base import FLUSH_TIMEOUT, READ_SIZE
+from .base import FLUSH_TIMEOUT, READ_SIZE, nothing
 
 if TYPE_CHECKING:
     from .asyncioreactor import AsyncioReactor
-
-
-def _nothing() -> None:
-    pass
 
 
 class AsyncioTransport(asyncio.BufferedProtocol):
@@ -40,7 +36,7 @@ class AsyncioTransport(asyncio.BufferedProtocol):
         self._bug: Exception | None = None
         self._pulling = False
         self._blocked = False
-        self._cancel_flush_timeout: Callable[[], None] = _nothing
+        self._cancel_flush_timeout: Callable[[], None] = nothing
 
     def start(self) -> None:
         """Give the link its transport, and what came in since the loop's transport was made."""

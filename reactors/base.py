@@ -14,6 +14,10 @@ READ_SIZE = 128 * 1024
 """Bytes of a connection's receive buffer, and the most that one read takes."""
 
 
+def nothing() -> None:
+    """Do nothing: what there is to cancel before there is anything."""
+
+
 class ReactorBase:
     """The reporting of bugs. They never reach the user's tasks by themselves."""
 

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 from triocql.abc import Address, Reactor
 
+from .base import nothing
+
 ATTEMPT_DELAY = 0.25
 """Seconds after which the next address is tried beside one that does not answer (RFC 8305, section 5)."""
 
@@ -81,15 +83,17 @@ class _Race:
         self._winner: socket.socket | None = None
         self._over = False
         self._cancels: list[Callable[[], None]] = []
+        self._cancel_delay: Callable[[], None] = nothing
 
     def start(self) -> None:
         """Begin to resolve, and arm the timeout."""
         self._cancels.append(self._reactor.call_at(self._reactor.now() + self._timeout, self._time_out))
-        self._cancels.append(self._reactor.spawn(self._resolve))
+        self._spawn(self._resolve)
 
     def stop(self) -> None:
         """End every attempt and timer; idempotent."""
         self._over = True
+        self._cancel_delay()
         for cancel in self._cancels:
             cancel()
         self._cancels.clear()
@@ -99,21 +103,30 @@ class _Race:
         if self._winner is not None:
             self._winner.close()
 
-    async def _resolve(self) -> None:
+    def _spawn(self, step: Callable[..., Awaitable[None]], *args: Target) -> None:
+        self._cancels.append(self._reactor.spawn(self._take, step, *args))
+
+    async def _take(self, step: Callable[..., Awaitable[None]], *args: Target) -> None:
+        """Take a step in the background; whatever ends it, the caller gets to know."""
         try:
-            self._targets = await resolve(self._reactor, self._address)
-        except OSError as error:
+            await step(*args)
+        except Exception as error:
             self._end(error)
-        else:
-            self._start_next()
+        except BaseException:
+            self._end(ConnectionAbortedError("the reactor was left while it was connecting"))
+            raise
+
+    async def _resolve(self) -> None:
+        self._targets = await resolve(self._reactor, self._address)
+        self._start_next()
 
     def _start_next(self) -> None:
         if self._over or not self._targets:
             return
         self._running += 1
-        self._cancels.append(self._reactor.spawn(self._attempt, self._targets.pop(0)))
-        if self._targets:
-            self._cancels.append(self._reactor.call_at(self._reactor.now() + ATTEMPT_DELAY, self._start_next))
+        self._spawn(self._attempt, self._targets.pop(0))
+        self._cancel_delay()
+        self._cancel_delay = self._reactor.call_at(self._reactor.now() + ATTEMPT_DELAY, self._start_next)
 
     async def _attempt(self, target: Target) -> None:
         try:
@@ -158,8 +171,10 @@ class _Race:
     def _time_out(self) -> None:
         self._end(TimeoutError(f"no connection to {self._address} within {self._timeout:g} s"))
 
-    def _end(self, error: OSError) -> None:
+    def _end(self, error: Exception) -> None:
         """Give the error, with what happened at the other addresses in its notes."""
+        if self._over:
+            return
         for other in self._errors:
             if other is not error:
                 error.add_note(f"{other} ({other.__notes__[0]})")

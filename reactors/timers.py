@@ -51,8 +51,12 @@ class Timers:
         return math.inf
 
     def pop_due(self, now: float) -> Iterator[Callable[[], None]]:
-        """Remove and yield each function that is due at `now`, also those cancelled or added meanwhile rightly."""
-        while self.next_due() <= now:
+        """Remove and yield the functions that are due at `now`.
+
+        Those that are cancelled meanwhile are left out; those that are added meanwhile have to wait for the next turn.
+        """
+        newest = next(self._order)
+        while self.next_due() <= now and self._heap[0][1] < newest:
             timer = heapq.heappop(self._heap)[2]
             if timer.fn is not None:
                 fn, timer.fn = timer.fn, None

@@ -8,6 +8,7 @@ scope of the caller reaches them: a query in a shielded clean-up still gets its 
 from __future__ import annotations
 
 import errno
+import math
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -112,6 +113,7 @@ class TrioReactor(ReactorBase):
         self._alarm: trio.CancelScope | None = None
         self._nursery: trio.Nursery | None = None
         self._ended = trio.Event()
+        self._threads = trio.CapacityLimiter(math.inf)
         self.transports: set[TrioTransport] = set()
 
     # --- Life ----------------------------------------------------------------------------------------------
@@ -206,7 +208,7 @@ class TrioReactor(ReactorBase):
 
     async def run_blocking(self, fn: Callable[..., T], *args: Any) -> T:
         """Run a function that blocks in a thread."""
-        return await trio.to_thread.run_sync(fn, *args, abandon_on_cancel=True)
+        return await trio.to_thread.run_sync(fn, *args, abandon_on_cancel=True, limiter=self._threads)
 
     # --- Connections ---------------------------------------------------------------------------------------
 
@@ -217,6 +219,9 @@ class TrioReactor(ReactorBase):
         """Open a connection and start to drive `link` by it."""
         nursery = self._running_nursery()
         sock = await dial(self, connect_socket, address, timeout=timeout, local_port=local_port)
+        if self._ended.is_set():
+            sock.close()
+            raise RuntimeError("the reactor was left while it was connecting")
         transport = TrioTransport(self, sock, link)
         transport.start(nursery)
         return transport

@@ -22,17 +22,13 @@ from trio.lowlevel import (
 
 from triocql.abc import Link
 
-from .base import FLUSH_TIMEOUT, READ_SIZE
+from .base import FLUSH_TIMEOUT, READ_SIZE, nothing
 
 if TYPE_CHECKING:
     from .trioreactor import TrioReactor
 
 FAIR_SHARE = 256 * 1024
 """Bytes that a reader takes from a peer that never stops sending before it lets other tasks run."""
-
-
-def _nothing() -> None:
-    pass
 
 
 class _Parking:
@@ -76,7 +72,7 @@ class TrioTransport:
         self._dirty = False
         self._paused = False
         self._tasks = 2
-        self._cancel_flush_timeout: Callable[[], None] = _nothing
+        self._cancel_flush_timeout: Callable[[], None] = nothing
         self._reading = _Parking()
         self._writing = _Parking()
 
@@ -176,14 +172,11 @@ class TrioTransport:
     async def _send(self, data: bytes) -> None:
         """Send a batch, in one go if the socket takes it."""
         rest = memoryview(data)
-        while True:
+        while rest:
             try:
                 rest = rest[self._sock.send(rest) :]
             except BlockingIOError:
-                pass
-            if not rest:
-                return
-            await wait_writable(self._fd)
+                await wait_writable(self._fd)
 
     # --- The end -------------------------------------------------------------------------------------------
 

@@ -2,7 +2,11 @@
 
 from triocql import errors as errors
 from triocql.auth import Authenticator, PlainTextAuth
+from triocql.codecs.custom import Codec
 from triocql.codecs.registry import Registry
+from triocql.codecs.temporal import Date, Duration, Time, Timestamp
+from triocql.codecs.timeuuid import max_time_uuid, min_time_uuid, time_of, time_uuid_from
+from triocql.codecs.values import EMPTY, FrozenMap
 from triocql.concurrent import (
     ConcurrentStream,
     ExecutionResult,
@@ -22,16 +26,21 @@ from triocql.session import Session, connect
 from triocql.statements import Batch, BatchType, RequestOptions, Statement
 
 __all__ = [
+    "EMPTY",
     "UNSET",
     "Authenticator",
     "Batch",
     "BatchType",
     "BoundStatement",
+    "Codec",
     "ConcurrentStream",
     "ConnectionOptions",
     "Consistency",
+    "Date",
+    "Duration",
     "Error",
     "ExecutionResult",
+    "FrozenMap",
     "Handle",
     "Options",
     "PagingState",
@@ -47,14 +56,20 @@ __all__ = [
     "Row",
     "Session",
     "Statement",
+    "Time",
+    "Timestamp",
     "Trace",
     "TraceEvent",
     "connect",
     "errors",
     "execute_concurrent",
     "execute_concurrent_with_args",
+    "max_time_uuid",
+    "min_time_uuid",
     "open_request_nursery",
     "stream_concurrent",
+    "time_of",
+    "time_uuid_from",
 ]
 
 __version__ = "0.1.0"

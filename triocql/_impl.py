@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
+from importlib.util import find_spec
 from typing import Literal
 
 Impl = Literal["cython", "python"]
 
-_COMPILED = ("triocql.protocol._frames", "triocql.codecs._codec")
+_COMPILED = ("triocql.protocol._frames", "triocql.codecs._codec", "triocql.engine._hot")
 
 
 def _choose() -> tuple[Impl, str]:
@@ -20,16 +20,15 @@ def _choose() -> tuple[Impl, str]:
         raise ImportError(f"TRIOCQL_IMPL is {forced!r}; it can be 'cython', 'python' or unset")
     if forced == "python":
         return "python", "TRIOCQL_IMPL=python"
-    try:
-        for name in _COMPILED:
-            import_module(name)
-    except ImportError as error:
-        if forced:
-            raise ImportError(
-                f"TRIOCQL_IMPL=cython, but the compiled modules cannot be imported ({error}); "
-                "`python -m triocql` says how to build them"
-            ) from error
-        return "python", f"the compiled modules are not there ({error})"
+    # Found, not imported: they import what needs to know the choice.
+    missing = [name for name in _COMPILED if find_spec(name) is None]
+    if missing and forced:
+        raise ImportError(
+            f"TRIOCQL_IMPL=cython, but there is no compiled {missing[0]}; "
+            "`python -m triocql` says how to build it"
+        )
+    if missing:
+        return "python", f"there is no compiled {missing[0]}"
     return "cython", "TRIOCQL_IMPL=cython" if forced else "the compiled modules are there"
 
 

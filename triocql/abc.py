@@ -58,7 +58,10 @@ class Link(Protocol):
 
 
 class Transport(Protocol):
-    """The reactor's side of one connection. Every method is synchronous; every method may be called after the end."""
+    """The reactor's side of one connection. Every method is synchronous; every method may be called after the end.
+
+    No method calls the link before it returns: what it sets off happens in a later tick.
+    """
 
     def wake(self) -> None:
         """Say that the link's buffer became non-empty: `data_to_send` is pulled in this tick or the next."""

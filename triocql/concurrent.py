@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from triocql.engine.window import Entry, PullingWindow, Window
+from triocql.engine.hot import CollectingWindow, Entry, PullingWindow, Window
 from triocql.errors import OptionError, RequestTimeout, UsageError
 from triocql.statements import INHERIT
 
@@ -191,14 +191,23 @@ class _Run(_Call):
         self, session: Session, concurrency: int, raise_on_first_error: bool, timeout: float | None
     ) -> None:
         _Call.__init__(self, session, timeout)
-        self.results: list[ExecutionResult] = []
+        self._results: list[ExecutionResult] = []
         self._concurrency = concurrency
         self._raise = raise_on_first_error
 
     async def pull(self, source: Iterator[tuple[Any, Parameters]]) -> list[ExecutionResult]:
         """Execute what an iterator gives."""
-        executor = self.session.executor
-        window = PullingWindow(executor, self._concurrency, INHERIT, self._ended_pulling, source, self.fail)
+        window = CollectingWindow(
+            self.session.executor,
+            self._concurrency,
+            INHERIT,
+            source,
+            pair=ExecutionResult,
+            make_result=self.session.result,
+            stop_on_error=self._raise,
+            on_error=self.fail,
+            on_over=self.check,
+        )
         self.begin(window)
         try:
             self.session.protected(window.pump)
@@ -206,7 +215,7 @@ class _Run(_Call):
             self._raise_failure()
         finally:
             self.end()
-        return self.results
+        return window.outcomes
 
     async def feed(self, source: AsyncIterator[tuple[Any, Parameters]]) -> list[ExecutionResult]:
         """Execute what an async iterator gives."""
@@ -221,31 +230,20 @@ class _Run(_Call):
             self._raise_failure()
         finally:
             self.end()
-        return self.results
+        return self._results
 
     def _raise_failure(self) -> None:
         if self.failure is not None:
             raise self.failure
 
-    def _ended_pulling(self, entry: Entry, response: Response | None, error: Exception | None) -> None:
-        self._keep(entry, response, error)
-        window = self.window
-        assert isinstance(window, PullingWindow)
-        window.pump()
-        if window.is_over:
-            self.check()
-
     def _ended(self, entry: Entry, response: Response | None, error: Exception | None) -> None:
-        self._keep(entry, response, error)
-        self.check()
-
-    def _keep(self, entry: Entry, response: Response | None, error: Exception | None) -> None:
-        results, index = self.results, entry.index
+        results, index = self._results, entry.index
         while len(results) <= index:
             results.append(_PENDING)
         results[index] = outcome(self.session, entry, response, error)
         if error is not None and self._raise:
             self.fail(error)
+        self.check()
 
 
 class ConcurrentStream(_Call):

@@ -60,6 +60,11 @@ class ConnectionOptions:
     heartbeat_timeout: float = 5.0
     frame_timeout: float = 30.0
 
+    @property
+    def fill_threshold(self) -> int:
+        """How many requests in flight fill a connection so far that the next one of its node is used, too."""
+        return max(1, self.max_in_flight // 2)
+
     def __post_init__(self) -> None:
         for name in ("connect_timeout", "heartbeat_interval", "heartbeat_timeout", "frame_timeout"):
             require_seconds(getattr(self, name), name)

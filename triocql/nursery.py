@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from triocql.abc import Waiter
-    from triocql.engine.execution import Execution
+    from triocql.engine.hot import Execution
     from triocql.engine.response import Response
     from triocql.forms import RowForm
     from triocql.session import Session

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from triocql.codecs.bindv3 import BinderV3
 from triocql.codecs.registry import Registry
-from triocql.errors import UsageError
-from triocql.protocol.constants import V5
+from triocql.errors import PreparedIdMismatch, UsageError
+from triocql.protocol.constants import V4, V5
 from triocql.protocol.requests import execute_id
 from triocql.protocol.responses import Prepared, RowsMetadata
 from triocql.protocol.types import ColumnSpec
@@ -40,7 +41,7 @@ class PreparedState:
     prefix: bytes
     bind_columns: tuple[ColumnSpec, ...]
     partition_key: tuple[int, ...]
-    binder: Binder
+    binder: Binder | BinderV3
     metadata: RowsMetadata | None = None
     plan: RowPlan | None = None
     skip_metadata: bool = False
@@ -48,12 +49,13 @@ class PreparedState:
     @classmethod
     def from_answer(cls, answer: Prepared, registry: Registry, version: int) -> PreparedState:
         """Make the state that a RESULT/Prepared tells."""
+        binder = registry.binder(answer.bind_columns)
         state = cls(
             id=answer.id,
             prefix=execute_id(version, answer.id, answer.metadata_id),
             bind_columns=answer.bind_columns,
             partition_key=answer.pk_indexes,
-            binder=registry.binder(answer.bind_columns),
+            binder=binder if version >= V4 else BinderV3(binder),
         )
         if answer.result_metadata is None or not answer.result_metadata.columns:
             return state
@@ -175,3 +177,12 @@ def bind(statement: PreparedStatement, parameters: Parameters) -> BoundStatement
     """Encode `parameters` for `statement`."""
     state = statement.prepared.state
     return BoundStatement(statement.prepared, state, state.binder.bind(parameters), statement.options)
+
+
+def check_same_parameters(text: PreparedText, old: PreparedState, new: PreparedState) -> None:
+    """Raise if values that were encoded for `old` cannot be sent with `new`."""
+    if old.bind_columns != new.bind_columns:
+        raise PreparedIdMismatch(
+            f"the parameters of {text.text!r} have other types now (its table was changed or made anew); "
+            "execute it again: values are then encoded for the new types"
+        )

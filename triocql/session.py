@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, overload
 
 from triocql import concurrent
+from triocql._checks import require_seconds
 from triocql.cluster.core import Core
 from triocql.codecs.registry import Registry
 from triocql.config import Options
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from triocql.abc import Reactor
     from triocql.config import ConnectKeywords
     from triocql.contactpoints import ContactPoint
-    from triocql.engine.execution import Execution
+    from triocql.engine.hot import Execution
     from triocql.engine.executor import Executor
     from triocql.engine.response import Response
     from triocql.forms import RowForm
@@ -142,6 +143,8 @@ class Session:
         """
         if not isinstance(text, str):
             raise UsageError(f"prepare() takes the text of a statement, not {type(text).__name__}")
+        if timeout is not None:
+            require_seconds(timeout, "timeout")
         waiter = self._waiter(lambda: wait.abandon())
         wait = self.protected(self.executor.prepare, waiter, text, keyspace, timeout)
         prepared: PreparedText = await waiter.wait()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from triocql.abc import Waiter
-    from triocql.engine.execution import Execution
+    from triocql.engine.hot import Execution
     from triocql.engine.executor import Executor
     from triocql.engine.response import Response
     from triocql.forms import RowForm

@@ -61,7 +61,7 @@ def test_a_node_is_up_and_knows_its_superuser(cluster: CassandraCluster) -> None
 def test_nodetool(cluster: CassandraCluster) -> None:
     (node,) = cluster.nodes
     assert f"UN  {node.address}" in node.nodetool("status")
-    with pytest.raises(LauncherError, match="nodetool nonsense on .*exit status"):
+    with pytest.raises(LauncherError, match=r"nodetool nonsense on .*exit status"):
         node.nodetool("nonsense")
 
 
@@ -86,6 +86,19 @@ def test_kill_and_start_on_the_same_data(cluster: CassandraCluster) -> None:
         with pytest.raises(LauncherError, match="does not run"):
             forbidden()
     node.kill()
+    node.start()
+    assert node.is_up()
+
+
+def test_start_after_it_ended_by_itself(cluster: CassandraCluster) -> None:
+    (node,) = cluster.nodes
+    assert node.pid is not None
+    assert node._process is not None
+    supervisor = node._process._supervisor.pid
+    os.kill(node.pid, signal.SIGKILL)
+    assert gone(supervisor)
+    assert not node.running
+    assert not node.is_up()
     node.start()
     assert node.is_up()
 

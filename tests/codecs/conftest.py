@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from triocql._impl import Impl
 from triocql.codecs.registry import Registry
 
 from .helpers import IMPLS
+
+if TYPE_CHECKING:
+    from triocql._impl import Impl
 
 
 @pytest.fixture(params=IMPLS)

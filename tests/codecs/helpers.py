@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from triocql._impl import Impl
-from triocql.codecs.registry import Registry
 from triocql.codecs.typeparser import parse_type
 from triocql.protocol.types import ColumnSpec, CqlType, NativeType, UserType
+
+if TYPE_CHECKING:
+    from triocql._impl import Impl
+    from triocql.codecs.registry import Registry
 
 IMPLS: tuple[Impl, ...] = ("python", "cython") if find_spec("triocql.codecs._codec") else ("python",)
 
 ADDRESS = UserType(
-    "ks", "address", (("street", NativeType("text")), ("number", NativeType("int")), ("class", NativeType("text")))
+    "ks",
+    "address",
+    (("street", NativeType("text")), ("number", NativeType("int")), ("class", NativeType("text"))),
 )
 
 

@@ -37,7 +37,9 @@ def _time_uuid(number: int) -> UUID:
 
 def _durations() -> st.SearchStrategy[Duration]:
     parts = st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1), st.integers(0, 2**63 - 1))
-    return st.tuples(parts, st.sampled_from((1, -1))).map(lambda pair: Duration(*(part * pair[1] for part in pair[0])))
+    return st.tuples(parts, st.sampled_from((1, -1))).map(
+        lambda pair: Duration(*(part * pair[1] for part in pair[0]))
+    )
 
 
 def _decimals() -> st.SearchStrategy[Decimal]:
@@ -80,9 +82,9 @@ NATIVE: dict[str, st.SearchStrategy[Any]] = {
     "int": integers(32),
     "smallint": integers(16),
     "text": st.text(max_size=20),
-    "time": (st.integers(0, 86_399_999_999).map(lambda us: us * 1000) | st.integers(0, 86_399_999_999_999)).map(
-        _nanoseconds
-    ),
+    "time": (
+        st.integers(0, 86_399_999_999).map(lambda us: us * 1000) | st.integers(0, 86_399_999_999_999)
+    ).map(_nanoseconds),
     "timestamp": (st.integers(-63 * 10**12, 254 * 10**12) | integers(64)).map(_milliseconds),
     "timeuuid": st.integers(0, 2**128 - 1).map(_time_uuid),
     "tinyint": integers(8),
@@ -128,8 +130,8 @@ def values(cql_type: CqlType, hashable: bool = False) -> st.SearchStrategy[Any]:
             parts = st.tuples(*(st.none() | values(field, hashable) for _, field in fields))
             return parts.map(lambda each: tuple.__new__(made, each))
         case VectorType(element, dimension):
-            elements = st.lists(values(element, hashable), min_size=dimension, max_size=dimension)
-            return elements.map(tuple if hashable else list)
+            parts = st.lists(values(element, hashable), min_size=dimension, max_size=dimension)
+            return parts.map(tuple if hashable else list)
     raise AssertionError(cql_type)
 
 

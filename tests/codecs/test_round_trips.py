@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 
-from triocql._impl import Impl
 from triocql.codecs.registry import Registry
 from triocql.codecs.rows import RowPlan
 from triocql.protocol.types import CqlType, NativeType
 
 from .helpers import IMPLS, columns, encode, round_trip
 from .strategies import NATIVE, typed_values
+
+if TYPE_CHECKING:
+    from triocql._impl import Impl
 
 REGISTRIES = {impl: Registry(impl=impl) for impl in IMPLS}
 

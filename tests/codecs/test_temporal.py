@@ -2,16 +2,18 @@ from __future__ import annotations
 
 import datetime as dt
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from triocql.codecs.registry import Registry
 from triocql.codecs.temporal import Date, Duration, Time, Timestamp
 from triocql.errors import BindTypeError, BindValueError, DecodeError
 
 from .helpers import decode, encode, round_trip
+
+if TYPE_CHECKING:
+    from triocql.codecs.registry import Registry
 
 UTC = dt.UTC
 TOKYO = dt.timezone(dt.timedelta(hours=9))
@@ -32,7 +34,7 @@ BYTES: list[tuple[str, Any, str]] = [
     ("date", Date(-719_163), "7ff506c5"),
     ("date", Date(-(2**31)), "00000000"),
     ("time", dt.time(), "00" * 8),
-    ("time", dt.time(23, 59, 59, 999_999), "00004e94914eebd8"[:0] + (86_399_999_999_000).to_bytes(8).hex()),
+    ("time", dt.time(23, 59, 59, 999_999), (86_399_999_999_000).to_bytes(8).hex()),
     ("time", Time(1), "0000000000000001"),
     ("time", Time(86_399_999_999_999), (86_399_999_999_999).to_bytes(8).hex()),
     ("duration", Duration(), "000000"),
@@ -51,11 +53,13 @@ def test_bytes(registry: Registry, name: str, value: Any, expected: str) -> None
 
 def test_every_day_of_python(registry: Registry) -> None:
     """Both ways of counting days agree with Python's, over leap years and centuries."""
-    for ordinal in range(1, dt.date.max.toordinal() + 1, 97):
-        day = dt.date.fromordinal(ordinal)
-        moment = dt.datetime(day.year, day.month, day.day, 11, 22, 33, 456_000, tzinfo=UTC)
-        assert round_trip(registry, "date", day) == day
-        assert round_trip(registry, "timestamp", moment) == moment
+    days = [dt.date.fromordinal(ordinal) for ordinal in range(1, dt.date.max.toordinal() + 1, 61)]
+    moments = [dt.datetime(day.year, day.month, day.day, 11, 22, 33, 456_000, tzinfo=UTC) for day in days]
+    first = (days[0].toordinal() - dt.date(1970, 1, 1).toordinal() + 2**31).to_bytes(4)
+    raw = encode(registry, "list<date>", days)
+    assert raw[8:12] == first
+    assert decode(registry, "list<date>", raw) == days
+    assert round_trip(registry, "list<timestamp>", moments) == moments
 
 
 def test_timestamps_are_aware(registry: Registry) -> None:
@@ -71,7 +75,11 @@ ACCEPTED: list[tuple[str, Any, Any]] = [
     ("timestamp", dt.date(2020, 1, 2), dt.datetime(2020, 1, 2, tzinfo=UTC)),
     ("timestamp", 1000, dt.datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)),
     ("timestamp", np.int64(1000), dt.datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)),
-    ("timestamp", np.datetime64("2020-01-01T00:00:00.5"), dt.datetime(2020, 1, 1, 0, 0, 0, 500_000, tzinfo=UTC)),
+    (
+        "timestamp",
+        np.datetime64("2020-01-01T00:00:00.5"),
+        dt.datetime(2020, 1, 1, 0, 0, 0, 500_000, tzinfo=UTC),
+    ),
     ("timestamp", np.datetime64("2020-01-01", "ns"), dt.datetime(2020, 1, 1, tzinfo=UTC)),
     ("timestamp", Timestamp(0), dt.datetime(1970, 1, 1, tzinfo=UTC)),
     ("date", np.datetime64("2020-01-01"), dt.date(2020, 1, 1)),
@@ -95,7 +103,6 @@ def test_what_users_pass(registry: Registry, name: str, value: Any, expected: An
         ("timestamp", "2020-01-01"),
         ("timestamp", 1.5),
         ("timestamp", dt.timedelta(1)),
-        ("timestamp", np.datetime64("NaT")),
         ("date", dt.datetime(2020, 1, 1)),
         ("date", 0),
         ("date", "2020-01-01"),
@@ -114,6 +121,8 @@ def test_wrong_types(registry: Registry, name: str, value: Any) -> None:
     ("name", "value"),
     [
         ("timestamp", 2**63),
+        ("timestamp", np.datetime64("NaT")),
+        ("date", np.datetime64("NaT")),
         ("date", np.datetime64(2**40, "D")),
         ("time", -1),
         ("time", 86_400_000_000_000),
@@ -160,7 +169,7 @@ def test_invalid_bytes(registry: Registry, name: str, raw: str) -> None:
     ],
 )
 def test_values_out_of_range_cannot_be_made(make: Any) -> None:
-    with pytest.raises(ValueError, match="has to be from|have to be from"):
+    with pytest.raises(ValueError, match="has to be from"):
         make()
 
 

@@ -29,7 +29,6 @@ import org.apache.cassandra.transport.Event;
 import org.apache.cassandra.transport.Message;
 import org.apache.cassandra.transport.ProtocolVersion;
 import org.apache.cassandra.transport.messages.*;
-import org.apache.cassandra.utils.ByteBufferUtil;
 import org.apache.cassandra.utils.MD5Digest;
 import org.apache.cassandra.utils.TimeUUID;
 
@@ -86,14 +85,10 @@ public class GoldenMessages {
             Long.MIN_VALUE);
     }
 
-    /** Every option that a version has, and values of every kind. */
+    /** Every option that a version has. (Unset values, which only clients send, these classes cannot encode.) */
     static QueryOptions full(ProtocolVersion version) {
-        boolean v4 = version.isGreaterOrEqualTo(ProtocolVersion.V4);
         boolean v5 = version.isGreaterOrEqualTo(ProtocolVersion.V5);
-        List<ByteBuffer> values = new ArrayList<>(Arrays.asList(bytes("one"), null, ByteBuffer.allocate(0)));
-        if (v4) {
-            values.add(ByteBufferUtil.UNSET_BYTE_BUFFER);
-        }
+        List<ByteBuffer> values = Arrays.asList(bytes("one"), null, ByteBuffer.allocate(0));
         return QueryOptions.create(
             ConsistencyLevel.EACH_QUORUM, values, true, 5000, PAGING_STATE, ConsistencyLevel.LOCAL_SERIAL, version,
             v5 ? "ks" : null, 1234567890123456L, v5 ? 1700000000 : Long.MIN_VALUE);

@@ -1,22 +1,15 @@
 """Writes the golden bytes under `golden/`, which the tests of the protocol compare with.
 
-    python tests/protocol/capture_golden.py HOST LIB
+    python -m tests.protocol.capture_golden
 
-HOST is the address of a Cassandra 5.0 node that listens on port 9042 and was started with
-
-    authenticator: PasswordAuthenticator, authorizer: CassandraAuthorizer,
-    user_defined_functions_enabled: true, tombstone_failure_threshold: 50,
-    -Dcassandra.custom_query_handler_class=org.apache.cassandra.cql3.CustomPayloadMirroringQueryHandler
-    -Dcassandra.test.fail_writes_ks=golden_failing
-
-and LIB the folder of its jars. Three kinds of files are made:
+It starts a real Cassandra node and makes three kinds of files:
 
 - `captured/v5/NAME.bin`: one frame as the node sent it;
 - `streams/v5-lz4.bin`: all that the node sent on one connection, segments and compression included;
 - `encoded/v5/NAME.bin`: one frame as Cassandra's own classes encode it (by GoldenMessages.java): requests, and
   whatever a node cannot easily be made to send.
 
-It shares no code with the package, so that a mistake there cannot hide in here.
+It speaks the protocol by itself and shares no code of it with the package, so that a mistake there cannot hide here.
 """
 
 from __future__ import annotations
@@ -25,10 +18,11 @@ import re
 import socket
 import struct
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 from zlib import crc32
+
+from triocql.testing.cassandra import CassandraCluster, prepare
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"
@@ -40,7 +34,15 @@ ERROR, RESULT, EVENT = 0, 8, 12
 ONE, TWO = 1, 2
 TRACING, PAYLOAD = 2, 4
 
-Frame = tuple[int, int, int, bytes]
+YAML = {
+    "authenticator": "PasswordAuthenticator",
+    "authorizer": "CassandraAuthorizer",
+    "tombstone_failure_threshold": 50,
+}
+JVM = (
+    "-Dcassandra.custom_query_handler_class=org.apache.cassandra.cql3.CustomPayloadMirroringQueryHandler",
+    "-Dcassandra.test.fail_writes_ks=golden_failing",
+)
 
 
 def string(text: str) -> bytes:
@@ -112,14 +114,14 @@ class Node:
             content = content[9 + length :]
         return frames
 
-    def start(self, user: str = "cassandra", password: str = "cassandra") -> list[bytes]:  # noqa: S107
+    def start(self, user: str = "cassandra", password: str = "cassandra") -> list[bytes]:
         """Set the connection up; return the answers."""
         options = string("CQL_VERSION") + string("3.0.0")
         if self.compression:
             options += string("COMPRESSION") + string(self.compression)
         count = struct.pack(">H", 2 if self.compression else 1)
-        answers = self.frames(OPTIONS) + [self.ask(STARTUP, count + options)]
-        return answers + [self.ask(AUTH_RESPONSE, value(f"\0{user}\0{password}".encode()))]
+        answers = [*self.frames(OPTIONS), self.ask(STARTUP, count + options)]
+        return [*answers, self.ask(AUTH_RESPONSE, value(f"\x00{user}\x00{password}".encode()))]
 
     def parameters(self, consistency: int = ONE, flags: int = 0, content: bytes = b"") -> bytes:
         return struct.pack(">HI" if self.version >= 5 else ">HB", consistency, flags) + content
@@ -136,26 +138,28 @@ class Node:
         self.socket.close()
 
 
-SCHEMA = """
-CREATE KEYSPACE golden WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}
-CREATE KEYSPACE golden_failing WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}
+REPLICATION = "WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}"
+SCHEMA = f"""
+CREATE KEYSPACE golden {REPLICATION}
+CREATE KEYSPACE golden_failing {REPLICATION}
 CREATE TABLE golden_failing.t (k int PRIMARY KEY)
 CREATE TYPE golden.address (street text, no int)
 CREATE TABLE golden.t (k int, c int, v text, home frozen<address>, point vector<float, 2>, PRIMARY KEY (k, c))
 CREATE TABLE golden.blobs (k int PRIMARY KEY, v blob)
-CREATE FUNCTION golden.fail (a int) CALLED ON NULL INPUT RETURNS int LANGUAGE java AS 'throw new RuntimeException("bad");'
+CREATE FUNCTION golden.fail (a int) CALLED ON NULL INPUT RETURNS int \
+LANGUAGE java AS 'throw new RuntimeException("bad");'
 CREATE ROLE IF NOT EXISTS nobody WITH LOGIN = true AND PASSWORD = 'nobody'
-INSERT INTO golden.t (k, c, v, home, point) VALUES (1, 1, 'one', {street: 'High', no: 7}, [0.5, 1.5])
+INSERT INTO golden.t (k, c, v, home, point) VALUES (1, 1, 'one', {{street: 'High', no: 7}}, [0.5, 1.5])
 INSERT INTO golden.t (k, c) VALUES (1, 2)
 INSERT INTO golden.t (k, c, v) VALUES (1, 3, '')
-INSERT INTO golden.blobs (k, v) VALUES (1, 0xBLOB)
-""".strip().replace("BLOB", bytes(range(256)).hex() * 600)
+INSERT INTO golden.blobs (k, v) VALUES (1, 0x{bytes(range(256)).hex() * 600})
+""".strip()
 
 SIMPLE = {
     "error-syntax": "SELEKT 1",
     "error-invalid": "SELECT * FROM golden.nothing",
     "error-config": "CREATE KEYSPACE k WITH replication = {'class': 'NoStrategy'}",
-    "error-already-exists-keyspace": "CREATE KEYSPACE golden WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}",
+    "error-already-exists-keyspace": f"CREATE KEYSPACE golden {REPLICATION}",
     "error-already-exists-table": "CREATE TABLE golden.t (k int PRIMARY KEY)",
     "error-write-failure": "INSERT INTO golden_failing.t (k) VALUES (1)",
     "set-keyspace": "USE golden",
@@ -163,13 +167,16 @@ SIMPLE = {
     "rows": "SELECT * FROM golden.t WHERE k = 1",
     "rows-none": "SELECT * FROM golden.t WHERE k = 2",
     "rows-conditional": "INSERT INTO golden.t (k, c) VALUES (1, 1) IF NOT EXISTS",
-    "rows-with-warning": "SELECT count(*) FROM golden.t",
-    "schema-keyspace": "ALTER KEYSPACE golden WITH durable_writes = true",
-    "schema-table": "ALTER TABLE golden.t WITH comment = 'x'",
+    "rows-with-warning": "SELECT count(*) FROM golden.blobs",
+    "schema-keyspace": "ALTER KEYSPACE golden WITH durable_writes = FLAG",
+    "schema-table": "ALTER TABLE golden.t WITH comment = 'VERSION'",
     "schema-type": "CREATE TYPE golden.short (a int)",
     "schema-type-dropped": "DROP TYPE golden.short",
-    "schema-function": "CREATE OR REPLACE FUNCTION golden.plus (a int, b int) CALLED ON NULL INPUT RETURNS int LANGUAGE java AS 'return a;'",
-    "schema-aggregate": "CREATE OR REPLACE AGGREGATE golden.total (int) SFUNC plus STYPE int INITCOND 0",
+    "schema-function": (
+        "CREATE FUNCTION golden.plus_VERSION (a int, b int) CALLED ON NULL INPUT RETURNS int "
+        "LANGUAGE java AS 'return a;'"
+    ),
+    "schema-aggregate": "CREATE AGGREGATE golden.total_VERSION (int) SFUNC plus_VERSION STYPE int INITCOND 0",
 }
 V4_ONLY = {"error-write-failure", "schema-function", "schema-aggregate", "rows-with-warning"}
 
@@ -180,6 +187,7 @@ def capture(host: str, version: int) -> dict[str, bytes]:
     found = dict(zip(("supported", "authenticate"), node.start(), strict=False))
     for name, text in SIMPLE.items():
         if version >= 4 or name not in V4_ONLY:
+            text = text.replace("VERSION", f"v{version}").replace("FLAG", str(version != 3).lower())
             found[name] = node.query(text)
     found["error-unavailable"] = node.query("SELECT * FROM golden.t WHERE k = 1", TWO)
     found["rows-traced"] = node.query("SELECT * FROM golden.t WHERE k = 1", flags=TRACING)
@@ -187,8 +195,8 @@ def capture(host: str, version: int) -> dict[str, bytes]:
     if version >= 4:
         found["rows-with-payload"] = node.query("SELECT * FROM golden.t WHERE k = 1", flags=PAYLOAD)
         found["error-function-failure"] = node.query("SELECT golden.fail(c) FROM golden.t WHERE k = 1")
-        for key in range(60):
-            node.query(f"DELETE v FROM golden.t WHERE k = 9 AND c = {key}")
+        deletes = "".join(f"DELETE v FROM golden.t WHERE k = 9 AND c = {key}; " for key in range(60))
+        node.query(f"BEGIN UNLOGGED BATCH {deletes} APPLY BATCH")
         found["error-read-failure"] = node.query("SELECT v FROM golden.t WHERE k = 9")
     events = [string(name) for name in ("TOPOLOGY_CHANGE", "STATUS_CHANGE", "SCHEMA_CHANGE")]
     found["ready"] = node.frames(REGISTER, struct.pack(">H", 3) + b"".join(events))[-1]
@@ -212,12 +220,18 @@ def capture_prepared(node: Node, found: dict[str, bytes]) -> None:
     bound = node.parameters(ONE, 0x01, one)
     unknown = b"\0\x10" + bytes(16)
     found["error-unprepared"] = node.frames(EXECUTE, unknown + metadata + bound)[-1]
-    first = node.frames(EXECUTE, statement + metadata + node.parameters(ONE, 0x05, one + struct.pack(">i", 2)))[-1]
+    first = node.frames(
+        EXECUTE, statement + metadata + node.parameters(ONE, 0x05, one + struct.pack(">i", 2))
+    )[-1]
     found["rows-first-page"] = first
-    found["rows-undescribed"] = node.frames(EXECUTE, statement + metadata + node.parameters(ONE, 0x03, one))[-1]
+    found["rows-undescribed"] = node.frames(EXECUTE, statement + metadata + node.parameters(ONE, 0x03, one))[
+        -1
+    ]
     if node.version >= 5:
         stale = b"\0\x10" + bytes(16)
-        found["rows-metadata-changed"] = node.frames(EXECUTE, statement + stale + node.parameters(ONE, 0x03, one))[-1]
+        found["rows-metadata-changed"] = node.frames(
+            EXECUTE, statement + stale + node.parameters(ONE, 0x03, one)
+        )[-1]
 
 
 def capture_refusals(host: str, version: int, found: dict[str, bytes]) -> None:
@@ -258,7 +272,7 @@ def capture_stream(host: str, version: int, compression: str | None) -> bytes:
 def encode(lib: str) -> dict[tuple[str, str], bytes]:
     """Return frames by Cassandra's own classes, by version and name."""
     java = ["java", "--add-exports", "java.base/jdk.internal.ref=ALL-UNNAMED", "-cp", f"{lib}/*"]
-    output = subprocess.run(  # noqa: S603
+    output = subprocess.run(
         [*java, str(HERE / "GoldenMessages.java")], check=True, capture_output=True, text=True
     ).stdout
     lines = re.findall(r"^(v\d) (\S+) ([0-9a-f]+)$", output, re.MULTILINE)
@@ -270,24 +284,30 @@ def save(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def main(host: str, lib: str) -> None:
-    for (version_name, name), content in encode(lib).items():
-        save(GOLDEN / "encoded" / version_name / f"{name}.bin", content)
+def create_schema(host: str) -> None:
     admin = Node(host, 4)
     admin.start()
-    for keyspace in ("golden", "golden_failing"):
-        admin.query(f"DROP KEYSPACE IF EXISTS {keyspace}")
     for statement in SCHEMA.splitlines():
         answer = admin.query(statement)
         if answer[4] == ERROR:
             raise SystemExit(f"{statement[:200]}: {answer[13:]!r}")
-    for version in (3, 4, 5):
-        for name, content in capture(host, version).items():
-            save(GOLDEN / "captured" / f"v{version}" / f"{name}.bin", content)
-        for compression in (None, "lz4", "snappy") if version < 5 else (None, "lz4"):
-            stream = capture_stream(host, version, compression)
-            save(GOLDEN / "streams" / f"v{version}-{compression or 'plain'}.bin", stream)
+    admin.close()
+
+
+def main() -> None:
+    lib = prepare().lib
+    for (version_name, name), content in encode(str(lib)).items():
+        save(GOLDEN / "encoded" / version_name / f"{name}.bin", content)
+    with CassandraCluster(yaml=YAML, jvm=JVM) as cluster:
+        host = cluster.nodes[0].address
+        create_schema(host)
+        for version in (3, 4, 5):
+            for name, content in capture(host, version).items():
+                save(GOLDEN / "captured" / f"v{version}" / f"{name}.bin", content)
+            for compression in (None, "lz4", "snappy") if version < 5 else (None, "lz4"):
+                stream = capture_stream(host, version, compression)
+                save(GOLDEN / "streams" / f"v{version}-{compression or 'plain'}.bin", stream)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from triocql.protocol.compression import BlockCompression
-from triocql.protocol.frames import Frame, FrameDecoder
-from triocql.protocol.segments import SegmentDecoder
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from triocql.protocol.compression import BlockCompression
+    from triocql.protocol.frames import Frame, FrameDecoder
+    from triocql.protocol.segments import SegmentDecoder
 
 GOLDEN = Path(__file__).parent / "golden"
 

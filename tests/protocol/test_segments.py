@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,7 +25,8 @@ frames = st.lists(
         st.just(0),
         st.integers(0, 16),
         st.one_of(
-            st.binary(max_size=60), st.sampled_from([MAX_PAYLOAD - 10, MAX_PAYLOAD - 9, MAX_PAYLOAD - 8, 300_000]).map(bytes)
+            st.binary(max_size=60),
+            st.sampled_from([MAX_PAYLOAD - 10, MAX_PAYLOAD - 9, MAX_PAYLOAD - 8, 300_000]).map(bytes),
         ),
     ),
     max_size=5,
@@ -91,7 +93,13 @@ def test_small_frames_share_a_segment(impl: Implementation) -> None:
 
 def test_no_frame_is_cut_unless_it_has_to(impl: Implementation) -> None:
     nearly = MAX_PAYLOAD - 9
-    sent: list[Frame] = [(1, 0, 7, b""), (2, 0, 7, bytes(nearly)), (3, 0, 7, b""), (4, 0, 7, bytes(nearly + 1)), (5, 0, 7, b"")]
+    sent: list[Frame] = [
+        (1, 0, 7, b""),
+        (2, 0, 7, bytes(nearly)),
+        (3, 0, 7, b""),
+        (4, 0, 7, bytes(nearly + 1)),
+        (5, 0, 7, b""),
+    ]
     assert segments(impl.encode_segments(5, sent), None) == [
         (9, True),
         (MAX_PAYLOAD, True),
@@ -183,3 +191,39 @@ def test_noise_gives_nothing_but_protocol_errors(
             impl.SegmentDecoder(impl.FrameDecoder(0x85), compression).feed(stream)
         except ProtocolError:
             continue
+
+
+def verdict(kind: Implementation, data: bytes, compression: BlockCompression | None) -> object:
+    """What a decoder makes of some bytes: the frames, or the error and what it says."""
+    try:
+        return kind.SegmentDecoder(kind.FrameDecoder(0x85), compression).feed(data)
+    except ProtocolError as error:
+        return type(error), str(error)
+
+
+@compressions
+@both
+@given(sent=frames, position=st.integers(0, 400_000), byte=st.integers(0, 255), resealed=st.booleans())
+def test_both_implementations_judge_the_same(
+    impl: Implementation,
+    compression: BlockCompression | None,
+    sent: list[Frame],
+    position: int,
+    byte: int,
+    resealed: bool,
+) -> None:
+    from triocql.protocol import frames as pure_frames
+    from triocql.protocol import segments as pure_segments
+
+    data = bytearray(
+        impl.encode_frames(0x85, sent) if resealed else impl.encode_segments(0x85, sent, compression)
+    )
+    if data:
+        data[position % len(data)] = byte
+    stream = bytes(data)
+    if resealed:
+        short = stream[:MAX_PAYLOAD]
+        head = 3 if compression is None else 5
+        stream = seal(short, len(short) | 1 << (17 if head == 3 else 34), head)
+    pure = SimpleNamespace(FrameDecoder=pure_frames.FrameDecoder, SegmentDecoder=pure_segments.SegmentDecoder)
+    assert verdict(impl, stream, compression) == verdict(cast("Implementation", pure), stream, compression)

@@ -58,7 +58,7 @@ BACKENDS: dict[str, Run[Any]] = {"trio": run_on_trio, "asyncio": run_on_asyncio,
 
 def run_simulated(scenario: Scenario[T]) -> T:
     reactor = SimulatedReactor()
-    result = reactor.run(_inside, reactor, scenario)
+    result: T = reactor.run(_inside, reactor, scenario)
     assert not reactor.tasks
     return result
 

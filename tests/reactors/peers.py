@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from triocql.abc import Address, Reactor, Transport
+from triocql.reactors.base import nothing
 
 
-def _nothing() -> None:
-    pass
+async def ticks(reactor: Reactor, number: int = 10) -> None:
+    """Let the loop turn, so that whatever is ready runs."""
+    for _ in range(number):
+        await reactor.sleep(0)
+
+
+async def passed(reactor: Reactor, seconds: float) -> None:
+    """Let time pass, and with it the timers of that time."""
+    waiter = reactor.waiter(nothing)
+    reactor.call_at(reactor.now() + seconds, lambda: waiter.resolve(None))
+    await waiter.wait()
 
 
 class RecordingLink:
@@ -59,7 +70,7 @@ class RecordingLink:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         if not condition():
-            waiter = self.reactor.waiter(_nothing)
+            waiter = self.reactor.waiter(nothing)
             self._conditions.append((condition, waiter))
             await waiter.wait()
 
@@ -110,10 +121,10 @@ class Peer:
         """Read exactly `size` bytes, fewer only at the end of the stream."""
 
         def reading() -> bytes:
-            data = b""
+            data = bytearray()
             while len(data) < size and (more := sock.recv(min(size - len(data), 1 << 20))):
                 data += more
-            return data
+            return bytes(data)
 
         return await self.reactor.run_blocking(reading)
 
@@ -132,3 +143,17 @@ class Peer:
     def __exit__(self, *exc: object) -> None:
         for sock in [self.listener, *self.accepted]:
             sock.close()
+
+
+@contextlib.contextmanager
+def black_hole(host: str = "127.0.0.1") -> Iterator[Address]:
+    """A listener whose queue is full: the kernel drops what else would connect."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind((host, 0))
+        listener.listen(0)
+        for _ in range(2):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield Address(*listener.getsockname())

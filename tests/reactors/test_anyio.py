@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import anyio
 import pytest
 
 from triocql.reactors import select
+from triocql.reactors.base import nothing
 
-from .peers import Peer, RecordingLink
-from .test_connect import black_hole
+from .peers import Peer, RecordingLink, black_hole
 
 pytestmark = pytest.mark.anyio
-
-
-def _nothing() -> None:
-    pass
 
 
 async def test_scope_around_everything_that_waits() -> None:
     calls: list[str] = []
     async with select() as reactor:
-        with black_hole(reactor) as address:
+        with black_hole() as address:
             awaitables: list[Any] = [
                 lambda: reactor.sleep(60),
                 lambda: reactor.waiter(lambda: calls.append("on_cancel")).wait(),
@@ -62,10 +59,10 @@ async def test_many_requests_some_cancelled() -> None:
             answers: list[int] = []
 
             async def request(number: int) -> None:
-                waiter = reactor.waiter(_nothing)
+                waiter = reactor.waiter(nothing)
                 reactor.call_at(reactor.now() + number % 5 / 1000, lambda: waiter.resolve(number))
                 link.send(b"%4d" % number)
-                with anyio.move_on_after(number % 3 / 500):
+                with anyio.move_on_after((0, 0.002, math.inf)[number % 3]):
                     assert await waiter.wait() == number
                     answers.append(number)
 
@@ -74,7 +71,7 @@ async def test_many_requests_some_cancelled() -> None:
                     group.start_soon(request, number)
             sent = await peer.read(sock, 400)
             assert sorted(sent[i : i + 4] for i in range(0, 400, 4)) == [b"%4d" % n for n in range(100)]
-            assert answers
+            assert set(range(2, 100, 3)) <= set(answers)
 
 
 async def test_shielded_close() -> None:

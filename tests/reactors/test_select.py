@@ -19,7 +19,8 @@ def test_auto(run: Run[None]) -> None:
     async def scenario(reactor: Any) -> None:
         assert running_loop() == reactor.name
         assert type(select()) is type(reactor)
-        assert type(select(reactor.name)) is type(reactor)
+        name: Any = reactor.name
+        assert type(select(name)) is type(reactor)
 
     run(scenario)
 

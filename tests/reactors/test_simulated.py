@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from triocql.abc import Address
+from triocql.reactors.base import nothing
 from triocql.testing.simulated import Deadlock, SimCancelled, SimulatedReactor
 
 from .peers import RecordingLink
@@ -25,10 +26,6 @@ class Echo(RecordingLink):
         super().eof_received()
         assert self.transport is not None
         self.transport.close()
-
-
-def _nothing() -> None:
-    pass
 
 
 def test_clock_jumps_to_the_next_timer() -> None:
@@ -62,7 +59,7 @@ def test_deadlock_names_the_tasks() -> None:
     reactor = SimulatedReactor()
 
     async def stuck() -> None:
-        await reactor.waiter(_nothing).wait()
+        await reactor.waiter(nothing).wait()
 
     with pytest.raises(Deadlock, match=r"stuck waits at .*in SimWaiter.wait"):
         reactor.run(stuck)
@@ -239,7 +236,7 @@ def test_refused() -> None:
 def test_black_hole() -> None:
     reactor = SimulatedReactor()
     reactor.listen(HOST, lambda: Echo(reactor)).black_hole = True
-    with pytest.raises(TimeoutError, match="no connection to 10.0.0.1:9042 within 5 s"):
+    with pytest.raises(TimeoutError, match=r"no connection to 10\.0\.0\.1:9042 within 5 s"):
         connect_once(reactor)
     assert reactor.now() == 5
 
@@ -373,3 +370,81 @@ def test_leaving_while_cancelled(number: int, level: bool) -> None:
     assert reactor.tasks == set()
     assert reactor.network.clients == set()
     assert links[0].losses in ([], [None])
+
+
+def test_one_pull_a_turn() -> None:
+    reactor = SimulatedReactor()
+    reactor.listen(HOST, lambda: Echo(reactor))
+    link = connect_once(reactor)
+    for _ in range(100):
+        link.send(b"x" * 10)
+    assert link.pulls == []
+    reactor.settle()
+    assert link.pulls == [1000]
+
+
+def test_received_bytes_do_not_outlive_the_call() -> None:
+    class Keeper(RecordingLink):
+        kept: memoryview | bytes = b""
+
+        def data_received(self, data: bytes | memoryview) -> None:
+            super().data_received(data)
+            self.kept = data
+
+    reactor = SimulatedReactor()
+    listener = reactor.listen(HOST, lambda: Keeper(reactor))
+    connect_once(reactor).send(b"abc")
+    reactor.settle()
+    server = listener.accepted[0].link
+    assert isinstance(server, Keeper)
+    assert server.received == b"abc"
+    assert set(bytes(server.kept)) == {0xDD}
+
+
+@pytest.mark.parametrize("method", ["data_to_send", "data_received", "eof_received", "connection_lost"])
+def test_a_link_with_a_bug(method: str) -> None:
+    reactor = SimulatedReactor()
+    bugs: list[Exception] = []
+    reactor.on_bug = bugs.append
+    listener = reactor.listen(HOST, lambda: RecordingLink(reactor))
+    link = connect_once(reactor)
+    original = getattr(link, method)
+
+    def buggy(*args: Any) -> None:
+        original(*args)
+        raise ZeroDivisionError("a bug")
+
+    setattr(link, method, buggy)
+    server = listener.accepted[0]
+    assert link.transport is not None
+    if method == "data_to_send":
+        link.transport.wake()
+    elif method == "data_received":
+        assert isinstance(server.link, RecordingLink)
+        server.link.send(b"x")
+    elif method == "eof_received":
+        server.send_eof()
+    else:
+        link.transport.abort()
+    reactor.settle()
+    assert [type(bug) for bug in bugs] == [ZeroDivisionError]
+    assert link.losses == [None if method == "connection_lost" else bugs[0]]
+
+
+@pytest.mark.parametrize("level", [False, True])
+@pytest.mark.parametrize("number", range(5))
+def test_connect_cancelled_at_every_checkpoint(number: int, level: bool) -> None:
+    reactor = SimulatedReactor(number, level=level)
+    listener = reactor.listen(HOST, lambda: RecordingLink(reactor))
+    listener.delay = 1
+    link = RecordingLink(reactor)
+
+    async def main() -> None:
+        await reactor.connect(HOST, link, timeout=5)
+
+    task = reactor.start(main, cancel_at_checkpoint=number)
+    reactor.advance(10)
+    assert task.cancelled == (number < task.checkpoints)
+    assert link.events == ([] if task.cancelled else ["made"])
+    assert len(listener.accepted) == (0 if task.cancelled else 1)
+    assert reactor.tasks == set()

@@ -9,20 +9,17 @@ from typing import Any
 import anyio
 import pytest
 
+from triocql.reactors.base import nothing
+
 from .conftest import Run
-from .peers import Peer, RecordingLink
-
-
-def _nothing() -> None:
-    pass
-
+from .peers import Peer, RecordingLink, black_hole, passed, ticks
 
 # --- Waiters ------------------------------------------------------------------------------------------------------
 
 
 def test_waiter_resolved_before_and_after(run_any: Run[None]) -> None:
     async def scenario(reactor: Any) -> None:
-        early, late = reactor.waiter(_nothing), reactor.waiter(_nothing)
+        early, late = reactor.waiter(nothing), reactor.waiter(nothing)
         early.resolve("early")
         reactor.call_at(reactor.now() + 0.01, lambda: late.resolve("late"))
         assert await early.wait() == "early"
@@ -33,7 +30,7 @@ def test_waiter_resolved_before_and_after(run_any: Run[None]) -> None:
 
 def test_waiter_rejected(run_any: Run[None]) -> None:
     async def scenario(reactor: Any) -> None:
-        early, late = reactor.waiter(_nothing), reactor.waiter(_nothing)
+        early, late = reactor.waiter(nothing), reactor.waiter(nothing)
         early.reject(KeyError("early"))
         reactor.call_at(reactor.now() + 0.01, lambda: late.reject(KeyError("late")))
         with pytest.raises(KeyError, match="early"):
@@ -46,7 +43,7 @@ def test_waiter_rejected(run_any: Run[None]) -> None:
 
 def test_first_outcome_counts(run_any: Run[None]) -> None:
     async def scenario(reactor: Any) -> None:
-        waiter = reactor.waiter(_nothing)
+        waiter = reactor.waiter(nothing)
 
         def twice() -> None:
             waiter.resolve(1)
@@ -61,7 +58,7 @@ def test_first_outcome_counts(run_any: Run[None]) -> None:
 
 def test_rejected_and_never_awaited(run_any: Run[None], caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(reactor: Any) -> None:
-        reactor.waiter(_nothing).reject(KeyError())
+        reactor.waiter(nothing).reject(KeyError())
 
     run_any(scenario)
     assert caplog.records == []
@@ -74,7 +71,7 @@ def test_wait_is_a_checkpoint(run_any: Run[None]) -> None:
         async def other() -> None:
             order.append(1)
 
-        waiter = reactor.waiter(_nothing)
+        waiter = reactor.waiter(nothing)
         waiter.resolve(None)
         reactor.spawn(other)
         await waiter.wait()
@@ -98,11 +95,11 @@ def test_cancelled_while_waiting(run_any: Run[None]) -> None:
                 raise
 
         cancel = reactor.spawn(consumer)
-        await reactor.sleep(0.01)
+        await ticks(reactor)
         cancel()
         waiter.resolve("too late")
         waiter.reject(KeyError())
-        await reactor.sleep(0.01)
+        await ticks(reactor)
         cancel()
         assert events == ["on_cancel", "raised"]
 
@@ -110,7 +107,7 @@ def test_cancelled_while_waiting(run_any: Run[None]) -> None:
 
 
 def test_cancelled_after_it_was_resolved(run_any: Run[None]) -> None:
-    """Either the value arrives, or `on_cancel` is called: never both, never neither."""
+    """Once it waits, either the value arrives or `on_cancel` is called: never both, never neither."""
 
     async def scenario(reactor: Any) -> None:
         for resolved_first in (True, False):
@@ -123,10 +120,10 @@ def test_cancelled_after_it_was_resolved(run_any: Run[None]) -> None:
             if resolved_first:
                 waiter.resolve("value")
             cancel = reactor.spawn(consumer)
-            await reactor.sleep(0.01 if not resolved_first else 0)
+            await ticks(reactor, 0 if resolved_first else 10)
             waiter.resolve("value")
             cancel()
-            await reactor.sleep(0.01)
+            await ticks(reactor)
             assert events in (["value"], ["on_cancel"], [])
             if not resolved_first:
                 assert events
@@ -160,7 +157,7 @@ def test_timers_in_order_and_never_early(run_any: Run[None]) -> None:
         delays = [0.03, 0.01, 0.02, 0.0, 0.0105, 0.0301]
         for delay in delays:
             reactor.call_at(start + delay, lambda delay=delay: fired.append((delay, reactor.now())))
-        await reactor.sleep(0.06)
+        await passed(reactor, 0.06)
         assert [delay for delay, _ in fired] == sorted(delays)
         assert all(now >= start + delay for delay, now in fired)
 
@@ -169,7 +166,7 @@ def test_timers_in_order_and_never_early(run_any: Run[None]) -> None:
 
 def test_earlier_timer_comes_later(run_any: Run[None]) -> None:
     async def scenario(reactor: Any) -> None:
-        waiter = reactor.waiter(_nothing)
+        waiter = reactor.waiter(nothing)
         reactor.call_at(reactor.now() + 60, lambda: waiter.resolve("late"))
         await reactor.sleep(0)
         await reactor.sleep(0)
@@ -182,7 +179,7 @@ def test_earlier_timer_comes_later(run_any: Run[None]) -> None:
 def test_timer_cancelled(run_any: Run[None]) -> None:
     async def scenario(reactor: Any) -> None:
         fired: list[str] = []
-        waiter = reactor.waiter(_nothing)
+        waiter = reactor.waiter(nothing)
         cancels = [reactor.call_at(reactor.now() + 0.01, lambda: fired.append("no")) for _ in range(200)]
         reactor.call_at(reactor.now() + 0.02, lambda: waiter.resolve(None))
         for cancel in cancels:
@@ -206,7 +203,7 @@ def test_timer_cancels_its_neighbour_and_itself(run_any: Run[None]) -> None:
 
         cancel_first = reactor.call_at(when, first)
         cancel_second = reactor.call_at(when, lambda: fired.append("second"))
-        await reactor.sleep(0.03)
+        await passed(reactor, 0.03)
         assert fired == ["first"]
 
     run_any(scenario)
@@ -216,7 +213,7 @@ def test_timer_with_a_bug(run_any: Run[None]) -> None:
     async def scenario(reactor: Any) -> None:
         bugs: list[Exception] = []
         reactor.on_bug = bugs.append
-        waiter = reactor.waiter(_nothing)
+        waiter = reactor.waiter(nothing)
         reactor.call_at(reactor.now(), lambda: 1 // 0)
         reactor.call_at(reactor.now() + 0.01, lambda: waiter.resolve(None))
         await waiter.wait()
@@ -248,9 +245,9 @@ def test_sleep_is_cancelled(run_any: Run[None]) -> None:
                 ended.append("over")
 
         cancel = reactor.spawn(sleeper)
-        await reactor.sleep(0.01)
+        await ticks(reactor)
         cancel()
-        await reactor.sleep(0.01)
+        await ticks(reactor)
         assert ended == ["over"]
 
     run_any(scenario)
@@ -270,7 +267,7 @@ def test_spawn_gets_arguments_and_context(run_any: Run[None]) -> None:
 
         variable.set("mine")
         reactor.spawn(task, 1, 2)
-        await reactor.sleep(0.01)
+        await ticks(reactor)
         assert seen == [1, 2, "mine"]
 
     run_any(scenario)
@@ -285,7 +282,7 @@ def test_spawn_cancelled_before_it_ran(run_any: Run[None]) -> None:
             ran.append(1)
 
         reactor.spawn(task)()
-        await reactor.sleep(0.01)
+        await ticks(reactor)
         assert ran == []
 
     run_any(scenario)
@@ -300,7 +297,7 @@ def test_bug_in_the_background(run_any: Run[None]) -> None:
             raise KeyError("a bug")
 
         reactor.spawn(task)
-        await reactor.sleep(0.01)
+        await ticks(reactor)
         assert [type(bug) for bug in bugs] == [KeyError]
 
     run_any(scenario)
@@ -313,7 +310,7 @@ def test_on_bug_with_a_bug(run_any: Run[None], caplog: pytest.LogCaptureFixture)
 
         reactor.on_bug = on_bug
         reactor.call_at(reactor.now(), lambda: 1 // 0)
-        await reactor.sleep(0.01)
+        await passed(reactor, 0)
 
     run_any(scenario)
     assert [record.message for record in caplog.records] == ["on_bug itself failed"]
@@ -331,7 +328,7 @@ def test_run_blocking(run_any: Run[None]) -> None:
     run_any(scenario)
 
 
-def test_run_blocking_is_abandoned(run: Run[None]) -> None:
+def test_run_blocking_is_abandoned(run: Run[Any]) -> None:
     async def scenario(reactor: Any) -> threading.Event:
         release = threading.Event()
         with anyio.move_on_after(0.01) as scope:
@@ -339,7 +336,7 @@ def test_run_blocking_is_abandoned(run: Run[None]) -> None:
         assert scope.cancelled_caught
         return release
 
-    run(scenario).set()  # type: ignore[func-returns-value]
+    run(scenario).set()
 
 
 # --- The end ------------------------------------------------------------------------------------------------------
@@ -390,20 +387,58 @@ def test_leaving_waits_for_what_is_being_closed(run: Run[Any]) -> None:
     assert run(scenario) == b"good-bye" * 1000
 
 
-def test_own_exception_leaves_unwrapped(run: Run[None]) -> None:
+@pytest.mark.parametrize("cancel_too", [False, True])
+def test_own_exception_leaves_unwrapped(run: Run[None], cancel_too: bool) -> None:
     async def scenario(reactor: Any) -> None:
+        async def program(peer: Peer, link: RecordingLink, scope: anyio.CancelScope) -> None:
+            async with type(reactor)() as inner:
+                await inner.connect(peer.address, link, timeout=10)
+                if cancel_too:
+                    scope.cancel()
+                raise KeyError("mine")
+
         with Peer(reactor) as peer:
-            for cancel_too in (False, True):
-                link = RecordingLink(reactor)
-                with anyio.CancelScope() as scope:
-                    with pytest.raises(KeyError, match="mine"):
-                        async with type(reactor)() as inner:
-                            link = RecordingLink(inner)
-                            await inner.connect(peer.address, link, timeout=10)
-                            if cancel_too:
-                                scope.cancel()
-                            raise KeyError("mine")
-                assert link.losses == [None]
+            link = RecordingLink(reactor)
+            with anyio.CancelScope() as scope:
+                with pytest.raises(KeyError, match="mine"):
+                    await program(peer, link, scope)
+            assert link.losses == [None]
+
+    run(scenario)
+
+
+def test_left_while_others_connect_and_spawn(run: Run[None]) -> None:
+    """Tasks of the user that outlive the reactor get errors, and what its end sets off is ended, too."""
+
+    async def scenario(reactor: Any) -> None:
+        log: list[str] = []
+
+        async def forever() -> None:
+            try:
+                await reactor.sleep(3600)
+            finally:
+                log.append("ended")
+
+        class Restless(RecordingLink):
+            def connection_lost(self, error: Exception | None) -> None:
+                super().connection_lost(error)
+                inner.spawn(forever)
+                inner.call_at(inner.now(), lambda: inner.spawn(forever))
+
+        async def connecting() -> None:
+            with pytest.raises(ConnectionAbortedError, match="the reactor was left"):
+                await inner.connect(hole, RecordingLink(inner), timeout=60)
+            log.append("told")
+
+        with black_hole() as hole, Peer(reactor) as peer:
+            async with anyio.create_task_group() as group:
+                async with type(reactor)() as inner:
+                    await inner.connect(peer.address, Restless(inner), timeout=10)
+                    group.start_soon(connecting)
+                    await ticks(inner)
+            with pytest.raises(RuntimeError, match="the reactor is not running"):
+                inner.spawn(forever)
+            assert "told" in log
 
     run(scenario)
 
@@ -411,10 +446,11 @@ def test_own_exception_leaves_unwrapped(run: Run[None]) -> None:
 def test_cancelled_inside(run: Run[None]) -> None:
     async def scenario(reactor: Any) -> None:
         with Peer(reactor) as peer:
-            with anyio.move_on_after(0.01) as scope:
+            with anyio.CancelScope() as scope:
                 async with type(reactor)() as inner:
                     link = RecordingLink(inner)
                     await inner.connect(peer.address, link, timeout=10)
+                    inner.call_at(inner.now() + 0.01, scope.cancel)
                     await inner.sleep(60)
             assert scope.cancelled_caught
             assert link.losses == [None]
@@ -425,13 +461,14 @@ def test_cancelled_inside(run: Run[None]) -> None:
 def test_cancelled_while_leaving(run: Run[None]) -> None:
     async def scenario(reactor: Any) -> None:
         with Peer(reactor) as peer:
-            with anyio.move_on_after(0.05) as scope:
+            with anyio.CancelScope() as scope:
                 async with type(reactor)() as inner:
                     link = RecordingLink(inner)
                     transport = await inner.connect(peer.address, link, timeout=10)
                     link.send(bytes(1 << 24))
                     await link.until(lambda: bool(link.pulls))
                     transport.close()
+                    inner.call_at(inner.now() + 0.01, scope.cancel)
             assert scope.cancelled_caught
             assert link.losses == [None]
 
@@ -443,22 +480,22 @@ def test_shielded_clean_up_still_gets_answers(run: Run[None]) -> None:
 
     async def scenario(reactor: Any) -> None:
         with Peer(reactor) as peer:
-            async with type(reactor)() as outer:
-                link = RecordingLink(outer)
-                with anyio.move_on_after(0.01):
-                    async with type(reactor)() as inner:
-                        link = RecordingLink(inner)
-                        await inner.connect(peer.address, link, timeout=10)
-                        sock = await peer.accept()
-                        try:
-                            await inner.sleep(60)
-                        finally:
-                            with anyio.CancelScope(shield=True):
-                                link.send(b"roll back")
-                                assert await peer.read(sock, 9) == b"roll back"
-                                await peer.send(sock, b"done")
-                                await link.until_received(4)
-                assert link.losses == [None]
+            with anyio.CancelScope() as scope:
+                async with type(reactor)() as inner:
+                    link = RecordingLink(inner)
+                    await inner.connect(peer.address, link, timeout=10)
+                    sock = await peer.accept()
+                    try:
+                        inner.call_at(inner.now() + 0.01, scope.cancel)
+                        await inner.sleep(60)
+                    finally:
+                        with anyio.CancelScope(shield=True):
+                            link.send(b"roll back")
+                            assert await peer.read(sock, 9) == b"roll back"
+                            await peer.send(sock, b"done")
+                            await link.until_received(4)
+            assert scope.cancelled_caught
+            assert link.losses == [None]
 
     run(scenario)
 

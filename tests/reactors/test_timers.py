@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from triocql.reactors.timers import Timers
@@ -19,6 +19,7 @@ steps = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(steps)
 def test_like_a_sorted_list(steps: list[tuple[str, int]]) -> None:
     timers, model, cancels, fired = Timers(), [], [], []
@@ -37,6 +38,21 @@ def test_like_a_sorted_list(steps: list[tuple[str, int]]) -> None:
             assert fired == [entry[1] for entry in sorted(model) if entry[0] <= value]
             model = [entry for entry in model if entry[0] > value]
         assert timers.next_due() == min((entry[0] for entry in model), default=math.inf)
+
+
+def test_what_is_added_meanwhile_waits_for_the_next_turn() -> None:
+    timers = Timers()
+    fired = []
+
+    def again() -> None:
+        fired.append(1)
+        timers.add(0, again)
+
+    timers.add(0, again)
+    for turn in range(3):
+        for fn in timers.pop_due(1):
+            fn()
+        assert len(fired) == turn + 1
 
 
 def test_cancelled_timers_do_not_pile_up() -> None:

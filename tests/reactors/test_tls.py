@@ -67,9 +67,7 @@ class TlsPair:
     def _server_side(self, context: ssl.SSLContext | None) -> Any:
         if context is None:
             return self.server
-        return TlsLink(
-            self.server, context, None, on_failed=self.server_failures.append, server_side=True
-        )
+        return TlsLink(self.server, context, None, on_failed=self.server_failures.append, server_side=True)
 
     async def _connect(self) -> Transport:
         return await self.reactor.connect(NODE, self.tls, timeout=5)
@@ -206,12 +204,16 @@ def test_address_that_matches(ca: trustme.CA) -> None:
 
 
 def test_expired(ca: trustme.CA) -> None:
-    context = server_context(ca, not_before=NOW - datetime.timedelta(9), not_after=NOW - datetime.timedelta(1))
+    context = server_context(
+        ca, not_before=NOW - datetime.timedelta(9), not_after=NOW - datetime.timedelta(1)
+    )
     assert "refused: certificate has expired" in TlsPair(client_context(ca), context).refused()
 
 
 def test_not_valid_yet(ca: trustme.CA) -> None:
-    context = server_context(ca, not_before=NOW + datetime.timedelta(1), not_after=NOW + datetime.timedelta(9))
+    context = server_context(
+        ca, not_before=NOW + datetime.timedelta(1), not_after=NOW + datetime.timedelta(9)
+    )
     assert "refused: certificate is not yet valid" in TlsPair(client_context(ca), context).refused()
 
 
@@ -276,7 +278,9 @@ class Says(RecordingLink):
         (b"\x16\x03\x03\x00\x05hello", "TLS with node.example failed"),
     ],
 )
-def test_peer_without_tls(ca: trustme.CA, monkeypatch: pytest.MonkeyPatch, answer: bytes, reason: str) -> None:
+def test_peer_without_tls(
+    ca: trustme.CA, monkeypatch: pytest.MonkeyPatch, answer: bytes, reason: str
+) -> None:
     monkeypatch.setattr(TlsPair, "_server_side", lambda self, context: Says(self.reactor, answer))
     assert reason in TlsPair(client_context(ca), None).refused()
 
@@ -308,7 +312,9 @@ def test_host_name_is_needed(ca: trustme.CA) -> None:
 def test_context_is_left_as_it_is(ca: trustme.CA) -> None:
     context = client_context(ca)
     context.check_hostname = False
-    names: list[str] = [name for name in dir(context) if not name.startswith("_") and name != "keylog_filename"]
+    names: list[str] = [
+        name for name in dir(context) if not name.startswith("_") and name != "keylog_filename"
+    ]
 
     def settings() -> dict[str, Any]:
         return {name: value for name in names if not isinstance(value := getattr(context, name), Callable)}  # type: ignore[arg-type]
@@ -330,9 +336,7 @@ def test_real_peer(run: Run[None], ca: trustme.CA) -> None:
             tls = TlsLink(link, client_context(ca), NAME, on_failed=failures.append)
             await reactor.connect(peer.address, tls, timeout=10)
             raw = await peer.accept()
-            sock = await reactor.run_blocking(
-                lambda: server_context(ca).wrap_socket(raw, server_side=True)
-            )
+            sock = await reactor.run_blocking(lambda: server_context(ca).wrap_socket(raw, server_side=True))
             peer.accepted.append(sock)
             await link.until(lambda: "made" in link.events)
             link.send(data)

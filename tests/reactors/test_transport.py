@@ -12,7 +12,7 @@ from triocql.abc import Transport
 from triocql.reactors import asynciotransport, triotransport
 
 from .conftest import Run
-from .peers import Peer, RecordingLink
+from .peers import Peer, RecordingLink, ticks
 
 MEGABYTE = 1 << 20
 
@@ -339,7 +339,7 @@ def test_bugs_are_logged_if_nobody_listens(run_any: Run[None], caplog: pytest.Lo
             raise ZeroDivisionError("a bug")
 
         reactor.spawn(buggy)
-        await reactor.sleep(0.01)
+        await ticks(reactor)
 
     run_any(scenario)
     assert [record.message for record in caplog.records] == ["a background task failed"]

@@ -74,7 +74,7 @@ class _Opening:
             cause = self._connection.error or error
             self._connection.abort(errors.ConnectError("the connection was given up while it was being made"))
             if isinstance(error, Exception) and not isinstance(error, VersionRefused):
-                raise self._explain(error) from cause
+                raise self._explain(error, cause) from cause
             raise
         return self._connection
 
@@ -109,7 +109,7 @@ class _Opening:
             self._connector.reactor, self._connection, opcode, body, deadline=self._deadline, timeout=timeout
         )
 
-    def _explain(self, error: Exception) -> errors.ConnectError:
+    def _explain(self, error: Exception, cause: BaseException) -> errors.ConnectError:
         """Return the error for users: the node, the step, and what is behind it."""
         where = f"{self._address}, {self.step}"
         if isinstance(error, (TimeoutError, errors.RequestTimeout)):
@@ -117,5 +117,4 @@ class _Opening:
             return errors.ConnectTimeout(f"{where}: not done within the connect timeout of {timeout:g} s")
         if isinstance(error, errors.ConnectError):
             return type(error)(f"{where}: {error}")
-        reason = self._connection.error or error
-        return errors.ConnectError(f"{where}: {str(reason) or type(reason).__name__}")
+        return errors.ConnectError(f"{where}: {str(cause) or type(cause).__name__}")

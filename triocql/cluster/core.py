@@ -23,7 +23,7 @@ class Core:
         self.options = options
         self.registry = registry
         self.clock = Clock(reactor)
-        self.router = Router(self.clock, options.pool)
+        self.router = Router(self.clock, options.pool, options.connection.fill_threshold)
         self._connector = Connector(reactor, self.clock, options, self.router)
         self._executor: Executor | None = None
         reactor.on_bug = self._bug
@@ -47,7 +47,7 @@ class Core:
         version = first.wire.version
         self._executor = Executor(self.router, self.options, self.registry, version)
         for address in self.options.contact_points:
-            pool = Pool(address, self.options.pool.connections_local, self.options.connection.max_in_flight)
+            pool = Pool(address, self.options.pool.connections_local, self.options.connection.fill_threshold)
             self.router.pools.append(pool)
             keeper = Keeper(self.reactor, self._connector, self.router, self._executor, pool)
             if address == first.address:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from triocql.abc import Reactor
 from triocql.engine.connection import Connection, State
-from triocql.engine.request import Exchange
+from triocql.engine.exchange import Exchange
 
 
 async def exchange(

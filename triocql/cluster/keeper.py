@@ -100,11 +100,12 @@ class Keeper:
         if self._waiter is None:
             return
         now = self._reactor.now()
-        if now - self._last_dial >= _NUDGE_EVERY:
-            self._due = now
-            self._pool.dialing = True
-        else:
-            self._due = max(self._due, self._last_dial + _NUDGE_EVERY)
+        soon = max(now, self._last_dial + _NUDGE_EVERY)
+        if self._failures:
+            soon = min(soon, self._due)
+        self._due = soon
+        # After a failure, requests wait for a dial only if it begins now.
+        self._pool.dialing = soon <= now or not self._failures
         self._waiter.resolve(None)
 
     # --- Watching ------------------------------------------------------------------------------------------

@@ -44,7 +44,11 @@ class Binder:
                 mapping.
             BindValueError: a value is out of range; too few or too many values; unknown or missing names.
 
-        >>> Registry().binder(columns).bind([1, "x"])       # columns of the types int and text
+        >>> from triocql.codecs.registry import Registry
+        >>> from triocql.protocol.types import ColumnSpec, NativeType
+        >>> columns = [ColumnSpec("shop", "users", "id", NativeType("int"))]
+        >>> columns.append(ColumnSpec("shop", "users", "name", NativeType("text")))
+        >>> Registry().binder(columns).bind([1, "x"])
         b'\\x00\\x02\\x00\\x00\\x00\\x04\\x00\\x00\\x00\\x01\\x00\\x00\\x00\\x01x'
         """
         parts = [self._head]

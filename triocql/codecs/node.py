@@ -46,6 +46,8 @@ class Node:
 
         With a `problem` the value is of a right type, and out of range.
         """
+        if problem:
+            raise BindValueError(f"{self.type}: {problem}")
         if value is EMPTY:
             return b""
         inner = plain(value)
@@ -55,8 +57,6 @@ class Node:
             raise BindValueError(
                 f"{'null' if value is None else 'UNSET'} cannot stand inside a value ({self.type})"
             )
-        if problem:
-            raise BindValueError(f"{self.type}: {problem}")
         raise BindTypeError(f"{self.type} takes {self.takes}, not {type_name(value)}")
 
     def odd_length(self, raw: bytes) -> Any:
@@ -93,22 +93,22 @@ class FixedNode(Node):
 class FixedRun:
     """Values of fixed size side by side, each after its length: read at once, lengths included."""
 
-    __slots__ = ("_converts", "_unpack", "_widths", "size")
+    __slots__ = ("converts", "size", "unpack", "widths")
 
     def __init__(self, nodes: Sequence[FixedNode]) -> None:
         layout = struct.Struct(">" + "".join("i" + node.code for node in nodes))
         self.size = layout.size
-        self._unpack = layout.unpack_from
-        self._widths = tuple(node.width for node in nodes)
-        self._converts = [(i, node.convert) for i, node in enumerate(nodes) if node.convert is not None]
+        self.unpack = layout.unpack_from
+        self.widths = tuple(node.width for node in nodes)
+        self.converts = [(i, node.convert) for i, node in enumerate(nodes) if node.convert is not None]
 
     def read(self, raw: bytes, at: int) -> list[Any] | None:
         """Return the values that start at `at`; None if the length of one is not its type's, as of null."""
-        pairs = self._unpack(raw, at)
-        if pairs[::2] != self._widths:
+        pairs = self.unpack(raw, at)
+        if pairs[::2] != self.widths:
             return None
         values = list(pairs[1::2])
-        for i, convert in self._converts:
+        for i, convert in self.converts:
             values[i] = convert(values[i])
         return values
 

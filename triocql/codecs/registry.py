@@ -80,10 +80,9 @@ class Registry:
     count inside of collections, tuples and user-defined types, too. Registering changes what is read from
     then on: results that are there already stay as they are.
 
-    >>> registry = Registry()
-    >>> registry.register("bigint", Cents())
-    >>> registry.register_column("shop", "users", "settings", Json())
-    >>> registry.register_udt("shop", "address", Address)
+    >>> session.codecs.register("bigint", Cents())                                   # doctest: +SKIP
+    >>> session.codecs.register_column("shop", "users", "settings", Json())          # doctest: +SKIP
+    >>> session.codecs.register_udt("shop", "address", Address)                      # doctest: +SKIP
     """
 
     def __init__(self, *, impl: _impl.Impl = _impl.impl) -> None:
@@ -207,7 +206,7 @@ class _Cache:
         if entry is not None and entry[0] is columns:
             return entry[1]
         key = tuple(columns)
-        if len(self._by_identity) >= _CACHED:
+        if max(len(self._by_identity), len(self._by_value)) >= _CACHED:
             self._by_identity.clear()
             self._by_value.clear()
         made = self._by_value.get(key)

@@ -96,6 +96,8 @@ class RowCursor:
 
     def take(self, n: int, row_class: type[tuple[Any, ...]] = tuple) -> list[Any]:
         """Return the next rows, `n` at most, as `Page.rows` does; an empty list at the end."""
+        if not isinstance(row_class, type) or not issubclass(row_class, tuple):
+            raise TypeError("row_class has to be a subclass of tuple")
         make: Callable[[list[Any]], Any] = tuple if row_class is tuple else partial(tuple.__new__, row_class)
         rows: list[Any] = []
         start = self._at
@@ -114,41 +116,40 @@ class RowCursor:
         return rows
 
 
-_Step = tuple[FixedRun | None, Sequence[Node]]
+_Step = tuple[FixedRun | None, list[Callable[[bytes], Any]]]
 
 
 def _steps(nodes: tuple[Node, ...]) -> list[_Step]:
-    """Return the nodes in groups: those of fixed size side by side with their run, the others alone."""
+    """Return the nodes in groups: those of fixed size side by side with their run, and the others."""
     steps: list[_Step] = []
     for fixed, group in groupby(nodes, lambda node: isinstance(node, FixedNode)):
         members: list[Any] = list(group)
-        if fixed:
-            steps.append((FixedRun(members), members))
-        else:
-            steps += [(None, (node,)) for node in members]
+        steps.append((FixedRun(members) if fixed else None, [node.decode for node in members]))
     return steps
 
 
 def _read_row(steps: list[_Step], body: bytes, at: int) -> tuple[list[Any], int]:
     cells: list[Any] = []
-    for run, nodes in steps:
+    for run, decoders in steps:
         if run is not None and at + run.size <= len(body):
-            values = run.read(body, at)
-            if values is not None:
-                cells += values
+            pairs = run.unpack(body, at)
+            if pairs[::2] == run.widths:
+                start = len(cells)
+                cells += pairs[1::2]
+                for i, convert in run.converts:
+                    cells[start + i] = convert(cells[start + i])
                 at += run.size
                 continue
-        for node in nodes:
-            length = _length(body, at)[0]
+        for decode in decoders:
+            end = at + 4 + _length(body, at)[0]
             at += 4
-            if length < 0:
+            if end < at:
                 cells.append(None)
-                continue
-            end = at + length
-            if end > len(body):
+            elif end > len(body):
                 raise DecodeError("a value goes beyond its page")
-            cells.append(node.decode(body[at:end]))
-            at = end
+            else:
+                cells.append(decode(body[at:end]))
+                at = end
     return cells, at
 
 

@@ -52,7 +52,7 @@ class FloatingNode(FixedNode):
         except OverflowError:
             return self.encode_other(value, "out of range")
         except (struct.error, TypeError):
-            return self.encode_other(value)
+            return self.encode_other(value, "out of range" if isinstance(value, int) else "")
 
 
 class BooleanNode(FixedNode):

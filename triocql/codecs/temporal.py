@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from triocql.codecs.node import FixedNode, Node
 from triocql.codecs.vint import pack_signed_vint, read_signed_vint
-from triocql.errors import DecodeError
+from triocql.errors import BindValueError, DecodeError
 from triocql.protocol.constants import MAX_INT
 
 if TYPE_CHECKING:
@@ -99,11 +99,13 @@ class Timestamp:
 
 
 def _datetime64(value: Any, unit: str) -> int | None:
-    """Return a numpy.datetime64 as a count of `unit` since 1970; None if `value` is not one, or no time."""
+    """Return a numpy.datetime64 as a count of `unit` since 1970; None if `value` is not one."""
     if getattr(getattr(value, "dtype", None), "kind", "") != "M":
         return None
     count = int(value.astype(f"datetime64[{unit}]").astype("int64"))
-    return None if count == -MAX_LONG - 1 else count
+    if count == -MAX_LONG - 1:
+        raise BindValueError("NaT is not a time")
+    return count
 
 
 class TimestampNode(FixedNode):

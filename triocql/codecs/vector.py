@@ -66,11 +66,11 @@ class VectorNode(Node):
         """Return the elements; exactly as many as the type has are needed, and no null."""
         if not is_elements(value) or isinstance(value, Set):
             return self.encode_other(value)
-        if len(value) != self.dimension:
-            return self.encode_other(value, f"{self.dimension} elements are needed, not {len(value)}")
         if self._is_packed_alike(value):
             return bytes(value.astype(">" + self.element.code).tobytes())  # type: ignore[attr-defined]
         parts = [self.element.encode(element) for element in value]
+        if len(parts) != self.dimension:
+            return self.encode_other(value, f"{self.dimension} elements are needed, not {len(parts)}")
         if not self.width:
             return b"".join(pack_unsigned_vint(len(part)) + part for part in parts)
         if any(len(part) != self.width for part in parts):
@@ -82,7 +82,7 @@ class VectorNode(Node):
         of them can be out of range."""
         return (
             is_array(value)
-            and value.ndim == 1
+            and value.shape == (self.dimension,)
             and value.dtype.kind == "f"
             and value.dtype.itemsize <= self.width
             and getattr(self.element, "code", "") in ("f", "d")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from triocql.engine.envelope import base_parameters, frame_flags, payload
-from triocql.engine.execution import Execution
+from triocql.engine.hot import Execution
 from triocql.engine.messages import BatchMessage
 from triocql.engine.preparing import PrepareKey
 from triocql.engine.profile import Profile
-from triocql.engine.reading import ResultReader
-from triocql.engine.request import Phase
+from triocql.engine.phase import Phase
 from triocql.errors import UsageError
 from triocql.prepared import BoundStatement, PreparedState, PreparedStatement, PreparedText
 from triocql.protocol.requests import BatchEntry
@@ -30,16 +29,13 @@ class BatchBuilder:
         execution: Execution,
         batch: Batch,
         profile: Profile,
-        timestamp: int,
-        reader: ResultReader,
     ) -> None:
         self._executor = executor
         self._execution = execution
         self._type = batch.type
         self._entries = tuple(batch)
         self._profile = profile
-        self._timestamp = timestamp
-        self._reader = reader
+        self._timestamp = executor.timestamp(profile)
         self._keyspace = profile.options.keyspace or executor.keyspaces.current
         self._missing = 0
         self._known: dict[PrepareKey, PreparedText] = {}
@@ -60,9 +56,7 @@ class BatchBuilder:
             else:
                 self._known[key] = known
         if not missing:
-            message = self._message()
-            self._execution.say(message)
-            self._executor.router.submit(self._execution)
+            self._execution.go(self._message())
             return
         self._missing = len(missing)
         self._executor.router.waiting.enter(self._execution, Phase.PREPARING)
@@ -92,7 +86,7 @@ class BatchBuilder:
         entries = [self._entry(statement, values) for statement, values in self._entries]
         body = batch_body(version, self._type, entries, base_parameters(options, version, self._timestamp))
         return BatchMessage(
-            payload(options, version) + body, frame_flags(options), self._prepared, self._reader
+            payload(options, version) + body, frame_flags(options), self._prepared, self._executor.parts.reader
         )
 
     def _entry(self, statement: Any, values: Parameters) -> BatchEntry:

@@ -34,18 +34,19 @@ class Clock:
         self.now = reactor.now
         self._call_at = reactor.call_at
         self._sweep_protected = reactor.protect(self._sweep)
-        self._sources: set[Source] = set()
+        # Parkings come before connections: who waits for a shared request learns first that its own time is up.
+        self._sources: dict[Source, None] = {}
         self._cancel: Callable[[], None] | None = None
         self._closed = False
         self.armed = inf
 
     def add(self, source: Source) -> None:
         """Sweep `source` from now on."""
-        self._sources.add(source)
+        self._sources[source] = None
 
     def discard(self, source: Source) -> None:
         """Forget `source`."""
-        self._sources.discard(source)
+        self._sources.pop(source, None)
 
     def watch(self, deadline: float) -> None:
         """See to it that a sweep happens at `deadline`, or soon after."""
@@ -72,8 +73,8 @@ class Clock:
         self._cancel = None
         now = self.now()
         if now - self.armed > _LATE:
-            self.armed = now
-            self._cancel = self._call_at(now, self._sweep_protected)
+            self.armed = now + _FINEST
+            self._cancel = self._call_at(self.armed, self._sweep_protected)
         else:
             self._sweep_protected()
 

@@ -9,15 +9,11 @@ from typing import Protocol
 from triocql.abc import Address, Transport
 from triocql.config import ConnectionOptions
 from triocql.engine.clock import Clock
-from triocql.engine.request import Phase, Request
+from triocql.engine.hot import Request, Streams
+from triocql.engine.phase import Phase
 from triocql.engine.response import Response
 from triocql.errors import ConnectionLost, Error, ProtocolError
 from triocql.protocol.connection import Wire
-from triocql.protocol.constants import Opcode
-
-_SENDING, _WAITING = Phase.SENDING, Phase.WAITING
-_EVENT = int(Opcode.EVENT)
-
 
 class State(Enum):
     """OPEN takes requests; DRAINING only ends those it has; CLOSED has none."""
@@ -44,11 +40,7 @@ class Owner(Protocol):
 
 
 class Connection:
-    """A `Link` that multiplexes requests over stream ids.
-
-    An id is taken from the moment its request is sent until its own response arrives, whether or not anybody still
-    waits for it: abandoned ids are orphans. Past `max_orphans` the connection drains, and its owner replaces it.
-    """
+    """A `Link` that multiplexes requests over stream ids. Past `max_orphans` it drains, and its owner replaces it."""
 
     def __init__(
         self, address: Address, wire: Wire, clock: Clock, limits: ConnectionOptions, owner: Owner
@@ -61,15 +53,15 @@ class Connection:
         self.error: Exception | None = None
         self.last_read = clock.now()
         self.frame_begun: float | None = None
-        self.in_flight: dict[int, Request] = {}
-        self.orphans: set[int] = set()
-        self.free = list(range(limits.max_in_flight - 1, -1, -1))
         self.void = Response(coordinator=self.name)
+        self.streams = Streams(self, clock, limits.max_in_flight)
+        self.in_flight = self.streams.in_flight
+        self.orphans = self.streams.orphans
+        self.free = self.streams.free
+        self.send = self.streams.send
         self._clock = clock
-        self._held = False
         self._max_orphans = limits.max_orphans
         self._owner = owner
-        self._outgoing: list[Request] = []
         self._transport: Transport | None = None
         clock.add(self)
 
@@ -79,50 +71,22 @@ class Connection:
             f"{len(self.orphans)} orphans>"
         )
 
-    # --- The engine's side ---------------------------------------------------------------------------------
+    # --- The engine's side -----------------------------------------------------------------------------------
 
     @property
     def has_room(self) -> bool:
-        """Whether a request can be sent now."""
-        return bool(self.free) and self.state is State.OPEN and not self._held
+        """Whether a user's request can be sent now."""
+        return self.streams.open and bool(self.free)
+
+    def hold(self, held: bool) -> None:
+        """Take no requests of users while `held`: the connection is being moved to another keyspace."""
+        self.streams.open = self.state is State.OPEN and not held
 
     def lost_error(self) -> ConnectionLost:
         """Return the error of what was asked of this connection, which has ended."""
         lost = ConnectionLost(f"the connection to {self.name} ended: {self.error}")
         lost.__cause__ = self.error
         return lost
-
-    def hold(self, held: bool) -> None:
-        """Take no requests of users while `held`: the connection is being moved to another keyspace."""
-        self._held = held
-
-    def send(self, request: Request) -> None:
-        """Take a stream id and hand `request` to the transport's next pull. Needs `has_room`."""
-        request.stream = stream = self.free.pop()
-        request.phase = _SENDING
-        request.holder = self
-        self.in_flight[stream] = request
-        if request.deadline < self._clock.armed:
-            self._clock.watch(request.deadline)
-        outgoing = self._outgoing
-        if not outgoing and self._transport is not None:
-            self._transport.wake()
-        outgoing.append(request)
-
-    def release(self, request: Request) -> None:
-        """Let `request` go (`Holder`): unsent, its id is free again; sent, its id is an orphan's."""
-        stream = request.stream
-        if self.in_flight.get(stream) is not request:
-            return
-        del self.in_flight[stream]
-        request.holder = None
-        if request.phase is _SENDING:
-            self.free.append(stream)
-        else:
-            self.orphans.add(stream)
-            if len(self.orphans) > self._max_orphans:
-                self.drain()
-        self._close_if_drained()
 
     def expire(self, now: float) -> tuple[float, int]:
         """End the requests that are due (`Source`)."""
@@ -138,6 +102,7 @@ class Connection:
         """Take no more requests; close once those in flight have ended."""
         if self.state is State.OPEN:
             self.state = State.DRAINING
+            self.streams.open = False
             self._owner.on_draining(self)
             self._close_if_drained()
 
@@ -153,22 +118,33 @@ class Connection:
         if self._transport is not None:
             self._transport.abort()
 
-    # --- The reactor's side (`Link`) -----------------------------------------------------------------------
+    # --- What the table of streams tells ---------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """The first request of a batch is there."""
+        if self._transport is not None:
+            self._transport.wake()
+
+    def released(self) -> None:
+        """A request was let go of without an answer."""
+        if len(self.orphans) > self._max_orphans:
+            self.drain()
+        self._close_if_drained()
+        self._owner.on_room()
+
+    def pushed(self, flags: int, body: bytes) -> None:
+        """The server sent an event."""
+        self._owner.on_event(self, body, flags)
+
+    # --- The reactor's side (`Link`) -------------------------------------------------------------------------
 
     def connection_made(self, transport: Transport) -> None:
         """Take the transport."""
         self._transport = transport
-        if self._outgoing:
-            transport.wake()
 
     def data_to_send(self) -> bytes:
-        """Hand over every request that is still wanted, as one batch; from here on they count as written."""
-        outgoing, self._outgoing = self._outgoing, []
-        frames = []
-        for request in outgoing:
-            if request.phase is _SENDING and request.holder is self:
-                request.phase = _WAITING
-                frames.append((request.stream, request.flags, request.opcode, request.body))
+        """Hand over every request that is still wanted, as one batch."""
+        frames = self.streams.take()
         return self.wire.encode(frames) if frames else b""
 
     def data_received(self, data: bytes | memoryview) -> None:
@@ -178,7 +154,7 @@ class Connection:
         self.last_read = self._clock.now()
         try:
             frames = self.wire.receive(data)
-            self._dispatch(frames)
+            self.streams.dispatch(frames)
         except ProtocolError as error:
             self.abort(error)
             return
@@ -186,8 +162,7 @@ class Connection:
             self.frame_begun = None
         elif frames or self.frame_begun is None:
             self.frame_begun = self.last_read
-        if self.state is State.DRAINING:
-            self._close_if_drained()
+        self._close_if_drained()
         self._owner.on_room()
 
     def eof_received(self) -> None:
@@ -198,28 +173,7 @@ class Connection:
         """Take note of the end, if it was not ours."""
         self._end(error or ConnectionResetError("the connection was closed"))
 
-    # --- Inside --------------------------------------------------------------------------------------------
-
-    def _dispatch(self, frames: list[tuple[int, int, int, bytes]]) -> None:
-        in_flight, free = self.in_flight, self.free
-        for stream, flags, opcode, body in frames:
-            request = in_flight.get(stream)
-            if request is not None and request.phase is _WAITING:
-                del in_flight[stream]
-                free.append(stream)
-                request.holder = None
-                request.answered(self, opcode, flags, body)
-            elif stream in self.orphans:
-                self.orphans.discard(stream)
-                free.append(stream)
-            elif stream == -1 and opcode == _EVENT:
-                self._owner.on_event(self, body, flags)
-            else:
-                raise ProtocolError(
-                    f"{self.name} sent a response (opcode {opcode:#04x}) on stream {stream}, where nothing was asked"
-                )
-            if self.state is State.CLOSED:
-                return
+    # --- Inside ----------------------------------------------------------------------------------------------
 
     def _close_if_drained(self) -> None:
         if self.state is State.DRAINING and not self.in_flight:
@@ -231,11 +185,8 @@ class Connection:
         self.state = State.CLOSED
         self.error = error
         self._clock.discard(self)
-        requests = list(self.in_flight.values())
-        self.in_flight.clear()
-        self.orphans.clear()
-        self._outgoing.clear()
+        requests = self.streams.close()
         self._owner.on_lost(self, error)
         for request in requests:
             request.holder = None
-            request.lost(self, error, written=request.phase is _WAITING)
+            request.lost(self, error, written=request.phase is Phase.WAITING)

@@ -16,7 +16,7 @@ class Envelope:
     The timestamp is the only part that changes from request to request, so that everything around it is kept.
     """
 
-    __slots__ = ("_after", "_before", "_head", "flags", "payload")
+    __slots__ = ("after", "before", "flags", "head", "payload")
 
     def __init__(
         self,
@@ -36,16 +36,16 @@ class Envelope:
         )
         self.flags = frame_flags(options)
         self.payload = payload(options, version)
-        self._head = parameters_head(version, parameters)
+        self.head = parameters_head(version, parameters)
         before = replace(parameters, timestamp=None, keyspace=None, now_in_seconds=None)
         after = QueryParameters(keyspace=parameters.keyspace, now_in_seconds=parameters.now_in_seconds)
-        self._before = parameters_tail(version, before)
-        self._after = parameters_tail(version, after)
+        self.before = parameters_tail(version, before)
+        self.after = parameters_tail(version, after)
 
     def around(self, values: bytes, timestamp: int) -> bytes:
         """Return the parameters with `values` in them, b"" for none; `timestamp` in microseconds."""
         stamp = timestamp.to_bytes(8, "big", signed=True)
-        return b"".join((self._head, values, self._before, stamp, self._after))
+        return b"".join((self.head, values, self.before, stamp, self.after))
 
 
 def base_parameters(options: ResolvedOptions, version: int, timestamp: int) -> QueryParameters:

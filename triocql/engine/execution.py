@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from triocql.engine.request import Phase, Request, Sink
-from triocql.errors import Attempt, Error, RequestError
-from triocql.protocol.constants import Opcode
+from triocql.engine.phase import Phase
+from triocql.engine.request import Request, Sink
+from triocql.errors import Attempt, RequestError
+from triocql.protocol.constants import Opcode, ResultKind
 
 if TYPE_CHECKING:
     from triocql.engine.connection import Connection
@@ -16,13 +17,19 @@ if TYPE_CHECKING:
     from triocql.protocol.responses import Prepared
 
 _RESULT = int(Opcode.RESULT)
+_VOID = int(ResultKind.VOID).to_bytes(4, "big")
 
 
 class Message(Protocol):
     """What a request says, and what its answer means."""
 
-    opcode: int
-    flags: int
+    @property
+    def opcode(self) -> int:
+        """The opcode of the frame."""
+
+    @property
+    def flags(self) -> int:
+        """The flags of the frame."""
 
     def body(self) -> bytes:
         """Return the body of the frame, made for the present state of the prepared statements in it."""
@@ -38,7 +45,7 @@ class Message(Protocol):
 
 
 class Execution(Request):
-    """A request whose message may be tried on several connections."""
+    """A request whose message may be tried on several connections. Pure twin of `_hot`."""
 
     __slots__ = (
         "attempts",
@@ -54,7 +61,7 @@ class Execution(Request):
     message: Message
 
     def __init__(
-        self, sink: Sink, recovery: Recovery, *, started: float, timeout: float, idempotent: bool
+        self, sink: Sink, recovery: Recovery, started: float, timeout: float, idempotent: bool
     ) -> None:
         Request.__init__(self, sink, started + timeout, timeout)
         self.recovery = recovery
@@ -80,7 +87,7 @@ class Execution(Request):
     def go(self, message: Message) -> None:
         """Say it and send it, from wherever the request is held."""
         self.say(message)
-        self._leave()
+        self.leave()
         self.recovery.router.submit(self)
 
     def answered(self, connection: Connection, opcode: int, flags: int, body: bytes) -> None:
@@ -88,10 +95,13 @@ class Execution(Request):
         if opcode != _RESULT:
             self.recovery.refused(self, connection, opcode, flags, body)
             return
+        if not flags and body == _VOID:
+            self.succeed(connection.void)
+            return
         try:
             response = self.message.read(flags, body, connection)
-        except Error as error:
-            self.fail(error)
+        except Exception as error:
+            self.recovery.unreadable(self, error)
         else:
             self.succeed(response)
 

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from triocql.codecs.registry import Registry
 from triocql.config import Options
 from triocql.engine.batches import BatchBuilder
-from triocql.engine.execution import Execution, Message
+from triocql.engine.exchange import Wait
+from triocql.engine.execution import Message
+from triocql.engine.hot import ExecuteMessage, Execution, Launch
 from triocql.engine.keyspaces import Keyspaces
-from triocql.engine.messages import ExecuteMessage, QueryMessage
+from triocql.engine.messages import QueryMessage
+from triocql.engine.phase import Phase
 from triocql.engine.preparing import PrepareKey, Preparing
 from triocql.engine.profile import Profile, Profiles
 from triocql.engine.reading import ResultReader
 from triocql.engine.recovery import Recovery
-from triocql.engine.request import Phase, Sink, Wait
+from triocql.engine.request import Sink
 from triocql.engine.router import Router
 from triocql.errors import UsageError
 from triocql.paging import PagingState
 from triocql.policies.retry import DefaultRetryPolicy
-from triocql.policies.timestamps import MonotonicTimestamps
+from triocql.policies.timestamps import MonotonicTimestamps, TimestampGenerator
 from triocql.prepared import BoundStatement, PreparedState, PreparedStatement, PreparedText
 from triocql.statements import (
     INHERIT,
@@ -31,6 +35,20 @@ from triocql.statements import (
     is_idempotent_text,
 )
 
+_LAUNCHES = 1000
+
+M = TypeVar("M", QueryMessage, ExecuteMessage)
+
+
+class Parts(NamedTuple):
+    """What starting a request needs."""
+
+    router: Router
+    recovery: Recovery
+    reader: ResultReader
+    timestamps: TimestampGenerator
+    now: Callable[[], float]
+
 
 class Executor:
     """Starts executions. What the caller did wrong is raised by `start`, every other error goes to the sink."""
@@ -40,11 +58,14 @@ class Executor:
         self.version = version
         self.profiles = Profiles(options.request, version)
         self.keyspaces = Keyspaces(router, version, options.connection.connect_timeout, options.keyspace)
-        self._now = router.clock.now
-        self._timestamps = MonotonicTimestamps()
-        self._reader = ResultReader(registry, version, self.keyspaces.changed)
         state_of = partial(PreparedState.from_answer, registry=registry, version=version)
-        self._recovery = Recovery(router, DefaultRetryPolicy(), version, state_of)
+        self.parts = Parts(
+            router,
+            Recovery(router, DefaultRetryPolicy(), version, state_of),
+            ResultReader(registry, version, self.keyspaces.changed),
+            MonotonicTimestamps(),
+            router.clock.now,
+        )
         self.preparing = Preparing(
             router, version, options.prepared_cache, state_of, self._internal_execution
         )
@@ -58,14 +79,9 @@ class Executor:
 
         Raises UsageError and its kinds for a call that cannot be carried out; nothing was sent then.
         """
-        if self.router.ending is not None:
-            raise self.router.ended_error()
         if type(statement) is PreparedStatement:
-            text, state = statement.prepared, statement.prepared.state
             profile = self.profiles.get(statement.options, call)
-            values = state.binder.bind(parameters)
-            execution = self._execution(sink, profile, text.idempotent)
-            return self._send(execution, self.execute_message(text, state, values, profile))
+            return self.start_prepared(sink, statement.prepared, parameters, profile)
         if isinstance(statement, str):
             return self._start_text(sink, statement, parameters, self.profiles.get(INHERIT, call))
         if isinstance(statement, Statement):
@@ -80,12 +96,21 @@ class Executor:
             "BoundStatement or Batch"
         )
 
+    def launch_of(self, statement: Any, call: RequestOptions) -> Launch | None:
+        """Return what starts `statement` again and again, if it is one that can be started so."""
+        if type(statement) is not PreparedStatement:
+            return None
+        profile = self.profiles.get(statement.options, call)
+        if profile.options.paging_state is not None:
+            return None
+        return self._launch(statement.prepared, profile)
+
     def start_next_page(self, sink: Sink, execution: Execution, paging_state: bytes) -> Execution:
         """Start to fetch the page after `paging_state` of what `execution` has executed."""
-        if self.router.ending is not None:
-            raise self.router.ended_error()
         message = _paged(execution)
-        return self._send(self._execution(sink, message.profile, idempotent=True), message.page(paging_state))
+        following = self.new_execution(sink, message.profile, idempotent=True)
+        following.go(message.page(paging_state))
+        return following
 
     def fingerprint(self, execution: Execution) -> bytes:
         """Return what the paging states of `execution` are bound to."""
@@ -93,10 +118,9 @@ class Executor:
 
     def prepare(self, sink: Sink, text: str, keyspace: str | None, timeout: float | None) -> Wait:
         """Have `text` prepared; the `PreparedText`, or what went wrong, goes to `sink`."""
-        if self.router.ending is not None:
-            raise self.router.ended_error()
+        self._check_open()
         seconds = self.profiles.default.options.timeout if timeout is None else timeout
-        wait = Wait(sink, self._now() + seconds, seconds)
+        wait = Wait(sink, self.parts.now() + seconds, seconds)
         self.router.waiting.enter(wait, Phase.PREPARING)
         self.preparing.prepare(self.key(text, keyspace), wait)
         return wait
@@ -107,33 +131,62 @@ class Executor:
         """Return the key that `text` is prepared under now."""
         return PrepareKey(keyspace or self.keyspaces.current, text)
 
-    def execute_message(
-        self, text: PreparedText, state: PreparedState, values: bytes, profile: Profile
-    ) -> ExecuteMessage:
-        """Make the message for values that are bound to a statement."""
+    def start_prepared(
+        self,
+        sink: Sink,
+        text: PreparedText,
+        parameters: Parameters,
+        profile: Profile,
+        execution: Execution | None = None,
+    ) -> Execution:
+        """Start a statement that is prepared, by the `execution` that waited for that if there is one."""
+        launch = self._launch(text, profile)
+        if execution is None and profile.options.paging_state is None:
+            return launch.start(sink, parameters)
+        state = text.state
+        message = _resumed(launch.message(state, state.binder.bind(parameters)), profile)
+        if execution is None:
+            execution = launch.execution(sink)
+        execution.go(message)
+        return execution
+
+    def new_execution(self, sink: Sink, profile: Profile, idempotent: bool) -> Execution:
+        """Return an execution that says nothing yet."""
         options = profile.options
-        timestamp = self._timestamps.next() if options.timestamp is None else options.timestamp
-        message = ExecuteMessage(text, state, values, timestamp, profile, self._reader)
-        if options.paging_state is None:
-            return message
-        return message.page(PagingState(options.paging_state).unwrap(message.fingerprint()))
+        if options.idempotent is not None:
+            idempotent = options.idempotent
+        return Execution(sink, self.parts.recovery, self.parts.now(), options.timeout, idempotent)
+
+    def timestamp(self, profile: Profile) -> int:
+        """Return the timestamp of a request, in microseconds."""
+        fixed = profile.options.timestamp
+        return self.parts.timestamps.next() if fixed is None else fixed
 
     # --- Inside --------------------------------------------------------------------------------------------
 
+    def _launch(self, text: PreparedText, profile: Profile) -> Launch:
+        launch = profile.launches.get(text)
+        if launch is None:
+            if len(profile.launches) == _LAUNCHES:
+                profile.launches.clear()
+            launch = profile.launches[text] = Launch(self.parts, text, profile)
+        return launch
+
     def _start_text(self, sink: Sink, text: str, parameters: Parameters, profile: Profile) -> Execution:
         if not parameters:
-            execution = self._execution(sink, profile, is_idempotent_text(text))
-            return self._send(execution, self._query_message(text, profile))
+            execution = self.new_execution(sink, profile, is_idempotent_text(text))
+            message = QueryMessage(text, self.timestamp(profile), profile, self.parts.reader)
+            execution.go(_resumed(message, profile))
+            return execution
         key = self.key(text, profile.options.keyspace)
         prepared = self.preparing.get(key)
-        if prepared is None:
-            execution = self._execution(sink, profile, is_idempotent_text(text))
-            self.router.waiting.enter(execution, Phase.PREPARING)
-            self.preparing.prepare(key, _Continuation(self, execution, parameters, profile))
-            return execution
-        values = prepared.state.binder.bind(parameters)
-        execution = self._execution(sink, profile, prepared.idempotent)
-        return self._send(execution, self.execute_message(prepared, prepared.state, values, profile))
+        if prepared is not None:
+            return self.start_prepared(sink, prepared, parameters, profile)
+        self._check_open()
+        execution = self.new_execution(sink, profile, is_idempotent_text(text))
+        self.router.waiting.enter(execution, Phase.PREPARING)
+        self.preparing.prepare(key, _Continuation(self, execution, parameters, profile))
+        return execution
 
     def _start_bound(
         self, sink: Sink, statement: BoundStatement, parameters: Parameters, call: RequestOptions
@@ -143,54 +196,41 @@ class Executor:
                 "a BoundStatement has its values already; execute its PreparedStatement with others"
             )
         profile = self.profiles.get(statement.options, call)
-        execution = self._execution(sink, profile, statement.prepared.idempotent)
-        message = self.execute_message(statement.prepared, statement.state, statement.values, profile)
-        return self._send(execution, message)
+        launch = self._launch(statement.prepared, profile)
+        execution = launch.execution(sink)
+        execution.go(_resumed(launch.message(statement.state, statement.values), profile))
+        return execution
 
     def _start_batch(
         self, sink: Sink, batch: Batch, parameters: Parameters, call: RequestOptions
     ) -> Execution:
         if parameters is not None:
             raise UsageError("the values of a batch belong to its statements: batch.add(statement, values)")
+        self._check_open()
         profile = self.profiles.get(batch.options, call)
-        execution = self._execution(sink, profile, idempotent=False)
-        timestamp = (
-            self._timestamps.next() if profile.options.timestamp is None else profile.options.timestamp
-        )
-        builder = BatchBuilder(self, execution, batch, profile, timestamp, self._reader)
-        builder.start()
+        execution = self.new_execution(sink, profile, idempotent=False)
+        BatchBuilder(self, execution, batch, profile).start()
         return execution
-
-    def _query_message(self, text: str, profile: Profile) -> QueryMessage:
-        options = profile.options
-        timestamp = self._timestamps.next() if options.timestamp is None else options.timestamp
-        message = QueryMessage(text, timestamp, profile, self._reader)
-        if options.paging_state is None:
-            return message
-        return message.page(PagingState(options.paging_state).unwrap(message.fingerprint()))
-
-    def _execution(self, sink: Sink, profile: Profile, idempotent: bool) -> Execution:
-        options = profile.options
-        if options.idempotent is not None:
-            idempotent = options.idempotent
-        return Execution(
-            sink, self._recovery, started=self._now(), timeout=options.timeout, idempotent=idempotent
-        )
 
     def _internal_execution(self, sink: Sink) -> Execution:
-        """Make an execution that may be tried again freely, such as a PREPARE."""
-        return self._execution(sink, self.profiles.default, idempotent=True)
+        """Return an execution that may be tried again freely, for a PREPARE."""
+        return self.new_execution(sink, self.profiles.default, idempotent=True)
 
-    def _send(self, execution: Execution, message: Message) -> Execution:
-        execution.say(message)
-        self.router.submit(execution)
-        return execution
+    def _check_open(self) -> None:
+        if self.router.ending is not None:
+            raise self.router.ended_error()
 
 
 def _paged(execution: Execution) -> QueryMessage | ExecuteMessage:
-    message = execution.message
+    message: Message = execution.message
     assert isinstance(message, (QueryMessage, ExecuteMessage)), "nothing else has pages"
     return message
+
+
+def _resumed(message: M, profile: Profile) -> M:
+    """Return the message itself or, if the options say where to go on, the one for that page."""
+    state = profile.options.paging_state
+    return message if state is None else message.page(PagingState(state).unwrap(message.fingerprint()))
 
 
 class _Continuation:
@@ -211,9 +251,9 @@ class _Continuation:
         if execution.phase is not Phase.PREPARING:
             return
         try:
-            values = prepared.state.binder.bind(self.parameters)
-            message = self.executor.execute_message(prepared, prepared.state, values, self.profile)
-            execution.go(message)
+            self.executor.start_prepared(
+                execution.sink, prepared, self.parameters, self.profile, execution
+            )
         except Exception as error:
             execution.fail(error)
 

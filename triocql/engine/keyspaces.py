@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from triocql.engine.connection import Connection, State
-from triocql.engine.request import Exchange
+from triocql.engine.exchange import Exchange
 from triocql.engine.router import Router
 from triocql.errors import ConnectionLost, Error
 from triocql.protocol.constants import Opcode, ResultKind

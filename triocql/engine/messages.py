@@ -1,4 +1,4 @@
-"""What requests say: a query's text, a bound statement, a batch, or a statement to prepare."""
+"""What requests say: a query's text, a batch, or a statement to prepare. Bound statements are in `launch`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from triocql.engine.connection import Connection
 from triocql.engine.profile import Profile
 from triocql.engine.reading import ResultReader
 from triocql.engine.response import Response
-from triocql.errors import PreparedIdMismatch, ProtocolError
+from triocql.errors import ProtocolError
 from triocql.paging import fingerprint
-from triocql.prepared import PreparedState, PreparedText
+from triocql.prepared import PreparedState, PreparedText, check_same_parameters
 from triocql.protocol.constants import Opcode
 from triocql.protocol.requests import encode_long_string
 from triocql.protocol.responses import Prepared, decode_message, split_extras
 
-_QUERY, _EXECUTE, _BATCH, _PREPARE = (
-    int(opcode) for opcode in (Opcode.QUERY, Opcode.EXECUTE, Opcode.BATCH, Opcode.PREPARE)
-)
+_QUERY, _BATCH, _PREPARE = int(Opcode.QUERY), int(Opcode.BATCH), int(Opcode.PREPARE)
 _RESULT = int(Opcode.RESULT)
 
 
@@ -64,64 +62,6 @@ class QueryMessage:
     def page(self, paging_state: bytes) -> QueryMessage:
         """Return the message that asks for the page after `paging_state`."""
         return QueryMessage(self._text, self._timestamp, self.profile, self._reader, paging_state)
-
-
-class ExecuteMessage:
-    """A prepared statement with its values encoded."""
-
-    __slots__ = ("_envelope", "_reader", "_state", "_text", "_timestamp", "_values", "flags", "profile")
-    opcode = _EXECUTE
-
-    def __init__(
-        self,
-        text: PreparedText,
-        state: PreparedState,
-        values: bytes,
-        timestamp: int,
-        profile: Profile,
-        reader: ResultReader,
-        paging_state: bytes | None = None,
-    ) -> None:
-        self._text = text
-        self._state = state
-        self._values = values
-        self._timestamp = timestamp
-        self.profile = profile
-        self._reader = reader
-        if paging_state is None:
-            envelope = profile.for_values(skip_metadata=state.skip_metadata)
-        else:
-            envelope = profile.make(values=True, skip_metadata=state.skip_metadata, paging_state=paging_state)
-        self._envelope = envelope
-        self.flags = envelope.flags
-
-    def body(self) -> bytes:
-        """Return the body (`Message`)."""
-        envelope = self._envelope
-        return envelope.payload + self._state.prefix + envelope.around(self._values, self._timestamp)
-
-    def read(self, flags: int, body: bytes, connection: Connection) -> Response:
-        """Read the answer (`Message`)."""
-        return self._reader.read(flags, body, connection, self._text, self._state)
-
-    def statement(self, statement_id: bytes) -> PreparedText | None:
-        """Return the statement, if it has this id (`Message`)."""
-        return self._text if statement_id == self._state.id else None
-
-    def reprepared(self, statement: PreparedText, state: PreparedState) -> None:
-        """Go on with `state`; raises PreparedIdMismatch if the values were encoded for other types (`Message`)."""
-        check_same_parameters(statement, self._state, state)
-        self._state = state
-
-    def fingerprint(self) -> bytes:
-        """Return what its paging states are bound to."""
-        return fingerprint(self._text.text.encode(), (self._text.keyspace or "").encode(), self._values)
-
-    def page(self, paging_state: bytes) -> ExecuteMessage:
-        """Return the message that asks for the page after `paging_state`."""
-        return ExecuteMessage(
-            self._text, self._state, self._values, self._timestamp, self.profile, self._reader, paging_state
-        )
 
 
 class BatchMessage:
@@ -187,12 +127,3 @@ class PrepareMessage:
 
     def reprepared(self, statement: PreparedText, state: PreparedState) -> None:
         """Do nothing: there is no prepared statement in it."""
-
-
-def check_same_parameters(text: PreparedText, old: PreparedState, new: PreparedState) -> None:
-    """Raise if values that were encoded for `old` cannot be sent with `new`."""
-    if old.bind_columns != new.bind_columns:
-        raise PreparedIdMismatch(
-            f"the parameters of {text.text!r} have other types now (its table was changed or made anew); "
-            "execute it again: values are then encoded for the new types"
-        )

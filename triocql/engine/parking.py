@@ -7,7 +7,8 @@ from math import inf
 from typing import Generic, TypeVar
 
 from triocql.engine.clock import Clock
-from triocql.engine.request import Phase, Request
+from triocql.engine.hot import Request
+from triocql.engine.phase import Phase
 
 R = TypeVar("R", bound=Request)
 
@@ -34,7 +35,8 @@ class Parking(Generic[R]):
 
     def release(self, request: Request) -> None:
         """Let `request` go, if it is here (`Holder`)."""
-        if self._requests.pop(request, self) is None:  # type: ignore[call-overload]
+        held: OrderedDict[Request, None] = self._requests  # type: ignore[assignment]
+        if held.pop(request, self) is None:
             self.size -= len(request.body)
             request.holder = None
 

@@ -15,7 +15,7 @@ class Pool:
     The keeper of the pool dials; the pool tells it by `on_need` that a connection is missing, or that somebody waits.
     """
 
-    def __init__(self, address: Address, size: int, max_in_flight: int) -> None:
+    def __init__(self, address: Address, size: int, fill_threshold: int) -> None:
         self.address = address
         self.name = str(address)
         self.connections: list[Connection] = []
@@ -23,7 +23,7 @@ class Pool:
         self.last_failure: Attempt | None = None
         self.on_need: Callable[[], None] | None = None
         self._size = size
-        self._fill_threshold = max_in_flight // 2
+        self._fill_threshold = fill_threshold
 
     def __repr__(self) -> str:
         return f"<Pool {self.name} {self.connections}>"

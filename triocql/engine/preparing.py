@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
-from triocql.engine.execution import Execution
+from triocql.engine.hot import Execution
 from triocql.engine.messages import PrepareMessage
 from triocql.engine.request import Sink
 from triocql.engine.router import Router

@@ -1,22 +1,29 @@
-"""Request options, resolved, with the envelopes that they lead to."""
+"""Request options, resolved, with what they lead to: envelopes, and launches of prepared statements."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from triocql.engine.envelope import Envelope
 from triocql.statements import INHERIT, RequestOptions, ResolvedOptions, merge
+
+if TYPE_CHECKING:
+    from triocql.engine.launch import Launch
+    from triocql.prepared import PreparedText
 
 _REMEMBERED = 256
 
 
 class Profile:
-    """The options of some requests and the envelopes made of them so far."""
+    """The options of some requests and what was made of them so far."""
 
-    __slots__ = ("_layer", "_version", "_with_metadata", "_without_metadata", "options")
+    __slots__ = ("_layers", "_version", "_with_metadata", "_without_metadata", "launches", "options")
 
-    def __init__(self, options: ResolvedOptions, version: int, layer: RequestOptions = INHERIT) -> None:
+    def __init__(self, options: ResolvedOptions, version: int, *layers: RequestOptions) -> None:
         self.options = options
+        self.launches: dict[PreparedText, Launch] = {}
         self._version = version
-        self._layer = layer
+        self._layers = layers
         self._with_metadata: Envelope | None = None
         self._without_metadata: Envelope | None = None
 
@@ -47,19 +54,18 @@ class Profiles:
     def __init__(self, defaults: ResolvedOptions, version: int) -> None:
         self._version = version
         self.default = Profile(defaults, version)
-        self._of_statements: dict[int, Profile] = {}
+        self._remembered: dict[tuple[int, int], Profile] = {}
 
     def get(self, statement: RequestOptions, call: RequestOptions) -> Profile:
-        """Return the profile; the one of a statement's own options is remembered, as statements are used again."""
-        if call is not INHERIT:
-            return Profile(merge(self.default.options, statement, call), self._version)
-        if statement is INHERIT:
+        """Return the profile. Options are told apart by identity: equal ones made anew get one made anew."""
+        if statement is INHERIT and call is INHERIT:
             return self.default
-        profile = self._of_statements.get(id(statement))
+        key = id(statement), id(call)
+        profile = self._remembered.get(key)
         if profile is None:
-            if len(self._of_statements) == _REMEMBERED:
-                self._of_statements.clear()
-            # It holds on to `statement`, so that its id stays its own.
-            profile = Profile(merge(self.default.options, statement), self._version, statement)
-            self._of_statements[id(statement)] = profile
+            if len(self._remembered) == _REMEMBERED:
+                self._remembered.clear()
+            # The profile holds on to both layers, so that their ids stay their own.
+            options = merge(self.default.options, statement, call)
+            profile = self._remembered[key] = Profile(options, self._version, statement, call)
         return profile

@@ -21,7 +21,6 @@ from triocql.protocol.responses import (
     split_extras,
 )
 
-_VOID = int(ResultKind.VOID).to_bytes(4, "big")
 _ROWS = int(ResultKind.ROWS).to_bytes(4, "big")
 _RESULT = int(Opcode.RESULT)
 
@@ -49,11 +48,8 @@ class ResultReader:
         `state` is what the request was sent with; news about its columns are kept in `text` for the next request.
         Raises ProtocolError.
         """
-        if not flags:
-            if body == _VOID:
-                return connection.void
-            if body[:4] == _ROWS:
-                return self._rows(body, 4, None, connection, text, state)
+        if not flags and body[:4] == _ROWS:
+            return self._rows(body, 4, None, connection, text, state)
         extras, start = split_extras(flags, body)
         if body[start : start + 4] == _ROWS:
             return self._rows(body, start + 4, extras, connection, text, state)

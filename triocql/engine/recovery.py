@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from triocql import errors
 from triocql.engine.connection import Connection
-from triocql.engine.execution import Execution
+from triocql.engine.hot import Execution
 from triocql.engine.repreparing import Repreparing, StateOf
 from triocql.engine.router import Router
 from triocql.policies.retry import Decision, RetryPolicy
@@ -40,7 +40,7 @@ class Recovery:
         """Take an answer that is no RESULT."""
         error = _read_error(opcode, flags, body, self._version)
         if not isinstance(error, errors.ResponseError):
-            execution.fail(error)
+            self.unreadable(execution, error)
             return
         error.coordinator = connection.name
         error.maybe_executed = not isinstance(error, _NOT_EXECUTED)
@@ -48,6 +48,14 @@ class Recovery:
             self._repreparing.unprepared(execution, connection, error)
         else:
             self._decide(execution, connection, error)
+
+    def unreadable(self, execution: Execution, error: Exception) -> None:
+        """Take a failure to read the answer: what was asked for may have been done."""
+        if not isinstance(error, errors.Error):
+            cause, error = error, errors.RequestError(f"reading the answer raised {type(error).__name__}")
+            error.__cause__ = cause
+        error.maybe_executed = True
+        execution.fail(error)
 
     def lost(self, execution: Execution, connection: Connection, error: Exception, *, written: bool) -> None:
         """Take the end of the connection that the request was on."""

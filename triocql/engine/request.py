@@ -8,26 +8,13 @@ In the first four a `Parking` holds the request, in the next two a `Connection` 
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from triocql.engine.phase import Phase
 from triocql.errors import RequestTimeout
 
 if TYPE_CHECKING:
     from triocql.engine.connection import Connection
-
-
-class Phase(Enum):
-    """What a request is doing; the values are what users see in `RequestTimeout.phase`."""
-
-    NEW = "new"
-    PREPARING = "preparing"
-    CONNECTING = "connecting"
-    QUEUED = "queued"
-    RETRYING = "retrying"
-    SENDING = "sending"
-    WAITING = "waiting"
-    DONE = "done"
 
 
 class Holder(Protocol):
@@ -51,6 +38,7 @@ class Request:
     """A message on its way, with one outcome at the end.
 
     Subclasses say what an answer means (`answered`) and what to do when the connection ends first (`lost`).
+    Pure twin of `_hot`.
     """
 
     __slots__ = ("body", "deadline", "flags", "holder", "opcode", "phase", "sink", "stream", "timeout")
@@ -77,21 +65,20 @@ class Request:
     def succeed(self, value: Any) -> None:
         """End with `value`, once."""
         if self.phase is not Phase.DONE:
-            if self.holder is not None:
-                self._leave()
+            self.leave()
             self.phase = Phase.DONE
             self.sink.resolve(value)
 
     def fail(self, error: Exception) -> None:
         """End with `error`, once."""
         if self.phase is not Phase.DONE:
-            self._leave()
+            self.leave()
             self.phase = Phase.DONE
             self.sink.reject(error)
 
     def abandon(self) -> None:
         """End without telling anybody: whoever waited is gone. What was not written will not be sent."""
-        self._leave()
+        self.leave()
         self.phase = Phase.DONE
 
     def time_out(self) -> None:
@@ -106,38 +93,8 @@ class Request:
             )
         )
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Have whoever holds the request let go of it."""
         if self.holder is not None:
             self.holder.release(self)
             self.holder = None
-
-
-class Wait(Request):
-    """A wait for something that other requests bring about, with a deadline of its own; held by a parking.
-
-    It is a sink, so that it can stand where the outcome is given.
-    """
-
-    __slots__ = ()
-
-    def resolve(self, value: Any) -> None:
-        """End with `value`."""
-        self.succeed(value)
-
-    def reject(self, error: Exception) -> None:
-        """End with `error`."""
-        self.fail(error)
-
-
-class Exchange(Request):
-    """A request of triocql itself on one connection: its value is the response's (opcode, flags, body)."""
-
-    __slots__ = ()
-
-    def answered(self, connection: Connection, opcode: int, flags: int, body: bytes) -> None:
-        """Pass the response on as it is."""
-        self.succeed((opcode, flags, body))
-
-    def lost(self, connection: Connection, error: Exception, *, written: bool) -> None:
-        """Fail: an exchange belongs to its connection."""
-        self.fail(connection.lost_error())

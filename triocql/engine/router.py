@@ -9,45 +9,55 @@ from triocql.config import PoolOptions
 from triocql.engine.clock import Clock
 from triocql.engine.connection import Connection
 from triocql.engine.parking import Parking
+from triocql.engine.hot import Turn
 from triocql.engine.pool import Pool
-from triocql.engine.request import Phase, Wait
+from triocql.engine.exchange import Wait
+from triocql.engine.phase import Phase
 from triocql.errors import Error, InternalError, NoNodeAvailable, QueueFull, SessionClosed
 
 if TYPE_CHECKING:
-    from triocql.engine.execution import Execution
+    from triocql.engine.hot import Execution
+
+# How many requests in a row go to one node before it is the next one's turn.
+_IN_A_ROW = 32
 
 
 class Router:
     """Sends requests to the nodes in turn, queues them when all is full, and tries again what may be tried again."""
 
-    def __init__(self, clock: Clock, options: PoolOptions) -> None:
+    def __init__(self, clock: Clock, options: PoolOptions, fill_threshold: int) -> None:
         self.clock = clock
+        self.turn = Turn()
         self.pools: list[Pool] = []
         self.queue: Parking[Execution] = Parking(clock)
         self.waiting: Parking[Execution | Wait] = Parking(clock)
         self.ending: Exception | None = None
         self._options = options
-        self._turn = 0
+        self._fill_threshold = fill_threshold
+        self._position = 0
         self._draining: set[Connection] = set()
 
     # --- Sending -------------------------------------------------------------------------------------------
 
     def submit(self, request: Execution) -> None:
         """Send `request`, or queue it, or fail it. Never raises."""
+        if not request.tried and self.turn.send(request):
+            return
         connection = None if len(self.queue) else self.pick(request.tried)
-        if connection is not None:
-            connection.send(request)
-        else:
+        if connection is None:
             self._hold(request)
+            return
+        connection.send(request)
+        self.turn.begin(connection.streams, _IN_A_ROW - 1, self._fill_threshold)
 
     def pick(self, tried: Iterable[str] = ()) -> Connection | None:
         """Return a connection with room, of a node that was not tried yet if there is one."""
         pools = self.pools
         count = len(pools)
         fallback = None
-        self._turn += 1
+        self._position += 1
         for index in range(count):
-            pool = pools[(self._turn + index) % count]
+            pool = pools[(self._position + index) % count]
             connection = pool.pick()
             if connection is not None:
                 if pool.name not in tried:
@@ -67,6 +77,8 @@ class Router:
             if self.is_full:
                 request.fail(self._queue_full())
             else:
+                # From now on, who comes later waits behind those that wait.
+                self.turn.begin(None, 0, 0)
                 self.queue.enter(request, Phase.QUEUED)
         elif self._call_for_connections():
             self.waiting.enter(request, Phase.CONNECTING)

@@ -6,18 +6,22 @@ from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
-from triocql.engine.execution import Execution
-from triocql.engine.response import Response
 
 if TYPE_CHECKING:
+    from triocql.engine.execution import Execution
     from triocql.engine.executor import Executor
+    from triocql.engine.launch import Launch
+    from triocql.engine.response import Response
     from triocql.statements import Parameters, RequestOptions
 
 OnEnded = Callable[["Entry", "Response | None", "Exception | None"], None]
 
 
 class Entry:
-    """One request of a window: its place in the order and, once it is started, its execution. A sink."""
+    """One request of a window: its place in the order and, once it is started, its execution. A sink.
+
+    Pure twin of `_hot`, as the other classes here.
+    """
 
     __slots__ = ("execution", "index", "window")
 
@@ -51,6 +55,8 @@ class Window:
         self._call = call
         self._on_ended = on_ended
         self._live: dict[int, Entry] = {}
+        self._statement: Any = None
+        self._launch: Launch | None = None
 
     @property
     def is_idle(self) -> bool:
@@ -73,7 +79,13 @@ class Window:
         self.started += 1
         self._live[entry.index] = entry
         try:
-            entry.execution = self._executor.start(entry, statement, parameters, self._call)
+            if statement is not self._statement:
+                self._launch = self._executor.launch_of(statement, self._call)
+                self._statement = statement
+            if self._launch is not None:
+                entry.execution = self._launch.start(entry, parameters)
+            else:
+                entry.execution = self._executor.start(entry, statement, parameters, self._call)
         except Exception as error:
             self.end(entry, None, error)
         else:
@@ -148,3 +160,58 @@ class PullingWindow(Window):
                 self.exhausted = True
                 return
             self.start(statement, parameters)
+
+
+class CollectingWindow(PullingWindow):
+    """A window that keeps the outcomes in the order of the statements: pairs of success and result, or error.
+
+    Args:
+        pair: the class of the pairs, a tuple.
+        make_result: makes the result of a response.
+        stop_on_error: whether the first error is told to `on_error` and ends the pulling.
+        on_over: called once nothing is under way and nothing will follow.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        concurrency: int,
+        call: RequestOptions,
+        source: Iterator[tuple[Any, Parameters]],
+        *,
+        pair: type[tuple[Any, ...]],
+        make_result: Callable[[Response, Execution | None], Any],
+        stop_on_error: bool,
+        on_error: Callable[[Exception], None],
+        on_over: Callable[[], None],
+    ) -> None:
+        PullingWindow.__init__(self, executor, concurrency, call, _unused, source, on_error)
+        self.outcomes: list[Any] = []
+        self._pair = pair
+        self._make_result = make_result
+        self._stop_on_error = stop_on_error
+        self._on_over = on_over
+
+    def end(self, entry: Entry, response: Response | None, error: Exception | None) -> None:
+        """Keep the outcome of `entry` and start what follows."""
+        if self._live.pop(entry.index, None) is None:
+            return
+        if response is not None:
+            self._keep(entry.index, tuple.__new__(self._pair, (True, self._make_result(response, entry.execution))))
+        else:
+            self._keep(entry.index, tuple.__new__(self._pair, (False, error)))
+            if self._stop_on_error and error is not None:
+                self._on_error(error)
+        self.pump()
+        if not self._live and self.is_over:
+            self._on_over()
+
+    def _keep(self, index: int, outcome: Any) -> None:
+        outcomes = self.outcomes
+        while len(outcomes) <= index:
+            outcomes.append(None)
+        outcomes[index] = outcome
+
+
+def _unused(entry: Entry, response: Response | None, error: Exception | None) -> None:
+    """A window that collects tells nobody else."""

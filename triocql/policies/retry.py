@@ -35,7 +35,7 @@ class DefaultRetryPolicy:
 
     - nothing was executed (bootstrapping, connection ended before sending): the next node, always;
     - UNAVAILABLE: the next node, once: another coordinator may see other replicas alive;
-    - READ_TIMEOUT with enough replicas but without the data: the same node, once;
+    - READ_TIMEOUT of an idempotent request with enough replicas but without the data: the same node, once;
     - WRITE_TIMEOUT of an idempotent batch's log: the same node, once;
     - OVERLOADED, SERVER_ERROR, TRUNCATE_ERROR and lost connections, if idempotent: the next node;
     - everything else is raised.
@@ -51,7 +51,7 @@ class DefaultRetryPolicy:
             return Decision.NEXT if retries == 0 else Decision.RAISE
         if isinstance(error, errors.ReadTimeout):
             enough = error.received >= error.required and not error.data_present
-            return Decision.SAME if retries == 0 and enough else Decision.RAISE
+            return Decision.SAME if retries == 0 and idempotent and enough else Decision.RAISE
         if isinstance(error, errors.WriteTimeout):
             harmless = idempotent and error.write_type == "BATCH_LOG"
             return Decision.SAME if retries == 0 and harmless else Decision.RAISE

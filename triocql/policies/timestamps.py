@@ -28,5 +28,8 @@ class MonotonicTimestamps:
 
     def next(self) -> int:
         """Return the next timestamp, in microseconds."""
-        last = self._last = max(self._last + 1, self._now() // 1000)
-        return last
+        now = self._now() // 1000
+        if now <= self._last:
+            now = self._last + 1
+        self._last = now
+        return now

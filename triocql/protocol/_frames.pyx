@@ -366,7 +366,7 @@ cdef class SegmentDecoder:
         if plain:
             content = self._compression.decompress(PyMemoryView_FromMemory(<char*>data, size, PyBUF_READ), plain)
             data = <const uint8_t*>PyBytes_AS_STRING(content)
-            size = plain
+            size = PyBytes_Size(content)
         if self_contained and PyByteArray_GET_SIZE(self._frames._buffer):
             raise ProtocolError("a self-contained segment comes in the middle of a frame")
         self._frames.take(data, size, frames)

@@ -1,56 +1,28 @@
-"""What can be said on a connection: by its protocol version, and by what the server offers in SUPPORTED."""
+"""What one node offers on a connection, beyond what its protocol version says: read from SUPPORTED."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from triocql.protocol.constants import V4, V5
-
-Options = Mapping[str, tuple[str, ...]]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """The abilities of one connection.
+    """What a node offers, as it says itself in SUPPORTED (v5, section 4.2.4).
 
     Attributes:
-        version: of the protocol.
-        supported: what SUPPORTED said, name by name.
+        supported: the values by the name of the option.
 
-    >>> Features(4).unset, Features(4).keyspace_per_request
-    (True, False)
+    >>> Features({"COMPRESSION": ("snappy", "lz4")}).compressions
+    ('snappy', 'lz4')
     """
 
-    version: int
-    supported: Options = field(default_factory=dict)
-
-    @property
-    def unset(self) -> bool:
-        """Whether a value can be left unset."""
-        return self.version >= V4
-
-    @property
-    def custom_payload(self) -> bool:
-        """Whether requests and responses can carry a custom payload."""
-        return self.version >= V4
-
-    @property
-    def keyspace_per_request(self) -> bool:
-        """Whether a request can name its keyspace."""
-        return self.version >= V5
-
-    @property
-    def now_in_seconds(self) -> bool:
-        """Whether a request can set the time that expirations are judged by."""
-        return self.version >= V5
-
-    @property
-    def metadata_ids(self) -> bool:
-        """Whether the server says by an id when the columns of a prepared statement have changed."""
-        return self.version >= V5
+    supported: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def compressions(self) -> tuple[str, ...]:
-        """The compressions that the server offers."""
+        """The compressions that STARTUP may ask for."""
         return self.supported.get("COMPRESSION", ())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from triocql.errors import AuthenticationError, ConnectError, Error, ProtocolError, ResponseError
@@ -22,7 +21,7 @@ from triocql.protocol.responses import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from triocql.auth import Authenticator
 
@@ -73,7 +72,7 @@ class Handshake:
 
     Attributes:
         state: where it is.
-        features: what can be said on the connection, complete once the server has answered OPTIONS.
+        features: what the server offers; empty until it has answered OPTIONS.
 
     >>> handshake = Handshake(5)
     >>> handshake.start()
@@ -84,16 +83,16 @@ class Handshake:
         self, version: int, *, compression: str | None = None, authenticator: Authenticator | None = None
     ) -> None:
         self.state = State.NEW
-        self.features = Features(version)
+        self.features = Features()
         self._version = version
         self._compression = compression
         self._authenticator = authenticator
         self._challenges = 0
 
     @property
-    def supported(self) -> dict[str, tuple[str, ...]]:
-        """What the server offers, name by name."""
-        return dict(self.features.supported)
+    def supported(self) -> Mapping[str, tuple[str, ...]]:
+        """What the server offers, as it says itself."""
+        return self.features.supported
 
     def start(self) -> Request:
         """Return the first request."""
@@ -128,7 +127,7 @@ class Handshake:
         return refusal
 
     def _on_supported(self, message: Supported) -> Step:
-        self.features = Features(self._version, message.options)
+        self.features = Features(message.options)
         return State.STARTUP_SENT, (Opcode.STARTUP, requests.startup(self._startup_options()))
 
     def _startup_options(self) -> dict[str, str]:
@@ -188,6 +187,9 @@ def _ask(answer: Callable[[A], T], argument: A) -> T:
 
 
 def _driver_version() -> str:
+    # Not at the top: it takes a tenth of the time of `import triocql`.
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("triocql")
     except PackageNotFoundError:  # run from a checkout that is not installed

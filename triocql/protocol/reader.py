@@ -36,13 +36,16 @@ class Reader:
         self.body = body
         self.pos = pos
 
+    def check(self, length: int) -> None:
+        """Check that `length` bytes are left."""
+        if self.pos + length > len(self.body):
+            raise ProtocolError(f"a message ends early: {length} bytes at {self.pos} of {len(self.body)}")
+
     def raw(self, length: int) -> bytes:
         """Read `length` bytes."""
-        start, stop = self.pos, self.pos + length
-        if stop > len(self.body):
-            raise ProtocolError(f"a message ends early: {length} bytes at {start} of {len(self.body)}")
-        self.pos = stop
-        return self.body[start:stop]
+        self.check(length)
+        start, self.pos = self.pos, self.pos + length
+        return self.body[start : self.pos]
 
     def byte(self) -> int:
         """Read a [byte]."""

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 _TWO_INTS = struct.Struct(">ii")
 
-_ROWS_RARE = c.ROWS_HAS_MORE_PAGES | c.ROWS_METADATA_CHANGED
+_INT = struct.Struct(">i")
+
+_NOTHING_FOLLOWS = frozenset((c.ROWS_NO_METADATA, c.ROWS_NO_METADATA | c.ROWS_GLOBAL_TABLE_SPEC))
+"""The flags of rows that come without a word about their columns: those of prepared statements, mostly."""
+
 _EXTRAS = c.FLAG_TRACING | c.FLAG_WARNING | c.FLAG_CUSTOM_PAYLOAD
 
 
@@ -185,6 +189,9 @@ class Prepared:
 Result = Void | RowsHeader | SetKeyspace | Prepared | SchemaChange
 Message = Ready | Supported | Authenticate | AuthChallenge | AuthSuccess | Event | Result | ResponseError
 
+_RESULT = int(Opcode.RESULT)
+_VOID = int(ResultKind.VOID).to_bytes(4, "big")
+
 READY = Ready()
 VOID = Void()
 
@@ -207,6 +214,8 @@ def decode_message(
 
     `known` is what is known of the columns of rows. Raises ProtocolError for what is no valid response.
     """
+    if opcode == _RESULT and body.startswith(_VOID, pos):
+        return VOID
     decode = _MESSAGES.get(opcode)
     if decode is None:
         raise ProtocolError(f"opcode {opcode:#04x} is no response")
@@ -221,22 +230,29 @@ def read_rows_header(
     If their columns are described by the same bytes as `known`, it is returned as it is, without parsing.
     Raises ProtocolError if the rows cannot be in the bytes that follow, or are not as wide as `known`.
     """
-    reader = Reader(body, pos_after_kind)
-    flags, column_count = _TWO_INTS.unpack(reader.raw(8))
+    start = pos_after_kind + 8
+    if len(body) < start + 4:
+        raise ProtocolError(f"the metadata of rows end early: {len(body)} bytes are all")
+    flags, column_count = _TWO_INTS.unpack_from(body, pos_after_kind)
     paging_state = new_metadata_id = metadata = None
-    if flags & _ROWS_RARE:
+    if flags not in _NOTHING_FOLLOWS:
+        reader = Reader(body, start)
         paging_state, new_metadata_id = _rows_extras(reader, flags, version)
-    if not flags & c.ROWS_NO_METADATA:
-        metadata = _rows_metadata(reader, flags, column_count, known)
-    elif known is not None and len(known.columns) != column_count:
+        if not flags & c.ROWS_NO_METADATA:
+            metadata = _rows_metadata(reader, flags, column_count, known)
+        reader.check(4)
+        start = reader.pos
+    if metadata is None and known is not None and len(known.columns) != column_count:
         raise ProtocolError(
             f"rows of {column_count} columns come undescribed; {len(known.columns)} are known"
         )
-    row_count = reader.int32()
-    left = len(body) - reader.pos
+    row_count = _INT.unpack_from(body, start)[0]
+    start += 4
+    left = len(body) - start
+    # Rows without columns would take no bytes, however many there are.
     if row_count < 0 or column_count < (row_count > 0) or row_count * column_count * 4 > left:
         raise LimitExceeded(f"{row_count} rows of {column_count} columns are announced in {left} bytes")
-    return RowsHeader(metadata, column_count, paging_state, new_metadata_id, row_count, reader.pos)
+    return RowsHeader(metadata, column_count, paging_state, new_metadata_id, row_count, start)
 
 
 def _rows_extras(reader: Reader, flags: int, version: int) -> tuple[bytes | None, bytes | None]:
@@ -274,8 +290,6 @@ def _columns(reader: Reader, global_spec: bool, count: int) -> tuple[ColumnSpec,
 
 def _result(reader: Reader, version: int, known: RowsMetadata | None) -> Result:
     kind = reader.int32()
-    if kind == ResultKind.VOID:
-        return VOID
     if kind == ResultKind.ROWS:
         return read_rows_header(reader.body, reader.pos, version, known)
     if kind == ResultKind.SET_KEYSPACE:

@@ -7,17 +7,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from triocql.abc import Address, Link
-from triocql.reactors.base import FLUSH_TIMEOUT
+from triocql.reactors.base import FLUSH_TIMEOUT, nothing
 
 if TYPE_CHECKING:
-    from .simulated import SimulatedReactor, SimWaiter
+    from .simtasks import SimWaiter
+    from .simulated import SimulatedReactor
 
 CAPACITY = 256 * 1024
 """Bytes on their way to a reader that does not read, after which its peer's link is pulled no more."""
-
-
-def _nothing() -> None:
-    pass
 
 
 class SimListener:
@@ -58,7 +55,7 @@ class SimNetwork:
         self.names: dict[str, list[str]] = {}
         self.listeners: dict[Address, SimListener] = {}
         self.clients: set[SimTransport] = set()
-        self._reactor = reactor
+        self.reactor = reactor
 
     def listen(self, address: Address, factory: Callable[[], Link]) -> SimListener:
         """Listen at `address`."""
@@ -73,9 +70,9 @@ class SimNetwork:
         hangs = False
         for host in self.names.get(address.host, [address.host]):
             listener = self.listeners.get(Address(host, address.port))
-            await self._reactor.sleep(listener.delay if listener else 0)
+            await self.reactor.sleep(listener.delay if listener else 0)
             if listener is not None and listener.black_hole:
-                await self._reactor.sleep(0.25)
+                await self.reactor.sleep(0.25)
                 hangs = True
             elif listener is None or listener.refuse:
                 failure = ConnectionRefusedError(
@@ -122,7 +119,7 @@ class SimTransport:
         self.closing = False
         self.closed = False
         self._network = network
-        self._reactor = network._reactor
+        self._reactor = network.reactor
         self._latency = latency
         self._lost = False
         self._lost_waiters: list[SimWaiter] = []
@@ -135,7 +132,7 @@ class SimTransport:
         self._eof_told = False
         self._arrived = bytearray()
         self._on_the_way = 0
-        self._cancel_flush_timeout: Callable[[], None] = _nothing
+        self._cancel_flush_timeout: Callable[[], None] = nothing
 
     def start(self) -> None:
         """Give the link its transport."""
@@ -191,7 +188,7 @@ class SimTransport:
     async def wait_lost(self) -> None:
         """Wait until the link was told that the connection is lost."""
         if not self._lost:
-            waiter = self._reactor.waiter(_nothing)
+            waiter = self._reactor.waiter(nothing)
             self._lost_waiters.append(waiter)
             await waiter.wait()
 

@@ -14,226 +14,39 @@ failure repeats. Servers are links, too: `SimulatedReactor.listen` takes a facto
 
 from __future__ import annotations
 
-import contextvars
 import math
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine
 from random import Random
-from types import TracebackType, coroutine
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
 
 from triocql.abc import Address, Link
-from triocql.reactors.base import ReactorBase
+from triocql.reactors.base import ReactorBase, nothing
 from triocql.reactors.timers import Timers
 
 from .simnetwork import SimListener, SimNetwork, SimTransport
+from .simtasks import SimCancelled, SimTask, SimWaiter
+
+__all__ = [
+    "Deadlock",
+    "SimCancelled",
+    "SimListener",
+    "SimTask",
+    "SimTransport",
+    "SimWaiter",
+    "SimulatedReactor",
+]
 
 T = TypeVar("T")
 P = ParamSpec("P")
-
-
-class SimCancelled(BaseException):
-    """Raised in a task that was cancelled."""
 
 
 class Deadlock(RuntimeError):
     """Nothing can run any more, and no timer is left; the message names the tasks and where they wait."""
 
 
-Abort = Callable[[], None]
-
-
-@coroutine
-def _park(abort: Abort) -> Generator[Abort, None, None]:
-    """Suspend the running task until it is rescheduled; `abort` is called if it is cancelled instead."""
-    yield abort
-
-
-def _nothing() -> None:
-    pass
-
-
 def _name(fn: Callable[..., object]) -> str:
     return str(getattr(fn, "__qualname__", fn))
-
-
-class SimTask(Generic[T]):
-    """A coroutine on its way.
-
-    Attributes:
-        checkpoints: how many times it was suspended so far.
-        done: whether it has ended.
-        cancelled: whether it ended with `SimCancelled`.
-    """
-
-    def __init__(
-        self,
-        reactor: SimulatedReactor,
-        coro: Coroutine[Any, Any, T],
-        name: str,
-        cancel_at_checkpoint: int | None,
-    ) -> None:
-        self.name = name
-        self.checkpoints = 0
-        self.done = False
-        self.cancelled = False
-        self._reactor = reactor
-        self._coro = coro
-        self._cancel_at = cancel_at_checkpoint
-        self._context = contextvars.copy_context()
-        self._abort: Abort | None = None
-        self._cancel_requested = False
-        self._throw = False
-        self._shields = 0
-        self._value: T | None = None
-        self._error: BaseException | None = None
-        self._joiners: list[SimWaiter] = []
-
-    def cancel(self) -> None:
-        """Raise `SimCancelled` where the task is suspended: once, or from then on everywhere (`level=True`).
-
-        A task that is about to be resumed gets it in place of its result, as on asyncio; with `level=True` it gets
-        it at its next checkpoint, as on Trio.
-        """
-        if not self.done:
-            self._cancel_requested = True
-            self._deliver_cancel()
-
-    def result(self) -> T:
-        """Return what the coroutine returned; raises what it raised."""
-        if not self.done:
-            raise RuntimeError(f"{self.name} has not ended: it waits {self.where()}")
-        if self._error is not None:
-            raise self._error
-        return cast("T", self._value)
-
-    async def wait(self) -> None:
-        """Wait until the task has ended; raises nothing of it."""
-        if not self.done:
-            waiter = self._reactor.waiter(_nothing)
-            self._joiners.append(waiter)
-            await waiter.wait()
-
-    def where(self) -> str:
-        """Return where the coroutine is suspended, as "file:line in function"."""
-        inner: Any = self._coro
-        while getattr(getattr(inner, "cr_await", None), "cr_frame", None) is not None:
-            inner = inner.cr_await
-        frame = inner.cr_frame
-        if frame is None:
-            return "nowhere"
-        return f"at {frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
-
-    def __repr__(self) -> str:
-        return f"<SimTask {self.name}{' done' if self.done else ''}>"
-
-    # --- What the reactor and the waiters call -------------------------------------------------------------
-
-    def reschedule(self) -> None:
-        """Have a parked task go on in the next turn."""
-        self._abort = None
-        self._reactor.soon(self._step)
-
-    def shield(self, by: int) -> None:
-        """Hold cancellation back (1), or no longer (-1)."""
-        self._shields += by
-
-    def _deliver_cancel(self) -> None:
-        if not self._cancel_requested or self._shields:
-            return
-        if self._abort is not None:
-            abort = self._abort
-            self._throw = True
-            self.reschedule()
-            abort()
-        elif not self._reactor.level:
-            self._throw = True
-
-    def _step(self) -> None:
-        """Run until the next checkpoint or the end."""
-        self._reactor.current, before = self, self._reactor.current
-        try:
-            if self._throw:
-                self._throw = False
-                self._cancel_requested = self._reactor.level
-                abort = self._context.run(self._coro.throw, SimCancelled())
-            else:
-                abort = self._context.run(self._coro.send, None)
-        except StopIteration as stop:
-            self._end(stop.value, None)
-        except BaseException as error:
-            self._end(None, error)
-        else:
-            self._parked(abort)
-        finally:
-            self._reactor.current = before
-
-    def _parked(self, abort: Abort) -> None:
-        self._abort = abort
-        if self.checkpoints == self._cancel_at:
-            self._cancel_requested = True
-        self.checkpoints += 1
-        self._deliver_cancel()
-
-    def _end(self, value: T | None, error: BaseException | None) -> None:
-        self.done = True
-        self.cancelled = isinstance(error, SimCancelled)
-        self._value = value
-        self._error = error
-        self._reactor.ended(self)
-        for waiter in self._joiners:
-            waiter.resolve(None)
-
-
-class SimWaiter:
-    """A waiter of the simulated reactor."""
-
-    __slots__ = ("_done", "_error", "_on_cancel", "_reactor", "_task", "_value")
-
-    def __init__(self, reactor: SimulatedReactor, on_cancel: Callable[[], None]) -> None:
-        self._reactor = reactor
-        self._on_cancel = on_cancel
-        self._done = False
-        self._value: Any = None
-        self._error: Exception | None = None
-        self._task: SimTask[Any] | None = None
-
-    def resolve(self, value: Any) -> None:
-        """Give the value."""
-        if not self._done:
-            self._done = True
-            self._value = value
-            self._wake()
-
-    def reject(self, error: Exception) -> None:
-        """Give the error."""
-        if not self._done:
-            self._done = True
-            self._error = error
-            self._wake()
-
-    async def wait(self) -> Any:
-        """Wait for the outcome: always a checkpoint."""
-        self._task = self._reactor.current_task()
-        if self._done:
-            self._reactor.soon(self._wake)
-        try:
-            await _park(self._leave)
-        except BaseException:
-            self._done = True
-            self._on_cancel()
-            raise
-        if self._error is not None:
-            raise self._error
-        return self._value
-
-    def _wake(self) -> None:
-        task = self._task
-        if task is not None:
-            self._task = None
-            task.reschedule()
-
-    def _leave(self) -> None:
-        self._task = None
 
 
 class SimulatedReactor(ReactorBase):
@@ -241,7 +54,7 @@ class SimulatedReactor(ReactorBase):
 
     Args:
         seed: decides the order of what is ready at one time, and the cutting of received bytes.
-        level: whether a cancelled task is cancelled at each checkpoint from then on, as on Trio, or once, as on asyncio.
+        level: whether a cancelled task is cancelled at every checkpoint from then on, as on Trio, not once.
 
     It may be entered and left like any reactor; `run`, `settle` and `advance` work in any case, and again and again.
     """
@@ -299,7 +112,7 @@ class SimulatedReactor(ReactorBase):
         """Start a task; with `cancel_at_checkpoint=n` it is cancelled when suspended for the n-th time, from 0."""
         task = SimTask(self, fn(*args), name or _name(fn), cancel_at_checkpoint)
         self.tasks.add(task)
-        self.soon(task._step)
+        self.soon(task.step)
         return task
 
     def current_task(self) -> SimTask[Any]:
@@ -371,7 +184,7 @@ class SimulatedReactor(ReactorBase):
 
     async def sleep(self, seconds: float) -> None:
         """Let `seconds` of virtual time pass."""
-        waiter = self.waiter(_nothing)
+        waiter = self.waiter(nothing)
         cancel = self.call_at(self._now + max(seconds, 0), lambda: waiter.resolve(None))
         try:
             await waiter.wait()
@@ -391,7 +204,7 @@ class SimulatedReactor(ReactorBase):
         self, address: Address, link: Link, *, timeout: float, local_port: int | None = None
     ) -> SimTransport:
         """Connect to a listener of this reactor."""
-        waiter = self.waiter(_nothing)
+        waiter = self.waiter(nothing)
         cancels = [
             self.call_at(
                 self._now + timeout,

@@ -17,8 +17,8 @@ DEFAULT_YAML: Final[Mapping[str, Any]] = {
     "num_tokens": 16,
     "partitioner": "org.apache.cassandra.dht.Murmur3Partitioner",
     "endpoint_snitch": "GossipingPropertyFileSnitch",
-    # Every acknowledged write outlives a kill -9. It is cheap here, since cassandra.skip_sync makes fsync a
-    # no-op.
+    # Every acknowledged write outlives a kill -9, which the default, "periodic", does not promise. With
+    # cassandra.skip_sync it costs a quarter of the write throughput, for there is no fsync to wait for.
     "commitlog_sync": "batch",
     "commitlog_segment_size": "8MiB",
     "commitlog_total_space": "64MiB",
@@ -88,9 +88,9 @@ _FLAGS: Final = (
 
 _LOGBACK: Final = """\
 <configuration>
+  <property name="when" value="%date{yyyy-MM-dd'T'HH:mm:ss.SSS'Z', UTC}"/>
   <appender name="STDOUT" class="ch.qos.logback.core.ConsoleAppender">
-    <encoder><pattern>%-5level [%thread] %date{yyyy-MM-dd'T'HH:mm:ss.SSS'Z', UTC} %F:%L -
-    %msg%n</pattern></encoder>
+    <encoder><pattern>%-5level [%thread] ${when} %F:%L - %msg%n</pattern></encoder>
   </appender>
   <root level="${triocql.log.level:-INFO}"><appender-ref ref="STDOUT"/></root>
 </configuration>
@@ -134,7 +134,7 @@ def node_yaml(
 
 
 def write_files(folder: Path, place: Place, settings: Mapping[str, Any]) -> None:
-    """Write the files that a node reads when it starts. JSON is YAML."""
+    """Write the files that a node reads when it starts. Its yaml is written as JSON, which is YAML."""
     (folder / "tmp").mkdir(parents=True, exist_ok=True)
     (folder / "cassandra.yaml").write_text(json.dumps(settings, indent=2))
     (folder / "cassandra-rackdc.properties").write_text(f"dc={place.dc}\nrack={place.rack}\n")

@@ -130,6 +130,7 @@ class Node:
         """Start it without waiting. Goes with `wait_until_ready`, to start several nodes side by side."""
         if self.running:
             raise LauncherError(f"{self} runs already")
+        self.kill()  # what is left of a process that ended by itself
         facts = self._facts
         self._first_start = not (self.folder / "data").exists()
         self._settings = node_yaml(

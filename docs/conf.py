@@ -1,0 +1,26 @@
+"""Sphinx: Markdown pages by MyST, the reference from docstrings."""
+
+from triocql import __version__ as release
+
+project = "triocql"
+author = "the triocql developers"
+project_copyright = "the triocql developers"
+version = release
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"triocql {release}"
+
+default_role = "py:obj"  # so that `name` in a docstring is a link where there is something to link to
+myst_heading_anchors = 3
+suppress_warnings = ["myst.xref_missing"]
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+

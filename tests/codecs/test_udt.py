@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import copy
+import pickle
+from collections import OrderedDict
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from triocql.codecs.udt import UserValue, user_value_class
+from triocql.errors import BindTypeError, BindValueError, DecodeError, OptionError
+from triocql.protocol.types import ColumnSpec, CqlType, ListType, NativeType, SetType, UserType
+
+from .helpers import ADDRESS, columns, decode, encode, round_trip
+
+if TYPE_CHECKING:
+    from triocql.codecs.registry import Registry
+
+RAW = bytes.fromhex("000000026162" + "0000000400000007" + "ffffffff")
+TEXT, INT = NativeType("text"), NativeType("int")
+PLACE = UserType("ks", "place", (("street", TEXT), ("number", INT)))
+
+
+@dataclass
+class Place:
+    street: str
+    number: int
+
+
+@dataclass(frozen=True)
+class FrozenPlace:
+    number: int
+    street: str = ""
+
+
+class TuplePlace(NamedTuple):
+    number: int
+    street: str
+
+
+class AnyPlace:
+    def __init__(self, **fields: Any) -> None:
+        self.__dict__.update(fields)
+
+
+def test_values_without_a_class(registry: Registry) -> None:
+    value = decode(registry, ADDRESS, RAW)
+    assert value == ("ab", 7, None)
+    assert (value.street, value["street"], value[0], value[-1], value[:2]) == (
+        "ab",
+        "ab",
+        "ab",
+        None,
+        ("ab", 7),
+    )
+    assert value._asdict() == {"street": "ab", "number": 7, "class": None}
+    assert value["class"] is None
+    assert repr(value) == "address(street='ab', number=7, class=None)"
+    with pytest.raises(KeyError, match="no field 'zip'; there are street, number, class"):
+        value["zip"]
+    with pytest.raises(AttributeError):
+        value.street = "x"
+    assert encode(registry, ADDRESS, value) == RAW
+
+
+def test_their_class_is_made_once(registry: Registry) -> None:
+    first, second = (
+        decode(registry, ADDRESS, RAW),
+        decode(registry, ListType(ADDRESS), b"\0\0\0\1\0\0\0\x12" + RAW)[0],
+    )
+    assert type(first) is type(second)
+    assert isinstance(first, UserValue)
+
+
+def test_they_can_be_copied_and_pickled(registry: Registry) -> None:
+    value = decode(registry, ADDRESS, RAW)
+    for other in (copy.copy(value), copy.deepcopy(value), pickle.loads(pickle.dumps(value))):
+        assert (other, other.street, type(other)) == (value, "ab", type(value))
+
+
+@pytest.mark.parametrize("name", ["class", "two words", "count", "index", "_asdict", "1st", "é", ""])
+def test_any_name_of_a_field(registry: Registry, name: str) -> None:
+    cql_type = UserType("ks", "odd", ((name, INT), ("plain", INT)))
+    value = round_trip(registry, cql_type, {name: 1})
+    assert (value[name], value.plain, value[0]) == (1, None, 1)
+    assert callable(value.count)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"street": "ab", "number": 7},
+        OrderedDict(street="ab", number=7),
+        ("ab", 7),
+        ["ab", 7, None],
+        ["ab", 7],
+        TuplePlace(street="ab", number=7),
+        Place("ab", 7),
+        SimpleNamespace(street="ab", number=7),
+        user_value_class("other", ("number", "street"))((7, "ab")),
+        user_value_class("address", ("street", "number", "class"))(("ab", 7, None)),
+    ],
+)
+def test_what_users_pass(registry: Registry, value: Any) -> None:
+    assert encode(registry, ADDRESS, value) == RAW
+
+
+@pytest.mark.parametrize("value", [1, "ab", b"ab", {"ab"}, object()])
+def test_wrong_types(registry: Registry, value: Any) -> None:
+    with pytest.raises(BindTypeError, match="address takes a dict"):
+        encode(registry, ADDRESS, value)
+
+
+def test_wrong_fields(registry: Registry) -> None:
+    with pytest.raises(BindValueError, match="no field zip, but street, number, class"):
+        encode(registry, ADDRESS, {"zip": 1})
+    with pytest.raises(BindValueError, match="has 3 fields, not 4"):
+        encode(registry, ADDRESS, [1, 2, 3, 4])
+    with pytest.raises(BindTypeError, match="int takes an int, not str"):
+        encode(registry, ADDRESS, {"number": "7"})
+
+
+def test_the_type_may_have_other_fields_by_now(registry: Registry) -> None:
+    """A value that is older than its type lacks fields; one that is newer than what we know has more of them."""
+    assert decode(registry, ADDRESS, RAW[:6]) == ("ab", None, None)
+    assert decode(registry, ADDRESS, b"") == (None, None, None)
+    assert decode(registry, ADDRESS, RAW + b"\0\0\0\1x") == ("ab", 7, None)
+
+
+@pytest.mark.parametrize("cls", [Place, FrozenPlace, TuplePlace])
+def test_registered_classes(registry: Registry, cls: Any) -> None:
+    registry.register_udt("ks", "place", cls)
+    value = decode(registry, PLACE, RAW[:14])
+    assert value == cls(street="ab", number=7)
+    assert encode(registry, PLACE, value) == RAW[:14]
+    assert decode(registry, ListType(PLACE), b"\0\0\0\1\0\0\0\x0e" + RAW[:14]) == [value]
+
+
+def test_a_class_with_any_fields(registry: Registry) -> None:
+    registry.register_udt("ks", "place", AnyPlace)
+    assert vars(decode(registry, PLACE, RAW[:14])) == {"street": "ab", "number": 7}
+
+
+def test_a_class_that_does_not_know_new_fields(registry: Registry) -> None:
+    registry.register_udt("ks", "address", Place)
+    assert decode(registry, ADDRESS, RAW) == Place("ab", 7)
+
+
+def test_a_class_that_needs_more_fields(registry: Registry) -> None:
+    registry.register_udt("ks", "short", Place)
+    with pytest.raises(DecodeError, match=r"column 'c0' \(short\).*TypeError") as caught:
+        decode(registry, UserType("ks", "short", (("street", TEXT),)), RAW[:6])
+    assert isinstance(caught.value.__cause__, TypeError)
+
+
+def test_a_class_that_is_not_hashable_in_a_set(registry: Registry) -> None:
+    registry.register_udt("ks", "place", Place)
+    assert decode(registry, SetType(PLACE), b"\0\0\0\1\0\0\0\x0e" + RAW[:14]) == {("ab", 7)}
+    registry.register_udt("ks", "place", FrozenPlace)
+    assert decode(registry, SetType(PLACE), b"\0\0\0\1\0\0\0\x0e" + RAW[:14]) == {FrozenPlace(7, "ab")}
+
+
+def test_only_in_its_keyspace(registry: Registry) -> None:
+    registry.register_udt("other", "place", Place)
+    assert decode(registry, PLACE, RAW[:14]) == ("ab", 7)
+
+
+def test_what_cannot_be_registered(registry: Registry) -> None:
+    wrong: Any = Place("ab", 7)
+    with pytest.raises(OptionError, match=r"a class is needed for ks\.place"):
+        registry.register_udt("ks", "place", wrong)
+    with pytest.raises(OptionError, match="no signature"):
+        registry.register_udt("ks", "place", dict)
+
+
+def test_nested(registry: Registry) -> None:
+    inner: CqlType = UserType("ks", "inner", (("places", ListType(PLACE)),))
+    value = {"places": [{"street": "ab", "number": 7}, Place("cd", 8)]}
+    read = round_trip(registry, inner, value)
+    assert read.places[1].street == "cd"
+    assert read == ([("ab", 7), ("cd", 8)],)
+
+
+def test_a_codec_for_one_column_of_a_user_defined_type(registry: Registry) -> None:
+    class Street:
+        def encode(self, value: str) -> Any:
+            return {"street": value}
+
+        def decode(self, value: Any) -> str:
+            return str(value.street)
+
+    registry.register_column("ks", "t", "c0", Street())
+    spec: tuple[ColumnSpec, ...] = columns(PLACE)
+    assert registry.binder(spec).encode(0, "ab") == RAW[:6] + b"\xff\xff\xff\xff"
+    assert decode(registry, PLACE, RAW[:14]) == "ab"

@@ -1,0 +1,281 @@
+"""Stream ids: each taken once, given back by its own answer only."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.engine import wire
+from tests.engine.world import INSERT, SELECT, World, only
+from triocql import errors
+from triocql.engine.connection import State
+
+@pytest.mark.parametrize("version", [3, 4, 5])
+def test_every_version_is_spoken(version: int) -> None:
+    world = World(version)
+    with world.session() as session:
+        assert session.protocol_version == version
+        assert world.call(session.execute, SELECT, [7]).scalar() == 7
+        assert world.call(session.execute, "SELECT now").scalar() == "SELECT now"
+        assert len(world.call(session.execute, INSERT, [7])) == 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_answers_in_any_order_reach_their_requests(seed: int) -> None:
+    world = World(seed=seed, max_in_flight=64)
+    with world.session() as session:
+        select = world.call(session.prepare, SELECT)
+        world.node.holding = True
+        tasks = [world.start(session.execute, select, [number]) for number in range(64)]
+        world.reactor.random.shuffle(world.node.held)
+        world.node.release()
+        world.settle()
+        assert [task.result().scalar() for task in tasks] == list(range(64))
+
+
+def test_abandoned_id_stays_taken_until_its_answer() -> None:
+    world = World(max_in_flight=2)
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        world.node.holding = True
+        task = world.start(session.execute, insert, [1])
+        task.cancel()
+        world.settle()
+        assert task.cancelled
+        assert (len(only(session).free), len(only(session).orphans)) == (1, 1)
+        assert session.stats().orphans == 1
+        world.node.release()
+        world.settle()
+        assert (len(only(session).free), len(only(session).orphans)) == (2, 0)
+
+
+def test_late_answer_goes_to_nobody() -> None:
+    world = World(max_in_flight=1)
+    with world.session() as session:
+        select = world.call(session.prepare, SELECT)
+        world.node.holding = True
+        first = world.start(session.execute, select, [1], timeout=1.0)
+        second = world.start(session.execute, select, [2])
+        world.reactor.advance(1.1)
+        with pytest.raises(errors.RequestTimeout):
+            first.result()
+        assert not second.done
+        world.node.release()
+        world.settle()
+        assert second.result().scalar() == 2
+
+
+def test_what_was_not_written_is_not_sent_after_it_was_abandoned() -> None:
+    world = World()
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        tasks = [world.reactor.start(session.execute, insert, [number]) for number in range(3)]
+        tasks[1].cancel()
+        world.settle()
+        assert sorted(world.node.tokens()) == [0, 2]
+
+
+def test_abandoned_before_it_was_written_leaves_no_orphan() -> None:
+    world = World(max_in_flight=4)
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        execution = session.executor.start(Ignored(), insert, [1])
+        assert len(only(session).free) == 3
+        execution.abandon()
+        world.settle()
+        assert world.node.tokens() == []
+        assert (len(only(session).free), len(only(session).orphans)) == (4, 0)
+
+
+def test_queued_request_gets_the_id_of_one_that_was_cancelled_before_it_was_written() -> None:
+    world = World(max_in_flight=1)
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        first = session.executor.start(Ignored(), insert, [1])
+        second = session.executor.start(Ignored(), insert, [2])
+        assert session.stats()[1:3] == (1, 1)
+        first.abandon()
+        world.settle()
+        assert world.node.tokens() == [2]
+        assert second.is_done
+
+
+def test_queued_request_gets_the_id_of_one_that_timed_out_before_it_was_written() -> None:
+    world = World(max_in_flight=1)
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        server = world.listeners[0].accepted[0]
+        server.pause_reading()
+        blob = world.start(session.execute, "SELECT " + "x" * 500_000, timeout=1.0)
+        world.settle()
+        assert not blob.done
+        waiting = world.start(session.execute, insert, [2], timeout=1.5)
+        world.reactor.advance(1.2)
+        with pytest.raises(errors.RequestTimeout):
+            blob.result()
+        server.resume_reading()
+        world.settle()
+        assert waiting.done
+
+
+@pytest.mark.parametrize("stream", [5, 2047, -1, -2, 32767])
+def test_answer_that_nobody_asked_for_ends_the_connection(stream: int) -> None:
+    world = World()
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        world.node.holding = True
+        task = world.start(session.execute, insert, [1])
+        world.node.links[0].send(stream, wire.RESULT, wire.void())
+        world.settle()
+        with pytest.raises(errors.ConnectionLost, match=f"on stream {stream}, where nothing was asked") as info:
+            task.result()
+        assert info.value.maybe_executed
+        assert isinstance(info.value.__cause__, errors.ProtocolError)
+        world.node.release()
+        world.reactor.advance(2)
+        assert world.call(session.execute, SELECT, [3]).scalar() == 3
+
+
+def test_event_on_a_connection_that_did_not_ask_for_any_is_ignored() -> None:
+    world = World()
+    with world.session() as session:
+        world.node.links[0].send(-1, wire.EVENT, wire.string("SOMETHING"))
+        world.settle()
+        assert world.call(session.execute, SELECT, [3]).scalar() == 3
+        assert len(world.node.links) == 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_answer_given_twice_is_delivered_once(seed: int) -> None:
+    world = World(seed=seed, max_in_flight=2)
+    with world.session() as session:
+        select = world.call(session.prepare, SELECT)
+        world.node.holding = True
+        first = world.start(session.execute, select, [1])
+        other = world.start(session.execute, select, [2], idempotent=False)
+        second = world.start(session.execute, select, [3], idempotent=False)
+        world.node.held[0].respond()
+        world.node.held[0].respond()
+        world.reactor.advance(2)
+        assert world.node.links[0].lost
+        assert first.result().scalar() == 1
+        with pytest.raises(errors.ConnectionLost):
+            other.result()
+        world.node.release()
+        world.settle()
+        if second.done:  # it was written, or not, before the second answer came: that is what the seed decides
+            assert world.node.tokens().count(3) == 1
+
+
+def test_answer_to_an_orphan_given_twice_ends_the_connection() -> None:
+    world = World()
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        world.node.holding = True
+        task = world.start(session.execute, insert, [1])
+        task.cancel()
+        world.settle()
+        world.node.held[0].respond()
+        world.settle()
+        assert world.node.links[0].lost is False
+        world.node.held[0].respond()
+        world.reactor.advance(2)
+        assert world.node.links[0].lost
+
+
+def test_too_many_orphans_drain_and_replace_the_connection() -> None:
+    world = World(max_in_flight=16, max_orphans=3)
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        world.node.holding = True
+        old = only(session)
+        staying = world.start(session.execute, insert, [100])
+        tasks = [world.start(session.execute, insert, [number]) for number in range(4)]
+        for task in tasks[:3]:
+            task.cancel()
+        world.settle()
+        assert old.state is State.OPEN
+        tasks[3].cancel()
+        world.reactor.advance(1)
+        assert old.state is State.DRAINING
+        assert len(session.executor.router.connections()) == 2
+        late = world.start(session.execute, insert, [200])
+        assert world.node.held[-1].link is world.node.links[1]
+        world.node.release()
+        world.settle()
+        assert staying.done
+        assert late.done
+        assert old.state is State.CLOSED
+        assert world.node.links[0].lost
+
+
+def test_cancel_storm_replaces_the_connection_once() -> None:
+    world = World(max_in_flight=2048)
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        world.node.holding = True
+        storm = [world.reactor.start(session.execute, insert, [number]) for number in range(10_000)]
+        world.settle()
+        for task in storm:
+            task.cancel()
+        world.settle()
+        assert all(task.cancelled for task in storm)
+        assert session.stats().queued == 0
+        assert len(world.node.tokens()) == 2048
+        world.node.release()
+        world.reactor.advance(2)
+        following = [world.reactor.start(session.execute, insert, [number]) for number in range(10_000)]
+        world.settle()
+        assert all(task.done and task.result() is not None for task in following)
+        assert len(world.node.links) == 2
+        assert session.stats() == (1, 0, 0, 0)
+
+
+def test_a_full_queue_refuses() -> None:
+    world = World(max_in_flight=2, max_queue=3)
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        world.node.holding = True
+        tasks = [world.start(session.execute, insert, [number]) for number in range(6)]
+        assert [task.done for task in tasks] == [False] * 5 + [True]
+        with pytest.raises(errors.QueueFull, match="3 requests"):
+            tasks[5].result()
+        world.node.release()
+        world.settle()
+        assert all(task.done for task in tasks)
+        assert world.node.tokens() == [0, 1, 2, 3, 4]
+
+
+def test_a_queue_full_of_bytes_refuses() -> None:
+    world = World(max_in_flight=1, max_queue_bytes=1000)
+    with world.session() as session:
+        world.node.holding = True
+        tasks = [world.start(session.execute, "SELECT " + "x" * 600) for _ in range(4)]
+        with pytest.raises(errors.QueueFull):
+            tasks[3].result()
+        world.node.release()
+        world.settle()
+        assert all(task.done for task in tasks)
+
+
+def test_connections_of_a_node_are_filled_in_turn() -> None:
+    world = World(connections_local=2, max_in_flight=8)
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        world.node.holding = True
+        first, second = world.node.links
+        for number in range(16):
+            world.start(session.execute, insert, [number])
+        assert {asked.link for asked in world.node.held[:4]} in ({first}, {second})
+        assert {asked.link for asked in world.node.held[4:8]} == {first, second} - {world.node.held[0].link}
+        assert len(world.node.held) == 16
+        world.node.release()
+
+
+class Ignored:
+    """A sink that nobody waits behind."""
+
+    def resolve(self, value: object) -> None:
+        """Ignore it."""
+
+    def reject(self, error: Exception) -> None:
+        """Ignore it."""

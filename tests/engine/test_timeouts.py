@@ -1,0 +1,192 @@
+"""Deadlines: one a call, which says what the request was doing when it passed."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tests.engine.world import INSERT, SELECT, World, only
+from triocql import errors
+from triocql.protocol.constants import Opcode
+
+
+def timed_out(task: object) -> errors.RequestTimeout:
+    """Return the error of a task that has timed out."""
+    with pytest.raises(errors.RequestTimeout) as info:
+        task.result()  # type: ignore[attr-defined]
+    return info.value
+
+
+def test_waiting() -> None:
+    world = World()
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        world.node.holding = True
+        task = world.start(session.execute, insert, [1], timeout=2.0)
+        world.reactor.advance(1.99)
+        assert not task.done
+        world.reactor.advance(0.02)
+        error = timed_out(task)
+        assert (error.phase, error.written, error.timeout) == ("waiting", True, 2.0)
+        assert error.maybe_executed
+        assert str(error) == "no answer within 2 s; the request was waiting"
+
+
+def test_sending() -> None:
+    world = World()
+    with world.session() as session:
+        world.listeners[0].accepted[0].pause_reading()
+        world.start(session.execute, "SELECT " + "x" * 500_000)
+        task = world.start(session.execute, "INSERT late", timeout=2.0)
+        world.reactor.advance(2.1)
+        error = timed_out(task)
+        assert (error.phase, error.written, error.maybe_executed) == ("sending", False, False)
+        world.listeners[0].accepted[0].resume_reading()
+        world.settle()
+        assert "INSERT late" not in world.node.texts()
+
+
+def test_queued() -> None:
+    world = World(max_in_flight=1)
+    with world.session() as session:
+        world.node.holding = True
+        world.start(session.execute, "INSERT 1")
+        task = world.start(session.execute, "INSERT 2", timeout=2.0)
+        world.reactor.advance(2.1)
+        error = timed_out(task)
+        assert (error.phase, error.written, error.maybe_executed) == ("queued", False, False)
+        world.node.release()
+        world.settle()
+        assert world.node.texts() == ["INSERT 1"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_preparing(seed: int) -> None:
+    world = World(seed=seed, timeout=2.0)
+    with world.session() as session:
+        world.node.holding = True
+        task = world.start(session.execute, INSERT, [1])
+        world.reactor.advance(2.1)
+        error = timed_out(task)
+        assert (error.phase, error.written, error.maybe_executed) == ("preparing", False, False)
+        assert world.node.tokens() == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_prepare_itself(seed: int) -> None:
+    world = World(seed=seed)
+    with world.session() as session:
+        world.node.holding = True
+        task = world.start(session.prepare, INSERT, timeout=2.0)
+        world.reactor.advance(2.1)
+        assert timed_out(task).phase == "preparing"
+        world.node.release()
+        world.settle()
+        assert world.call(session.prepare, INSERT).text == INSERT
+        assert world.node.counts[Opcode.PREPARE] == 1
+
+
+def test_preparing_again() -> None:
+    world = World()
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        world.node.forget()
+        world.node.script = lambda asked: asked.opcode == Opcode.PREPARE
+        task = world.start(session.execute, insert, [1], timeout=2.0)
+        world.reactor.advance(2.1)
+        error = timed_out(task)
+        assert (error.phase, error.written, error.maybe_executed) == ("preparing", False, False)
+
+
+def test_connecting() -> None:
+    world = World()
+    with world.session() as session:
+        world.reactor.advance(10)
+        world.listeners[0].black_hole = True
+        world.listeners[0].accepted[0].reset()
+        world.settle()
+        task = world.start(session.execute, "INSERT 1", timeout=2.0)
+        world.reactor.advance(2.1)
+        error = timed_out(task)
+        assert (error.phase, error.written, error.maybe_executed) == ("connecting", False, False)
+
+
+def test_second_attempt_of_a_request_that_was_written_before() -> None:
+    world = World()
+    with world.session() as session:
+        world.reactor.advance(10)
+        world.node.holding = True
+        task = world.start(session.execute, SELECT.replace("?", "1"), timeout=2.0)
+        world.listeners[0].black_hole = True
+        world.listeners[0].accepted[0].reset()
+        world.reactor.advance(2.1)
+        error = timed_out(task)
+        assert (error.phase, error.written) == ("connecting", False)
+        assert error.maybe_executed
+        assert [attempt.node for attempt in error.attempts] == ["10.0.0.1:9042"]
+
+
+def test_no_bound() -> None:
+    world = World()
+    with world.session() as session:
+        world.node.holding = True
+        task = world.start(session.execute, "INSERT 1", timeout=math.inf)
+        world.reactor.advance(80_000)
+        assert not task.done
+        task.cancel()
+
+
+@pytest.mark.parametrize("timeout", [0, -1.0, "soon", True])
+def test_timeouts_that_are_none(timeout: object) -> None:
+    world = World()
+    with world.session() as session:
+        with pytest.raises(errors.OptionError, match="timeout"):
+            world.call(session.execute, "INSERT 1", timeout=timeout)
+        with pytest.raises(errors.OptionError, match="timeout"):
+            world.call(session.prepare, INSERT, timeout=timeout)  # type: ignore[arg-type]
+        assert world.node.asked == []
+
+
+def test_nothing_ticks_while_nothing_is_in_flight() -> None:
+    world = World(heartbeat_interval=1e9, heartbeat_timeout=1e9, frame_timeout=1e9)
+    with world.session() as session:
+        world.call(session.execute, "INSERT 1")
+        world.reactor.advance(20)
+        assert session.executor.router.clock.armed == math.inf
+        assert world.reactor._timers.next_due() > 1e8
+
+
+def test_many_deadlines_each_in_time() -> None:
+    world = World()
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        world.node.holding = True
+        ended: dict[int, float] = {}
+
+        async def one(number: int) -> None:
+            try:
+                await session.execute(insert, [number], timeout=0.01 * (number % 50 + 1))
+            except errors.RequestTimeout:
+                ended[number] = world.reactor.now()
+
+        began = world.reactor.now()
+        for number in range(500):
+            world.reactor.start(one, number)
+        world.reactor.advance(5)
+        late = [ended[n] - began - 0.01 * (n % 50 + 1) for n in range(500)]
+        assert min(late) >= -1e-9
+        assert max(late) < 0.01
+        assert len(only(session).orphans) + len(session.executor.router.connections()) > 0
+
+
+def test_late_loop_lets_answers_win_that_have_arrived() -> None:
+    world = World()
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        world.node.holding = True
+        task = world.start(session.execute, insert, [1], timeout=2.0)
+        world.reactor._now += 10  # the loop was blocked
+        world.node.release()
+        world.settle()
+        assert task.result() is not None

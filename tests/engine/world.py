@@ -1,0 +1,117 @@
+"""Nodes on the simulated network, a session with them, and what has to hold of its stream ids at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import triocql
+from tests.engine.peer import Node
+from triocql.abc import Address
+from triocql.engine.connection import Connection, State
+from triocql.engine.pool import Pool
+from triocql.session import Connecting, Session
+from triocql.testing.simulated import SimTask, SimulatedReactor
+
+T = TypeVar("T")
+
+INSERT = "INSERT INTO t (k) VALUES (?)"
+SELECT = "SELECT v FROM t WHERE k = ?"
+
+
+class World:
+    """`count` scripted nodes and the options of the sessions with them: one connection a node unless said otherwise."""
+
+    def __init__(
+        self, *versions: int, count: int = 1, seed: int = 0, level: bool = False, **options: Any
+    ) -> None:
+        self.reactor = SimulatedReactor(seed, level=level)
+        self.nodes = [Node(*versions) for _ in range(count)]
+        self.addresses = [Address(f"10.0.0.{number + 1}", 9042) for number in range(count)]
+        self.listeners = [
+            self.reactor.listen(address, node.accept)
+            for address, node in zip(self.addresses, self.nodes, strict=True)
+        ]
+        self.options = {"connections_local": 1, "reconnection_jitter": 0.0, **options}
+
+    @property
+    def node(self) -> Node:
+        """The first node."""
+        return self.nodes[0]
+
+    def connect(self) -> Connecting:
+        """Return what `triocql.connect` does for these nodes."""
+        return triocql.connect(self.addresses, reactor=self.reactor, **self.options)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Open a session with all connections made. After the block its stream ids have to be in order, and after its
+        end nothing may be left open."""
+        session = self.call(self._open)
+        yield session
+        self.settle()
+        check(session)
+        self.call(session.aclose)
+        self.assert_closed()
+
+    def call(self, fn: Callable[..., Coroutine[Any, Any, T]], *args: Any, **keywords: Any) -> T:
+        """Run `await fn(...)` to its end and return its result."""
+        return self.reactor.run(lambda: fn(*args, **keywords))
+
+    def start(self, fn: Callable[..., Coroutine[Any, Any, T]], *args: Any, **keywords: Any) -> SimTask[T]:
+        """Run `await fn(...)` in a task of its own, as far as it goes without waiting for time or a node."""
+        task = self.reactor.start(lambda: fn(*args, **keywords))
+        self.settle()
+        return task
+
+    def settle(self) -> None:
+        """Run all that can run now."""
+        self.reactor.settle()
+
+    async def _open(self) -> Session:
+        session = await self.connect().__aenter__()
+        while any(pool.missing for pool in pools(session) if not self._is_away(pool)):
+            await self.reactor.sleep(0.001)
+        return session
+
+    def assert_closed(self) -> None:
+        """No task and no connection may be left."""
+        self.reactor.settle()
+        assert self.reactor.tasks == set()
+        assert self.reactor.network.clients == set()
+        for node in self.nodes:
+            assert all(link.lost for link in node.links)
+
+    def _is_away(self, pool: Pool) -> bool:
+        listener = self.listeners[self.addresses.index(pool.address)]
+        return listener.refuse or listener.black_hole
+
+
+def pools(session: Session) -> list[Pool]:
+    """Return the session's pools."""
+    return session.executor.router.pools
+
+
+def only(session: Session) -> Connection:
+    """Return the session's connection, if it is the only one."""
+    (connection,) = session.executor.router.connections()
+    return connection
+
+
+def check(session: Session) -> None:
+    """Check that no stream id is lost, and none is in two places."""
+    for connection in session.executor.router.connections():
+        check_ids(connection, session._core.options.connection.max_in_flight)
+
+
+def check_ids(connection: Connection, size: int) -> None:
+    """Check that each of `size` ids is free, in flight or an orphan's, and that requests know where they are."""
+    if connection.state is State.CLOSED:
+        assert not connection.in_flight
+        return
+    ids = [*connection.free, *connection.in_flight, *connection.orphans]
+    assert sorted(ids) == list(range(size))
+    for stream, request in connection.in_flight.items():
+        assert request.stream == stream
+        assert request.holder is connection.streams

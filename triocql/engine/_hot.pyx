@@ -1,0 +1,691 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=False
+"""The classes that every request passes through. Compiled twin of request, execution, launch, streams and window."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_DelItem, PyDict_GetItem
+from cpython.object cimport PyObject
+from libc.string cimport memcpy
+
+from contextvars import copy_context
+
+from triocql.engine.phase import Phase
+from triocql.errors import Attempt, ProtocolError, RequestError, RequestTimeout
+from triocql.paging import fingerprint
+from triocql.prepared import check_same_parameters
+from triocql.protocol.constants import EVENT_STREAM, Opcode, ResultKind
+
+cdef object NEW = Phase.NEW
+cdef object SENDING = Phase.SENDING
+cdef object WAITING = Phase.WAITING
+cdef object DONE = Phase.DONE
+
+cdef int OP_EVENT = Opcode.EVENT
+cdef int OP_RESULT = Opcode.RESULT
+cdef int OP_EXECUTE = Opcode.EXECUTE
+cdef int EVENTS = EVENT_STREAM
+cdef bytes VOID = int(ResultKind.VOID).to_bytes(4, "big")
+
+
+cdef class Request:
+    """A message on its way, with one outcome at the end; see `request.Request`."""
+
+    cdef public object sink
+    cdef public object holder
+    cdef public object phase
+    cdef public bytes body
+    cdef public double deadline
+    cdef public double timeout
+    cdef public int stream
+    cdef public int opcode
+    cdef public int flags
+
+    def __init__(self, sink, double deadline, double timeout):
+        self.sink = sink
+        self.deadline = deadline
+        self.timeout = timeout
+        self.phase = NEW
+        self.stream = -1
+        self.body = b""
+
+    cpdef answered(self, connection, int opcode, int flags, bytes body):
+        """Take the response. The connection has let go of the request."""
+        raise NotImplementedError
+
+    def lost(self, connection, error, *, written):
+        """Take note that the connection ended. The connection has let go of the request."""
+        raise NotImplementedError
+
+    cpdef succeed(self, value):
+        """End with `value`, once."""
+        if self.phase is not DONE:
+            if self.holder is not None:
+                self.leave()
+            self.phase = DONE
+            self.sink.resolve(value)
+
+    cpdef fail(self, error):
+        """End with `error`, once."""
+        if self.phase is not DONE:
+            self.leave()
+            self.phase = DONE
+            self.sink.reject(error)
+
+    cpdef abandon(self):
+        """End without telling anybody: whoever waited is gone. What was not written will not be sent."""
+        self.leave()
+        self.phase = DONE
+
+    def time_out(self):
+        """End because the deadline passed."""
+        phase, written = self.phase.value, self.phase is WAITING
+        self.fail(
+            RequestTimeout(
+                f"no answer within {self.timeout:g} s; the request was {phase}",
+                phase=phase,
+                written=written,
+                timeout=self.timeout,
+            )
+        )
+
+    cpdef leave(self):
+        """Have whoever holds the request let go of it."""
+        if self.holder is not None:
+            self.holder.release(self)
+            self.holder = None
+
+
+cdef class Execution(Request):
+    """A request whose message may be tried on several connections; see `execution.Execution`."""
+
+    cdef public object recovery
+    cdef public object message
+    cdef public double started
+    cdef public bint idempotent
+    cdef public bint maybe_executed
+    cdef public tuple attempts
+    cdef public tuple tried
+    cdef public tuple repreparing
+
+    def __init__(self, sink, recovery, double started, double timeout, bint idempotent):
+        self.prepare(sink, recovery, started, timeout, idempotent)
+
+    cdef prepare(self, sink, recovery, double started, double timeout, bint idempotent):
+        self.sink = sink
+        self.deadline = started + timeout
+        self.timeout = timeout
+        self.phase = NEW
+        self.stream = -1
+        self.recovery = recovery
+        self.started = started
+        self.idempotent = idempotent
+        self.attempts = ()
+        self.tried = ()
+        self.repreparing = ()
+
+    @property
+    def is_done(self):
+        """Whether it has ended."""
+        return self.phase is DONE
+
+    def say(self, message):
+        """Set what the request says."""
+        self.message = message
+        self.opcode = message.opcode
+        self.flags = message.flags
+        self.body = message.body()
+
+    def go(self, message):
+        """Say it and send it, from wherever the request is held."""
+        self.say(message)
+        self.leave()
+        self.recovery.router.submit(self)
+
+    cpdef answered(self, connection, int opcode, int flags, bytes body):
+        """End with the response, or have recovery decide about the error."""
+        if opcode != OP_RESULT:
+            self.recovery.refused(self, connection, opcode, flags, body)
+            return
+        if flags == 0 and body == VOID:
+            self.succeed(connection.void)
+            return
+        try:
+            response = self.message.read(flags, body, connection)
+        except Exception as error:
+            self.recovery.unreadable(self, error)
+        else:
+            self.succeed(response)
+
+    def lost(self, connection, error, *, written):
+        """Have recovery decide."""
+        self.recovery.lost(self, connection, error, written=written)
+
+    cpdef fail(self, error):
+        """End with `error`, which gets to know the attempts before it."""
+        if isinstance(error, RequestError):
+            error.attempts = error.attempts or self.attempts
+            error.maybe_executed = error.maybe_executed or self.maybe_executed
+        Request.fail(self, error)
+
+    def note_attempt(self, connection, error, double now):
+        """Remember a failed attempt that another one follows."""
+        self.attempts += (Attempt(connection.name, error, now - self.started),)
+        self.tried += (connection.name,)
+        self.maybe_executed = self.maybe_executed or error.maybe_executed
+
+
+cdef class ExecuteMessage:
+    """A prepared statement with its values encoded; see `launch.ExecuteMessage`."""
+
+    cdef object _text
+    cdef object _state
+    cdef bytes _values
+    cdef long long _timestamp
+    cdef object _envelope
+    cdef object _reader
+    cdef readonly object profile
+
+    def __init__(self, text, state, bytes values, long long timestamp, profile, envelope, reader):
+        self._text = text
+        self._state = state
+        self._values = values
+        self._timestamp = timestamp
+        self.profile = profile
+        self._envelope = envelope
+        self._reader = reader
+
+    @property
+    def opcode(self):
+        """The opcode of the frame (`Message`)."""
+        return OP_EXECUTE
+
+    @property
+    def flags(self):
+        """The flags of the frame (`Message`)."""
+        return self._envelope.flags
+
+    def body(self):
+        """Return the body (`Message`)."""
+        envelope = self._envelope
+        return join(
+            envelope.payload,
+            self._state.prefix,
+            envelope.head,
+            self._values,
+            envelope.before,
+            self._timestamp,
+            envelope.after,
+        )
+
+    cpdef read(self, int flags, bytes body, connection):
+        """Read the answer (`Message`)."""
+        return self._reader.read(flags, body, connection, self._text, self._state)
+
+    def statement(self, bytes statement_id):
+        """Return the statement, if it has this id (`Message`)."""
+        return self._text if statement_id == self._state.id else None
+
+    def reprepared(self, statement, state):
+        """Go on with `state`; raises PreparedIdMismatch if the values were encoded for other types (`Message`)."""
+        check_same_parameters(statement, self._state, state)
+        self._state = state
+
+    def fingerprint(self):
+        """Return what its paging states are bound to."""
+        return fingerprint(self._text.text.encode(), (self._text.keyspace or "").encode(), self._values)
+
+    def page(self, bytes paging_state):
+        """Return the message that asks for the page after `paging_state`."""
+        envelope = self.profile.make(
+            values=True, skip_metadata=self._state.skip_metadata, paging_state=paging_state
+        )
+        return ExecuteMessage(
+            self._text, self._state, self._values, self._timestamp, self.profile, envelope, self._reader
+        )
+
+
+cdef inline char* put(char* at, bytes part):
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(part)
+    memcpy(at, PyBytes_AS_STRING(part), size)
+    return at + size
+
+
+cdef bytes join(
+    bytes payload, bytes prefix, bytes head, bytes values, bytes before, long long timestamp, bytes after
+):
+    """Return the parts of an EXECUTE body in one piece."""
+    cdef Py_ssize_t size = (
+        PyBytes_GET_SIZE(payload)
+        + PyBytes_GET_SIZE(prefix)
+        + PyBytes_GET_SIZE(head)
+        + PyBytes_GET_SIZE(values)
+        + PyBytes_GET_SIZE(before)
+        + 8
+        + PyBytes_GET_SIZE(after)
+    )
+    cdef bytes body = PyBytes_FromStringAndSize(NULL, size)
+    cdef char* at = PyBytes_AS_STRING(body)
+    cdef unsigned long long stamp = <unsigned long long>timestamp
+    cdef int i
+    at = put(put(put(put(put(at, payload), prefix), head), values), before)
+    for i in range(8):
+        at[i] = <char>((stamp >> (56 - 8 * i)) & 0xFF)
+    put(at + 8, after)
+    return body
+
+
+cdef class Launch:
+    """Starts executions of one prepared statement with one set of options; see `launch.Launch`."""
+
+    cdef object _text
+    cdef object _profile
+    cdef object _state
+    cdef object _envelope
+    cdef object _router
+    cdef Turn _turn
+    cdef object _recovery
+    cdef object _reader
+    cdef object _timestamps
+    cdef object _now
+    cdef object _fixed_timestamp
+    cdef object _bind
+    cdef double _timeout
+    cdef bint _idempotent
+    cdef int _flags
+    cdef bytes _payload
+    cdef bytes _prefix
+    cdef bytes _head
+    cdef bytes _before
+    cdef bytes _after
+
+    def __init__(self, parts, text, profile):
+        options = profile.options
+        self._router, self._recovery, self._reader, self._timestamps, self._now = parts
+        self._turn = self._router.turn
+        self._text = text
+        self._profile = profile
+        self._timeout = options.timeout
+        self._idempotent = text.idempotent if options.idempotent is None else options.idempotent
+        self._fixed_timestamp = options.timestamp
+        self.adopt(text.state)
+
+    cdef adopt(self, state):
+        envelope = self._profile.for_values(skip_metadata=state.skip_metadata)
+        self._state = state
+        self._envelope = envelope
+        self._bind = state.binder.bind
+        self._flags = envelope.flags
+        self._payload = envelope.payload
+        self._prefix = state.prefix
+        self._head = envelope.head
+        self._before = envelope.before
+        self._after = envelope.after
+
+    cpdef Execution start(self, sink, parameters):
+        """Bind `parameters` and send. Raises BindTypeError or BindValueError."""
+        cdef ExecuteMessage message
+        cdef Execution execution
+        state = self._text.state
+        if state is not self._state:
+            self.adopt(state)
+        message = self.message(state, self._bind(parameters))
+        execution = self.execution(sink)
+        execution.message = message
+        execution.opcode = OP_EXECUTE
+        execution.flags = self._flags
+        execution.body = join(
+            self._payload,
+            self._prefix,
+            self._head,
+            message._values,
+            self._before,
+            message._timestamp,
+            self._after,
+        )
+        if not self._turn.send(execution):
+            self._router.submit(execution)
+        return execution
+
+    cpdef ExecuteMessage message(self, state, bytes values):
+        """Return the message for values that are bound already."""
+        cdef ExecuteMessage message = ExecuteMessage.__new__(ExecuteMessage)
+        fixed = self._fixed_timestamp
+        message._text = self._text
+        message._state = state
+        message._values = values
+        message._timestamp = self._timestamps.next() if fixed is None else fixed
+        message.profile = self._profile
+        message._reader = self._reader
+        if state is self._state:
+            message._envelope = self._envelope
+        else:
+            message._envelope = self._profile.for_values(skip_metadata=state.skip_metadata)
+        return message
+
+    cpdef Execution execution(self, sink):
+        """Return an execution that says nothing yet."""
+        cdef Execution execution = Execution.__new__(Execution)
+        execution.prepare(sink, self._recovery, self._now(), self._timeout, self._idempotent)
+        return execution
+
+
+cdef class Streams:
+    """The table of stream ids, and the requests that the transport has not pulled yet; see `streams.Streams`."""
+
+    cdef object _connection
+    cdef object _clock
+    cdef list _outgoing
+    cdef readonly dict in_flight
+    cdef readonly set orphans
+    cdef readonly list free
+    cdef public bint open
+    cdef readonly bint closed
+
+    def __init__(self, connection, clock, int size):
+        self._connection = connection
+        self._clock = clock
+        self._outgoing = []
+        self.in_flight = {}
+        self.orphans = set()
+        self.free = list(range(size - 1, -1, -1))
+        self.open = True
+
+    cpdef send(self, Request request):
+        """Take a stream id and put `request` into the next batch."""
+        stream = self.free.pop()
+        request.stream = stream
+        request.phase = SENDING
+        request.holder = self
+        self.in_flight[stream] = request
+        clock = self._clock
+        if request.deadline < <double>clock.armed:
+            clock.watch(request.deadline)
+        self._outgoing.append(request)
+        if len(self._outgoing) == 1:
+            self._connection.wake()
+
+    cpdef release(self, Request request):
+        """Let `request` go (`Holder`): unsent, its id is free again; sent, its id is an orphan's."""
+        stream = request.stream
+        if self.in_flight.get(stream) is not request:
+            return
+        del self.in_flight[stream]
+        request.holder = None
+        if request.phase is SENDING:
+            self.free.append(stream)
+        else:
+            self.orphans.add(stream)
+        self._connection.released()
+
+    def take(self):
+        """Return the frames of every request that is still wanted; from here on they count as written."""
+        cdef list outgoing = self._outgoing
+        cdef list frames = []
+        cdef Request request
+        self._outgoing = []
+        for request in outgoing:
+            if request.phase is SENDING and request.holder is self:
+                request.phase = WAITING
+                frames.append((request.stream, request.flags, request.opcode, request.body))
+        return frames
+
+    def dispatch(self, list frames):
+        """Give each response to its request; raises ProtocolError for one that nothing was asked for."""
+        cdef dict in_flight = self.in_flight
+        cdef list free = self.free
+        cdef tuple frame
+        cdef Request request
+        cdef PyObject* found
+        connection = self._connection
+        for frame in frames:
+            stream = frame[0]
+            found = PyDict_GetItem(in_flight, stream)
+            if found is not NULL and (<Request>found).phase is WAITING:
+                request = <Request>found
+                PyDict_DelItem(in_flight, stream)
+                free.append(stream)
+                request.holder = None
+                request.answered(connection, frame[2], frame[1], frame[3])
+            elif stream in self.orphans:
+                self.orphans.discard(stream)
+                free.append(stream)
+            elif stream == EVENTS and frame[2] == OP_EVENT:
+                connection.pushed(frame[1], frame[3])
+            else:
+                raise ProtocolError(
+                    f"{connection.name} sent a response (opcode {frame[2]:#04x}) on stream {stream}, "
+                    "where nothing was asked"
+                )
+            if self.closed:
+                return
+
+    def close(self):
+        """Take no more part in anything; return what was in flight."""
+        self.open = False
+        self.closed = True
+        requests = list(self.in_flight.values())
+        self.in_flight.clear()
+        self.orphans.clear()
+        self._outgoing.clear()
+        return requests
+
+
+cdef class Turn:
+    """The connection whose turn it is, for some more requests in a row; see `streams.Turn`."""
+
+    cdef Streams _streams
+    cdef Py_ssize_t _left
+    cdef Py_ssize_t _threshold
+
+    cpdef begin(self, Streams streams, Py_ssize_t count, Py_ssize_t threshold):
+        """Send the next `count` requests to `streams`, as long as fewer than `threshold` are in flight there."""
+        self._streams = streams
+        self._left = count
+        self._threshold = threshold
+
+    cpdef bint send(self, Request request) except -1:
+        """Send `request` if the turn is not over; return whether it was sent."""
+        cdef Streams streams = self._streams
+        if streams is None or self._left == 0 or not streams.open or not streams.free:
+            return False
+        if len(streams.in_flight) >= self._threshold:
+            return False
+        self._left -= 1
+        streams.send(request)
+        return True
+
+
+cdef class Entry:
+    """One request of a window; see `window.Entry`."""
+
+    cdef readonly Window window
+    cdef readonly Py_ssize_t index
+    cdef readonly Execution execution
+
+    def __init__(self, Window window, Py_ssize_t index):
+        self.window = window
+        self.index = index
+
+    def resolve(self, response):
+        """Take the response."""
+        self.window.end(self, response, None)
+
+    def reject(self, error):
+        """Take the error."""
+        self.window.end(self, None, error)
+
+
+cdef class Window:
+    """Up to `concurrency` requests under way; see `window.Window`."""
+
+    cdef readonly bint stopped
+    cdef readonly Py_ssize_t started
+    cdef public Py_ssize_t occupied
+    cdef object _executor
+    cdef object _router
+    cdef Py_ssize_t _concurrency
+    cdef object _call
+    cdef object _on_ended
+    cdef dict _live
+    cdef object _statement
+    cdef Launch _launch
+
+    def __init__(self, executor, Py_ssize_t concurrency, call, on_ended):
+        self._executor = executor
+        self._router = executor.router
+        self._concurrency = concurrency
+        self._call = call
+        self._on_ended = on_ended
+        self._live = {}
+
+    @property
+    def is_idle(self):
+        """Whether no request is under way."""
+        return not self._live
+
+    @property
+    def has_room(self):
+        """Whether another request may be started."""
+        return self.room()
+
+    cdef bint room(self) except -1:
+        cdef Py_ssize_t live = len(self._live)
+        if live + self.occupied >= self._concurrency:
+            return False
+        return not (live and len(self._router.queue) and self._router.is_full)
+
+    cpdef Entry start(self, statement, parameters):
+        """Start a request. What the caller did wrong is an outcome of the entry like any other."""
+        cdef Entry entry
+        entry = Entry.__new__(Entry)
+        entry.window = self
+        entry.index = self.started
+        self.started += 1
+        self._live[entry.index] = entry
+        try:
+            if statement is not self._statement:
+                self._launch = self._executor.launch_of(statement, self._call)
+                self._statement = statement
+            if self._launch is not None:
+                entry.execution = self._launch.start(entry, parameters)
+            else:
+                entry.execution = self._executor.start(entry, statement, parameters, self._call)
+        except Exception as error:
+            self.end(entry, None, error)
+        else:
+            if self.stopped:
+                self.abandon(entry)
+        return entry
+
+    cpdef end(self, Entry entry, response, error):
+        """Take the outcome of `entry`."""
+        if self._live.pop(entry.index, None) is not None:
+            self._on_ended(entry, response, error)
+
+    cpdef stop(self):
+        """Start nothing more and abandon what is under way. Idempotent."""
+        cdef Entry entry
+        live, self._live = self._live, {}
+        self.stopped = True
+        for entry in live.values():
+            self.abandon(entry)
+
+    cdef abandon(self, Entry entry):
+        if entry.execution is not None:
+            entry.execution.abandon()
+
+
+cdef class PullingWindow(Window):
+    """A window that takes its statements from an iterator; see `window.PullingWindow`."""
+
+    cdef readonly bint exhausted
+    cdef object _source
+    cdef object _on_error
+    cdef bint _pumping
+    cdef object _context
+    cdef object _fill
+
+    def __init__(self, executor, Py_ssize_t concurrency, call, on_ended, source, on_error):
+        Window.__init__(self, executor, concurrency, call, on_ended)
+        self._source = source
+        self._on_error = on_error
+        self._context = copy_context()
+        self._fill = self.fill
+
+    @property
+    def is_over(self):
+        """Whether nothing is under way and nothing will follow."""
+        return not self._live and (self.exhausted or self.stopped)
+
+    cpdef pump(self):
+        """Start requests while there is room."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            self._context.run(self._fill)
+        except Exception as error:
+            self.exhausted = True
+            self._on_error(error)
+        finally:
+            self._pumping = False
+
+    def fill(self):
+        """Start requests while there is room, in the context that this is called in."""
+        source = self._source
+        while not self.stopped and not self.exhausted and self.room():
+            try:
+                statement, parameters = next(source)
+            except StopIteration:
+                self.exhausted = True
+                return
+            self.start(statement, parameters)
+
+
+cdef class CollectingWindow(PullingWindow):
+    """A window that keeps the outcomes in the order of the statements; see `window.CollectingWindow`."""
+
+    cdef readonly list outcomes
+    cdef object _pair
+    cdef object _make_result
+    cdef bint _stop_on_error
+    cdef object _on_over
+
+    def __init__(
+        self,
+        executor,
+        Py_ssize_t concurrency,
+        call,
+        source,
+        *,
+        pair,
+        make_result,
+        bint stop_on_error,
+        on_error,
+        on_over,
+    ):
+        PullingWindow.__init__(self, executor, concurrency, call, None, source, on_error)
+        self.outcomes = []
+        self._pair = pair
+        self._make_result = make_result
+        self._stop_on_error = stop_on_error
+        self._on_over = on_over
+
+    cpdef end(self, Entry entry, response, error):
+        """Keep the outcome of `entry` and start what follows."""
+        if self._live.pop(entry.index, None) is None:
+            return
+        if response is not None:
+            self.keep(entry.index, tuple.__new__(self._pair, (True, self._make_result(response, entry.execution))))
+        else:
+            self.keep(entry.index, tuple.__new__(self._pair, (False, error)))
+            if self._stop_on_error and error is not None:
+                self._on_error(error)
+        self.pump()
+        if not self._live and self.is_over:
+            self._on_over()
+
+    cdef keep(self, Py_ssize_t index, outcome):
+        cdef list outcomes = self.outcomes
+        while len(outcomes) <= index:
+            outcomes.append(None)
+        outcomes[index] = outcome

@@ -1,0 +1,141 @@
+"""Prepared statements on their way: the shortest path from values to a request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from triocql.engine.execution import Execution
+from triocql.paging import fingerprint
+from triocql.prepared import check_same_parameters
+from triocql.protocol.constants import Opcode
+
+if TYPE_CHECKING:
+    from triocql.engine.connection import Connection
+    from triocql.engine.envelope import Envelope
+    from triocql.engine.executor import Parts
+    from triocql.engine.profile import Profile
+    from triocql.engine.reading import ResultReader
+    from triocql.engine.request import Sink
+    from triocql.engine.response import Response
+    from triocql.prepared import PreparedState, PreparedText
+
+_EXECUTE = int(Opcode.EXECUTE)
+
+
+class ExecuteMessage:
+    """A prepared statement with its values encoded. Pure twin of `_hot`."""
+
+    __slots__ = ("_envelope", "_reader", "_state", "_text", "_timestamp", "_values", "profile")
+    opcode = _EXECUTE
+
+    def __init__(
+        self,
+        text: PreparedText,
+        state: PreparedState,
+        values: bytes,
+        timestamp: int,
+        profile: Profile,
+        envelope: Envelope,
+        reader: ResultReader,
+    ) -> None:
+        self._text = text
+        self._state = state
+        self._values = values
+        self._timestamp = timestamp
+        self.profile = profile
+        self._envelope = envelope
+        self._reader = reader
+
+    @property
+    def flags(self) -> int:
+        """The flags of the frame (`Message`)."""
+        return self._envelope.flags
+
+    def body(self) -> bytes:
+        """Return the body (`Message`)."""
+        envelope = self._envelope
+        stamp = self._timestamp.to_bytes(8, "big", signed=True)
+        return b"".join(
+            (
+                envelope.payload,
+                self._state.prefix,
+                envelope.head,
+                self._values,
+                envelope.before,
+                stamp,
+                envelope.after,
+            )
+        )
+
+    def read(self, flags: int, body: bytes, connection: Connection) -> Response:
+        """Read the answer (`Message`)."""
+        return self._reader.read(flags, body, connection, self._text, self._state)
+
+    def statement(self, statement_id: bytes) -> PreparedText | None:
+        """Return the statement, if it has this id (`Message`)."""
+        return self._text if statement_id == self._state.id else None
+
+    def reprepared(self, statement: PreparedText, state: PreparedState) -> None:
+        """Go on with `state`; raises PreparedIdMismatch if the values were encoded for other types (`Message`)."""
+        check_same_parameters(statement, self._state, state)
+        self._state = state
+
+    def fingerprint(self) -> bytes:
+        """Return what its paging states are bound to."""
+        return fingerprint(self._text.text.encode(), (self._text.keyspace or "").encode(), self._values)
+
+    def page(self, paging_state: bytes) -> ExecuteMessage:
+        """Return the message that asks for the page after `paging_state`."""
+        envelope = self.profile.make(
+            values=True, skip_metadata=self._state.skip_metadata, paging_state=paging_state
+        )
+        return ExecuteMessage(
+            self._text, self._state, self._values, self._timestamp, self.profile, envelope, self._reader
+        )
+
+
+class Launch:
+    """Starts executions of one prepared statement with one set of options. Pure twin of `_hot`."""
+
+    __slots__ = ("_envelope", "_fixed_timestamp", "_idempotent", "_parts", "_profile", "_state", "_text", "_timeout")
+
+    def __init__(self, parts: Parts, text: PreparedText, profile: Profile) -> None:
+        options = profile.options
+        self._parts = parts
+        self._text = text
+        self._profile = profile
+        self._timeout = options.timeout
+        self._idempotent = text.idempotent if options.idempotent is None else options.idempotent
+        self._fixed_timestamp = options.timestamp
+        self._adopt(text.state)
+
+    def _adopt(self, state: PreparedState) -> None:
+        self._state = state
+        self._envelope = self._profile.for_values(skip_metadata=state.skip_metadata)
+
+    def start(self, sink: Sink, parameters: Any) -> Execution:
+        """Bind `parameters` and send. Raises BindTypeError or BindValueError."""
+        state = self._text.state
+        if state is not self._state:
+            self._adopt(state)
+        execution = self.execution(sink)
+        execution.say(self.message(state, state.binder.bind(parameters)))
+        router = self._parts.router
+        if not router.turn.send(execution):
+            router.submit(execution)
+        return execution
+
+    def message(self, state: PreparedState, values: bytes) -> ExecuteMessage:
+        """Return the message for values that are bound already."""
+        timestamp = self._fixed_timestamp
+        if timestamp is None:
+            timestamp = self._parts.timestamps.next()
+        parts = self._parts
+        return ExecuteMessage(
+            self._text, state, values, timestamp, self._profile, self._envelope, parts.reader
+        )
+
+    def execution(self, sink: Sink) -> Execution:
+        """Return an execution that says nothing yet."""
+        parts = self._parts
+        return Execution(sink, parts.recovery, parts.now(), self._timeout, self._idempotent)

@@ -1,0 +1,137 @@
+"""The stream ids of one connection: which are free, which requests are in flight on the others, which are orphans."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from triocql.engine.phase import Phase
+from triocql.engine.request import Request
+from triocql.errors import ProtocolError
+from triocql.protocol.constants import EVENT_STREAM, Opcode
+
+if TYPE_CHECKING:
+    from triocql.engine.clock import Clock
+    from triocql.engine.connection import Connection
+    from triocql.protocol.frames import Frame
+
+_SENDING, _WAITING = Phase.SENDING, Phase.WAITING
+_EVENT = int(Opcode.EVENT)
+
+
+class Streams:
+    """The table of stream ids, and the requests that the transport has not pulled yet. Pure twin of `_hot`.
+
+    An id is taken from the moment its request is sent until its own response arrives, whether or not anybody still
+    waits for it: abandoned ids are orphans.
+    """
+
+    __slots__ = ("_clock", "_connection", "_outgoing", "closed", "free", "in_flight", "open", "orphans")
+
+    def __init__(self, connection: Connection, clock: Clock, size: int) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._outgoing: list[Request] = []
+        self.in_flight: dict[int, Request] = {}
+        self.orphans: set[int] = set()
+        self.free = list(range(size - 1, -1, -1))
+        self.open = True
+        self.closed = False
+
+    def send(self, request: Request) -> None:
+        """Take a stream id and put `request` into the next batch."""
+        request.stream = stream = self.free.pop()
+        request.phase = _SENDING
+        request.holder = self
+        self.in_flight[stream] = request
+        if request.deadline < self._clock.armed:
+            self._clock.watch(request.deadline)
+        outgoing = self._outgoing
+        outgoing.append(request)
+        if len(outgoing) == 1:
+            self._connection.wake()
+
+    def release(self, request: Request) -> None:
+        """Let `request` go (`Holder`): unsent, its id is free again; sent, its id is an orphan's."""
+        stream = request.stream
+        if self.in_flight.get(stream) is not request:
+            return
+        del self.in_flight[stream]
+        request.holder = None
+        if request.phase is _SENDING:
+            self.free.append(stream)
+        else:
+            self.orphans.add(stream)
+        self._connection.released()
+
+    def take(self) -> list[Frame]:
+        """Return the frames of every request that is still wanted; from here on they count as written."""
+        outgoing, self._outgoing = self._outgoing, []
+        frames = []
+        for request in outgoing:
+            if request.phase is _SENDING and request.holder is self:
+                request.phase = _WAITING
+                frames.append((request.stream, request.flags, request.opcode, request.body))
+        return frames
+
+    def dispatch(self, frames: list[Frame]) -> None:
+        """Give each response to its request; raises ProtocolError for one that nothing was asked for."""
+        connection, in_flight, free = self._connection, self.in_flight, self.free
+        for stream, flags, opcode, body in frames:
+            request = in_flight.get(stream)
+            if request is not None and request.phase is _WAITING:
+                del in_flight[stream]
+                free.append(stream)
+                request.holder = None
+                request.answered(connection, opcode, flags, body)
+            elif stream in self.orphans:
+                self.orphans.discard(stream)
+                free.append(stream)
+            elif stream == EVENT_STREAM and opcode == _EVENT:
+                connection.pushed(flags, body)
+            else:
+                raise ProtocolError(
+                    f"{connection.name} sent a response (opcode {opcode:#04x}) on stream {stream}, "
+                    "where nothing was asked"
+                )
+            if self.closed:
+                return
+
+    def close(self) -> list[Request]:
+        """Take no more part in anything; return what was in flight."""
+        self.open = False
+        self.closed = True
+        requests = list(self.in_flight.values())
+        self.in_flight.clear()
+        self.orphans.clear()
+        self._outgoing.clear()
+        return requests
+
+
+class Turn:
+    """The connection whose turn it is, for some more requests in a row: a batch on one connection costs less than
+    the same requests spread over several. Pure twin of `_hot`.
+    """
+
+    __slots__ = ("_left", "_streams", "_threshold")
+
+    def __init__(self) -> None:
+        self._streams: Streams | None = None
+        self._left = 0
+        self._threshold = 0
+
+    def begin(self, streams: Streams | None, count: int, threshold: int) -> None:
+        """Send the next `count` requests to `streams`, as long as fewer than `threshold` are in flight there."""
+        self._streams = streams
+        self._left = count
+        self._threshold = threshold
+
+    def send(self, request: Request) -> bool:
+        """Send `request` if the turn is not over; return whether it was sent."""
+        streams = self._streams
+        if streams is None or self._left == 0 or not streams.open or not streams.free:
+            return False
+        if len(streams.in_flight) >= self._threshold:
+            return False
+        self._left -= 1
+        streams.send(request)
+        return True
