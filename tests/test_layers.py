@@ -22,7 +22,10 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("reactors", ("reactors",)),
     ("protocol", ("protocol",)),
     ("codecs", ("codecs",)),
-    ("values", ("_checks", "auth", "config", "contactpoints", "forms", "paging", "prepared", "rows", "statements")),
+    (
+        "values",
+        ("_checks", "auth", "config", "contactpoints", "forms", "paging", "prepared", "rows", "statements"),
+    ),
     ("policies", ("policies",)),
     ("engine", ("engine",)),
     ("cluster", ("cluster",)),

@@ -52,7 +52,9 @@ def test_each_error_is_documented(name: str) -> None:
     assert getattr(triocql.errors, name).__doc__
 
 
-@pytest.mark.parametrize("name", [name for name in triocql.__all__ if inspect.isclass(getattr(triocql, name))])
+@pytest.mark.parametrize(
+    "name", [name for name in triocql.__all__ if inspect.isclass(getattr(triocql, name))]
+)
 def test_each_public_method_is_documented(name: str) -> None:
     missing = [
         member

@@ -11,7 +11,7 @@ from triocql.codecs.registry import Registry
 from triocql.errors import PreparedIdMismatch, UsageError
 from triocql.protocol.constants import V4, V5
 from triocql.protocol.requests import execute_id
-from triocql.protocol.responses import Prepared, RowsMetadata
+from triocql.protocol.responses import Prepared, RowsMetadata, rows_head
 from triocql.protocol.types import ColumnSpec
 from triocql.statements import INHERIT, Parameters, RequestKeywords, RequestOptions, is_idempotent_text
 
@@ -35,6 +35,7 @@ class PreparedState:
         metadata: the columns of the result, None if it gives no rows.
         plan: decodes them.
         skip_metadata: whether results need not repeat their columns, because an id tells when they change.
+        rows_head: how a last page of these columns begins, by which it is recognized without being parsed.
     """
 
     id: bytes
@@ -45,6 +46,7 @@ class PreparedState:
     metadata: RowsMetadata | None = None
     plan: RowPlan | None = None
     skip_metadata: bool = False
+    rows_head: bytes = b""
 
     @classmethod
     def from_answer(cls, answer: Prepared, registry: Registry, version: int) -> PreparedState:
@@ -72,6 +74,7 @@ class PreparedState:
             metadata=metadata,
             plan=registry.plan(metadata.columns),
             skip_metadata=by_id,
+            rows_head=rows_head(metadata, described=not by_id),
         )
 
 

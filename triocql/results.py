@@ -120,6 +120,11 @@ class Result(Generic[R_co]):
 
         Raises PagesRemain if this page is empty and others follow, as filtering may have it.
         """
+        rows = self._rows
+        if rows is None:
+            rows = self.rows
+        if rows:
+            return rows[0]
         return self.rows[0] if self else None
 
     def exactly_one(self) -> R_co:

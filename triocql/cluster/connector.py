@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from triocql import errors
-from triocql.abc import Address, Reactor
+from triocql.abc import Address, Link, Reactor, Transport
 from triocql.cluster.exchange import exchange
 from triocql.config import Options
 from triocql.engine.clock import Clock
@@ -62,6 +62,7 @@ class _Opening:
         self._wire = Wire(version, max_frame=limits.max_frame)
         self._wire.use_compression(limits.compression)
         self._connection = Connection(address, self._wire, connector.clock, limits, connector.owner)
+        self._transport: Transport | None = None
         self.step = "dialling"
 
     async def run(self, keyspace: str | None) -> Connection:
@@ -73,6 +74,8 @@ class _Opening:
         except BaseException as error:
             cause = self._connection.error or error
             self._connection.abort(errors.ConnectError("the connection was given up while it was being made"))
+            if self._transport is not None:
+                self._transport.abort()
             if isinstance(error, Exception) and not isinstance(error, VersionRefused):
                 raise self._explain(error, cause) from cause
             raise
@@ -80,7 +83,27 @@ class _Opening:
 
     async def _dial(self) -> None:
         timeout = max(0.0, self._deadline - self._connector.clock.now())
-        await self._connector.reactor.connect(self._address, self._connection, timeout=timeout)
+        self._transport = await self._connector.reactor.connect(
+            self._address, self._link(), timeout=timeout
+        )
+        if self._connector.options.ssl_context is not None:
+            self.step = "the TLS handshake"
+
+    def _link(self) -> Link:
+        """Return the connection, within TLS if that is asked for."""
+        context = self._connector.options.ssl_context
+        if context is None:
+            return self._connection
+        from triocql.protocol.tls import TlsLink  # not at the top: ssl takes its time to import
+
+        # What is sent before the handshake is done waits for its end.
+        return TlsLink(self._connection, context, self._server_name(), on_failed=self._connection.abort)
+
+    def _server_name(self) -> str | None:
+        """Return the name that the certificate has to be for."""
+        if self._connector.options.server_hostname is not None or self._address.is_unix:
+            return self._connector.options.server_hostname
+        return self._address.host
 
     async def _shake_hands(self) -> None:
         options = self._connector.options
@@ -103,7 +126,8 @@ class _Opening:
         self._connection.keyspace = keyspace
 
     async def _ask(self, opcode: int, body: bytes) -> tuple[int, int, bytes]:
-        self.step = "USE" if opcode == Opcode.QUERY else Opcode(opcode).name
+        if self._connection.is_connected:
+            self.step = "USE" if opcode == Opcode.QUERY else Opcode(opcode).name
         timeout = self._connector.options.connection.connect_timeout
         return await exchange(
             self._connector.reactor, self._connection, opcode, body, deadline=self._deadline, timeout=timeout
@@ -115,6 +139,6 @@ class _Opening:
         if isinstance(error, (TimeoutError, errors.RequestTimeout)):
             timeout = self._connector.options.connection.connect_timeout
             return errors.ConnectTimeout(f"{where}: not done within the connect timeout of {timeout:g} s")
-        if isinstance(error, errors.ConnectError):
-            return type(error)(f"{where}: {error}")
+        if isinstance(cause, errors.ConnectError):
+            return type(cause)(f"{where}: {cause}")
         return errors.ConnectError(f"{where}: {str(cause) or type(cause).__name__}")

@@ -93,22 +93,22 @@ class FixedNode(Node):
 class FixedRun:
     """Values of fixed size side by side, each after its length: read at once, lengths included."""
 
-    __slots__ = ("converts", "size", "unpack", "widths")
+    __slots__ = ("_converts", "_unpack", "_widths", "size")
 
     def __init__(self, nodes: Sequence[FixedNode]) -> None:
         layout = struct.Struct(">" + "".join("i" + node.code for node in nodes))
         self.size = layout.size
-        self.unpack = layout.unpack_from
-        self.widths = tuple(node.width for node in nodes)
-        self.converts = [(i, node.convert) for i, node in enumerate(nodes) if node.convert is not None]
+        self._unpack = layout.unpack_from
+        self._widths = tuple(node.width for node in nodes)
+        self._converts = [(i, node.convert) for i, node in enumerate(nodes) if node.convert is not None]
 
     def read(self, raw: bytes, at: int) -> list[Any] | None:
         """Return the values that start at `at`; None if the length of one is not its type's, as of null."""
-        pairs = self.unpack(raw, at)
-        if pairs[::2] != self.widths:
+        pairs = self._unpack(raw, at)
+        if pairs[::2] != self._widths:
             return None
         values = list(pairs[1::2])
-        for i, convert in self.converts:
+        for i, convert in self._converts:
             values[i] = convert(values[i])
         return values
 

@@ -116,40 +116,41 @@ class RowCursor:
         return rows
 
 
-_Step = tuple[FixedRun | None, list[Callable[[bytes], Any]]]
+_Step = tuple[FixedRun | None, Sequence[Node]]
 
 
 def _steps(nodes: tuple[Node, ...]) -> list[_Step]:
-    """Return the nodes in groups: those of fixed size side by side with their run, and the others."""
+    """Return the nodes in groups: those of fixed size side by side with their run, the others alone."""
     steps: list[_Step] = []
     for fixed, group in groupby(nodes, lambda node: isinstance(node, FixedNode)):
         members: list[Any] = list(group)
-        steps.append((FixedRun(members) if fixed else None, [node.decode for node in members]))
+        if fixed:
+            steps.append((FixedRun(members), members))
+        else:
+            steps += [(None, (node,)) for node in members]
     return steps
 
 
 def _read_row(steps: list[_Step], body: bytes, at: int) -> tuple[list[Any], int]:
     cells: list[Any] = []
-    for run, decoders in steps:
+    for run, nodes in steps:
         if run is not None and at + run.size <= len(body):
-            pairs = run.unpack(body, at)
-            if pairs[::2] == run.widths:
-                start = len(cells)
-                cells += pairs[1::2]
-                for i, convert in run.converts:
-                    cells[start + i] = convert(cells[start + i])
+            values = run.read(body, at)
+            if values is not None:
+                cells += values
                 at += run.size
                 continue
-        for decode in decoders:
-            end = at + 4 + _length(body, at)[0]
+        for node in nodes:
+            length = _length(body, at)[0]
             at += 4
-            if end < at:
+            if length < 0:
                 cells.append(None)
-            elif end > len(body):
+                continue
+            end = at + length
+            if end > len(body):
                 raise DecodeError("a value goes beyond its page")
-            else:
-                cells.append(decode(body[at:end]))
-                at = end
+            cells.append(node.decode(body[at:end]))
+            at = end
     return cells, at
 
 

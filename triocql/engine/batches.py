@@ -61,7 +61,7 @@ class BatchBuilder:
         self._missing = len(missing)
         self._executor.router.waiting.enter(self._execution, Phase.PREPARING)
         for key in missing:
-            self._executor.preparing.prepare(key, self)
+            self._executor.preparing.prepare(key, self, self._execution.deadline)
 
     def resolve(self, prepared: PreparedText) -> None:
         """Take one of the preparations; after the last one, send."""

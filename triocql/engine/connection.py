@@ -74,6 +74,11 @@ class Connection:
     # --- The engine's side -----------------------------------------------------------------------------------
 
     @property
+    def is_connected(self) -> bool:
+        """Whether there is a transport, within TLS if that is used."""
+        return self._transport is not None
+
+    @property
     def has_room(self) -> bool:
         """Whether a user's request can be sent now."""
         return self.streams.open and bool(self.free)
@@ -139,8 +144,9 @@ class Connection:
     # --- The reactor's side (`Link`) -------------------------------------------------------------------------
 
     def connection_made(self, transport: Transport) -> None:
-        """Take the transport."""
+        """Take the transport; what was sent before is pulled now."""
         self._transport = transport
+        transport.wake()
 
     def data_to_send(self) -> bytes:
         """Hand over every request that is still wanted, as one batch."""

@@ -122,7 +122,7 @@ class Executor:
         seconds = self.profiles.default.options.timeout if timeout is None else timeout
         wait = Wait(sink, self.parts.now() + seconds, seconds)
         self.router.waiting.enter(wait, Phase.PREPARING)
-        self.preparing.prepare(self.key(text, keyspace), wait)
+        self.preparing.prepare(self.key(text, keyspace), wait, wait.deadline)
         return wait
 
     # --- What the parts of the engine call -----------------------------------------------------------------
@@ -185,7 +185,8 @@ class Executor:
         self._check_open()
         execution = self.new_execution(sink, profile, is_idempotent_text(text))
         self.router.waiting.enter(execution, Phase.PREPARING)
-        self.preparing.prepare(key, _Continuation(self, execution, parameters, profile))
+        waiting = _Continuation(self, execution, parameters, profile)
+        self.preparing.prepare(key, waiting, execution.deadline)
         return execution
 
     def _start_bound(

@@ -10,7 +10,7 @@ from triocql.engine.hot import Execution
 from triocql.engine.messages import PrepareMessage
 from triocql.engine.request import Sink
 from triocql.engine.router import Router
-from triocql.errors import fresh
+from triocql.errors import Error, fresh
 from triocql.prepared import PreparedState, PreparedText
 from triocql.protocol.constants import V5
 from triocql.protocol.requests import prepare
@@ -31,6 +31,12 @@ class _Flight:
         self.owner = owner
         self.key = key
         self.sinks: list[Sink] = []
+        self.execution: Execution
+
+    def join(self, sink: Sink, deadline: float) -> None:
+        """Take one more who waits; the most patient one decides how long the node may take."""
+        self.sinks.append(sink)
+        self.execution.deadline = max(self.execution.deadline, deadline)
 
     def resolve(self, answer: Prepared) -> None:
         self.owner.prepared(self, answer)
@@ -68,23 +74,27 @@ class Preparing:
             self._known.move_to_end(key)
         return text
 
-    def prepare(self, key: PrepareKey, sink: Sink) -> None:
-        """Give the `PreparedText` of `key` to `sink`, now or later."""
+    def prepare(self, key: PrepareKey, sink: Sink, deadline: float) -> None:
+        """Give the `PreparedText` of `key` to `sink`, now or later; whoever waits behind it gives up at `deadline`."""
         text = self.get(key)
         if text is not None:
             sink.resolve(text)
             return
         flight = self._flights.get(key)
         if flight is not None:
-            flight.sinks.append(sink)
+            flight.join(sink, deadline)
             return
         keyspace = key.keyspace if self._version >= V5 else None
-        message = PrepareMessage(prepare(self._version, key.text, keyspace), self._version)
+        try:
+            message = PrepareMessage(prepare(self._version, key.text, keyspace), self._version)
+        except Error as error:
+            sink.reject(error)
+            return
         flight = self._flights[key] = _Flight(self, key)
-        flight.sinks.append(sink)
-        execution = self._new_execution(flight)
-        execution.say(message)
-        self._router.submit(execution)
+        flight.execution = self._new_execution(flight)
+        flight.join(sink, deadline)
+        flight.execution.say(message)
+        self._router.submit(flight.execution)
 
     def prepared(self, flight: _Flight, answer: Prepared) -> None:
         """Keep what the node said, and pass it on."""

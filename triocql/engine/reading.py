@@ -48,8 +48,10 @@ class ResultReader:
         `state` is what the request was sent with; news about its columns are kept in `text` for the next request.
         Raises ProtocolError.
         """
-        if not flags and body[:4] == _ROWS:
-            return self._rows(body, 4, None, connection, text, state)
+        if not flags and state is not None and state.plan is not None and body.startswith(state.rows_head):
+            size = len(state.rows_head) + 4
+            count = int.from_bytes(body[size - 4 : size], "big")
+            return Response(state.plan.page(body, size, count), None, None, None, connection.name)
         extras, start = split_extras(flags, body)
         if body[start : start + 4] == _ROWS:
             return self._rows(body, start + 4, extras, connection, text, state)

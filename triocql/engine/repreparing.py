@@ -26,6 +26,12 @@ class _Flight:
         self.connection = connection
         self.text = text
         self.executions: list[Execution] = []
+        self.exchange: Exchange
+
+    def join(self, execution: Execution) -> None:
+        """Take one more request that waits; the most patient one decides how long the node may take."""
+        self.executions.append(execution)
+        self.exchange.deadline = max(self.exchange.deadline, execution.deadline)
 
     def resolve(self, answer: tuple[int, int, bytes]) -> None:
         self.owner.answered(self, *answer)
@@ -68,11 +74,11 @@ class Repreparing:
         flight = self._flights.get((connection, id_))
         if flight is None:
             flight = self._flights[connection, id_] = _Flight(self, connection, text)
-            self._send(flight, execution.timeout)
-        flight.executions.append(execution)
+            self._send(flight, execution)
+        flight.join(execution)
 
-    def _send(self, flight: _Flight, timeout: float) -> None:
-        exchange = Exchange(flight, self._router.clock.now() + timeout, timeout)
+    def _send(self, flight: _Flight, first: Execution) -> None:
+        exchange = flight.exchange = Exchange(flight, first.deadline, first.timeout)
         exchange.opcode = int(Opcode.PREPARE)
         exchange.body = prepare(self._version, flight.text.text, flight.text.keyspace)
         flight.connection.send(exchange)

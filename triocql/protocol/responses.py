@@ -255,6 +255,18 @@ def read_rows_header(
     return RowsHeader(metadata, column_count, paging_state, new_metadata_id, row_count, start)
 
 
+def rows_head(metadata: RowsMetadata, *, described: bool) -> bytes:
+    """Return the bytes of a RESULT of rows up to their number, for a last page of these columns.
+
+    `described` says whether the columns are, or were left out as asked for.
+    """
+    flags = c.ROWS_NO_METADATA
+    if described:
+        flags = c.ROWS_GLOBAL_TABLE_SPEC if metadata.global_spec else 0
+    head = _INT.pack(ResultKind.ROWS) + _TWO_INTS.pack(flags, len(metadata.columns))
+    return head + metadata.raw if described else head
+
+
 def _rows_extras(reader: Reader, flags: int, version: int) -> tuple[bytes | None, bytes | None]:
     """Read paging state and new metadata id."""
     paging_state = reader.nullable_bytes() if flags & c.ROWS_HAS_MORE_PAGES else None
@@ -316,8 +328,8 @@ def _prepared(reader: Reader, version: int) -> Prepared:
 
 def _pk_indexes(reader: Reader, columns: int) -> tuple[int, ...]:
     indexes = tuple(reader.short() for _ in range(reader.count(reader.int32(), 2)))
-    if any(index >= columns for index in indexes):
-        raise ProtocolError(f"the partition key is said to be in bind markers {indexes} of {columns}")
+    if max(indexes, default=-1) >= columns:
+        raise ProtocolError(f"the partition key is said to be in bind marker {max(indexes)} of {columns}")
     return indexes
 
 
