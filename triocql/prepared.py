@@ -55,7 +55,7 @@ class PreparedState:
         state = cls(
             id=answer.id,
             prefix=execute_id(version, answer.id, answer.metadata_id),
-            bind_columns=answer.bind_columns,
+            bind_columns=binder.columns,
             partition_key=answer.pk_indexes,
             binder=binder if version >= V4 else BinderV3(binder),
         )
@@ -118,7 +118,7 @@ class PreparedStatement:
 
     @property
     def columns(self) -> tuple[ColumnSpec, ...]:
-        """The parameters: keyspace, table, name and type of each."""
+        """The keyspace, table, name and type of each parameter."""
         return self.prepared.state.bind_columns
 
     @property
@@ -129,8 +129,8 @@ class PreparedStatement:
     @property
     def result_columns(self) -> tuple[ColumnSpec, ...]:
         """The columns of the rows it gives, as far as known; empty if it gives none."""
-        metadata = self.prepared.state.metadata
-        return () if metadata is None else metadata.columns
+        plan = self.prepared.state.plan
+        return () if plan is None else plan.columns
 
     def bind(self, *values: Any, **named: Any) -> BoundStatement:
         """Bind values now: ``bind(7, "Ada")``, ``bind([7, "Ada"])``, ``bind(id=7, name="Ada")`` or ``bind({...})``.

@@ -212,7 +212,7 @@ class Result(Generic[R_co]):
 
     @property
     def columns(self) -> tuple[ColumnSpec, ...]:
-        """The columns: keyspace, table, name and type of each."""
+        """The keyspace, table, name and type of each column."""
         page = self._response.page
         return () if page is None else page.plan.columns
 
@@ -245,7 +245,7 @@ class Result(Generic[R_co]):
 
     @property
     def coordinator(self) -> str:
-        """The node that answered, as "host:port"."""
+        """The node that answered, as ``host:port``."""
         return self._response.coordinator
 
     async def trace(self) -> Trace:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from triocql._impl import Impl
 
 ROWS = 5000
+IMPLS: tuple[Impl, ...] = ("cython", "python")
 TYPES = ("uuid", "text", "int", "bigint", "double", "timestamp", "boolean", "list<int>", "decimal")
 VALUES = (
     uuid.UUID(int=2**127 + 12345),
@@ -91,20 +92,20 @@ def rows_message(types: tuple[str, ...], body: bytes) -> bytes:
 def main() -> None:
     body = page_body()
     print(f"a page of {ROWS} rows x {len(TYPES)} columns, {len(body) / 1e6:.1f} MB: CPU us a row")
-    for impl in ("cython", "python"):
+    for impl in IMPLS:
         print(f"  triocql, {impl:8} {read_rows(impl, TYPES, body):7.2f}")
     print(f"  cassandra-driver {read_rows_of_cassandra_driver(TYPES, body):8.2f}")
     for i, name in enumerate(TYPES):
         one = Registry(impl="python").binder(columns_of((name,))).bind([VALUES[i]])[2:] * ROWS
-        figures: list[Any] = [read_rows(impl, (name,), one) for impl in ("cython", "python")]
+        figures: list[Any] = [read_rows(impl, (name,), one) for impl in IMPLS]
         figures.append(read_rows_of_cassandra_driver((name,), one))
         print(f"    {name:12}" + "".join(f"{figure:8.3f}" for figure in figures))
     print("binding (int, text): CPU us")
-    for impl in ("cython", "python"):
+    for impl in IMPLS:
         binder = Registry(impl=impl).binder(columns_of(("int", "text")))
         print(f"  triocql, {impl:8} {cpu(lambda: binder.bind((7, 'some text')), 20_000):7.3f}")  # noqa: B023
     print("binding the nine columns: CPU us")
-    for impl in ("cython", "python"):
+    for impl in IMPLS:
         binder = Registry(impl=impl).binder(columns_of(TYPES))
         print(f"  triocql, {impl:8} {cpu(lambda: binder.bind(VALUES), 5_000):7.3f}")  # noqa: B023
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 Table = Callable[[str], Awaitable[str]]
 
 KEYSPACE = "triocql_tests"
-CREATE_KEYSPACE = "CREATE KEYSPACE IF NOT EXISTS {} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}"
 FAILING = "failing_writes"
 
 WIRES: list[ConnectKeywords] = [
@@ -43,6 +42,12 @@ on_v4_and_v5 = pytest.mark.parametrize("options", WIRES[:4], ids=name_of)
 _numbers = count()
 
 
+def create_keyspace(name: str) -> str:
+    """Return the statement that creates a keyspace unless it is there."""
+    replication = "{'class': 'SimpleStrategy', 'replication_factor': 1}"
+    return f"CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = {replication}"
+
+
 @pytest.fixture
 def options() -> ConnectKeywords:
     """How `session` is to be connected; overridden by parametrization."""
@@ -57,7 +62,7 @@ async def session(
     patient: ConnectKeywords = {"timeout": 30.0, **options}
     with anyio.fail_after(60):
         async with triocql.connect(cassandra.contact_points, **patient) as session:
-            await session.execute(CREATE_KEYSPACE.format(KEYSPACE))
+            await session.execute(create_keyspace(KEYSPACE))
             await session.execute(f"USE {KEYSPACE}")
             yield session
 

@@ -20,7 +20,7 @@ from triocql.errors import (
 )
 from triocql.protocol.types import NativeType
 
-from .conftest import CREATE_KEYSPACE, FAILING, KEYSPACE, ROOT, on_every_wire, on_v4_and_v5
+from .conftest import FAILING, KEYSPACE, ROOT, create_keyspace, on_every_wire, on_v4_and_v5
 
 if TYPE_CHECKING:
     from triocql.config import ConnectKeywords
@@ -237,7 +237,7 @@ async def test_connect_with_a_keyspace(session: Session, cassandra: CassandraClu
     async with triocql.connect(f"cql://{points[0]}/system?consistency=ONE&page_size=7") as other:
         assert other.keyspace == "system"
         assert (await other.execute("SELECT key FROM local")).scalar() == "local"
-    await session.execute(CREATE_KEYSPACE.format('"Mixed_Case"'))
+    await session.execute(create_keyspace('"Mixed_Case"'))
     async with triocql.connect(points, keyspace="Mixed_Case") as other:
         await other.execute("CREATE TABLE IF NOT EXISTS t (id int PRIMARY KEY)")
         await other.execute("USE system")
@@ -338,7 +338,7 @@ async def test_schema_changes_are_told(session: Session) -> None:
         assert change is not None
         return change.change, change.target, change.keyspace, change.name, change.arg_types
 
-    create = CREATE_KEYSPACE.format(keyspace)
+    create = create_keyspace(keyspace)
     assert await change(create) == ("CREATED", "KEYSPACE", keyspace, "", ())
     assert (await session.execute(create)).schema_change is None
     assert await change(f"CREATE TABLE {keyspace}.t (id int PRIMARY KEY)") == (
@@ -371,7 +371,7 @@ async def test_custom_payload(
             "SELECT key FROM system.local WHERE key = ?", ["local"], custom_payload=payload
         )
         assert bound.custom_payload == payload
-        await session.execute(CREATE_KEYSPACE.format(FAILING))
+        await session.execute(create_keyspace(FAILING))
         await session.execute(f"CREATE TABLE IF NOT EXISTS {FAILING}.t (id int PRIMARY KEY)")
         batch = Batch(custom_payload=payload).add(f"DELETE FROM {FAILING}.t WHERE id = 1")
         with pytest.raises(triocql.errors.WriteFailure):

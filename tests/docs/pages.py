@@ -7,7 +7,7 @@ A comment just before a block says what is special about it: ``<!-- run: asyncio
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class Run:
     """What is run at once: a program, or all fragments of one loop that follow each other on a page."""
 
     blocks: list[Block]
-    output: str | None = field(default=None)
+    output: str | None = None
 
 
 def blocks_of(page: Path) -> list[Block]:

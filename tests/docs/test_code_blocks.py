@@ -145,7 +145,7 @@ def test_console(block: Block, command: str) -> None:
         launcher._parser().parse_args(words[3:])
     elif words[1:3] == ["-m", "pip"]:
         _check_pip(words[3:])
-    elif program == "python" and words[1] == "-m":
+    elif program.startswith("python") and words[1] == "-m":
         assert words[2] in {"venv", "triocql", "tests.benchmarks", "pytest"}
     elif program == "python":
         assert (ROOT / words[1]).is_file() or f"`{words[1]}`" in block.page.read_text()

@@ -442,3 +442,13 @@ def test_rows_without_columns_that_nobody_knows_are_refused() -> None:
         world.node.script = lambda asked: asked.opcode == Opcode.QUERY and not asked.answer(wire.RESULT, rows)
         with pytest.raises(errors.ProtocolError, match="without a description"):
             world.call(session.execute, "SELECT x")
+
+
+def test_text_that_cannot_be_sent_leaves_nothing_behind() -> None:
+    world = World()
+    with world.session() as session:
+        with pytest.raises(errors.BindValueError, match="UTF-8"):
+            world.call(session.execute, "SELECT '\ud800' WHERE k = ?", [1])
+        with pytest.raises(errors.BindValueError, match="UTF-8"):
+            world.call(session.prepare, "SELECT '\ud800'")
+        assert session.stats() == (1, 0, 0, 0)

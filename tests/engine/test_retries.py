@@ -15,6 +15,8 @@ from triocql.policies.retry import Decision
 from triocql.protocol.constants import Opcode
 from triocql.testing.simulated import SimTask
 
+pytestmark = pytest.mark.usefixtures("in_turn")
+
 OVERLOADED, BOOTSTRAPPING, UNAVAILABLE, READ_TIMEOUT, WRITE_TIMEOUT = 0x1001, 0x1002, 0x1000, 0x1200, 0x1100
 FIELDS = {
     UNAVAILABLE: wire.QUORUM + struct.pack(">ii", 2, 1),

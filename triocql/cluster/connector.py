@@ -10,7 +10,7 @@ from triocql.engine.clock import Clock
 from triocql.engine.connection import Connection, Owner
 from triocql.engine.keyspaces import use_keyspace
 from triocql.protocol.connection import Wire
-from triocql.protocol.constants import VERSIONS, Opcode
+from triocql.protocol.constants import V4, VERSIONS, Opcode
 from triocql.protocol.handshake import Handshake, VersionRefused
 from triocql.protocol.responses import SetKeyspace, decode_message, split_extras
 
@@ -32,7 +32,9 @@ class Connector:
     async def open(self, address: Address, keyspace: str | None) -> Connection:
         """Return a connection that is ready for requests. Raises ConnectError and its kinds."""
         deadline = self.clock.now() + self.options.connection.connect_timeout
-        version = self.version or VERSIONS[0]
+        # Protocol v5 has no Snappy.
+        newest = V4 if self.options.connection.compression == "snappy" else VERSIONS[0]
+        version = self.version or newest
         while True:
             try:
                 connection = await _Opening(self, address, version, deadline).run(keyspace)
@@ -83,9 +85,7 @@ class _Opening:
 
     async def _dial(self) -> None:
         timeout = max(0.0, self._deadline - self._connector.clock.now())
-        self._transport = await self._connector.reactor.connect(
-            self._address, self._link(), timeout=timeout
-        )
+        self._transport = await self._connector.reactor.connect(self._address, self._link(), timeout=timeout)
         if self._connector.options.ssl_context is not None:
             self.step = "the TLS handshake"
 

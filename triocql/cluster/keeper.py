@@ -43,11 +43,12 @@ class Keeper:
         pool.on_need = self._needed
 
     async def run(self) -> None:
-        """Dial whenever a connection is missing and a dial is due, for ever."""
-        while True:
-            while not self._pool.missing or self._reactor.now() < self._due:
+        """Dial whenever a connection is missing and a dial is due, until the session ends."""
+        while self._router.ending is None:
+            if self._pool.missing and self._reactor.now() >= self._due:
+                await self._dial()
+            else:
                 await self._pause()
-            await self._dial()
 
     def adopt(self, connection: Connection) -> None:
         """Put a connection into the pool, and watch over it from now on."""
@@ -69,8 +70,8 @@ class Keeper:
         finally:
             self._pool.dialing = False
         self._failures = 0
-        if self._executor.keyspaces.current != keyspace:
-            connection.abort(Error("the session's keyspace changed while the connection was being made"))
+        if self._executor.keyspaces.current != keyspace or self._router.ending is not None:
+            connection.abort(Error("the session changed its keyspace, or ended, while it was being made"))
         else:
             self.adopt(connection)
 

@@ -109,7 +109,9 @@ cdef class RowPlan:
 
     def page(self, bytes body not None, Py_ssize_t offset, Py_ssize_t row_count):
         """Return the page whose rows start at `offset` of `body`; nothing is read yet."""
-        check_size(self.columns, len(body) - offset, row_count)
+        cdef Py_ssize_t size = len(body) - offset
+        if row_count < 0 or size < 0 or row_count > size // (4 * max(len(self.cells), 1)):
+            check_size(self.columns, size, row_count)
         return new_page(self, body, offset, row_count)
 
 
@@ -139,7 +141,7 @@ cdef class Page:
 
     def rows(self, row_class=tuple):
         """Return all rows as instances of `row_class`, a subclass of `tuple`."""
-        return (<RowCursor>self.cursor()).take(self.row_count, row_class)
+        return RowCursor(self.plan, self.body, self.offset, self.row_count).take(self.row_count, row_class)
 
     def cursor(self):
         """Return a cursor, by which the rows can be read in slices."""

@@ -206,14 +206,13 @@ class _Cache:
         if entry is not None and entry[0] is columns:
             return entry[1]
         key = tuple(columns)
-        if max(len(self._by_identity), len(self._by_value)) >= _CACHED:
-            self._by_identity.clear()
-            self._by_value.clear()
         made = self._by_value.get(key)
         if made is None:
+            if len(self._by_value) >= _CACHED:
+                self._by_identity.clear()
+                self._by_value.clear()
             made = self._by_value[key] = self._make(*compiled(key))
-        if key is columns:
-            self._by_identity[id(columns)] = columns, made
+            self._by_identity[id(key)] = key, made
         return made
 
 

@@ -4,7 +4,8 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_DelItem, PyDict_GetItem
 from cpython.object cimport PyObject
-from libc.string cimport memcpy
+from cpython.time cimport time as wall_clock
+from libc.string cimport memcmp, memcpy
 
 from contextvars import copy_context
 
@@ -23,6 +24,8 @@ cdef int OP_EVENT = Opcode.EVENT
 cdef int OP_RESULT = Opcode.RESULT
 cdef int OP_EXECUTE = Opcode.EXECUTE
 cdef int EVENTS = EVENT_STREAM
+# A window asks for the time once for so many requests that it starts in a row.
+cdef int BATCH = 64
 cdef bytes VOID = int(ResultKind.VOID).to_bytes(4, "big")
 
 
@@ -61,7 +64,11 @@ cdef class Request:
             if self.holder is not None:
                 self.leave()
             self.phase = DONE
-            self.sink.resolve(value)
+            sink = self.sink
+            if type(sink) is Entry:
+                (<Entry>sink).window.end(<Entry>sink, value, None)
+            else:
+                sink.resolve(value)
 
     cpdef fail(self, error):
         """End with `error`, once."""
@@ -115,6 +122,7 @@ cdef class Execution(Request):
         self.timeout = timeout
         self.phase = NEW
         self.stream = -1
+        self.body = b""
         self.recovery = recovery
         self.started = started
         self.idempotent = idempotent
@@ -148,8 +156,12 @@ cdef class Execution(Request):
         if flags == 0 and body == VOID:
             self.succeed(connection.void)
             return
+        message = self.message
         try:
-            response = self.message.read(flags, body, connection)
+            if type(message) is ExecuteMessage:
+                response = (<ExecuteMessage>message).read(flags, body, connection)
+            else:
+                response = message.read(flags, body, connection)
         except Exception as error:
             self.recovery.unreadable(self, error)
         else:
@@ -171,6 +183,45 @@ cdef class Execution(Request):
         self.attempts += (Attempt(connection.name, error, now - self.started),)
         self.tried += (connection.name,)
         self.maybe_executed = self.maybe_executed or error.maybe_executed
+
+
+cdef class Response:
+    """The answer to one request; see `response.Response`."""
+
+    cdef public object page
+    cdef public bytes paging_state
+    cdef public object extras
+    cdef public object schema_change
+    cdef public str coordinator
+
+    def __init__(self, page=None, bytes paging_state=None, extras=None, schema_change=None, str coordinator=""):
+        self.page = page
+        self.paging_state = paging_state
+        self.extras = extras
+        self.schema_change = schema_change
+        self.coordinator = coordinator
+
+
+cdef class MonotonicTimestamps:
+    """The wall clock in microseconds, but strictly increasing; see `timestamps.MonotonicTimestamps`."""
+
+    cdef long long _last
+    cdef object _now
+
+    def __init__(self, now=None):
+        self._now = now
+
+    cpdef long long next(self) except? -1:
+        """Return the next timestamp, in microseconds."""
+        cdef long long now
+        if self._now is None:
+            now = <long long>(wall_clock() * 1e6)
+        else:
+            now = self._now() // 1000
+        if now <= self._last:
+            now = self._last + 1
+        self._last = now
+        return now
 
 
 cdef class ExecuteMessage:
@@ -218,6 +269,16 @@ cdef class ExecuteMessage:
 
     cpdef read(self, int flags, bytes body, connection):
         """Read the answer (`Message`)."""
+        cdef bytes head = self._state.rows_head
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(head)
+        cdef Response response
+        if flags == 0 and size and PyBytes_GET_SIZE(body) >= size + 4 and not memcmp(
+            PyBytes_AS_STRING(body), PyBytes_AS_STRING(head), size
+        ):
+            response = Response.__new__(Response)
+            response.page = self._state.plan.page(body, size + 4, number(body, size))
+            response.coordinator = connection.name
+            return response
         return self._reader.read(flags, body, connection, self._text, self._state)
 
     def statement(self, bytes statement_id):
@@ -241,6 +302,11 @@ cdef class ExecuteMessage:
         return ExecuteMessage(
             self._text, self._state, self._values, self._timestamp, self.profile, envelope, self._reader
         )
+
+
+cdef inline int number(bytes body, Py_ssize_t at):
+    cdef unsigned char* p = <unsigned char*>PyBytes_AS_STRING(body) + at
+    return <int>((<unsigned int>p[0] << 24) | (<unsigned int>p[1] << 16) | (<unsigned int>p[2] << 8) | p[3])
 
 
 cdef inline char* put(char* at, bytes part):
@@ -284,7 +350,7 @@ cdef class Launch:
     cdef Turn _turn
     cdef object _recovery
     cdef object _reader
-    cdef object _timestamps
+    cdef MonotonicTimestamps _timestamps
     cdef object _now
     cdef object _fixed_timestamp
     cdef object _bind
@@ -320,15 +386,18 @@ cdef class Launch:
         self._before = envelope.before
         self._after = envelope.after
 
-    cpdef Execution start(self, sink, parameters):
-        """Bind `parameters` and send. Raises BindTypeError or BindValueError."""
+    cpdef Execution start(self, sink, parameters, double now=-1.0):
+        """Bind `parameters` and send; `now` is the time if it is known. Raises BindTypeError or BindValueError."""
         cdef ExecuteMessage message
         cdef Execution execution
         state = self._text.state
         if state is not self._state:
             self.adopt(state)
         message = self.message(state, self._bind(parameters))
-        execution = self.execution(sink)
+        execution = Execution.__new__(Execution)
+        if now < 0:
+            now = self._now()
+        execution.prepare(sink, self._recovery, now, self._timeout, self._idempotent)
         execution.message = message
         execution.opcode = OP_EXECUTE
         execution.flags = self._flags
@@ -352,7 +421,10 @@ cdef class Launch:
         message._text = self._text
         message._state = state
         message._values = values
-        message._timestamp = self._timestamps.next() if fixed is None else fixed
+        if fixed is None:
+            message._timestamp = self._timestamps.next()
+        else:
+            message._timestamp = fixed
         message.profile = self._profile
         message._reader = self._reader
         if state is self._state:
@@ -528,6 +600,8 @@ cdef class Window:
     cdef dict _live
     cdef object _statement
     cdef Launch _launch
+    cdef object _clock_now
+    cdef double _now
 
     def __init__(self, executor, Py_ssize_t concurrency, call, on_ended):
         self._executor = executor
@@ -536,6 +610,8 @@ cdef class Window:
         self._call = call
         self._on_ended = on_ended
         self._live = {}
+        self._clock_now = executor.parts.now
+        self._now = -1.0
 
     @property
     def is_idle(self):
@@ -566,7 +642,7 @@ cdef class Window:
                 self._launch = self._executor.launch_of(statement, self._call)
                 self._statement = statement
             if self._launch is not None:
-                entry.execution = self._launch.start(entry, parameters)
+                entry.execution = self._launch.start(entry, parameters, self._now)
             else:
                 entry.execution = self._executor.start(entry, statement, parameters, self._call)
         except Exception as error:
@@ -601,6 +677,7 @@ cdef class PullingWindow(Window):
     cdef object _source
     cdef object _on_error
     cdef bint _pumping
+    cdef bint _due
     cdef object _context
     cdef object _fill
 
@@ -616,8 +693,19 @@ cdef class PullingWindow(Window):
         """Whether nothing is under way and nothing will follow."""
         return not self._live and (self.exhausted or self.stopped)
 
+    cdef pump_soon(self):
+        """Start requests once the batch of responses that is being read has ended, or now outside any."""
+        if self._due:
+            return
+        if self._router.reading:
+            self._due = True
+            self._router.after_reading.append(self.pump)
+        else:
+            self.pump()
+
     cpdef pump(self):
         """Start requests while there is room."""
+        self._due = False
         if self._pumping:
             return
         self._pumping = True
@@ -628,11 +716,20 @@ cdef class PullingWindow(Window):
             self._on_error(error)
         finally:
             self._pumping = False
+            self._now = -1.0
+        self.pumped()
+
+    cdef pumped(self):
+        """Take note that there is no more room, or nothing more to start."""
 
     def fill(self):
         """Start requests while there is room, in the context that this is called in."""
+        cdef int count = 0
         source = self._source
         while not self.stopped and not self.exhausted and self.room():
+            if count % BATCH == 0:
+                self._now = self._clock_now()
+            count += 1
             try:
                 statement, parameters = next(source)
             except StopIteration:
@@ -675,12 +772,18 @@ cdef class CollectingWindow(PullingWindow):
         if self._live.pop(entry.index, None) is None:
             return
         if response is not None:
-            self.keep(entry.index, tuple.__new__(self._pair, (True, self._make_result(response, entry.execution))))
+            result = self._make_result(response, entry.execution)
+            self.keep(entry.index, tuple.__new__(self._pair, (True, result)))
         else:
             self.keep(entry.index, tuple.__new__(self._pair, (False, error)))
             if self._stop_on_error and error is not None:
                 self._on_error(error)
-        self.pump()
+        if self._live or not self.is_over:
+            self.pump_soon()
+        else:
+            self._on_over()
+
+    cdef pumped(self):
         if not self._live and self.is_over:
             self._on_over()
 

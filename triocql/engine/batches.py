@@ -86,7 +86,10 @@ class BatchBuilder:
         entries = [self._entry(statement, values) for statement, values in self._entries]
         body = batch_body(version, self._type, entries, base_parameters(options, version, self._timestamp))
         return BatchMessage(
-            payload(options, version) + body, frame_flags(options), self._prepared, self._executor.parts.reader
+            payload(options, version) + body,
+            frame_flags(options),
+            self._prepared,
+            self._executor.parts.reader,
         )
 
     def _entry(self, statement: Any, values: Parameters) -> BatchEntry:

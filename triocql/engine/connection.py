@@ -9,11 +9,11 @@ from typing import Protocol
 from triocql.abc import Address, Transport
 from triocql.config import ConnectionOptions
 from triocql.engine.clock import Clock
-from triocql.engine.hot import Request, Streams
+from triocql.engine.hot import Request, Response, Streams
 from triocql.engine.phase import Phase
-from triocql.engine.response import Response
 from triocql.errors import ConnectionLost, Error, ProtocolError
 from triocql.protocol.connection import Wire
+
 
 class State(Enum):
     """OPEN takes requests; DRAINING only ends those it has; CLOSED has none."""
@@ -26,8 +26,14 @@ class State(Enum):
 class Owner(Protocol):
     """Who is told what happens on a connection."""
 
+    def on_reading(self) -> None:
+        """Responses are about to be given to their requests."""
+
+    def on_read(self) -> None:
+        """That is done: stream ids have become free."""
+
     def on_room(self) -> None:
-        """Stream ids became free."""
+        """Stream ids became free without that."""
 
     def on_event(self, connection: Connection, body: bytes, flags: int) -> None:
         """The server pushed an event."""
@@ -158,18 +164,20 @@ class Connection:
         if self.state is State.CLOSED:
             return
         self.last_read = self._clock.now()
+        self._owner.on_reading()
         try:
             frames = self.wire.receive(data)
             self.streams.dispatch(frames)
         except ProtocolError as error:
             self.abort(error)
             return
+        finally:
+            self._owner.on_read()
         if not self.wire.mid_frame:
             self.frame_begun = None
         elif frames or self.frame_begun is None:
             self.frame_begun = self.last_read
         self._close_if_drained()
-        self._owner.on_room()
 
     def eof_received(self) -> None:
         """End: a node that has stopped sending will not answer."""

@@ -11,7 +11,7 @@ from triocql.config import Options
 from triocql.engine.batches import BatchBuilder
 from triocql.engine.exchange import Wait
 from triocql.engine.execution import Message
-from triocql.engine.hot import ExecuteMessage, Execution, Launch
+from triocql.engine.hot import ExecuteMessage, Execution, Launch, MonotonicTimestamps
 from triocql.engine.keyspaces import Keyspaces
 from triocql.engine.messages import QueryMessage
 from triocql.engine.phase import Phase
@@ -24,8 +24,8 @@ from triocql.engine.router import Router
 from triocql.errors import UsageError
 from triocql.paging import PagingState
 from triocql.policies.retry import DefaultRetryPolicy
-from triocql.policies.timestamps import MonotonicTimestamps, TimestampGenerator
 from triocql.prepared import BoundStatement, PreparedState, PreparedStatement, PreparedText
+from triocql.protocol.constants import V5
 from triocql.statements import (
     INHERIT,
     Batch,
@@ -46,7 +46,7 @@ class Parts(NamedTuple):
     router: Router
     recovery: Recovery
     reader: ResultReader
-    timestamps: TimestampGenerator
+    timestamps: MonotonicTimestamps
     now: Callable[[], float]
 
 
@@ -66,6 +66,7 @@ class Executor:
             MonotonicTimestamps(),
             router.clock.now,
         )
+        self._launches: dict[PreparedStatement, Launch] = {}
         self.preparing = Preparing(
             router, version, options.prepared_cache, state_of, self._internal_execution
         )
@@ -80,6 +81,11 @@ class Executor:
         Raises UsageError and its kinds for a call that cannot be carried out; nothing was sent then.
         """
         if type(statement) is PreparedStatement:
+            if call is INHERIT:
+                launch = self._launches.get(statement)
+                if launch is not None:
+                    return launch.start(sink, parameters)
+                return self._start_first(sink, statement, parameters)
             profile = self.profiles.get(statement.options, call)
             return self.start_prepared(sink, statement.prepared, parameters, profile)
         if isinstance(statement, str):
@@ -120,15 +126,18 @@ class Executor:
         """Have `text` prepared; the `PreparedText`, or what went wrong, goes to `sink`."""
         self._check_open()
         seconds = self.profiles.default.options.timeout if timeout is None else timeout
+        key = self.key(text, keyspace)
         wait = Wait(sink, self.parts.now() + seconds, seconds)
         self.router.waiting.enter(wait, Phase.PREPARING)
-        self.preparing.prepare(self.key(text, keyspace), wait, wait.deadline)
+        self.preparing.prepare(key, wait, wait.deadline)
         return wait
 
     # --- What the parts of the engine call -----------------------------------------------------------------
 
     def key(self, text: str, keyspace: str | None) -> PrepareKey:
-        """Return the key that `text` is prepared under now."""
+        """Return the key that `text` is prepared under now. Raises UsageError for a keyspace of its own before v5."""
+        if keyspace is not None and self.version < V5:
+            raise UsageError(f"keyspace= needs protocol v5; the nodes speak v{self.version}")
         return PrepareKey(keyspace or self.keyspaces.current, text)
 
     def start_prepared(
@@ -163,6 +172,17 @@ class Executor:
         return self.parts.timestamps.next() if fixed is None else fixed
 
     # --- Inside --------------------------------------------------------------------------------------------
+
+    def _start_first(self, sink: Sink, statement: PreparedStatement, parameters: Parameters) -> Execution:
+        """Start a statement without options of the call, and remember the launch for the next time."""
+        launch = self.launch_of(statement, INHERIT)
+        if launch is None:
+            profile = self.profiles.get(statement.options, INHERIT)
+            return self.start_prepared(sink, statement.prepared, parameters, profile)
+        if len(self._launches) == _LAUNCHES:
+            self._launches.clear()
+        self._launches[statement] = launch
+        return launch.start(sink, parameters)
 
     def _launch(self, text: PreparedText, profile: Profile) -> Launch:
         launch = profile.launches.get(text)
@@ -252,9 +272,7 @@ class _Continuation:
         if execution.phase is not Phase.PREPARING:
             return
         try:
-            self.executor.start_prepared(
-                execution.sink, prepared, self.parameters, self.profile, execution
-            )
+            self.executor.start_prepared(execution.sink, prepared, self.parameters, self.profile, execution)
         except Exception as error:
             execution.fail(error)
 

@@ -10,8 +10,10 @@ if TYPE_CHECKING or not compiled:
     from triocql.engine.execution import Execution
     from triocql.engine.launch import ExecuteMessage, Launch
     from triocql.engine.request import Request
+    from triocql.engine.response import Response
     from triocql.engine.streams import Streams, Turn
     from triocql.engine.window import CollectingWindow, Entry, PullingWindow, Window
+    from triocql.policies.timestamps import MonotonicTimestamps
 else:
     from triocql.engine._hot import (
         CollectingWindow,
@@ -19,8 +21,10 @@ else:
         ExecuteMessage,
         Execution,
         Launch,
+        MonotonicTimestamps,
         PullingWindow,
         Request,
+        Response,
         Streams,
         Turn,
         Window,
@@ -32,8 +36,10 @@ __all__ = [
     "ExecuteMessage",
     "Execution",
     "Launch",
+    "MonotonicTimestamps",
     "PullingWindow",
     "Request",
+    "Response",
     "Streams",
     "Turn",
     "Window",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from triocql.engine.execution import Execution
+from triocql.engine.response import Response
 from triocql.paging import fingerprint
 from triocql.prepared import check_same_parameters
 from triocql.protocol.constants import Opcode
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from triocql.engine.profile import Profile
     from triocql.engine.reading import ResultReader
     from triocql.engine.request import Sink
-    from triocql.engine.response import Response
     from triocql.prepared import PreparedState, PreparedText
 
 _EXECUTE = int(Opcode.EXECUTE)
@@ -69,6 +69,11 @@ class ExecuteMessage:
 
     def read(self, flags: int, body: bytes, connection: Connection) -> Response:
         """Read the answer (`Message`)."""
+        state = self._state
+        if flags == 0 and state.plan is not None and body.startswith(state.rows_head):
+            size = len(state.rows_head)
+            count = int.from_bytes(body[size : size + 4], "big", signed=True)
+            return Response(state.plan.page(body, size + 4, count), coordinator=connection.name)
         return self._reader.read(flags, body, connection, self._text, self._state)
 
     def statement(self, statement_id: bytes) -> PreparedText | None:
@@ -97,7 +102,16 @@ class ExecuteMessage:
 class Launch:
     """Starts executions of one prepared statement with one set of options. Pure twin of `_hot`."""
 
-    __slots__ = ("_envelope", "_fixed_timestamp", "_idempotent", "_parts", "_profile", "_state", "_text", "_timeout")
+    __slots__ = (
+        "_envelope",
+        "_fixed_timestamp",
+        "_idempotent",
+        "_parts",
+        "_profile",
+        "_state",
+        "_text",
+        "_timeout",
+    )
 
     def __init__(self, parts: Parts, text: PreparedText, profile: Profile) -> None:
         options = profile.options
@@ -113,14 +127,17 @@ class Launch:
         self._state = state
         self._envelope = self._profile.for_values(skip_metadata=state.skip_metadata)
 
-    def start(self, sink: Sink, parameters: Any) -> Execution:
-        """Bind `parameters` and send. Raises BindTypeError or BindValueError."""
+    def start(self, sink: Sink, parameters: Any, now: float = -1.0) -> Execution:
+        """Bind `parameters` and send; `now` is the time if it is known. Raises BindTypeError or BindValueError."""
         state = self._text.state
         if state is not self._state:
             self._adopt(state)
-        execution = self.execution(sink)
+        parts = self._parts
+        if now < 0:
+            now = parts.now()
+        execution = Execution(sink, parts.recovery, now, self._timeout, self._idempotent)
         execution.say(self.message(state, state.binder.bind(parameters)))
-        router = self._parts.router
+        router = parts.router
         if not router.turn.send(execution):
             router.submit(execution)
         return execution

@@ -10,7 +10,7 @@ from triocql.engine.hot import Execution
 from triocql.engine.messages import PrepareMessage
 from triocql.engine.request import Sink
 from triocql.engine.router import Router
-from triocql.errors import Error, fresh
+from triocql.errors import Error, ProtocolError, fresh
 from triocql.prepared import PreparedState, PreparedText
 from triocql.protocol.constants import V5
 from triocql.protocol.requests import prepare
@@ -38,7 +38,7 @@ class _Flight:
         self.sinks.append(sink)
         self.execution.deadline = max(self.execution.deadline, deadline)
 
-    def resolve(self, answer: Prepared) -> None:
+    def resolve(self, answer: object) -> None:
         self.owner.prepared(self, answer)
 
     def reject(self, error: Exception) -> None:
@@ -96,9 +96,12 @@ class Preparing:
         flight.execution.say(message)
         self._router.submit(flight.execution)
 
-    def prepared(self, flight: _Flight, answer: Prepared) -> None:
+    def prepared(self, flight: _Flight, answer: object) -> None:
         """Keep what the node said, and pass it on."""
         del self._flights[flight.key]
+        if not isinstance(answer, Prepared):
+            self._reject(flight, ProtocolError("PREPARE was answered with a RESULT of another kind"))
+            return
         keyspace = flight.key.keyspace if self._version >= V5 else None
         try:
             text = PreparedText(flight.key.text, keyspace, self._state_of(answer))

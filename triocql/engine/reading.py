@@ -7,7 +7,7 @@ from collections.abc import Callable
 from triocql.codecs.registry import Registry
 from triocql.codecs.rows import RowPlan
 from triocql.engine.connection import Connection
-from triocql.engine.response import Response
+from triocql.engine.hot import Response
 from triocql.errors import ProtocolError
 from triocql.prepared import PreparedState, PreparedText
 from triocql.protocol.constants import Opcode, ResultKind
@@ -48,10 +48,6 @@ class ResultReader:
         `state` is what the request was sent with; news about its columns are kept in `text` for the next request.
         Raises ProtocolError.
         """
-        if not flags and state is not None and state.plan is not None and body.startswith(state.rows_head):
-            size = len(state.rows_head) + 4
-            count = int.from_bytes(body[size - 4 : size], "big")
-            return Response(state.plan.page(body, size, count), None, None, None, connection.name)
         extras, start = split_extras(flags, body)
         if body[start : start + 4] == _ROWS:
             return self._rows(body, start + 4, extras, connection, text, state)

@@ -8,6 +8,7 @@ from triocql.engine.hot import Execution
 from triocql.engine.repreparing import Repreparing, StateOf
 from triocql.engine.router import Router
 from triocql.policies.retry import Decision, RetryPolicy
+from triocql.protocol.constants import Opcode
 from triocql.protocol.responses import decode_message, split_extras
 
 # After these answers, nothing was executed.
@@ -43,7 +44,10 @@ class Recovery:
             self.unreadable(execution, error)
             return
         error.coordinator = connection.name
-        error.maybe_executed = not isinstance(error, _NOT_EXECUTED)
+        error.maybe_executed = not isinstance(error, _NOT_EXECUTED) or (
+            # Its partitions are written one after the other: those before the unavailable one may be there.
+            isinstance(error, errors.Unavailable) and execution.opcode == Opcode.BATCH
+        )
         if isinstance(error, errors.Unprepared):
             self._repreparing.unprepared(execution, connection, error)
         else:

@@ -113,6 +113,7 @@ class Repreparing:
 
     def _new_state(self, flight: _Flight, answer: object) -> PreparedState:
         if isinstance(answer, errors.ResponseError):
+            answer.coordinator = flight.connection.name
             raise answer
         if not isinstance(answer, Prepared):
             raise errors.ProtocolError("PREPARE was answered with something else than a prepared statement")

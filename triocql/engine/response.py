@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Response:
-    """The answer to one request: a page of rows, a schema change, or neither. Cheap to make."""
+    """The answer to one request: a page of rows, a schema change, or neither. Pure twin of `_hot`."""
 
     __slots__ = ("coordinator", "extras", "page", "paging_state", "schema_change")
 

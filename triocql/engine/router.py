@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from triocql.config import PoolOptions
@@ -32,6 +32,8 @@ class Router:
         self.queue: Parking[Execution] = Parking(clock)
         self.waiting: Parking[Execution | Wait] = Parking(clock)
         self.ending: Exception | None = None
+        self.reading = False
+        self.after_reading: list[Callable[[], None]] = []
         self._options = options
         self._fill_threshold = fill_threshold
         self._position = 0
@@ -131,6 +133,19 @@ class Router:
         return error
 
     # --- What connections and keepers tell (`Owner`) -------------------------------------------------------
+
+    def on_reading(self) -> None:
+        """A batch of responses is about to be given out: what follows from it is put off to its end."""
+        self.reading = True
+
+    def on_read(self) -> None:
+        """The batch is given out: send what is queued, then do what was put off."""
+        self.reading = False
+        self.on_room()
+        if self.after_reading:
+            following, self.after_reading = self.after_reading, []
+            for step in following:
+                step()
 
     def on_room(self) -> None:
         """Send what is queued, as far as there is room."""

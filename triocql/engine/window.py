@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from triocql.engine.response import Response
     from triocql.statements import Parameters, RequestOptions
 
+# A window asks for the time once for so many requests that it starts in a row.
+_BATCH = 64
+
 OnEnded = Callable[["Entry", "Response | None", "Exception | None"], None]
 
 
@@ -57,6 +60,7 @@ class Window:
         self._live: dict[int, Entry] = {}
         self._statement: Any = None
         self._launch: Launch | None = None
+        self._now = -1.0
 
     @property
     def is_idle(self) -> bool:
@@ -83,7 +87,7 @@ class Window:
                 self._launch = self._executor.launch_of(statement, self._call)
                 self._statement = statement
             if self._launch is not None:
-                entry.execution = self._launch.start(entry, parameters)
+                entry.execution = self._launch.start(entry, parameters, self._now)
             else:
                 entry.execution = self._executor.start(entry, statement, parameters, self._call)
         except Exception as error:
@@ -130,6 +134,7 @@ class PullingWindow(Window):
         self._source = source
         self._on_error = on_error
         self._pumping = False
+        self._due = False
         self._context: Context = copy_context()
 
     @property
@@ -137,9 +142,21 @@ class PullingWindow(Window):
         """Whether nothing is under way and nothing will follow."""
         return not self._live and (self.exhausted or self.stopped)
 
+    def _pump_soon(self) -> None:
+        """Start requests once the batch of responses that is being read has ended, or now outside any."""
+        if self._due:
+            return
+        router = self._executor.router
+        if router.reading:
+            self._due = True
+            router.after_reading.append(self.pump)
+        else:
+            self.pump()
+
     def pump(self) -> None:
         """Start requests while there is room. Called again from inside itself, it leaves the work to the first call:
         requests that end at once, however many, do not nest."""
+        self._due = False
         if self._pumping:
             return
         self._pumping = True
@@ -150,10 +167,18 @@ class PullingWindow(Window):
             self._on_error(error)
         finally:
             self._pumping = False
+            self._now = -1.0
+        self._pumped()
+
+    def _pumped(self) -> None:
+        """Take note that there is no more room, or nothing more to start."""
 
     def _fill(self) -> None:
-        source = self._source
+        source, count = self._source, 0
         while not self.stopped and not self.exhausted and self.has_room:
+            if count % _BATCH == 0:
+                self._now = self._executor.parts.now()
+            count += 1
             try:
                 statement, parameters = next(source)
             except StopIteration:
@@ -197,12 +222,19 @@ class CollectingWindow(PullingWindow):
         if self._live.pop(entry.index, None) is None:
             return
         if response is not None:
-            self._keep(entry.index, tuple.__new__(self._pair, (True, self._make_result(response, entry.execution))))
+            self._keep(
+                entry.index, tuple.__new__(self._pair, (True, self._make_result(response, entry.execution)))
+            )
         else:
             self._keep(entry.index, tuple.__new__(self._pair, (False, error)))
             if self._stop_on_error and error is not None:
                 self._on_error(error)
-        self.pump()
+        if self._live or not self.is_over:
+            self._pump_soon()
+        else:
+            self._on_over()
+
+    def _pumped(self) -> None:
         if not self._live and self.is_over:
             self._on_over()
 

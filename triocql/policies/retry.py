@@ -34,7 +34,8 @@ class DefaultRetryPolicy:
     """Retries what cannot do harm and is likely to help, once on the same node or along the nodes.
 
     - nothing was executed (bootstrapping, connection ended before sending): the next node, always;
-    - UNAVAILABLE: the next node, once: another coordinator may see other replicas alive;
+    - UNAVAILABLE, unless it is of a batch that is not idempotent: the next node, once, which may see other
+      replicas alive;
     - READ_TIMEOUT of an idempotent request with enough replicas but without the data: the same node, once;
     - WRITE_TIMEOUT of an idempotent batch's log: the same node, once;
     - OVERLOADED, SERVER_ERROR, TRUNCATE_ERROR and lost connections, if idempotent: the next node;
@@ -48,7 +49,8 @@ class DefaultRetryPolicy:
         if isinstance(error, errors.ConnectionLost):
             return Decision.NEXT if idempotent or not error.maybe_executed else Decision.RAISE
         if isinstance(error, errors.Unavailable):
-            return Decision.NEXT if retries == 0 else Decision.RAISE
+            harmless = idempotent or not error.maybe_executed
+            return Decision.NEXT if retries == 0 and harmless else Decision.RAISE
         if isinstance(error, errors.ReadTimeout):
             enough = error.received >= error.required and not error.data_present
             return Decision.SAME if retries == 0 and idempotent and enough else Decision.RAISE

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol
-
-
-class TimestampGenerator(Protocol):
-    """Gives each request its default timestamp."""
-
-    def next(self) -> int:
-        """Return microseconds since the epoch."""
 
 
 class MonotonicTimestamps:
     """The wall clock in microseconds, but strictly increasing, also when the clock stands still or goes back.
+
+    Pure twin of `triocql.engine._hot`.
 
     >>> stamps = MonotonicTimestamps(now=lambda: 1_000_000)
     >>> stamps.next(), stamps.next()

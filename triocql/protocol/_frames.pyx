@@ -29,7 +29,7 @@ cdef enum:
 cdef Py_ssize_t MIN_COMPRESSED = _MIN_COMPRESSED
 
 
-# --- Frames -------------------------------------------------------------------------------------------------------
+# --- Frames -----------------------------------------------------------------------------------------------------
 
 
 def encode_frames(int version, frames, compress=None):
@@ -72,7 +72,9 @@ cdef bytes _join(int version, list items, Py_ssize_t start, Py_ssize_t stop):
     return out
 
 
-cdef inline void _write_header(uint8_t* at, int version, int flags, int stream, int opcode, Py_ssize_t length) noexcept:
+cdef inline void _write_header(
+    uint8_t* at, int version, int flags, int stream, int opcode, Py_ssize_t length
+) noexcept:
     at[0] = <uint8_t>version
     at[1] = <uint8_t>flags
     at[2] = <uint8_t>(stream >> 8)
@@ -184,7 +186,7 @@ cdef int _append(bytearray buffer, const uint8_t* data, Py_ssize_t size) except 
     return 0
 
 
-# --- Segments -----------------------------------------------------------------------------------------------------
+# --- Segments ---------------------------------------------------------------------------------------------------
 
 
 cdef uint32_t _crc24(const uint8_t* data, Py_ssize_t size) noexcept:
@@ -364,7 +366,8 @@ cdef class SegmentDecoder:
         """Add the frames that a payload completes to `frames`."""
         cdef bytes content
         if plain:
-            content = self._compression.decompress(PyMemoryView_FromMemory(<char*>data, size, PyBUF_READ), plain)
+            packed = PyMemoryView_FromMemory(<char*>data, size, PyBUF_READ)
+            content = self._compression.decompress(packed, plain)
             data = <const uint8_t*>PyBytes_AS_STRING(content)
             size = PyBytes_Size(content)
         if self_contained and PyByteArray_GET_SIZE(self._frames._buffer):

@@ -260,7 +260,8 @@ def rows_head(metadata: RowsMetadata, *, described: bool) -> bytes:
 
     `described` says whether the columns are, or were left out as asked for.
     """
-    flags = c.ROWS_NO_METADATA
+    # Cassandra sets both flags when it leaves the columns out.
+    flags = c.ROWS_NO_METADATA | c.ROWS_GLOBAL_TABLE_SPEC
     if described:
         flags = c.ROWS_GLOBAL_TABLE_SPEC if metadata.global_spec else 0
     head = _INT.pack(ResultKind.ROWS) + _TWO_INTS.pack(flags, len(metadata.columns))

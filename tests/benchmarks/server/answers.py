@@ -250,7 +250,7 @@ class Answers:
         full = bare = changed = integer(VOID)
         if statement.columns:
             full = rows_result(statement, GLOBAL_TABLE)
-            bare = rows_result(statement, NO_METADATA)
+            bare = rows_result(statement, GLOBAL_TABLE | NO_METADATA)
             changed = rows_result(statement, GLOBAL_TABLE | METADATA_CHANGED, metadata_id)
         for book in self._books:
             book.add(statement_id, metadata_id, full, bare, changed)

@@ -1,0 +1,140 @@
+"""The errors that a real node answers with."""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING
+
+import pytest
+
+import triocql
+from triocql import Batch, Consistency, Session, errors
+from triocql.errors import (
+    AlreadyExists,
+    ConfigurationError,
+    FunctionFailure,
+    InvalidQuery,
+    ReadFailure,
+    SyntaxError,
+    Unauthorized,
+    Unavailable,
+    WriteFailure,
+)
+
+from .conftest import FAILING, KEYSPACE, ROOT, create_keyspace, on_every_wire, on_v4_and_v5
+
+if TYPE_CHECKING:
+    from triocql.config import ConnectKeywords
+    from triocql.testing.cassandra import CassandraCluster
+
+    from .conftest import Table
+
+pytestmark = [pytest.mark.cassandra, pytest.mark.anyio]
+
+
+@on_every_wire
+async def test_wrong_statements(session: Session, table: Table, cassandra: CassandraCluster) -> None:
+    t = await table("id int PRIMARY KEY, v text")
+    with pytest.raises(SyntaxError, match="no viable alternative") as syntax:
+        await session.execute("SELEKT 1")
+    assert syntax.value.coordinator == f"{cassandra.nodes[0].address}:9042"
+    assert not syntax.value.maybe_executed
+    with pytest.raises(InvalidQuery, match="Undefined column"):
+        await session.execute(f"SELECT w FROM {t}")
+    with pytest.raises(InvalidQuery, match="Undefined column"):
+        await session.execute(f"SELECT w FROM {t} WHERE id = ?", [1])
+    with pytest.raises(InvalidQuery, match="Undefined column"):
+        await session.execute(Batch().add(f"INSERT INTO {t} (id, w) VALUES (?, ?)", [1, 2]))
+    with pytest.raises(ConfigurationError):
+        await session.execute("CREATE KEYSPACE k WITH replication = {'class': 'NoStrategy'}")
+
+
+@on_every_wire
+async def test_already_exists(session: Session, table: Table) -> None:
+    t = await table("id int PRIMARY KEY")
+    with pytest.raises(AlreadyExists) as caught:
+        await session.execute(f"CREATE TABLE {t} (id int PRIMARY KEY)")
+    assert (caught.value.keyspace, caught.value.table) == (KEYSPACE, t)
+    with pytest.raises(AlreadyExists) as caught:
+        await session.execute(create_keyspace(KEYSPACE).replace("IF NOT EXISTS ", ""))
+    assert (caught.value.keyspace, caught.value.table) == (KEYSPACE, "")
+
+
+@on_every_wire
+async def test_unavailable(session: Session, table: Table) -> None:
+    t = await table("id int PRIMARY KEY")
+    with pytest.raises(Unavailable) as caught:
+        await session.execute(f"INSERT INTO {t} (id) VALUES (?)", [1], consistency=Consistency.THREE)
+    error = caught.value
+    assert (error.consistency, error.required, error.alive) == (Consistency.THREE, 3, 1)
+    assert not error.maybe_executed
+    with pytest.raises(Unavailable):
+        await session.execute(f"SELECT * FROM {t}", consistency=Consistency.TWO)
+
+
+@on_v4_and_v5
+async def test_a_function_fails(session: Session, table: Table) -> None:
+    t = await table("id int PRIMARY KEY, n int")
+    await session.execute(
+        "CREATE OR REPLACE FUNCTION fails (n int) RETURNS NULL ON NULL INPUT RETURNS int LANGUAGE java AS "
+        "$$ throw new RuntimeException(\"it does\"); $$"
+    )
+    await session.execute(f"INSERT INTO {t} (id, n) VALUES (1, 1)")
+    with pytest.raises(FunctionFailure, match="it does") as caught:
+        await session.execute(f"SELECT fails(n) FROM {t}")
+    error = caught.value
+    assert (error.keyspace, error.function, error.arg_types) == (KEYSPACE, "fails", ("int",))
+
+
+@on_v4_and_v5
+async def test_a_read_fails(session: Session, table: Table) -> None:
+    """Too many tombstones are more than a node wants to read over."""
+    t = await table("k int, c int, v int, PRIMARY KEY (k, c)")
+    delete = await session.prepare(f"DELETE FROM {t} WHERE k = 0 AND c = ?")
+    values = [[n] for n in range(500)]
+    for start in range(0, 100_001, 20_000):
+        batches = []
+        for first in range(start, start + 20_000, len(values)):
+            batch = Batch(triocql.BatchType.UNLOGGED)
+            for (n,) in values:
+                batch.add(delete, [first + n])
+            batches.append(batch)
+        await session.execute_concurrent(batches, concurrency=4)
+    with pytest.raises(ReadFailure) as caught:
+        await session.execute(f"SELECT * FROM {t} WHERE k = 0")
+    error = caught.value
+    assert (error.received, error.required, error.failures, error.data_present) == (0, 1, 1, False)
+    if session.protocol_version == 5:
+        assert list(error.reasons.values()) == [1]  # READ_TOO_MANY_TOMBSTONES
+
+
+@pytest.mark.parametrize("version", [4, 5])
+async def test_a_write_fails(anyio_backend: str, guarded: CassandraCluster, version: int) -> None:
+    options: ConnectKeywords = {"auth": ROOT, "protocol_version": version}
+    async with triocql.connect(guarded.contact_points, **options) as session:
+        await session.execute(create_keyspace(FAILING))
+        await session.execute(f"CREATE TABLE IF NOT EXISTS {FAILING}.t (id int PRIMARY KEY)")
+        with pytest.raises(WriteFailure) as caught:
+            await session.execute(f"INSERT INTO {FAILING}.t (id) VALUES (?)", [1], consistency=Consistency.ONE)
+    error = caught.value
+    assert (error.consistency, error.received, error.required, error.failures) == (Consistency.ONE, 0, 1, 1)
+    assert error.write_type == "SIMPLE"
+    assert error.maybe_executed
+    if version == 5:
+        assert {str(address): reason for address, reason in error.reasons.items()} == {guarded.nodes[0].address: 0}
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.failures, again.coordinator) == (str(error), 1, error.coordinator)
+
+
+async def test_unauthorized(anyio_backend: str, guarded: CassandraCluster) -> None:
+    points = guarded.contact_points
+    async with triocql.connect(points, auth=ROOT) as root:
+        await root.execute("CREATE ROLE IF NOT EXISTS guest WITH PASSWORD = 'welcome' AND LOGIN = true")
+    async with triocql.connect(points, auth=triocql.PlainTextAuth("guest", "welcome")) as guest:
+        assert (await guest.execute("SELECT key FROM system.local")).scalar() == "local"
+        with pytest.raises(Unauthorized, match="guest"):
+            await guest.execute("SELECT * FROM system_auth.roles")
+        with pytest.raises(Unauthorized) as caught:
+            await guest.execute(create_keyspace("forbidden"))
+    assert not caught.value.maybe_executed
+    assert isinstance(caught.value, errors.Error)

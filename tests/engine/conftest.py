@@ -1,0 +1,13 @@
+"""For the tests of the engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from triocql.engine import router
+
+
+@pytest.fixture
+def in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each request go to another node than the one before."""
+    monkeypatch.setattr(router, "_IN_A_ROW", 1)

@@ -1,0 +1,207 @@
+"""USE: every connection of the session is moved before the next request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.engine import wire
+from tests.engine.peer import Asked
+from tests.engine.world import SELECT, World, pools
+from triocql import errors
+from triocql.protocol.constants import Opcode
+
+
+def keyspaces(world: World) -> set[str | None]:
+    return {link.keyspace for node in world.nodes for link in node.links if not link.lost}
+
+
+def spread(world: World, session: Any, statement: str, count: int = 12) -> list[str | None]:
+    """Execute statements all over the connections; return the keyspaces that they were executed in."""
+    for node in world.nodes:
+        node.asked.clear()
+    for number in range(count):
+        world.start(session.execute, f"{statement} {number}")
+    return [asked.link.keyspace for node in world.nodes for asked in node.asked if "USE" not in asked.text]
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_every_connection_is_moved_before_the_next_request(version: int) -> None:
+    world = World(version, count=2, connections_local=2, max_in_flight=4)
+    with world.session() as session:
+        assert session.keyspace is None
+        for name in ("shop", "Other"):
+            quoted = name if name.islower() else f'"{name}"'
+            world.call(session.execute, f"USE {quoted}")
+            assert session.keyspace == name
+            assert set(spread(world, session, "INSERT")) == {name}
+        assert keyspaces(world) == {"Other"}
+
+
+def test_requests_wait_for_their_connection_to_be_moved() -> None:
+    world = World(connections_local=2, max_in_flight=2)
+    with world.session() as session:
+        moving: list[Asked] = []
+
+        def slow(asked: Asked) -> bool:
+            if asked.text != "USE shop" or not world.node.texts()[:-1]:
+                return False
+            moving.append(asked)
+            return True
+
+        world.node.asked.clear()
+        world.node.script = slow
+        world.call(session.execute, "USE shop")
+        world.settle()
+        assert len(moving) == 1
+        world.node.holding = True
+        tasks = [world.start(session.execute, f"INSERT {number}") for number in range(4)]
+        assert {asked.link.keyspace for asked in world.node.held} == {"shop"}
+        assert len(world.node.held) == 2
+        moving[0].respond()
+        world.settle()
+        assert [asked.link.keyspace for asked in world.node.held] == ["shop"] * 4
+        world.node.release()
+        world.settle()
+        assert all(task.done for task in tasks)
+
+
+@pytest.mark.parametrize("answer", ["error", "void", "nothing"])
+def test_connection_that_does_not_follow_is_replaced(answer: str) -> None:
+    world = World(connections_local=2)
+    with world.session() as session:
+        count = len(world.node.links)
+
+        def refuse(asked: Asked) -> bool:
+            if asked.text != "USE shop" or world.node.texts().count("USE shop") != 2:
+                return False
+            if answer == "error":
+                asked.error(0x2200, "no")
+            elif answer == "void":
+                asked.void()
+            return True
+
+        world.node.script = refuse
+        world.call(session.execute, "USE shop")
+        world.reactor.advance(10)
+        assert len(world.node.links) == count + 1
+        assert keyspaces(world) == {"shop"}
+        assert len(pools(session)[0].connections) == 2
+
+
+def test_connection_without_a_free_id_is_replaced() -> None:
+    world = World(connections_local=2, max_in_flight=2)
+    with world.session() as session:
+        world.node.holding = True
+        tasks = [world.start(session.execute, f"SELECT {number}") for number in range(3)]
+        world.start(session.execute, "USE shop")
+        world.node.release()
+        world.reactor.advance(3)
+        assert keyspaces(world) == {"shop"}
+        assert all(task.done for task in tasks)
+
+
+def test_connection_that_was_being_made_meanwhile() -> None:
+    world = World(connections_local=2)
+    with world.session() as session:
+        world.reactor.advance(5)
+        world.listeners[0].delay = 2
+        world.listeners[0].accepted[0].reset()
+        world.reactor.advance(0.1)
+        world.call(session.execute, "USE shop")
+        world.reactor.advance(10)
+        assert keyspaces(world) == {"shop"}
+        assert len(pools(session)[0].connections) == 2
+        assert set(spread(world, session, "INSERT")) == {"shop"}
+
+
+def test_new_connections_are_in_the_keyspace_from_the_start() -> None:
+    world = World(keyspace="shop", connections_local=2)
+    with world.session() as session:
+        assert session.keyspace == "shop"
+        assert keyspaces(world) == {"shop"}
+        world.listeners[0].accepted[0].reset()
+        world.reactor.advance(3)
+        assert keyspaces(world) == {"shop"}
+
+
+def test_keyspace_that_does_not_exist() -> None:
+    world = World(keyspace="shop")
+    world.node.script = lambda asked: asked.text == "USE shop" and not asked.error(0x2200, "Keyspace 'shop' does not exist")
+    with pytest.raises(errors.ConnectError, match=r"10.0.0.1:9042, USE: .*'shop' does not exist"):
+        world.call(world.connect().__aenter__)
+    world.assert_closed()
+
+
+def test_use_that_is_refused_changes_nothing() -> None:
+    world = World(keyspace="shop")
+    with world.session() as session:
+        world.node.script = lambda asked: asked.text == "USE nowhere" and not asked.error(0x2200, "no")
+        with pytest.raises(errors.InvalidQuery):
+            world.call(session.execute, "USE nowhere")
+        assert session.keyspace == "shop"
+        assert set(spread(world, session, "INSERT")) == {"shop"}
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_text_is_prepared_in_the_keyspace_of_its_time(version: int) -> None:
+    world = World(version, keyspace="one")
+    with world.session() as session:
+        world.call(session.execute, SELECT, [1])
+        world.call(session.execute, "USE two")
+        world.call(session.execute, SELECT, [2])
+        ids = [asked.id for asked in world.node.asked if asked.opcode == Opcode.EXECUTE]
+        assert ids == [world.node.statement_id(SELECT, "one"), world.node.statement_id(SELECT, "two")]
+
+
+def test_keyspace_of_a_single_request() -> None:
+    world = World(5)
+    with world.session() as session:
+        world.call(session.execute, "SELECT x", keyspace="shop")
+        assert world.node.asked[-1].keyspace == "shop"
+        world.call(session.execute, SELECT, [1], keyspace="shop")
+        assert world.node.asked[-1].id == world.node.statement_id(SELECT, "shop")
+        prepared = world.call(session.prepare, SELECT, keyspace="other")
+        assert prepared.prepared.state.id == world.node.statement_id(SELECT, "other")
+
+
+def test_keyspace_of_a_single_request_needs_v5() -> None:
+    world = World(4)
+    with world.session() as session:
+        with pytest.raises(errors.UsageError, match="v5"):
+            world.call(session.execute, "SELECT x", keyspace="shop")
+        with pytest.raises(errors.UsageError, match="v5"):
+            world.call(session.prepare, SELECT, keyspace="shop")
+        with pytest.raises(errors.UsageError, match="v5"):
+            world.call(session.execute, SELECT, [1], keyspace="shop")
+        assert world.node.asked == []
+        assert session.stats() == (1, 0, 0, 0)
+
+
+def test_two_moves_one_after_the_other() -> None:
+    world = World(connections_local=3)
+    with world.session() as session:
+        moves: list[Asked] = []
+        world.node.script = lambda asked: asked.text.startswith("USE") and asked.link is not origin(asked) and not moves.append(asked)
+        first = {}
+
+        def origin(asked: Asked) -> object:
+            return first.setdefault(asked.text, asked.link)
+
+        world.call(session.execute, "USE one")
+        world.call(session.execute, "USE two")
+        while moves:
+            moves.pop(0).respond()
+            world.settle()
+        world.reactor.advance(6)
+        assert keyspaces(world) == {"two"}
+        assert set(spread(world, session, "INSERT")) == {"two"}
+
+
+def test_use_by_error_code_of_another_kind_is_no_move() -> None:
+    world = World()
+    with world.session() as session:
+        world.node.script = lambda asked: asked.text.startswith("USE") and not asked.answer(wire.RESULT, wire.void())
+        world.call(session.execute, "USE shop")
+        assert session.keyspace is None
