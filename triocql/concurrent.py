@@ -61,7 +61,7 @@ async def execute_concurrent(
     check_concurrency(concurrency)
     run = _Run(session, concurrency, raise_on_first_error, timeout)
     if isinstance(statements_and_parameters, AsyncIterable):
-        return await run.feed(pairs_async(statements_and_parameters))
+        return await run.feed(AsyncPairs(statements_and_parameters, _pair))
     return await run.pull(pairs(statements_and_parameters))
 
 
@@ -82,7 +82,7 @@ async def execute_concurrent_with_args(
     check_concurrency(concurrency)
     run = _Run(session, concurrency, raise_on_first_error, timeout)
     if isinstance(parameters, AsyncIterable):
-        return await run.feed((statement, values) async for values in parameters)
+        return await run.feed(AsyncPairs(parameters, lambda values: (statement, values)))
     return await run.pull((statement, values) for values in parameters)
 
 
@@ -164,6 +164,8 @@ class _Call:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for `condition` or a failure. A checkpoint, always."""
+        if self._waiter is not None:
+            raise UsageError("two tasks iterate over the same stream; give each its own")
         self._condition = condition
         self._waiter = self.session.reactor.waiter(_nothing)
         self.check()
@@ -275,7 +277,7 @@ class ConcurrentStream(_Call):
         self._entered = True
         items: Iterator[tuple[Any, Parameters]] = iter(())
         if isinstance(self._source, AsyncIterable):
-            self._async_source = pairs_async(self._source)
+            self._async_source = AsyncPairs(self._source, _pair)
         else:
             items = pairs(self._source)
         executor = self.session.executor
@@ -287,6 +289,7 @@ class ConcurrentStream(_Call):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         self.end()
+        self._async_source = None
         self._ready.clear()
 
     def __aiter__(self) -> Self:
@@ -372,10 +375,21 @@ def pairs(items: Iterable[Item]) -> Iterator[tuple[Any, Parameters]]:
     return map(_pair, items)
 
 
-async def pairs_async(items: AsyncIterable[Item]) -> AsyncIterator[tuple[Any, Parameters]]:
-    """Iterate over statements with their parameters."""
-    async for item in items:
-        yield _pair(item)
+class AsyncPairs:
+    """An async iterator over statements with their parameters.
+
+    No generator: event loops want those to be closed, and this one is left wherever the call ends.
+    """
+
+    def __init__(self, items: AsyncIterable[Any], make_pair: Callable[[Any], tuple[Any, Parameters]]) -> None:
+        self._items = aiter(items)
+        self._make_pair = make_pair
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> tuple[Any, Parameters]:
+        return self._make_pair(await anext(self._items))
 
 
 def _pair(item: Item) -> tuple[Any, Parameters]:

@@ -103,6 +103,7 @@ class RequestNursery:
         self._queue: deque[Waiter[None]] = deque()
         self._reserved = 0
         self._failure: Exception | None = None
+        self._entered = False
         self._open = False
         self._idle: Waiter[None] | None = None
 
@@ -120,7 +121,10 @@ class RequestNursery:
         UsageError and its kinds. A checkpoint, always.
         """
         await self._room()
-        return self.start_soon(statement, parameters, row_type=row_type, **options)
+        try:
+            return self.start_soon(statement, parameters, row_type=row_type, **options)
+        finally:
+            self._grant()  # what could not be started takes no room
 
     def start_soon(
         self,
@@ -136,8 +140,8 @@ class RequestNursery:
         if not self._open:
             raise UsageError("the request nursery is not open: use it inside its `async with` block")
         handle = Handle(self, row_form(row_type))
-        self._live[handle] = None
         call = RequestOptions(**options) if options else INHERIT
+        self._live[handle] = None
         try:
             handle.execution = self.session.protected(
                 self.session.executor.start, handle, statement, parameters, call
@@ -150,9 +154,9 @@ class RequestNursery:
     # --- The block -----------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        if self._open or self._failure is not None:
+        if self._entered:
             raise UsageError("a request nursery is entered once; open another one")
-        self._open = True
+        self._entered = self._open = True
         return self
 
     async def __aexit__(

@@ -112,7 +112,9 @@ class Result(Generic[R_co]):
         rows = self._rows
         if rows is None:
             page = self._response.page
-            rows = self._rows = [] if page is None else self._form.build(page)
+            if page is None:
+                return []  # not kept: results without rows are shared
+            rows = self._rows = self._form.build(page)
         return rows
 
     def one(self) -> R_co | None:
@@ -122,10 +124,12 @@ class Result(Generic[R_co]):
         """
         rows = self._rows
         if rows is None:
+            page = self._response.page
+            if page is not None and page.row_count == 1:
+                # Not kept: of many results that are read once, by this, only the bytes stay in memory.
+                return self._form.build(page)[0]
             rows = self.rows
-        if rows:
-            return rows[0]
-        return self.rows[0] if self else None
+        return rows[0] if rows or self else None
 
     def exactly_one(self) -> R_co:
         """Return the row if it is the only one. Raises NoSingleRow, or PagesRemain if more pages follow."""

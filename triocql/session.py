@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from triocql.abc import Reactor
     from triocql.config import ConnectKeywords
     from triocql.contactpoints import ContactPoint
-    from triocql.engine.hot import Execution
     from triocql.engine.executor import Executor
+    from triocql.engine.hot import Execution
     from triocql.engine.response import Response
     from triocql.forms import RowForm
     from triocql.prepared import PreparedText

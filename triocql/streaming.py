@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from triocql.abc import Waiter
-    from triocql.engine.hot import Execution
     from triocql.engine.executor import Executor
+    from triocql.engine.hot import Execution
     from triocql.engine.response import Response
     from triocql.forms import RowForm
     from triocql.session import Session

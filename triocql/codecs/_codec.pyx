@@ -124,7 +124,9 @@ cdef Page new_page(RowPlan plan, bytes body, Py_ssize_t offset, Py_ssize_t row_c
     return page
 
 
+# Never part of a cycle: the collector need not know of it, of which there may be very many.
 @cython.final
+@cython.no_gc
 cdef class Page:
     """The rows of one response, as bytes until a form for them is chosen; see `rows.Page`."""
 

@@ -1,6 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=False
 """The classes that every request passes through. Compiled twin of request, execution, launch, streams and window."""
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_DelItem, PyDict_GetItem
 from cpython.object cimport PyObject
@@ -185,6 +186,8 @@ cdef class Execution(Request):
         self.maybe_executed = self.maybe_executed or error.maybe_executed
 
 
+# Never part of a cycle: the collector need not know of it, of which there may be very many.
+@cython.no_gc
 cdef class Response:
     """The answer to one request; see `response.Response`."""
 
@@ -746,6 +749,8 @@ cdef class CollectingWindow(PullingWindow):
     cdef object _make_result
     cdef bint _stop_on_error
     cdef object _on_over
+    cdef object _last
+    cdef object _last_pair
 
     def __init__(
         self,
@@ -772,8 +777,12 @@ cdef class CollectingWindow(PullingWindow):
         if self._live.pop(entry.index, None) is None:
             return
         if response is not None:
-            result = self._make_result(response, entry.execution)
-            self.keep(entry.index, tuple.__new__(self._pair, (True, result)))
+            if response is not self._last:
+                self._last = response
+                self._last_pair = tuple.__new__(
+                    self._pair, (True, self._make_result(response, entry.execution))
+                )
+            self.keep(entry.index, self._last_pair)
         else:
             self.keep(entry.index, tuple.__new__(self._pair, (False, error)))
             if self._stop_on_error and error is not None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from triocql.engine.envelope import base_parameters, frame_flags, payload
 from triocql.engine.hot import Execution
 from triocql.engine.messages import BatchMessage
+from triocql.engine.phase import Phase
 from triocql.engine.preparing import PrepareKey
 from triocql.engine.profile import Profile
-from triocql.engine.phase import Phase
 from triocql.errors import UsageError
 from triocql.prepared import BoundStatement, PreparedState, PreparedStatement, PreparedText
 from triocql.protocol.requests import BatchEntry

@@ -9,7 +9,7 @@ from typing import Protocol
 from triocql.abc import Address, Transport
 from triocql.config import ConnectionOptions
 from triocql.engine.clock import Clock
-from triocql.engine.hot import Request, Response, Streams
+from triocql.engine.hot import Response, Streams
 from triocql.engine.phase import Phase
 from triocql.errors import ConnectionLost, Error, ProtocolError
 from triocql.protocol.connection import Wire

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from triocql import errors
 from triocql.engine.connection import Connection
-from triocql.engine.hot import Execution
 from triocql.engine.exchange import Exchange
+from triocql.engine.hot import Execution
 from triocql.engine.phase import Phase
 from triocql.engine.router import Router
 from triocql.prepared import PreparedState, PreparedText

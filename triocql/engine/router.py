@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from triocql.config import PoolOptions
 from triocql.engine.clock import Clock
 from triocql.engine.connection import Connection
-from triocql.engine.parking import Parking
-from triocql.engine.hot import Turn
-from triocql.engine.pool import Pool
 from triocql.engine.exchange import Wait
+from triocql.engine.hot import Turn
+from triocql.engine.parking import Parking
 from triocql.engine.phase import Phase
+from triocql.engine.pool import Pool
 from triocql.errors import Error, InternalError, NoNodeAvailable, QueueFull, SessionClosed
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
-
 if TYPE_CHECKING:
     from triocql.engine.execution import Execution
     from triocql.engine.executor import Executor
@@ -216,15 +215,21 @@ class CollectingWindow(PullingWindow):
         self._make_result = make_result
         self._stop_on_error = stop_on_error
         self._on_over = on_over
+        self._last: Response | None = None
+        self._last_pair: Any = None
 
     def end(self, entry: Entry, response: Response | None, error: Exception | None) -> None:
         """Keep the outcome of `entry` and start what follows."""
         if self._live.pop(entry.index, None) is None:
             return
         if response is not None:
-            self._keep(
-                entry.index, tuple.__new__(self._pair, (True, self._make_result(response, entry.execution)))
-            )
+            # The answers without content of one connection are one object, and make one outcome: statements
+            # that give no rows leave nothing behind for the garbage collector to go through.
+            if response is not self._last:
+                self._last = response
+                result = self._make_result(response, entry.execution)
+                self._last_pair = tuple.__new__(self._pair, (True, result))
+            self._keep(entry.index, self._last_pair)
         else:
             self._keep(entry.index, tuple.__new__(self._pair, (False, error)))
             if self._stop_on_error and error is not None:

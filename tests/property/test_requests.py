@@ -1,0 +1,237 @@
+"""The life of requests, whatever happens: ids are neither lost nor shared, and each request ends exactly once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tests.engine import wire
+from tests.engine.peer import Asked
+from tests.engine.world import INSERT, SELECT, World, check
+from triocql import errors
+from triocql.engine.hot import Execution
+from triocql.engine.phase import Phase
+from triocql.protocol.constants import Opcode
+
+MAX_IN_FLIGHT, MAX_ORPHANS, MAX_QUEUE = 4, 2, 3
+
+
+class User:
+    """Somebody who waits for a request: a sink that counts what it is told."""
+
+    def __init__(self, token: int, idempotent: bool) -> None:
+        self.token = token
+        self.idempotent = idempotent
+        self.outcomes: list[Any] = []
+        self.execution: Execution | None = None
+        self.abandoned = False
+        self.written_when_abandoned = False
+
+    def resolve(self, value: Any) -> None:
+        self.outcomes.append(value)
+
+    def reject(self, error: Exception) -> None:
+        assert isinstance(error, errors.Error)
+        self.outcomes.append(error)
+
+    def abandon(self, *, received: bool) -> None:
+        assert self.execution is not None
+        self.abandoned = True
+        self.written_when_abandoned = received or self.execution.phase is Phase.WAITING
+        self.execution.abandon()
+
+
+class Requests(RuleBasedStateMachine):
+    """A session with two nodes that answer when they are told to, in any order, rightly or wrongly."""
+
+    @initialize(seed=st.integers(0, 1 << 16), version=st.sampled_from([4, 5]))
+    def connect(self, seed: int, version: int) -> None:
+        self.world = World(
+            version,
+            count=2,
+            seed=seed,
+            max_in_flight=MAX_IN_FLIGHT,
+            max_orphans=MAX_ORPHANS,
+            max_queue=MAX_QUEUE,
+            timeout=10.0,
+        )
+        self.block = self.world.session()
+        self.session = self.block.__enter__()
+        self.insert = self.world.call(self.session.prepare, INSERT)
+        self.select = self.world.call(self.session.prepare, SELECT)
+        for node in self.world.nodes:
+            node.script = self._hold
+        self.users: list[User] = []
+        self.held: list[Asked] = []
+        self.answered: set[tuple[int, int]] = set()
+
+    def _hold(self, asked: Asked) -> bool:
+        """Hold user's statements; half of the PREPAREs are answered at once."""
+        if asked.opcode in (Opcode.EXECUTE, Opcode.PREPARE):
+            self.held.append(asked)
+            return True
+        return False
+
+    def _received(self, user: User) -> int:
+        return sum(node.tokens().count(user.token) for node in self.world.nodes)
+
+    # --- What users do -----------------------------------------------------------------------------------------
+
+    @rule(read=st.booleans(), timeout=st.sampled_from([0.5, 3.0, 10.0]), settle=st.booleans())
+    def submit(self, read: bool, timeout: float, settle: bool) -> None:
+        user = User(len(self.users), read)
+        self.users.append(user)
+        statement = (self.select if read else self.insert).with_options(timeout=timeout)
+        user.execution = self.session.executor.start(user, statement, [user.token])
+        if settle:
+            self.world.settle()
+
+    @precondition(lambda self: self.users)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        user = data.draw(st.sampled_from(self.users[-8:]))
+        if not user.abandoned:
+            user.abandon(received=self._received(user) > 0)
+
+    # --- What nodes do -----------------------------------------------------------------------------------------
+
+    def _take(self, data: st.DataObject) -> Asked:
+        return self.held.pop(data.draw(st.integers(0, len(self.held) - 1)))
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def answer(self, data: st.DataObject) -> None:
+        self._take(data).respond()
+        self.world.settle()
+
+    @precondition(lambda self: len(self.held) > 1)
+    @rule(data=st.data())
+    def answer_several_in_one_go(self, data: st.DataObject) -> None:
+        for _ in range(data.draw(st.integers(2, len(self.held)))):
+            self._take(data).respond()
+        self.world.settle()
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), code=st.sampled_from([0x1001, 0x1002, 0x0000, 0x2200]))
+    def refuse(self, data: st.DataObject, code: int) -> None:
+        self._take(data).error(code)
+        self.world.settle()
+
+    @precondition(lambda self: any(asked.opcode == Opcode.EXECUTE for asked in self.held))
+    @rule(data=st.data())
+    def forget(self, data: st.DataObject) -> None:
+        asked = data.draw(st.sampled_from([asked for asked in self.held if asked.opcode == Opcode.EXECUTE]))
+        self.held.remove(asked)
+        asked.unprepared()
+        self.world.settle()
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def answer_twice_in_one_go(self, data: st.DataObject) -> None:
+        asked = self._take(data)
+        if asked.link.lost:
+            return
+        transport = asked.link.transport
+        assert transport is not None
+        asked.respond()
+        asked.respond()
+        self.world.settle()
+
+    @rule(data=st.data(), stream=st.integers(MAX_IN_FLIGHT, 100))
+    def answer_what_was_never_asked(self, data: st.DataObject, stream: int) -> None:
+        link = data.draw(st.sampled_from(self.world.nodes)).links[-1]
+        link.send(stream, wire.RESULT, wire.void())
+        self.world.settle()
+        assert link.lost
+
+    @rule(data=st.data())
+    def reset(self, data: st.DataObject) -> None:
+        listener = data.draw(st.sampled_from(self.world.listeners))
+        listener.accepted[-1].reset()
+
+    # --- Time ----------------------------------------------------------------------------------------------------
+
+    @rule()
+    def settle(self) -> None:
+        self.world.settle()
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 5.0]))
+    def wait(self, seconds: float) -> None:
+        self.world.reactor.advance(seconds)
+
+    # --- What holds at any time ----------------------------------------------------------------------------------
+
+    @invariant()
+    def ids_are_in_order(self) -> None:
+        check(self.session)
+        for connection in self.session.executor.router.connections():
+            assert len(connection.orphans) <= MAX_ORPHANS or connection.state.value != "open"
+        assert len(self.session.executor.router.queue) <= MAX_QUEUE
+
+    @invariant()
+    def each_request_ends_once(self) -> None:
+        for user in self.users:
+            assert len(user.outcomes) <= (0 if user.abandoned and not user.outcomes else 1)
+            for outcome in user.outcomes:
+                if user.idempotent and not isinstance(outcome, errors.Error):
+                    (row,) = outcome.page.rows(tuple)
+                    assert row == (user.token,)
+
+    @invariant()
+    def nothing_is_sent_after_it_was_abandoned(self) -> None:
+        for user in self.users:
+            if user.abandoned and not user.written_when_abandoned:
+                assert self._received(user) == 0
+
+    @invariant()
+    def what_was_executed_is_not_sent_again(self) -> None:
+        """A write that a node got is sent again only if the answer said that it was not executed."""
+        for user in self.users:
+            if not user.idempotent and user.outcomes and isinstance(user.outcomes[0], errors.Error):
+                error = user.outcomes[0]
+                assert error.maybe_executed or isinstance(error, _KNOWN_NOT_EXECUTED) or not self._received(user)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "session"):
+            return
+        for node in self.world.nodes:
+            node.script = None
+        for asked in self.held:
+            asked.respond()
+        self.world.reactor.advance(20)
+        for user in self.users:
+            assert len(user.outcomes) == (1 if not user.abandoned else len(user.outcomes) and 1)
+        assert self.session.stats()[1:] == (0, 0, 0)
+        assert len(self.session.executor.router.connections()) == 2
+        assert self.world.call(self.session.execute, self.select, [7]).scalar() == 7
+        self.block.__exit__(None, None, None)
+
+
+_KNOWN_NOT_EXECUTED = (
+    errors.IsBootstrapping,
+    errors.InvalidQuery,
+    errors.UnpreparedLoop,
+    errors.NoNodeAvailable,
+    errors.QueueFull,
+    errors.ConnectionLost,
+    errors.RequestTimeout,
+)
+
+quick = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestRequests = Requests.TestCase
+TestRequests.settings = quick
+
+
+@pytest.mark.long
+def test_requests_for_a_long_time() -> None:
+    from hypothesis.stateful import run_state_machine_as_test
+
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        Requests, settings=settings(quick, max_examples=2000, stateful_step_count=80)
+    )
