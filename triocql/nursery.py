@@ -11,7 +11,7 @@ from triocql.concurrent import check_concurrency
 from triocql.errors import Abandoned, UsageError, fresh
 from triocql.forms import row_form
 from triocql.results import Result
-from triocql.statements import INHERIT, RequestOptions
+from triocql.statements import INHERIT
 
 if TYPE_CHECKING:
     from typing import Self
@@ -140,7 +140,7 @@ class RequestNursery:
         if not self._open:
             raise UsageError("the request nursery is not open: use it inside its `async with` block")
         handle = Handle(self, row_form(row_type))
-        call = RequestOptions(**options) if options else INHERIT
+        call = self.session.call_options(options) if options else INHERIT
         self._live[handle] = None
         try:
             handle.execution = self.session.protected(

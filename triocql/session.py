@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_CALLS = 128
 _DEFAULT_FORM: RowForm[Any] = row_form(None)
 
 
@@ -66,6 +67,7 @@ class Session:
         self._protect = core.reactor.protect
         self._start = core.reactor.protect(core.executor.start)
         self._waiter = core.reactor.waiter
+        self._calls: dict[tuple[Any, ...], RequestOptions] = {}
         self.reactor = core.reactor
         self.executor: Executor = core.executor
 
@@ -122,7 +124,7 @@ class Session:
         >>> result = await session.execute("SELECT * FROM users WHERE id = ?", [7], timeout=2.0)  # doctest: +SKIP
         """
         form = _DEFAULT_FORM if row_type is None else row_form(row_type)
-        call = RequestOptions(**options) if options else INHERIT
+        call = self.call_options(options) if options else INHERIT
         execution: Execution
         waiter = self._waiter(lambda: execution.abandon())
         execution = self._start(waiter, statement, parameters, call)
@@ -206,7 +208,7 @@ class Session:
         """
         if not isinstance(prefetch, int) or prefetch < 0:
             raise OptionError(f"prefetch is {prefetch!r}; it has to be a number of pages, 0 or more")
-        call = RequestOptions(**options) if options else INHERIT
+        call = self.call_options(options) if options else INHERIT
         return RowStream(self, statement, parameters, call, row_form(row_type), prefetch)
 
     # --- Many statements at once ---------------------------------------------------------------------------
@@ -273,6 +275,19 @@ class Session:
         if execution is None or (response.paging_state is None and response.extras is None):
             return Result(response, form)
         return Result(response, form, _Pager(self, execution))
+
+    def call_options(self, keywords: RequestKeywords) -> RequestOptions:
+        """Return the options of a call; the same object for equal ones, so that what follows from them is kept."""
+        key = tuple(keywords.items())
+        try:
+            options = self._calls.get(key)
+        except TypeError:  # a payload is not hashable
+            return RequestOptions(**keywords)
+        if options is None:
+            if len(self._calls) == _CALLS:
+                self._calls.clear()
+            options = self._calls[key] = RequestOptions(**keywords)
+        return options
 
     def protected(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a step of the engine with KeyboardInterrupt held back."""

@@ -22,7 +22,9 @@ CANARY = "not-the-password"
 
 
 @on_every_wire
-async def test_good_credentials(anyio_backend: str, guarded: CassandraCluster, options: ConnectKeywords) -> None:
+async def test_good_credentials(
+    anyio_backend: str, guarded: CassandraCluster, options: ConnectKeywords
+) -> None:
     async with triocql.connect(guarded.contact_points, auth=ROOT, **options) as session:
         assert (await session.execute("SELECT key FROM system.local")).scalar() == "local"
         assert session.stats().connections >= 1

@@ -39,7 +39,9 @@ async def session(anyio_backend: str, guarded: CassandraCluster, node: Node) -> 
     with anyio.fail_after(120):
         async with triocql.connect(guarded.contact_points, auth=ROOT, reconnection_base=0.1) as session:
             await session.execute(create_keyspace(KEYSPACE))
-            await session.execute(f"CREATE TABLE IF NOT EXISTS {KEYSPACE}.survivors (id int PRIMARY KEY, v text)")
+            await session.execute(
+                f"CREATE TABLE IF NOT EXISTS {KEYSPACE}.survivors (id int PRIMARY KEY, v text)"
+            )
             await session.execute(INSERT, [0, "before"])
             await connected(session)
             yield session
@@ -65,7 +67,12 @@ async def test_a_node_that_hangs(session: Session, node: Node) -> None:
         with pytest.raises(RequestTimeout) as caught:
             await session.execute(INSERT, [1, "late"], timeout=0.2)
         error = caught.value
-        assert (error.phase, error.written, error.maybe_executed, error.timeout) == ("waiting", True, True, 0.2)
+        assert (error.phase, error.written, error.maybe_executed, error.timeout) == (
+            "waiting",
+            True,
+            True,
+            0.2,
+        )
         with anyio.move_on_after(0.1) as scope:
             await session.execute(select, [0])
         assert scope.cancelled_caught
@@ -97,7 +104,9 @@ async def test_too_many_orphans_replace_a_connection(session: Session, node: Nod
     assert session.stats() == (2, 0, 0, 0)
 
 
-async def test_connecting_to_a_node_that_hangs(guarded: CassandraCluster, node: Node, session: Session) -> None:
+async def test_connecting_to_a_node_that_hangs(
+    guarded: CassandraCluster, node: Node, session: Session
+) -> None:
     node.pause()
     try:
         with pytest.raises(ConnectTimeout, match=node.address):

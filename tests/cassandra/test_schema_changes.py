@@ -89,11 +89,16 @@ async def test_a_table_is_made_anew_with_other_types(session: Session, table: Ta
 async def test_many_requests_meet_a_forgotten_statement(session: Session, table: Table) -> None:
     """Each of the requests in flight is executed once the statement is prepared again, also those in batches."""
     t = await table("id int PRIMARY KEY, v text")
-    inserts = [await session.prepare(f"INSERT INTO {t} (id, v) VALUES (?, ?) USING TTL {n}") for n in (600, 700)]
+    inserts = [
+        await session.prepare(f"INSERT INTO {t} (id, v) VALUES (?, ?) USING TTL {n}") for n in (600, 700)
+    ]
     await session.execute(f"DROP TABLE {t}")
     await session.execute(f"CREATE TABLE {t} (id int PRIMARY KEY, v text)")
     batches = (
-        Batch().add(inserts[0], [n, "x"]).add(inserts[1], [1000 + n, "x"]).add(f"DELETE FROM {t} WHERE id = -1")
+        Batch()
+        .add(inserts[0], [n, "x"])
+        .add(inserts[1], [1000 + n, "x"])
+        .add(f"DELETE FROM {t} WHERE id = -1")
         for n in range(50)
     )
     single = ((inserts[n % 2], [2000 + n, "x"]) for n in range(200))
@@ -103,7 +108,9 @@ async def test_many_requests_meet_a_forgotten_statement(session: Session, table:
     assert (await session.execute(f"SELECT count(*) FROM {t}")).scalar() == 300
 
 
-async def test_the_node_forgets_everything(session: Session, table: Table, cassandra: CassandraCluster) -> None:
+async def test_the_node_forgets_everything(
+    session: Session, table: Table, cassandra: CassandraCluster
+) -> None:
     """Another keyspace's disappearance makes a node forget its statements; a text prepared by itself is as safe."""
     t = await table("id int PRIMARY KEY, v text")
     text = f"SELECT v FROM {KEYSPACE}.{t} WHERE id = ?"

@@ -77,7 +77,7 @@ async def test_a_function_fails(session: Session, table: Table) -> None:
     t = await table("id int PRIMARY KEY, n int")
     await session.execute(
         "CREATE OR REPLACE FUNCTION fails (n int) RETURNS NULL ON NULL INPUT RETURNS int LANGUAGE java AS "
-        "$$ throw new RuntimeException(\"it does\"); $$"
+        '$$ throw new RuntimeException("it does"); $$'
     )
     await session.execute(f"INSERT INTO {t} (id, n) VALUES (1, 1)")
     with pytest.raises(FunctionFailure, match="it does") as caught:
@@ -115,13 +115,17 @@ async def test_a_write_fails(anyio_backend: str, guarded: CassandraCluster, vers
         await session.execute(create_keyspace(FAILING))
         await session.execute(f"CREATE TABLE IF NOT EXISTS {FAILING}.t (id int PRIMARY KEY)")
         with pytest.raises(WriteFailure) as caught:
-            await session.execute(f"INSERT INTO {FAILING}.t (id) VALUES (?)", [1], consistency=Consistency.ONE)
+            await session.execute(
+                f"INSERT INTO {FAILING}.t (id) VALUES (?)", [1], consistency=Consistency.ONE
+            )
     error = caught.value
     assert (error.consistency, error.received, error.required, error.failures) == (Consistency.ONE, 0, 1, 1)
     assert error.write_type == "SIMPLE"
     assert error.maybe_executed
     if version == 5:
-        assert {str(address): reason for address, reason in error.reasons.items()} == {guarded.nodes[0].address: 0}
+        assert {str(address): reason for address, reason in error.reasons.items()} == {
+            guarded.nodes[0].address: 0
+        }
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.failures, again.coordinator) == (str(error), 1, error.coordinator)
 

@@ -79,9 +79,7 @@ async def round_trip(session: Session, table: Table, kinds: dict[str, list[Any]]
     names = [f"c{n}" for n in range(len(kinds))]
     columns = ", ".join(f"{name} {kind}" for name, kind in zip(names, kinds, strict=True))
     t = await table(f"id int PRIMARY KEY, {columns}")
-    insert = await session.prepare(
-        f"INSERT INTO {t} (id, {', '.join(names)}) VALUES (?{', ?' * len(names)})"
-    )
+    insert = await session.prepare(f"INSERT INTO {t} (id, {', '.join(names)}) VALUES (?{', ?' * len(names)})")
     longest = max(map(len, kinds.values()))
     rows = [(-1, *[None] * len(names))]
     for n in range(longest):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+from functools import cache
+
 from triocql.abc import Reactor
+from triocql.auth import PlainTextAuth
 from triocql.cluster.connector import Connector
 from triocql.cluster.keeper import Keeper
 from triocql.codecs.registry import Registry
@@ -39,6 +43,7 @@ class Core:
 
         Raises ConnectError with every attempt; the error itself if there was one contact point.
         """
+        warn_of_plain_passwords(self.options)
         try:
             first = await self._first_connection()
         except BaseException:
@@ -88,3 +93,20 @@ def _none_connected(attempts: list[Attempt]) -> Exception:
     assert isinstance(error, ConnectError)
     error.attempts = tuple(attempts)
     return error
+
+
+def warn_of_plain_passwords(options: Options) -> None:
+    """Log a warning, once a process, if a password will cross a network in the open."""
+    local = all(point.is_unix or point.host in _LOCAL for point in options.contact_points)
+    if isinstance(options.auth, PlainTextAuth) and options.ssl_context is None and not local:
+        _warn_once()
+
+
+_LOCAL = ("127.0.0.1", "::1", "localhost")
+
+
+@cache
+def _warn_once() -> None:
+    logging.getLogger("triocql").warning(
+        "the password is sent without TLS, readable for everybody on the way: set ssl_context="
+    )
