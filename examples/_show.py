@@ -28,8 +28,8 @@ def heading(text: str) -> None:
     print(f"\n{styled('1;36', text)}", flush=True)
 
 
-def done(label: str, value: str) -> None:
-    print(f"  {styled('32', '✓')} {label:<22} {value}", flush=True)
+def done(label: str, value: str, by: str = "") -> None:
+    print(f"  {styled('32', '✓')} {label:<22} {value}{styled('2', f'  by {by}') if by else ''}", flush=True)
 
 
 def progress(items: Iterable[T], total: int, noun: str) -> Iterator[T]:
@@ -58,7 +58,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         places = zip(texts, widths, numeric, strict=True)
         return "    " + "  ".join(f"{text:{'>' if right else '<'}{width}}" for text, width, right in places)
 
-    print("\n" + bold(line(columns)))
+    print("\n" + bold(line(columns).rstrip()))
     print(styled("2", line(["─" * width for width in widths])))
     for row in cells:
         print(line(row).rstrip())

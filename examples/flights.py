@@ -241,13 +241,13 @@ async def tour(address: str, *, on: str, first: bool) -> None:
     show.heading(f"On {on}")
     async with triocql.connect(address) as session:
         if first:
-            show.done("Load", f"{await load(session)}  execute_concurrent_with_args")
+            show.done("Load", str(await load(session)), by="execute_concurrent_with_args")
         days, arrivals = await read_days(session)
-        show.done("Read day by day", f"{days}  stream_concurrent, {len(DAYS) * len(ORIGINS):,} queries")
+        show.done("Read day by day", str(days), by=f"stream_concurrent, {len(DAYS) * len(ORIGINS):,} queries")
         if first:
             await show_delays(session, arrivals)
         whole = await read_all(session)
-        show.done("Read the whole table", f"{whole}  session.stream, 8 side by side")
+        show.done("Read the whole table", str(whole), by="session.stream, 8 side by side")
         await read_until(session, whole.seconds / 2)
 
 
@@ -263,6 +263,7 @@ NODE = {
 
 
 def demo() -> None:
+    data_folder()  # where it is missing, that is said at once
     clock = Clock()
     show.heading("A real Apache Cassandra")
     with CassandraCluster(yaml=NODE, jvm=["-Xms1g", "-Xmx1g"]) as cluster:

@@ -1,5 +1,8 @@
 """triocql: a CQL driver for Apache Cassandra and ScyllaDB, native to Trio, AnyIO and asyncio."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from triocql import errors as errors
 from triocql.auth import Authenticator, PlainTextAuth
 from triocql.codecs.custom import Codec
@@ -24,6 +27,9 @@ from triocql.results import Result, Trace, TraceEvent
 from triocql.rows import Row
 from triocql.session import Session, connect
 from triocql.statements import Batch, BatchType, RequestOptions, Statement
+
+if TYPE_CHECKING:
+    from triocql import sync as sync
 
 __all__ = [
     "EMPTY",
@@ -73,3 +79,10 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import `triocql.sync` when it is first used: other programs need neither it nor threads."""
+    if name == "sync":
+        return import_module("triocql.sync")
+    raise AttributeError(f"module 'triocql' has no attribute {name!r}")

@@ -125,7 +125,7 @@ def stream_concurrent(
     )
 
 
-class _Call:
+class WindowCall:
     """What every call here has: a failure that ends it, a deadline, and somebody who waits."""
 
     def __init__(self, session: Session, timeout: float | None) -> None:
@@ -186,13 +186,13 @@ class _Call:
         )
 
 
-class _Run(_Call):
+class _Run(WindowCall):
     """One call of `execute_concurrent`."""
 
     def __init__(
         self, session: Session, concurrency: int, raise_on_first_error: bool, timeout: float | None
     ) -> None:
-        _Call.__init__(self, session, timeout)
+        WindowCall.__init__(self, session, timeout)
         self._results: list[ExecutionResult] = []
         self._concurrency = concurrency
         self._raise = raise_on_first_error
@@ -248,7 +248,7 @@ class _Run(_Call):
         self.check()
 
 
-class ConcurrentStream(_Call):
+class ConcurrentStream(WindowCall):
     """Made by `stream_concurrent`: an async context manager over an async iterator of `ExecutionResult`."""
 
     def __init__(
@@ -261,7 +261,7 @@ class ConcurrentStream(_Call):
         ordered: bool,
         timeout: float | None,
     ) -> None:
-        _Call.__init__(self, session, timeout)
+        WindowCall.__init__(self, session, timeout)
         self._source = statements_and_parameters
         self._async_source: AsyncIterator[tuple[Any, Parameters]] | None = None
         self._concurrency = concurrency

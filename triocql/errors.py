@@ -96,6 +96,10 @@ class NoSingleRow(UsageError, LookupError):
     """`exactly_one()` found no row, or several."""
 
 
+class RowTypeError(UsageError, TypeError):
+    """Rows that cannot be had as the class given by `row_type`: its fields are not the columns, or it refused a row."""
+
+
 class PagingStateMismatch(UsageError, ValueError):
     """A paging state that belongs to another statement, or is no paging state."""
 

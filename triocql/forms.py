@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 
-from triocql.errors import OptionError
+from triocql.codecs.annotated import annotated_nodes
+from triocql.codecs.classes import Shape, shape_of
+from triocql.errors import OptionError, RowTypeError
 from triocql.rows import Row, row_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from triocql.codecs.rows import Page
+    from triocql.codecs.classes import Reading
+    from triocql.codecs.rows import Page, RowPlan
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -41,21 +45,91 @@ class _NamedRows(RowForm[Row]):
         return _flat(lambda: cursor.take(count, kind))
 
 
-class _Tuples(RowForm[tuple[Any, ...]]):
-    def build(self, page: Page) -> list[tuple[Any, ...]]:
-        return page.rows(tuple)
+class _Plain(RowForm[R_co]):
+    """`tuple` or `dict`."""
 
-    def iterate(self, page: Page) -> Iterator[tuple[Any, ...]]:
-        cursor, count = page.cursor(), _slice_of(page.plan.names)
-        return _flat(lambda: cursor.take(count, tuple))
+    def __init__(self, kind: type[R_co]) -> None:
+        self._kind = kind
+
+    def build(self, page: Page) -> list[R_co]:
+        return page.rows(self._kind)
+
+    def iterate(self, page: Page) -> Iterator[R_co]:
+        cursor, count, kind = page.cursor(), _slice_of(page.plan.names), self._kind
+        return _flat(lambda: cursor.take(count, kind))
 
 
-class _Dicts(RowForm[dict[str, Any]]):
-    def build(self, page: Page) -> list[dict[str, Any]]:
-        return page.dicts()
+class _Objects(RowForm[R_co]):
+    """Instances of a user's class."""
 
-    def iterate(self, page: Page) -> Iterator[dict[str, Any]]:
-        return (dict(zip(page.plan.names, row, strict=True)) for row in _TUPLES.iterate(page))
+    def __init__(self, shape: Shape) -> None:
+        self._shape = shape
+
+    def build(self, page: Page) -> list[R_co]:
+        return _Maker(self._shape, page).take(page.row_count)
+
+    def iterate(self, page: Page) -> Iterator[R_co]:
+        maker, count = _Maker(self._shape, page), _slice_of(page.plan.names)
+        return _flat(lambda: maker.take(count))
+
+
+class _Fit(NamedTuple):
+    """How rows of certain columns become instances of a class: the plan that reads them, and what is made of that."""
+
+    plan: RowPlan
+    reading: Reading
+
+
+class _Maker:
+    """A place in a page whose rows become instances of a class."""
+
+    def __init__(self, shape: Shape, page: Page) -> None:
+        self._shape = shape
+        self._fit = _fit(shape, page.plan)
+        self._cursor = page.read_by(self._fit.plan).cursor()
+        self._row = 0
+
+    def take(self, count: int) -> list[Any]:
+        """Return the next rows, `count` at most; an empty list at the end."""
+        kind, build = self._fit.reading
+        rows = self._cursor.take(count, kind)
+        if build is None:
+            return rows
+        made: list[Any] = []
+        try:
+            made.extend(build(rows))
+            if len(made) < len(rows):
+                raise RuntimeError("it raised StopIteration")  # noqa: TRY301 - else rows would be lost
+        except Exception as error:
+            raise RowTypeError(
+                f"{self._shape.cls.__qualname__} refused row {self._row + len(made)}: {type(error).__name__}"
+            ) from error
+        self._row += len(made)
+        return made
+
+
+@lru_cache(maxsize=1024)
+def _fit(shape: Shape, plan: RowPlan) -> _Fit:
+    """Check a class against the columns of a plan. Raises RowTypeError."""
+    cls, names = shape.cls, plan.names
+    missing, unknown = shape.missing(names), shape.unknown(names)
+    if missing or unknown:
+        problems = [f"there is no column {_listed(missing)}"] * bool(missing)
+        problems += [f"it has no field for the column {_listed(unknown)}"] * bool(unknown)
+        raise RowTypeError(
+            f"the rows do not fit {cls.__qualname__}: {', and '.join(problems)}; the columns are {_listed(names)}"
+        )
+    try:
+        nodes = annotated_nodes(shape, names, plan.nodes)
+    except OptionError as error:
+        raise RowTypeError(f"the rows do not fit {cls.__qualname__}: {error}") from error.__cause__
+    if nodes != plan.nodes:
+        plan = type(plan)(plan.columns, nodes)
+    return _Fit(plan, shape.rows(names))
+
+
+def _listed(names: list[str] | tuple[str, ...]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def _slice_of(names: tuple[str, ...]) -> int:
@@ -68,21 +142,30 @@ def _flat(take: Callable[[], list[R_co]]) -> Iterator[R_co]:
     return chain.from_iterable(iter(take, []))
 
 
-_ROWS, _TUPLES, _DICTS = _NamedRows(), _Tuples(), _Dicts()
-_FORMS: dict[type[Any] | None, RowForm[Any]] = {None: _ROWS, Row: _ROWS, tuple: _TUPLES, dict: _DICTS}
+_ROWS = _NamedRows()
+_FORMS: dict[type[Any], RowForm[Any]] = {Row: _ROWS, tuple: _Plain(tuple), dict: _Plain(dict)}
 
 
 @overload
 def row_form(row_type: type[Row] | None) -> RowForm[Row]: ...
 @overload
-def row_form(row_type: type[tuple[Any, ...]]) -> RowForm[tuple[Any, ...]]: ...
-@overload
 def row_form(row_type: type[dict[str, Any]]) -> RowForm[dict[str, Any]]: ...
 @overload
+def row_form(row_type: type[R_co]) -> RowForm[R_co]: ...
+@overload
 def row_form(row_type: type[Any] | None) -> RowForm[Any]: ...
-def row_form(row_type: type[Any] | None) -> RowForm[Any]:
+def row_form(row_type: Any) -> RowForm[Any]:
     """Return the form of the option `row_type`. Raises OptionError for a type that rows cannot be had as."""
+    if row_type is None:
+        return _ROWS
+    if not isinstance(row_type, type):
+        raise OptionError(f"row_type is {row_type!r}; it has to be a class")
     form = _FORMS.get(row_type)
-    if form is None:
-        raise OptionError(f"row_type is {row_type!r}; it has to be triocql.Row, tuple or dict")
-    return form
+    if form is not None:
+        return form
+    try:
+        return _Objects(shape_of(row_type))
+    except OptionError as error:
+        raise OptionError(
+            f"row_type: {error}; it can be triocql.Row, tuple, dict, or a class of yours such as a dataclass"
+        ) from None

@@ -77,11 +77,20 @@ class PreparedState:
             rows_head=rows_head(metadata, described=not by_id),
         )
 
+    def recoded(self, registry: Registry, version: int) -> PreparedState:
+        """Return the state with the codecs that are registered now."""
+        binder = registry.binder(self.bind_columns)
+        return replace(
+            self,
+            binder=binder if version >= V4 else BinderV3(binder),
+            plan=None if self.metadata is None else registry.plan(self.metadata.columns),
+        )
+
 
 class PreparedText:
     """A statement's text and the newest state that is known of it, shared by everybody who prepared the text."""
 
-    __slots__ = ("idempotent", "keyspace", "state", "text")
+    __slots__ = ("__weakref__", "idempotent", "keyspace", "state", "text")
 
     def __init__(self, text: str, keyspace: str | None, state: PreparedState) -> None:
         self.text = text
@@ -167,6 +176,11 @@ class BoundStatement:
         self.state = state
         self.values = values
         self.options = options
+
+    def newest_state(self) -> PreparedState:
+        """Return the newest state of the statement that the values can be sent with."""
+        newest = self.prepared.state
+        return newest if newest.bind_columns == self.state.bind_columns else self.state
 
     def with_options(self, **options: Unpack[RequestKeywords]) -> BoundStatement:
         """Return a copy with some options changed; None goes back to the session's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, overload
 
 from triocql.errors import NoSingleRow, PagesRemain, PagingLoop, UsageError
 from triocql.forms import R_co
@@ -82,21 +82,12 @@ class Pager(Protocol):
         """Read a trace, waiting until the server has written it."""
 
 
-class Result(Generic[R_co]):
-    """The answer to a statement: one page of rows, and all the pages after it.
-
-    The page that is here: `rows`, ``result[i]``, ``len(result)``, `one`, `exactly_one`, `scalar`, and a plain
-    loop if it is the only page. All pages, fetched one after the other when they are needed::
-
-        async for row in await session.execute("SELECT * FROM events"):
-            ...
-        rows = await result.all()
-
-    A page is decoded when its rows are first asked for. The type of a row is that of the option `row_type`:
-    `Row` unless it is given, `tuple` or `dict`.
-    """
+class BaseResult(Generic[R_co]):
+    """What the results of sessions that wait and of sessions that block have in common: the page that is here."""
 
     __slots__ = ("_form", "_pager", "_response", "_rows")
+
+    _ALL_PAGES: ClassVar[str]
 
     def __init__(self, response: Response, form: RowForm[R_co], pager: Pager | None = None) -> None:
         self._response = response
@@ -108,7 +99,7 @@ class Result(Generic[R_co]):
 
     @property
     def rows(self) -> list[R_co]:
-        """The rows of this page, [] for a statement that gives none. Raises DecodeError."""
+        """The rows of this page, [] for a statement that gives none. Raises DecodeError or RowTypeError."""
         rows = self._rows
         if rows is None:
             page = self._response.page
@@ -136,26 +127,28 @@ class Result(Generic[R_co]):
         if len(self) > 1:
             raise NoSingleRow(f"there are {len(self):,} rows or more; exactly one was expected")
         if self.has_more_pages:
-            raise PagesRemain("more pages follow, with more rows or without: use `await result.all()`")
+            raise PagesRemain(f"more pages follow, with more rows or without: use {self._ALL_PAGES}")
         if not len(self):
             raise NoSingleRow("there is no row; exactly one was expected")
         return self.rows[0]
 
     def scalar(self) -> Any:
-        """Return the first column of the first row, None without a row. Raises PagesRemain as `one` does.
+        """Return the first column of the first row, None without a row; `row_type` plays no part in it.
+
+        Raises PagesRemain as `one` does.
 
         >>> async def count(session: Session) -> int:
         ...     return (await session.execute("SELECT count(*) FROM users")).scalar()
         """
-        row: Any = self.one()
-        if row is None:
+        page = self._response.page
+        if page is None or not self:
             return None
-        return next(iter(row.values() if isinstance(row, dict) else row))
+        return page.cursor().take(1, tuple)[0][0]
 
     def __bool__(self) -> bool:
         """Whether there is a row. Raises PagesRemain if only the pages that follow can tell."""
         if not len(self) and self.has_more_pages:
-            raise PagesRemain("this page is empty, but more follow: use `async for` or `await result.all()`")
+            raise PagesRemain(f"this page is empty, but more follow: use {self._ALL_PAGES}")
         return len(self) > 0
 
     def __len__(self) -> int:
@@ -169,35 +162,9 @@ class Result(Generic[R_co]):
     def __getitem__(self, index: int | slice) -> R_co | list[R_co]:
         return self.rows[index]
 
-    def __iter__(self) -> Iterator[R_co]:
-        """Iterate over the rows. Raises PagesRemain if there are more pages than this one."""
-        if self.has_more_pages:
-            raise PagesRemain(
-                "this result has more pages, which a plain loop would miss: write `async for row in result`, "
-                "`for row in await result.all()`, or `for row in result.rows` for this page alone"
-            )
-        return iter(self.rows)
-
     __reversed__ = None  # else a loop over this page alone
 
-    # --- All pages ---
-
-    async def all(self) -> list[R_co]:
-        """Return the rows of this page and of all that follow, in a list of its own.
-
-        Raises what executing the statement can raise, and PagingLoop if a node gives no end.
-        """
-        rows = list(self.rows)
-        response = self._response
-        while response.paging_state is not None:
-            response = await next_page(self._pager, response.paging_state)
-            if response.page is not None:
-                rows.extend(self._form.build(response.page))
-        return rows
-
-    def __aiter__(self) -> AsyncIterator[R_co]:
-        """Iterate over the rows of all pages, from this one on. Raises as `all` does."""
-        return RowIterator(self._form, self._pager, self._response)
+    # --- What follows ---
 
     @property
     def has_more_pages(self) -> bool:
@@ -252,16 +219,66 @@ class Result(Generic[R_co]):
         """The node that answered, as ``host:port``."""
         return self._response.coordinator
 
-    async def trace(self) -> Trace:
-        """Return what the server recorded of the request. Raises UsageError if not traced."""
+    def _traced(self) -> tuple[Pager, UUID]:
+        """Return what the trace is found with."""
         extras = self._response.extras
         if extras is None or extras.tracing_id is None or self._pager is None:
             raise UsageError("the request was not traced; execute it with tracing=True")
-        return await self._pager.trace(extras.tracing_id)
+        return self._pager, extras.tracing_id
 
     def __repr__(self) -> str:
         more = ", more pages follow" if self.has_more_pages else ""
         return f"Result({len(self)} rows of {len(self.columns)} columns{more})"
+
+
+class Result(BaseResult[R_co]):
+    """The answer to a statement: one page of rows, and all the pages after it.
+
+    The page that is here: `rows`, ``result[i]``, ``len(result)``, `one`, `exactly_one`, `scalar`, and a plain
+    loop if it is the only page. All pages, fetched one after the other when they are needed::
+
+        async for row in await session.execute("SELECT * FROM events"):
+            ...
+        rows = await result.all()
+
+    A page is decoded when its rows are first asked for. The type of a row is that of the option `row_type`, `Row`
+    unless it is given; a class that does not fit the columns raises RowTypeError then.
+    """
+
+    __slots__ = ()
+
+    _ALL_PAGES = "`async for` or `await result.all()`"
+
+    def __iter__(self) -> Iterator[R_co]:
+        """Iterate over the rows. Raises PagesRemain if there are more pages than this one."""
+        if self.has_more_pages:
+            raise PagesRemain(
+                "this result has more pages, which a plain loop would miss: write `async for row in result`, "
+                "`for row in await result.all()`, or `for row in result.rows` for this page alone"
+            )
+        return iter(self.rows)
+
+    async def all(self) -> list[R_co]:
+        """Return the rows of this page and of all that follow, in a list of its own.
+
+        Raises what executing the statement can raise, and PagingLoop if a node gives no end.
+        """
+        rows = list(self.rows)
+        response = self._response
+        while response.paging_state is not None:
+            response = await next_page(self._pager, response.paging_state)
+            if response.page is not None:
+                rows.extend(self._form.build(response.page))
+        return rows
+
+    def __aiter__(self) -> AsyncIterator[R_co]:
+        """Iterate over the rows of all pages, from this one on. Raises as `all` does."""
+        return RowIterator(self._form, self._pager, self._response)
+
+    async def trace(self) -> Trace:
+        """Return what the server recorded of the request. Raises UsageError if not traced."""
+        pager, tracing_id = self._traced()
+        return await pager.trace(tracing_id)
 
 
 class RowIterator(Generic[R_co]):

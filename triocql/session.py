@@ -97,9 +97,9 @@ class Session:
         statement: Any,
         parameters: Parameters = None,
         *,
-        row_type: type[tuple[Any, ...]],
+        row_type: type[T],
         **options: Unpack[RequestKeywords],
-    ) -> Result[tuple[Any, ...]]: ...
+    ) -> Result[T]: ...
     async def execute(
         self,
         statement: Any,
@@ -115,7 +115,10 @@ class Session:
         Args:
             statement: CQL text, or a `Statement`, `PreparedStatement`, `BoundStatement` or `Batch`.
             parameters: values in the order of the bind markers, or by name.
-            row_type: what rows are given as: `Row` (the default), `tuple` or `dict`.
+            row_type: what rows are given as: `Row` (the default), `tuple`, `dict`, or a class of yours whose fields are
+                the columns: a dataclass, a NamedTuple, a TypedDict, a class of attrs, a model of pydantic, a Struct of
+                msgspec. Fields with a default need no column. User-defined types become the classes that the fields
+                are annotated with. What does not fit raises RowTypeError when the rows are first asked for.
             options: see `RequestOptions`; they go before the statement's own and the session's.
 
         Raises UsageError and its kinds before anything is sent; a `ResponseError` for what the node answers;
@@ -179,9 +182,9 @@ class Session:
         parameters: Parameters = None,
         *,
         prefetch: int = 1,
-        row_type: type[tuple[Any, ...]],
+        row_type: type[T],
         **options: Unpack[RequestKeywords],
-    ) -> RowStream[tuple[Any, ...]]: ...
+    ) -> RowStream[T]: ...
     def stream(
         self,
         statement: Any,

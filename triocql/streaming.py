@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from triocql.abc import Waiter
+    from triocql.codecs.rows import Page
     from triocql.engine.executor import Executor
     from triocql.engine.hot import Execution
     from triocql.engine.response import Response
@@ -168,14 +169,20 @@ class RowStream(Generic[R_co]):
 
     async def _advance(self) -> R_co:
         """Return the first row of the next page that has one. A checkpoint a page."""
+        while (page := await self.next_page()) is not None:
+            self._rows = self._form.iterate(page)
+            for row in self._rows:
+                return row
+        raise StopAsyncIteration
+
+    async def next_page(self) -> Page | None:
+        """Return the next page, None after the last one."""
         while not self._queue.is_over:
             await self._wait()
             response = self._queue.take()
             if response is not None and response.page is not None:
-                self._rows = self._form.iterate(response.page)
-                for row in self._rows:
-                    return row
-        raise StopAsyncIteration
+                return response.page
+        return None
 
     async def _wait(self) -> None:
         waiter: Waiter[None] = self._session.reactor.waiter(self._queue.detach)

@@ -27,13 +27,13 @@ WIRES: list[ConnectKeywords] = [
     {"protocol_version": 5, "compression": "lz4"},
     {"protocol_version": 4},
     {"protocol_version": 4, "compression": "lz4"},
-    {"protocol_version": 3},
+    {"protocol_version": 3, "compression": "snappy"},
 ]
 """What changes how things are written on the wire."""
 
 
 def name_of(wire: Any) -> str:
-    return f"v{wire['protocol_version']}" + ("-lz4" if "compression" in wire else "")
+    return "-".join([f"v{wire['protocol_version']}", *filter(None, [wire.get("compression")])])
 
 
 on_every_wire = pytest.mark.parametrize("options", WIRES, ids=name_of)
@@ -82,7 +82,8 @@ def table(session: Session) -> Table:
 @pytest.fixture(scope="session")
 def guarded() -> Iterator[CassandraCluster]:
     """A node with passwords, permissions and a query handler that mirrors custom payloads, where writes to the
-    keyspace `FAILING` fail. Tests may stop, hold and kill it, and leave it running."""
+    keyspace `FAILING` fail and reads of 1,000 tombstones. Tests may stop, hold and kill it, and leave it running.
+    """
     require_cassandra()
     handler = "org.apache.cassandra.cql3.CustomPayloadMirroringQueryHandler"
     yaml = {
@@ -91,6 +92,8 @@ def guarded() -> Iterator[CassandraCluster]:
         "roles_validity": "0ms",
         "permissions_validity": "0ms",
         "credentials_validity": "0ms",
+        "tombstone_warn_threshold": 100,
+        "tombstone_failure_threshold": 1000,
     }
     flags = [
         f"-Dcassandra.custom_query_handler_class={handler}",
@@ -101,3 +104,15 @@ def guarded() -> Iterator[CassandraCluster]:
 
 
 ROOT = triocql.PlainTextAuth("cassandra", "cassandra")
+
+
+async def settled(session: Session) -> None:
+    """Wait until nothing is under way, abandoned requests included."""
+    while session.stats()[1:] != (0, 0, 0):  # noqa: ASYNC110 - nothing tells of it
+        await anyio.sleep(0.001)
+
+
+async def connected(session: Session) -> None:
+    """Wait until the session has all its connections."""
+    while session.stats().connections < 2:  # noqa: ASYNC110 - nothing tells of it
+        await anyio.sleep(0.01)

@@ -25,7 +25,8 @@ CANARY = "not-the-password"
 async def test_good_credentials(
     anyio_backend: str, guarded: CassandraCluster, options: ConnectKeywords
 ) -> None:
-    async with triocql.connect(guarded.contact_points, auth=ROOT, **options) as session:
+    options = {**options, "auth": ROOT}
+    async with triocql.connect(guarded.contact_points, **options) as session:
         assert (await session.execute("SELECT key FROM system.local")).scalar() == "local"
         assert session.stats().connections >= 1
 
@@ -46,8 +47,9 @@ async def test_wrong_credentials(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     auth = triocql.PlainTextAuth("cassandra", CANARY)
+    options = {**options, "auth": auth}
     with pytest.raises(AuthenticationError, match="incorrect") as caught:
-        async with triocql.connect(guarded.contact_points, auth=auth, **options):
+        async with triocql.connect(guarded.contact_points, **options):
             pass
     assert CANARY not in str(caught.value) + repr(caught.value) + repr(auth) + caplog.text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.lowlevel
 import pytest
+import trio
 
 import triocql
 from triocql import Batch, Session
 from triocql.errors import InvalidQuery, RequestTimeout
 
-from .conftest import on_v4_and_v5
+from .conftest import WIRES, name_of, settled
 
 if TYPE_CHECKING:
     from triocql import PreparedStatement
@@ -27,18 +29,12 @@ pytestmark = [pytest.mark.cassandra, pytest.mark.anyio]
 MANY = 20_000
 
 
-async def settled(session: Session) -> None:
-    """Wait until nothing is under way, abandoned requests included."""
-    while session.stats()[1:] != (0, 0, 0):
-        await anyio.sleep(0.001)
-
-
 async def count(session: Session, table: str) -> int:
     """Count the rows of a table."""
     return len(await (await session.execute(f"SELECT id FROM {table}")).all())
 
 
-@on_v4_and_v5
+@pytest.mark.parametrize("options", [WIRES[0], WIRES[3]], ids=name_of)
 async def test_20_000_writes_and_reads(session: Session, table: Table) -> None:
     t = await table("id int PRIMARY KEY, v text")
     insert = await session.prepare(f"INSERT INTO {t} (id, v) VALUES (?, ?)")
@@ -49,6 +45,17 @@ async def test_20_000_writes_and_reads(session: Session, table: Table) -> None:
     read = await session.execute_concurrent_with_args(select, [[n] for n in range(MANY)], concurrency=256)
     assert [result.one() for _, result in read] == [(n, f"v{n}") for n in range(MANY)]
     assert session.stats()[1:] == (0, 0, 0)
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": True})], ids=["uvloop"])
+async def test_on_uvloop(session: Session, table: Table) -> None:
+    t = await table("id int PRIMARY KEY, v text")
+    insert = await session.prepare(f"INSERT INTO {t} (id, v) VALUES (?, ?)")
+    await session.execute_concurrent_with_args(insert, ((n, f"v{n}") for n in range(5000)))
+    with anyio.move_on_after(0.1):
+        await endless(session, insert)
+    await settled(session)
+    assert (await session.execute(f"SELECT v FROM {t} WHERE id = ?", [4999])).scalar() is not None
 
 
 async def test_statements_of_every_form_at_once(session: Session, table: Table) -> None:
@@ -151,6 +158,26 @@ async def test_cancel_in_the_middle(
     assert session.stats().connections == 2
 
 
+async def test_cancellation_by_the_loop_itself(anyio_backend: str, session: Session, table: Table) -> None:
+    t = await table("id int PRIMARY KEY, v text")
+    insert = await session.prepare(f"INSERT INTO {t} (id, v) VALUES (?, ?)")
+    if anyio_backend == "trio":
+        with trio.move_on_after(0.2) as scope:
+            await endless(session, insert)
+        assert scope.cancelled_caught
+    else:
+        task = asyncio.create_task(endless(session, insert))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await endless(session, insert)
+    await settled(session)
+    assert await count(session, t) > 0
+
+
 async def test_a_timeout_for_all(session: Session, table: Table) -> None:
     t = await table("id int PRIMARY KEY")
     rows = ([n] for n in range(sys.maxsize))
@@ -165,10 +192,10 @@ async def test_requests_in_a_nursery(session: Session, table: Table) -> None:
     async with triocql.open_request_nursery(session, concurrency=50) as nursery:
         for n in range(500):
             await nursery.start(insert, [n, f"v{n}"])
-        handle = nursery.start_soon(f"SELECT key FROM system.local")
+        handle = nursery.start_soon("SELECT key FROM system.local")
         assert (await handle).scalar() == "local"
     assert await count(session, t) == 500
-    with pytest.raises(InvalidQuery, match="nope"):
+    with pytest.raises(InvalidQuery, match="nope"):  # noqa: PT012
         async with triocql.open_request_nursery(session) as nursery:
             nursery.start_soon(f"SELECT nope FROM {t}")
             for n in range(100_000):

@@ -13,7 +13,7 @@ import triocql
 from triocql import Session
 from triocql.errors import ConnectError, ConnectionLost, ConnectTimeout, NoNodeAvailable, RequestTimeout
 
-from .conftest import KEYSPACE, ROOT, create_keyspace
+from .conftest import KEYSPACE, ROOT, connected, create_keyspace, settled
 
 if TYPE_CHECKING:
     from triocql.testing.cassandra import CassandraCluster, Node
@@ -45,18 +45,6 @@ async def session(anyio_backend: str, guarded: CassandraCluster, node: Node) -> 
             await session.execute(INSERT, [0, "before"])
             await connected(session)
             yield session
-
-
-async def connected(session: Session) -> None:
-    """Wait until the session has all its connections."""
-    while session.stats().connections < 2:
-        await anyio.sleep(0.01)
-
-
-async def settled(session: Session) -> None:
-    """Wait until nothing is under way, abandoned requests included."""
-    while session.stats()[1:] != (0, 0, 0):
-        await anyio.sleep(0.001)
 
 
 async def test_a_node_that_hangs(session: Session, node: Node) -> None:

@@ -176,9 +176,10 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_command_line() -> None:
     name = f"--name=test-{os.getpid()}"
     try:
-        started = command("start", name)
+        started = command("start", name, "--auth", "--tls=mutual")
         assert started.returncode == 0, started.stderr
         assert started.stdout.count(" up ") == 1
+        assert "authority.pem and client.pem are in " in started.stdout
         assert command("start", name).stderr.strip().endswith("runs already, or is starting")
         assert command("status", name).stdout == started.stdout
     finally:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import anyio
 import pytest
 
 from triocql import PagingState, Session
 from triocql.errors import NoSingleRow, PagesRemain, PagingStateMismatch, UsageError
 
-from .conftest import on_every_wire
+from .conftest import on_every_wire, settled
 
 if TYPE_CHECKING:
     from .conftest import Table
@@ -71,9 +70,7 @@ async def test_leaving_a_stream_early_frees_everything(session: Session, table: 
         async for row in rows:
             if row.c == 12:
                 break
-    with anyio.fail_after(10):
-        while session.stats()[1:] != (0, 0, 0):
-            await anyio.sleep(0.001)
+    await settled(session)
     with pytest.raises(UsageError, match="async with"):
         await anext(session.stream(f"SELECT c FROM {t}"))
 

@@ -15,7 +15,6 @@ from triocql.errors import (
     FunctionFailure,
     InvalidQuery,
     ReadFailure,
-    SyntaxError,
     Unauthorized,
     Unavailable,
     WriteFailure,
@@ -35,7 +34,7 @@ pytestmark = [pytest.mark.cassandra, pytest.mark.anyio]
 @on_every_wire
 async def test_wrong_statements(session: Session, table: Table, cassandra: CassandraCluster) -> None:
     t = await table("id int PRIMARY KEY, v text")
-    with pytest.raises(SyntaxError, match="no viable alternative") as syntax:
+    with pytest.raises(errors.SyntaxError, match="no viable alternative") as syntax:
         await session.execute("SELEKT 1")
     assert syntax.value.coordinator == f"{cassandra.nodes[0].address}:9042"
     assert not syntax.value.maybe_executed
@@ -86,25 +85,23 @@ async def test_a_function_fails(session: Session, table: Table) -> None:
     assert (error.keyspace, error.function, error.arg_types) == (KEYSPACE, "fails", ("int",))
 
 
-@on_v4_and_v5
-async def test_a_read_fails(session: Session, table: Table) -> None:
-    """Too many tombstones are more than a node wants to read over."""
-    t = await table("k int, c int, v int, PRIMARY KEY (k, c)")
-    delete = await session.prepare(f"DELETE FROM {t} WHERE k = 0 AND c = ?")
-    values = [[n] for n in range(500)]
-    for start in range(0, 100_001, 20_000):
-        batches = []
-        for first in range(start, start + 20_000, len(values)):
-            batch = Batch(triocql.BatchType.UNLOGGED)
-            for (n,) in values:
-                batch.add(delete, [first + n])
-            batches.append(batch)
-        await session.execute_concurrent(batches, concurrency=4)
-    with pytest.raises(ReadFailure) as caught:
-        await session.execute(f"SELECT * FROM {t} WHERE k = 0")
+@pytest.mark.parametrize("version", [4, 5])
+async def test_a_read_fails(anyio_backend: str, guarded: CassandraCluster, version: int) -> None:
+    """Tombstones: the node warns of some, and refuses to read over too many."""
+    options: ConnectKeywords = {"auth": ROOT, "protocol_version": version}
+    async with triocql.connect(guarded.contact_points, **options) as session:
+        await session.execute(create_keyspace(KEYSPACE))
+        await session.execute(f"USE {KEYSPACE}")
+        await session.execute("CREATE TABLE IF NOT EXISTS graves (k int, c int, PRIMARY KEY (k, c))")
+        delete = await session.prepare("DELETE FROM graves WHERE k = ? AND c = ?")
+        await session.execute_concurrent_with_args(delete, [(k, c) for k in (200, 2000) for c in range(k)])
+        result = await session.execute("SELECT * FROM graves WHERE k = 200")
+        assert "200 tombstone" in result.warnings[0]
+        with pytest.raises(ReadFailure) as caught:
+            await session.execute("SELECT * FROM graves WHERE k = 2000")
     error = caught.value
     assert (error.received, error.required, error.failures, error.data_present) == (0, 1, 1, False)
-    if session.protocol_version == 5:
+    if version == 5:
         assert list(error.reasons.values()) == [1]  # READ_TOO_MANY_TOMBSTONES
 
 

@@ -393,6 +393,20 @@ async def test_a_closed_session_says_so(anyio_backend: str, cassandra: Cassandra
         await session.execute("SELECT key FROM system.local")
 
 
+async def test_await_connect(anyio_backend: str, cassandra: CassandraCluster) -> None:
+    connecting = triocql.connect(cassandra.contact_points)
+    if anyio_backend == "trio":
+        with pytest.raises(UsageError, match="async with"):
+            await connecting
+        return
+    session = await connecting
+    assert (await session.execute("SELECT key FROM system.local")).scalar() == "local"
+    await session.aclose()
+    await session.aclose()
+    with pytest.raises(SessionClosed):
+        await session.execute("SELECT key FROM system.local")
+
+
 async def test_pages_remain(session: Session) -> None:
     result = await session.execute("SELECT keyspace_name FROM system_schema.tables", page_size=2)
     with pytest.raises(PagesRemain, match="async for"):

@@ -15,8 +15,8 @@ import pytest
 from triocql import Session
 from triocql.codecs.temporal import Date, Duration, Time
 from triocql.codecs.timeuuid import max_time_uuid, min_time_uuid, time_of, time_uuid_from
-from triocql.codecs.values import EMPTY, FrozenMap
 from triocql.codecs.typeparser import parse_type
+from triocql.codecs.values import EMPTY, FrozenMap
 
 from .conftest import KEYSPACE, on_every_wire, on_v4_and_v5
 
@@ -217,6 +217,19 @@ async def test_codecs_of_the_user(session: Session, table: Table) -> None:
     await session.execute(f"INSERT INTO {t} (id, a, b) VALUES (1, ?, ?)", ["Ada", "Ada"])
     assert (await session.execute(f"SELECT a, b FROM {t}")).one() == ("ADA", "Ada")
     assert (await session.execute(f"SELECT b FROM {t} WHERE a = 'ada' ALLOW FILTERING")).one() == ("Ada",)
+
+
+async def test_registering_counts_for_prepared_statements(session: Session, table: Table) -> None:
+    t = await table("id int PRIMARY KEY, a text")
+    insert = await session.prepare(f"INSERT INTO {t} (id, a) VALUES (?, ?)")
+    select = await session.prepare(f"SELECT a FROM {t} WHERE id = ?")
+    await session.execute(insert, [1, "Ada"])
+    assert (await session.execute(select, [1])).scalar() == "Ada"
+    session.codecs.register_column(KEYSPACE, t, "a", Upper())
+    assert (await session.execute(select, [1])).scalar() == "ADA"
+    await session.execute(insert, [2, "Bob"])
+    raw = f"SELECT a FROM {t} WHERE id = 2 AND a = 'bob' ALLOW FILTERING"
+    assert (await session.execute(raw)).scalar() == "BOB"
 
 
 async def test_time_uuids(session: Session, table: Table) -> None:

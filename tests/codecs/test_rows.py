@@ -64,7 +64,7 @@ def test_row_classes(registry: Registry, body: bytes) -> None:
 
 def test_dicts(registry: Registry, body: bytes) -> None:
     page = registry.plan(TYPES).page(body, 0, len(ROWS))
-    assert page.dicts() == [dict(zip(("c0", "c1", "c2", "c3", "c4"), row, strict=True)) for row in ROWS]
+    assert page.rows(dict) == [dict(zip(("c0", "c1", "c2", "c3", "c4"), row, strict=True)) for row in ROWS]
 
 
 def test_a_cursor_reads_in_slices(registry: Registry, body: bytes) -> None:
@@ -81,7 +81,7 @@ def test_an_empty_page(registry: Registry) -> None:
     for spec in (TYPES, ()):
         page = registry.plan(spec).page(b"head", 4, 0)
         assert page.rows() == []
-        assert page.dicts() == []
+        assert page.rows(dict) == []
         assert page.cursor().take(5) == []
 
 
@@ -116,9 +116,17 @@ def test_a_page_that_is_cut_off(registry: Registry) -> None:
             page.rows()
 
 
-def test_bytes_after_the_last_row(registry: Registry, body: bytes) -> None:
-    with pytest.raises(DecodeError, match="1 bytes after the last row"):
-        registry.plan(TYPES).page(body + b"x", 0, len(ROWS)).rows()
+def test_what_follows_the_last_row_is_ignored(registry: Registry, body: bytes) -> None:
+    """Native protocol v5, section 1: a body may hold more than is described."""
+    assert registry.plan(TYPES).page(body + b"more", 0, len(ROWS)).rows() == ROWS
+
+
+def test_the_same_rows_by_another_plan(registry: Registry, body: bytes) -> None:
+    page = registry.plan(TYPES).page(body, 0, len(ROWS))
+    other = registry.plan(columns(*(["blob"] * len(TYPES))))
+    assert page.read_by(other).plan is other
+    assert page.read_by(other).rows()[0][0] == bytes(4)
+    assert page.read_by(page.plan).rows() == page.rows() == ROWS
 
 
 def test_errors_name_row_and_column_and_leave_the_cursor(registry: Registry) -> None:

@@ -5,8 +5,10 @@ import pickle
 from collections import OrderedDict
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
+import msgspec
+import pydantic
 import pytest
 
 from triocql.codecs.udt import UserValue, user_value_class
@@ -36,6 +38,17 @@ class FrozenPlace:
 
 
 class TuplePlace(NamedTuple):
+    number: int
+    street: str
+
+
+class OrderedPlace(NamedTuple):
+    street: str
+    number: int
+
+
+@dataclass(kw_only=True)
+class KeywordPlace:
     number: int
     street: str
 
@@ -129,7 +142,25 @@ def test_the_type_may_have_other_fields_by_now(registry: Registry) -> None:
     assert decode(registry, ADDRESS, RAW + b"\0\0\0\1x") == ("ab", 7, None)
 
 
-@pytest.mark.parametrize("cls", [Place, FrozenPlace, TuplePlace])
+class MappedPlace(TypedDict):
+    street: str
+    number: int
+
+
+class ModelPlace(pydantic.BaseModel):
+    number: int
+    street: str
+
+
+class StructPlace(msgspec.Struct):
+    number: int
+    street: str
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [Place, FrozenPlace, TuplePlace, OrderedPlace, MappedPlace, ModelPlace, StructPlace, dict, KeywordPlace],
+)
 def test_registered_classes(registry: Registry, cls: Any) -> None:
     registry.register_udt("ks", "place", cls)
     value = decode(registry, PLACE, RAW[:14])
@@ -171,8 +202,9 @@ def test_what_cannot_be_registered(registry: Registry) -> None:
     wrong: Any = Place("ab", 7)
     with pytest.raises(OptionError, match=r"a class is needed for ks\.place"):
         registry.register_udt("ks", "place", wrong)
-    with pytest.raises(OptionError, match="no signature"):
-        registry.register_udt("ks", "place", dict)
+    for cls, reason in ((int, "no signature"), (object, "takes none"), (list, "takes none")):
+        with pytest.raises(OptionError, match=f"cannot be made of named values: it .*{reason}"):
+            registry.register_udt("ks", "place", cls)
 
 
 def test_nested(registry: Registry) -> None:

@@ -44,19 +44,25 @@ class Asked:
         number: int = struct.unpack(">i", self.values[0])[0]
         return number
 
-    def answer(self, opcode: int, body: bytes, flags: int = 0) -> None:
-        """Send a response; nothing stops a second one."""
+    def answer(self, opcode: int, body: bytes, flags: int = 0) -> bool:
+        """Send a response; nothing stops a second one. Returns True, as scripts do that have dealt with a request."""
         self.link.send(self.stream, opcode, body, flags)
+        return True
 
-    def void(self) -> None:
-        self.answer(wire.RESULT, wire.void())
+    def void(self) -> bool:
+        return self.answer(wire.RESULT, wire.void())
 
-    def error(self, code: int, message: str = "no reason", fields: bytes = b"") -> None:
-        self.answer(wire.ERROR, wire.error(code, message, fields))
+    def error(self, code: int, message: str = "no reason", fields: bytes = b"") -> bool:
+        return self.answer(wire.ERROR, wire.error(code, message, fields))
 
-    def unprepared(self, statement_id: bytes | None = None) -> None:
+    def unprepared(self, statement_id: bytes | None = None) -> bool:
         id_ = self.id if statement_id is None else statement_id
-        self.error(0x2500, "unprepared", wire.short_bytes(id_))
+        return self.error(0x2500, "unprepared", wire.short_bytes(id_))
+
+    def hold(self) -> bool:
+        """Have the node keep the request in `held`."""
+        self.link.node.held.append(self)
+        return True
 
     def respond(self) -> None:
         """Answer as a node in good health does."""

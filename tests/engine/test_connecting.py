@@ -14,6 +14,7 @@ from tests.engine.peer import Asked
 from tests.engine.world import INSERT, SELECT, World, pools
 from triocql import errors
 from triocql.protocol.constants import Opcode
+from triocql.testing.simulated import SimTask
 
 SECRET = "s3cr3t-canary"
 WHERE = "10.0.0.1:9042"
@@ -83,6 +84,7 @@ def test_lost_names_the_step(opcode: Opcode, how: str) -> None:
     world.node.script = on(opcode, lose)
     error = connecting(world)
     assert str(error).startswith(f"{WHERE}, {opcode.name}: ")
+    assert ("set ssl_context=" in str(error)) == (opcode is Opcode.OPTIONS)
     assert isinstance(error.__cause__, ConnectionResetError)
     assert world.reactor.now() < 0.1
 
@@ -91,10 +93,11 @@ def test_lost_names_the_step(opcode: Opcode, how: str) -> None:
 def test_the_timeout_is_for_all_steps_together(delay: float) -> None:
     world = World()
 
-    def slowly(asked: Asked) -> None:
+    def slowly(asked: Asked) -> bool:
         world.reactor.call_at(world.reactor.now() + delay / 2, asked.respond)
+        return True
 
-    world.node.script = lambda asked: asked.opcode in (Opcode.OPTIONS, Opcode.STARTUP) and not slowly(asked)
+    world.node.script = lambda asked: asked.opcode in (Opcode.OPTIONS, Opcode.STARTUP) and slowly(asked)
     if delay > 5:
         assert "STARTUP" in str(connecting(world))
     else:
@@ -114,7 +117,9 @@ def test_another_protocol(data: bytes) -> None:
 
 def test_message_out_of_turn() -> None:
     world = World()
-    world.node.script = on(Opcode.OPTIONS, lambda asked: asked.answer(wire.AUTH_SUCCESS, wire.long_bytes(None)))
+    world.node.script = on(
+        Opcode.OPTIONS, lambda asked: asked.answer(wire.AUTH_SUCCESS, wire.long_bytes(None))
+    )
     error = connecting(world)
     assert "OPTIONS" in str(error)
     assert "AuthSuccess in state OPTIONS_SENT" in str(error)
@@ -291,7 +296,8 @@ def test_none_answers_for_the_same_reason() -> None:
 def test_compression_that_the_node_does_not_have() -> None:
     world = World(4, protocol_version=4, compression="lz4")
     world.node.script = on(
-        Opcode.OPTIONS, lambda asked: asked.answer(wire.SUPPORTED, wire.supported({"COMPRESSION": ["snappy"]}))
+        Opcode.OPTIONS,
+        lambda asked: asked.answer(wire.SUPPORTED, wire.supported({"COMPRESSION": ["snappy"]})),
     )
     assert "no compression 'lz4'; it offers: snappy" in str(connecting(world))
 
@@ -334,7 +340,7 @@ def test_close_fails_what_is_under_way() -> None:
     with world.session() as session:
         insert = world.call(session.prepare, INSERT)
         world.node.holding = True
-        tasks = [world.start(session.execute, insert, [number]) for number in range(3)]
+        tasks: list[SimTask[Any]] = [world.start(session.execute, insert, [number]) for number in range(3)]
         tasks.append(world.start(session.execute, SELECT, [1]))
         tasks.append(world.start(session.prepare, SELECT))
         closing = [world.start(session.aclose), world.start(session.aclose)]

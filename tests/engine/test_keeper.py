@@ -24,7 +24,7 @@ class Dials:
         self._world = world
         self._address = world.addresses[index]
         self._connect = world.reactor.connect
-        world.reactor.connect = self.connect  # type: ignore[method-assign,assignment]
+        world.reactor.connect = self.connect  # type: ignore[method-assign]
 
     async def connect(self, address: Any, link: Any, **options: Any) -> Any:
         if address != self._address:
@@ -240,7 +240,7 @@ def test_credentials_refused_at_a_reconnection_are_tried_again_later() -> None:
     with world.session() as session:
         world.reactor.advance(5)
         dials = Dials(world)
-        world.node.script = lambda asked: asked.opcode == Opcode.STARTUP and not asked.error(0x0100, "no")
+        world.node.script = lambda asked: asked.opcode == Opcode.STARTUP and asked.error(0x0100, "no")
         lose(world)
         world.reactor.advance(20)
         assert dials.pauses() == pytest.approx([1, 2, 4, 8], abs=0.01)
@@ -301,7 +301,9 @@ def test_a_connection_that_died_silently_is_replaced(writing: bool) -> None:
         world.reactor.advance(15)
         world.node.links[0].lost = True  # it will never learn
         assert world.call(session.execute, "SELECT x").scalar() == "SELECT x"
-        assert all(isinstance(_error(task), errors.RequestTimeout | errors.ConnectionLost) for task in failures[:-1])
+        assert all(
+            isinstance(_error(task), errors.RequestTimeout | errors.ConnectionLost) for task in failures[:-1]
+        )
 
 
 def test_a_node_that_answers_late_is_alive() -> None:

@@ -128,7 +128,9 @@ def test_new_connections_are_in_the_keyspace_from_the_start() -> None:
 
 def test_keyspace_that_does_not_exist() -> None:
     world = World(keyspace="shop")
-    world.node.script = lambda asked: asked.text == "USE shop" and not asked.error(0x2200, "Keyspace 'shop' does not exist")
+    world.node.script = lambda asked: (
+        asked.text == "USE shop" and asked.error(0x2200, "Keyspace 'shop' does not exist")
+    )
     with pytest.raises(errors.ConnectError, match=r"10.0.0.1:9042, USE: .*'shop' does not exist"):
         world.call(world.connect().__aenter__)
     world.assert_closed()
@@ -137,7 +139,7 @@ def test_keyspace_that_does_not_exist() -> None:
 def test_use_that_is_refused_changes_nothing() -> None:
     world = World(keyspace="shop")
     with world.session() as session:
-        world.node.script = lambda asked: asked.text == "USE nowhere" and not asked.error(0x2200, "no")
+        world.node.script = lambda asked: asked.text == "USE nowhere" and asked.error(0x2200, "no")
         with pytest.raises(errors.InvalidQuery):
             world.call(session.execute, "USE nowhere")
         assert session.keyspace == "shop"
@@ -183,12 +185,15 @@ def test_two_moves_one_after_the_other() -> None:
     world = World(connections_local=3)
     with world.session() as session:
         moves: list[Asked] = []
-        world.node.script = lambda asked: asked.text.startswith("USE") and asked.link is not origin(asked) and not moves.append(asked)
-        first = {}
+        origins: dict[str, object] = {}
 
-        def origin(asked: Asked) -> object:
-            return first.setdefault(asked.text, asked.link)
+        def hold_moves(asked: Asked) -> bool:
+            if origins.setdefault(asked.text, asked.link) is asked.link:
+                return False
+            moves.append(asked)
+            return True
 
+        world.node.script = hold_moves
         world.call(session.execute, "USE one")
         world.call(session.execute, "USE two")
         while moves:
@@ -202,6 +207,8 @@ def test_two_moves_one_after_the_other() -> None:
 def test_use_by_error_code_of_another_kind_is_no_move() -> None:
     world = World()
     with world.session() as session:
-        world.node.script = lambda asked: asked.text.startswith("USE") and not asked.answer(wire.RESULT, wire.void())
+        world.node.script = lambda asked: (
+            asked.text.startswith("USE") and asked.answer(wire.RESULT, wire.void())
+        )
         world.call(session.execute, "USE shop")
         assert session.keyspace is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.engine import wire
@@ -9,6 +11,7 @@ from tests.engine.peer import Asked
 from tests.engine.world import INSERT, SELECT, World
 from triocql import Batch, errors
 from triocql.protocol.constants import Opcode
+from triocql.testing.simulated import SimTask
 
 OTHER = "INSERT INTO u (k) VALUES (?)"
 
@@ -71,7 +74,10 @@ def test_each_caller_gets_an_error_of_its_own(text: str) -> None:
     world = World()
     with world.session() as session:
         world.node.holding = True
-        tasks = [world.start(session.prepare, text), world.start(session.execute, text, [1])]
+        tasks: list[SimTask[Any]] = [
+            world.start(session.prepare, text),
+            world.start(session.execute, text, [1]),
+        ]
         world.node.held[0].error(0x2000, "no viable alternative")
         world.settle()
         found = []
@@ -133,7 +139,7 @@ def test_the_memory_is_bounded() -> None:
 def test_answer_to_prepare_that_is_none() -> None:
     world = World()
     with world.session() as session:
-        world.node.script = lambda asked: asked.opcode == Opcode.PREPARE and not asked.void()
+        world.node.script = lambda asked: asked.opcode == Opcode.PREPARE and asked.void()
         with pytest.raises(errors.ProtocolError, match="RESULT of another kind"):
             world.call(session.prepare, INSERT)
         world.node.script = None
@@ -144,7 +150,7 @@ def test_answer_to_prepare_that_is_none() -> None:
 def test_what_cannot_be_prepared(text: object) -> None:
     world = World()
     with world.session() as session, pytest.raises(errors.UsageError, match="prepare"):
-        world.call(session.prepare, text)  # type: ignore[arg-type]
+        world.call(session.prepare, text)
 
 
 def test_bound_to_wrong_values_nothing_is_sent() -> None:
@@ -189,7 +195,9 @@ def test_insert_that_is_not_idempotent_is_sent_again_too() -> None:
 def test_batch_may_have_several_to_prepare_again() -> None:
     world = World()
     with world.session() as session:
-        batch = Batch().add(world.call(session.prepare, INSERT), [1]).add(world.call(session.prepare, OTHER), [2])
+        batch = (
+            Batch().add(world.call(session.prepare, INSERT), [1]).add(world.call(session.prepare, OTHER), [2])
+        )
         batch.add("DELETE FROM v").add("DELETE FROM w WHERE k = ?", [3])
         world.call(session.execute, batch)
         world.node.forget()
@@ -218,7 +226,7 @@ def test_texts_of_a_batch_are_prepared_at_once() -> None:
 def test_batch_with_a_text_that_is_not_right() -> None:
     world = World()
     with world.session() as session:
-        world.node.script = lambda asked: asked.text == OTHER and not asked.error(0x2200, "no such table")
+        world.node.script = lambda asked: asked.text == OTHER and asked.error(0x2200, "no such table")
         with pytest.raises(errors.InvalidQuery, match="no such table"):
             world.call(session.execute, Batch().add(INSERT, [1]).add(OTHER, [2]))
         assert world.node.counts.get(Opcode.BATCH, 0) == 0
@@ -229,13 +237,13 @@ def test_foreign_id() -> None:
     world = World()
     with world.session() as session:
         insert = world.call(session.prepare, INSERT)
-        world.node.script = lambda asked: asked.opcode == Opcode.EXECUTE and not asked.unprepared(b"foreign")
+        world.node.script = lambda asked: asked.opcode == Opcode.EXECUTE and asked.unprepared(b"foreign")
         with pytest.raises(errors.ProtocolError, match="not in the request"):
             world.call(session.execute, insert, [1])
         with pytest.raises(errors.ProtocolError, match="not in the request"):
             world.call(session.execute, insert, [1], idempotent=True)
         assert prepares(world) == 1
-        world.node.script = lambda asked: asked.opcode == Opcode.QUERY and not asked.unprepared(b"foreign")
+        world.node.script = lambda asked: asked.opcode == Opcode.QUERY and asked.unprepared(b"foreign")
         with pytest.raises(errors.ProtocolError, match="not in the request"):
             world.call(session.execute, "DELETE x")
 
@@ -246,7 +254,7 @@ def test_unprepared_for_ever(count: int) -> None:
     with world.session() as session:
         insert = world.call(session.prepare, INSERT)
         for node in world.nodes:
-            node.script = lambda asked: asked.opcode == Opcode.EXECUTE and not asked.unprepared()
+            node.script = lambda asked: asked.opcode == Opcode.EXECUTE and asked.unprepared()
         with pytest.raises(errors.UnpreparedLoop, match="goes on answering UNPREPARED") as info:
             world.call(session.execute, insert, [1])
         assert not info.value.maybe_executed
@@ -257,8 +265,8 @@ def test_batch_unprepared_for_ever() -> None:
     world = World()
     with world.session() as session:
         insert = world.call(session.prepare, INSERT)
-        world.node.script = lambda asked: asked.opcode == Opcode.BATCH and not asked.unprepared(
-            insert.prepared.state.id
+        world.node.script = lambda asked: (
+            asked.opcode == Opcode.BATCH and asked.unprepared(insert.prepared.state.id)
         )
         with pytest.raises(errors.UnpreparedLoop):
             world.call(session.execute, Batch().add(insert, [1]))
@@ -290,8 +298,8 @@ def test_other_parameters_are_never_filled_with_old_bytes() -> None:
         world.node.parameters[INSERT] = (("p0", "bigint"),)
         with pytest.raises(errors.PreparedIdMismatch, match="execute it again"):
             world.call(session.execute, bound)
+        world.node.forget()
         with pytest.raises(errors.PreparedIdMismatch, match="other types"):
-            world.node.forget()
             world.call(session.execute, Batch().add(bound))
         world.call(session.execute, insert, [1])
         assert world.node.asked[-1].values == [(1).to_bytes(8, "big")]
@@ -302,7 +310,7 @@ def test_error_of_the_second_preparation() -> None:
     with world.session() as session:
         insert = world.call(session.prepare, INSERT)
         world.node.forget()
-        world.node.script = lambda asked: asked.opcode == Opcode.PREPARE and not asked.error(0x2200, "dropped")
+        world.node.script = lambda asked: asked.opcode == Opcode.PREPARE and asked.error(0x2200, "dropped")
         with pytest.raises(errors.InvalidQuery, match="dropped") as info:
             world.call(session.execute, insert, [1])
         assert info.value.coordinator == "10.0.0.1:9042"
@@ -338,7 +346,7 @@ def test_impatient_request_does_not_end_the_preparation_of_others() -> None:
     with world.session() as session:
         select = world.call(session.prepare, SELECT)
         world.node.forget()
-        world.node.script = lambda asked: asked.opcode == Opcode.PREPARE and not world.node.held.append(asked)
+        world.node.script = lambda asked: asked.opcode == Opcode.PREPARE and asked.hold()
         hasty = world.start(session.execute, select, [1], timeout=1.0)
         patient = world.start(session.execute, select, [2], timeout=60.0)
         world.reactor.advance(20)
@@ -357,7 +365,7 @@ def test_cancelled_while_prepared_again() -> None:
     with world.session() as session:
         select = world.call(session.prepare, SELECT)
         world.node.forget()
-        world.node.script = lambda asked: asked.opcode == Opcode.PREPARE and not world.node.held.append(asked)
+        world.node.script = lambda asked: asked.opcode == Opcode.PREPARE and asked.hold()
         tasks = [world.start(session.execute, select, [number]) for number in range(3)]
         tasks[0].cancel()
         world.settle()
@@ -430,7 +438,9 @@ def test_rows_without_columns_of_another_width_are_refused() -> None:
     with world.session() as session:
         select = world.call(session.prepare, SELECT)
         shifted = wire.rows(AFTER, [[wire.integer(1), wire.integer(2)]], describe=False)
-        world.node.script = lambda asked: asked.opcode == Opcode.EXECUTE and not asked.answer(wire.RESULT, shifted)
+        world.node.script = lambda asked: (
+            asked.opcode == Opcode.EXECUTE and asked.answer(wire.RESULT, shifted)
+        )
         with pytest.raises(errors.ProtocolError):
             world.call(session.execute, select, [1])
 
@@ -439,7 +449,7 @@ def test_rows_without_columns_that_nobody_knows_are_refused() -> None:
     world = World(5)
     with world.session() as session:
         rows = wire.rows(BEFORE, [[wire.integer(1)]], describe=False)
-        world.node.script = lambda asked: asked.opcode == Opcode.QUERY and not asked.answer(wire.RESULT, rows)
+        world.node.script = lambda asked: asked.opcode == Opcode.QUERY and asked.answer(wire.RESULT, rows)
         with pytest.raises(errors.ProtocolError, match="without a description"):
             world.call(session.execute, "SELECT x")
 

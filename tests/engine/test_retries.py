@@ -58,7 +58,9 @@ def test_idempotent_request_goes_to_the_next_node(code: int) -> None:
         assert executed(world.nodes[1]) == 4
 
 
-@pytest.mark.parametrize(("code", "tried"), [(OVERLOADED, 1), (0x0000, 1), (BOOTSTRAPPING, 2), (UNAVAILABLE, 2)])
+@pytest.mark.parametrize(
+    ("code", "tried"), [(OVERLOADED, 1), (0x0000, 1), (BOOTSTRAPPING, 2), (UNAVAILABLE, 2)]
+)
 def test_other_requests_only_where_nothing_was_executed(code: int, tried: int) -> None:
     world = World(count=2)
     with world.session() as session:
@@ -189,8 +191,8 @@ def failure_after(world: World, task: SimTask[Any], seconds: float) -> errors.Er
 def test_answer_that_cannot_be_read_may_have_been_executed() -> None:
     world = World()
     with world.session() as session:
-        world.node.script = lambda asked: asked.opcode == Opcode.QUERY and not asked.answer(
-            wire.RESULT, wire.integer(77)
+        world.node.script = lambda asked: (
+            asked.opcode == Opcode.QUERY and asked.answer(wire.RESULT, wire.integer(77))
         )
         error = failure(world.start(session.execute, "INSERT 1"))
         assert isinstance(error, errors.ProtocolError)
@@ -205,8 +207,8 @@ def test_answer_of_another_kind_fails_the_request_only(opcode: int) -> None:
     bodies = {wire.SUPPORTED: wire.supported({}), wire.AUTH_SUCCESS: wire.long_bytes(None)}
     world = World()
     with world.session() as session:
-        world.node.script = lambda asked: asked.opcode == Opcode.QUERY and not asked.answer(
-            opcode, bodies.get(opcode, b"")
+        world.node.script = lambda asked: (
+            asked.opcode == Opcode.QUERY and asked.answer(opcode, bodies.get(opcode, b""))
         )
         error = failure(world.start(session.execute, "INSERT 1"))
         assert isinstance(error, errors.ProtocolError)
@@ -237,17 +239,17 @@ def test_retry_policy_that_raises_fails_the_request() -> None:
         assert error.maybe_executed
 
 
-def test_user_codec_that_raises_fails_the_request_only() -> None:
+def test_user_codec_that_raises_fails_the_request_only(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     with world.session() as session:
 
         def broken(*_: object) -> Any:
             raise KeyError("codec")
 
-        session.codecs.plan = broken  # type: ignore[method-assign]
+        monkeypatch.setattr(session.codecs, "plan", broken)
         error = failure(world.start(session.execute, "SELECT x"))
         assert isinstance(error.__cause__, KeyError)
-        del session.codecs.plan  # type: ignore[method-assign]
+        monkeypatch.undo()
         assert world.call(session.execute, "SELECT x").scalar() == "SELECT x"
         assert len(world.node.links) == 1
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.engine import wire
-from tests.engine.world import INSERT, SELECT, World, only
+from tests.engine.world import INSERT, SELECT, World, free_ids, only
 from triocql import errors
-from triocql.engine.connection import State
+
 
 @pytest.mark.parametrize("version", [3, 4, 5])
 def test_every_version_is_spoken(version: int) -> None:
@@ -41,11 +41,11 @@ def test_abandoned_id_stays_taken_until_its_answer() -> None:
         task.cancel()
         world.settle()
         assert task.cancelled
-        assert (len(only(session).free), len(only(session).orphans)) == (1, 1)
+        assert (len(free_ids(only(session))), len(only(session).orphans)) == (1, 1)
         assert session.stats().orphans == 1
         world.node.release()
         world.settle()
-        assert (len(only(session).free), len(only(session).orphans)) == (2, 0)
+        assert (len(free_ids(only(session))), len(only(session).orphans)) == (2, 0)
 
 
 def test_late_answer_goes_to_nobody() -> None:
@@ -79,11 +79,11 @@ def test_abandoned_before_it_was_written_leaves_no_orphan() -> None:
     with world.session() as session:
         insert = world.call(session.prepare, INSERT)
         execution = session.executor.start(Ignored(), insert, [1])
-        assert len(only(session).free) == 3
+        assert len(free_ids(only(session))) == 3
         execution.abandon()
         world.settle()
         assert world.node.tokens() == []
-        assert (len(only(session).free), len(only(session).orphans)) == (4, 0)
+        assert (len(free_ids(only(session))), len(only(session).orphans)) == (4, 0)
 
 
 def test_queued_request_gets_the_id_of_one_that_was_cancelled_before_it_was_written() -> None:
@@ -126,7 +126,9 @@ def test_answer_that_nobody_asked_for_ends_the_connection(stream: int) -> None:
         task = world.start(session.execute, insert, [1])
         world.node.links[0].send(stream, wire.RESULT, wire.void())
         world.settle()
-        with pytest.raises(errors.ConnectionLost, match=f"on stream {stream}, where nothing was asked") as info:
+        with pytest.raises(
+            errors.ConnectionLost, match=f"on stream {stream}, where nothing was asked"
+        ) as info:
             task.result()
         assert info.value.maybe_executed
         assert isinstance(info.value.__cause__, errors.ProtocolError)
@@ -162,8 +164,41 @@ def test_answer_given_twice_is_delivered_once(seed: int) -> None:
             other.result()
         world.node.release()
         world.settle()
-        if second.done:  # it was written, or not, before the second answer came: that is what the seed decides
+        if (
+            second.done
+        ):  # it was written, or not, before the second answer came: that is what the seed decides
             assert world.node.tokens().count(3) == 1
+
+
+@pytest.mark.parametrize("waiting", [1, 20, 50])
+def test_answer_given_again_later_goes_to_nobody(waiting: int) -> None:
+    """As long as there are ids that were not taken since."""
+    world = World(max_in_flight=64)
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        world.node.holding = True
+        first = world.start(session.execute, insert, [0])
+        (asked,) = world.node.held
+        asked.respond()
+        world.settle()
+        assert first.done
+        tasks = [world.start(session.execute, insert, [number]) for number in range(1, waiting + 1)]
+        asked.respond()
+        world.settle()
+        for task in tasks:
+            with pytest.raises(errors.ConnectionLost, match="where nothing was asked"):
+                task.result()
+        world.reactor.advance(3)
+
+
+def test_ids_are_taken_again_in_the_order_in_which_they_were_given_back() -> None:
+    world = World(max_in_flight=8)
+    with world.session() as session:
+        for _ in range(40):
+            world.call(session.execute, "INSERT")
+        streams = [asked.stream for asked in world.node.asked]
+        assert streams[8:] == streams[:-8]
+        assert len(set(streams)) == 8
 
 
 def test_answer_to_an_orphan_given_twice_ends_the_connection() -> None:
@@ -193,10 +228,10 @@ def test_too_many_orphans_drain_and_replace_the_connection() -> None:
         for task in tasks[:3]:
             task.cancel()
         world.settle()
-        assert old.state is State.OPEN
+        assert len(session.executor.router.connections()) == 1
         tasks[3].cancel()
         world.reactor.advance(1)
-        assert old.state is State.DRAINING
+        assert old.state.value == "draining"
         assert len(session.executor.router.connections()) == 2
         late = world.start(session.execute, insert, [200])
         assert world.node.held[-1].link is world.node.links[1]
@@ -204,7 +239,7 @@ def test_too_many_orphans_drain_and_replace_the_connection() -> None:
         world.settle()
         assert staying.done
         assert late.done
-        assert old.state is State.CLOSED
+        assert old.state.value == "closed"
         assert world.node.links[0].lost
 
 
@@ -279,3 +314,18 @@ class Ignored:
 
     def reject(self, error: Exception) -> None:
         """Ignore it."""
+
+
+@pytest.mark.parametrize("most", [256, 257, 32_768])
+def test_all_ids_are_taken_where_so_many_are_needed(most: int) -> None:
+    world = World(4, max_in_flight=most, max_queue=10)
+    with world.session() as session:
+        world.node.holding = True
+        sinks = [Ignored() for _ in range(most + 3)]
+        executions = [session.executor.start(sink, "INSERT") for sink in sinks]
+        world.settle()
+        assert len({asked.stream for asked in world.node.held}) == most
+        assert session.stats().queued == 3
+        world.node.release()
+        world.settle()
+        assert all(execution.is_done for execution in executions)

@@ -144,7 +144,7 @@ def test_timeouts_that_are_none(timeout: object) -> None:
         with pytest.raises(errors.OptionError, match="timeout"):
             world.call(session.execute, "INSERT 1", timeout=timeout)
         with pytest.raises(errors.OptionError, match="timeout"):
-            world.call(session.prepare, INSERT, timeout=timeout)  # type: ignore[arg-type]
+            world.call(session.prepare, INSERT, timeout=timeout)
         assert world.node.asked == []
 
 

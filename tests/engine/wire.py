@@ -12,7 +12,15 @@ VOID, ROWS, SET_KEYSPACE, PREPARED = 1, 2, 3, 4
 HAS_MORE_PAGES, NO_METADATA, METADATA_CHANGED = 0x02, 0x04, 0x08
 QUORUM = b"\x00\x04"
 
-TYPES = {"int": 0x09, "bigint": 0x02, "text": 0x0D}
+TYPES = {
+    "int": 0x09,
+    "bigint": 0x02,
+    "text": 0x0D,
+    "timestamp": 0x0B,
+    "uuid": 0x0C,
+    "timeuuid": 0x0F,
+    "inet": 0x10,
+}
 _GLOBAL_TABLE = 0x01
 _MAX_PAYLOAD = 0x1FFFF
 

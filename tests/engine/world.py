@@ -110,8 +110,14 @@ def check_ids(connection: Connection, size: int) -> None:
     if connection.state is State.CLOSED:
         assert not connection.in_flight
         return
-    ids = [*connection.free, *connection.in_flight, *connection.orphans]
+    assert connection.free or not (connection.streams.used or connection.streams.spare)
+    ids = [*free_ids(connection), *connection.in_flight, *connection.orphans]
     assert sorted(ids) == list(range(size))
     for stream, request in connection.in_flight.items():
         assert request.stream == stream
         assert request.holder is connection.streams
+
+
+def free_ids(connection: Connection) -> list[int]:
+    """Return the ids that can be taken, now or later."""
+    return [*connection.free, *connection.streams.used, *connection.streams.spare]

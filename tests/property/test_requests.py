@@ -131,15 +131,15 @@ class Requests(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
-    def answer_twice_in_one_go(self, data: st.DataObject) -> None:
+    def answer_twice(self, data: st.DataObject) -> None:
+        """Only where the id is not taken again at once: a second answer that comes later than that is beyond proof."""
         asked = self._take(data)
-        if asked.link.lost:
-            return
-        transport = asked.link.transport
-        assert transport is not None
+        final = asked.id in asked.link.node.known and not self.session.stats().queued
         asked.respond()
-        asked.respond()
+        if final and asked.opcode == Opcode.EXECUTE:
+            asked.respond()
         self.world.settle()
+        assert asked.link.lost or not final or asked.opcode != Opcode.EXECUTE
 
     @rule(data=st.data(), stream=st.integers(MAX_IN_FLIGHT, 100))
     def answer_what_was_never_asked(self, data: st.DataObject, stream: int) -> None:
@@ -193,7 +193,9 @@ class Requests(RuleBasedStateMachine):
         for user in self.users:
             if not user.idempotent and user.outcomes and isinstance(user.outcomes[0], errors.Error):
                 error = user.outcomes[0]
-                assert error.maybe_executed or isinstance(error, _KNOWN_NOT_EXECUTED) or not self._received(user)
+                assert (
+                    error.maybe_executed or isinstance(error, _KNOWN_NOT_EXECUTED) or not self._received(user)
+                )
 
     def teardown(self) -> None:
         if not hasattr(self, "session"):
@@ -222,7 +224,7 @@ _KNOWN_NOT_EXECUTED = (
 )
 
 quick = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestRequests = Requests.TestCase
 TestRequests.settings = quick
@@ -232,6 +234,4 @@ TestRequests.settings = quick
 def test_requests_for_a_long_time() -> None:
     from hypothesis.stateful import run_state_machine_as_test
 
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        Requests, settings=settings(quick, max_examples=2000, stateful_step_count=80)
-    )
+    run_state_machine_as_test(Requests, settings=settings(quick, max_examples=2000, stateful_step_count=80))

@@ -62,7 +62,8 @@ def test_forms() -> None:
     assert isinstance(Result(response, row_form(Row)).rows[0], Row)
     assert isinstance(Result(response, row_form(None)).rows[0], Row)
     with pytest.raises(
-        OptionError, match=r"row_type is <class 'list'>; it has to be triocql.Row, tuple or dict"
+        OptionError,
+        match=r"row_type: <class 'list'> cannot be .*; it can be triocql.Row, tuple, dict, or a class",
     ):
         row_form(list)
 

@@ -4,11 +4,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
+SNIPPET = ROOT / "tests" / "session" / "typing_results.py"
 
 
-def test_a_type_checker_knows_the_rows(tmp_path: Path) -> None:
-    mypy = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path)]
-    snippet = ROOT / "tests" / "session" / "typing_results.py"
-    done = subprocess.run([*mypy, str(snippet)], cwd=ROOT, capture_output=True, text=True, check=False)
+def check(*command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *command, str(SNIPPET)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_mypy_knows_the_rows(tmp_path: Path) -> None:
+    check("mypy", "--strict", "--cache-dir", str(tmp_path))
+
+
+def test_pyright_knows_the_rows() -> None:
+    pytest.importorskip("pyright")
+    check("pyright", "--pythonpath", sys.executable)

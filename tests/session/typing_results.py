@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, assert_type
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, assert_type
 
 from triocql.forms import RowForm, row_form
 from triocql.paging import PagingState
@@ -11,14 +12,31 @@ from triocql.rows import Row
 
 if TYPE_CHECKING:
     from triocql.engine.response import Response
+    from triocql.session import Session
+    from triocql.streaming import RowStream
 
 
-def forms(row_type: type[Any]) -> None:
+@dataclass
+class Data:
+    id: int
+
+
+class Named(NamedTuple):
+    id: int
+
+
+class Mapped(TypedDict):
+    id: int
+
+
+def forms() -> None:
     assert_type(row_form(None), RowForm[Row])
     assert_type(row_form(Row), RowForm[Row])
     assert_type(row_form(tuple), RowForm[tuple[Any, ...]])
     assert_type(row_form(dict), RowForm[dict[str, Any]])
-    assert_type(row_form(row_type), RowForm[Any])
+    assert_type(row_form(Data), RowForm[Data])
+    assert_type(row_form(Named), RowForm[Named])
+    assert_type(row_form(Mapped), RowForm[Mapped])
 
 
 async def rows(response: Response) -> None:
@@ -48,6 +66,26 @@ async def other_forms(response: Response) -> None:
     dicts = Result(response, row_form(dict))
     assert_type(dicts.one(), dict[str, Any] | None)
     assert_type([row async for row in dicts], list[dict[str, Any]])
+
+
+async def sessions(session: Session) -> None:
+    assert_type(await session.execute("SELECT"), Result[Row])
+    assert_type(await session.execute("SELECT", row_type=None), Result[Row])
+    assert_type(await session.execute("SELECT", [1], row_type=Row, timeout=1.0), Result[Row])
+    assert_type(await session.execute("SELECT", row_type=dict), Result[dict[str, Any]])
+    assert_type(await session.execute("SELECT", row_type=tuple), Result[tuple[Any, ...]])
+    assert_type(await session.execute("SELECT", row_type=Data), Result[Data])
+    assert_type((await session.execute("SELECT", row_type=Named)).one(), Named | None)
+    assert_type((await session.execute("SELECT", row_type=Mapped)).exactly_one()["id"], int)
+
+
+async def streams(session: Session) -> None:
+    assert_type(session.stream("SELECT"), RowStream[Row])
+    assert_type(session.stream("SELECT", row_type=dict), RowStream[dict[str, Any]])
+    assert_type(session.stream("SELECT", row_type=tuple), RowStream[tuple[Any, ...]])
+    assert_type(session.stream("SELECT", prefetch=2, row_type=Mapped), RowStream[Mapped])
+    async with session.stream("SELECT", row_type=Data) as found:
+        assert_type([row async for row in found], list[Data])
 
 
 def rows_are_tuples(result: Result[Row]) -> Result[tuple[Any, ...]]:

@@ -37,7 +37,7 @@ from uuid import UUID, SafeUUID
 from triocql.codecs import bind as pure_bind
 from triocql.codecs.bind import head, in_order
 from triocql.codecs.collections import ListNode, MapNode, SetNode
-from triocql.codecs.rows import check_end, check_size, fail
+from triocql.codecs.rows import check_size, fail
 from triocql.codecs.scalars import (
     BlobNode,
     BooleanNode,
@@ -141,18 +141,17 @@ cdef class Page:
         self.body = body
         self.offset = offset
 
+    def read_by(self, RowPlan plan not None):
+        """Return the same rows, to be read by another plan for the same columns."""
+        return new_page(plan, self.body, self.offset, self.row_count)
+
     def rows(self, row_class=tuple):
-        """Return all rows as instances of `row_class`, a subclass of `tuple`."""
+        """Return all rows as instances of `row_class`, a subclass of `tuple`, or `dict`."""
         return RowCursor(self.plan, self.body, self.offset, self.row_count).take(self.row_count, row_class)
 
     def cursor(self):
         """Return a cursor, by which the rows can be read in slices."""
         return RowCursor(self.plan, self.body, self.offset, self.row_count)
-
-    def dicts(self):
-        """Return all rows as dicts by column name; of columns with one name the last one counts."""
-        names = self.plan.names
-        return [dict(zip(names, row)) for row in self.rows()]
 
 
 @cython.final
@@ -181,22 +180,24 @@ cdef class RowCursor:
         cdef Py_ssize_t start = at
         cdef Py_ssize_t i = 0
         cdef tuple cells = self.plan.cells
+        cdef tuple names = self.plan.names if row_class is dict else None
         cdef list rows = []
-        if not isinstance(row_class, type) or not PyType_IsSubtype(cls, &PyTuple_Type):
-            raise TypeError("row_class has to be a subclass of tuple")
+        if names is None and not (isinstance(row_class, type) and PyType_IsSubtype(cls, &PyTuple_Type)):
+            raise TypeError("row_class has to be dict or a subclass of tuple")
         n = max(min(n, self.left), 0)
         try:
             while i < n:
                 start = at
-                rows.append(read_row(cells, cls, data, size, &at))
+                if names is None:
+                    rows.append(read_row(cells, cls, data, size, &at))
+                else:
+                    rows.append(read_dict(cells, names, data, size, &at))
                 i += 1
         except Exception as error:
             fail(self.plan.columns, self.plan.nodes, self.body, start, self.row + i, error)
         self.row += n
         self.left -= n
         self.at = at
-        if not self.left:
-            check_end(self.body, at)
         return rows
 
 
@@ -208,6 +209,14 @@ cdef object read_row(tuple cells, PyTypeObject* cls, const uint8_t* data, Py_ssi
         value = read_sized(<Cell>PyTuple_GET_ITEM(cells, i), data, size, at)
         Py_INCREF(value)
         PyTuple_SET_ITEM(row, i, value)
+    return row
+
+
+cdef dict read_dict(tuple cells, tuple names, const uint8_t* data, Py_ssize_t size, Py_ssize_t* at):
+    cdef Py_ssize_t i
+    cdef dict row = {}
+    for i in range(PyTuple_GET_SIZE(cells)):
+        row[<object>PyTuple_GET_ITEM(names, i)] = read_sized(<Cell>PyTuple_GET_ITEM(cells, i), data, size, at)
     return row
 
 

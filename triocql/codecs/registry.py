@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from triocql import _impl
 from triocql.codecs import bind, rows
+from triocql.codecs.classes import shape_of
 from triocql.codecs.collections import ListNode, MapNode, SetNode
 from triocql.codecs.custom import Codec, CodecNode
 from triocql.codecs.node import Node, type_name
@@ -23,7 +24,7 @@ from triocql.codecs.scalars import (
 from triocql.codecs.temporal import DateNode, DurationNode, TimeNode, TimestampNode
 from triocql.codecs.tuples import TupleNode
 from triocql.codecs.typeparser import parse_class_name, parse_type
-from triocql.codecs.udt import UserTypeNode, constructor
+from triocql.codecs.udt import UserTypeNode
 from triocql.codecs.vector import VectorNode
 from triocql.errors import OptionError
 from triocql.protocol.types import (
@@ -77,8 +78,8 @@ class Registry:
     """The codecs of one session: the built-in ones, and those of the user that replace them.
 
     A codec for a column counts before one for its type, that one before the built-in one. Codecs for a type
-    count inside of collections, tuples and user-defined types, too. Registering changes what is read from
-    then on: results that are there already stay as they are.
+    count inside of collections, tuples and user-defined types, too. Registering changes what is executed from
+    then on, prepared statements included: results that are there already stay as they are.
 
     >>> session.codecs.register("bigint", Cents())                                   # doctest: +SKIP
     >>> session.codecs.register_column("shop", "users", "settings", Json())          # doctest: +SKIP
@@ -92,6 +93,11 @@ class Registry:
         self._udts: dict[tuple[str, str], type] = {}
         self._plans = _Cache(self._make_plan)
         self._binders = _Cache(self._make_binder)
+        self._listeners: list[Callable[[], None]] = []
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Have `listener` called whenever something was registered."""
+        self._listeners.append(listener)
 
     def register(self, cql_type: CqlType | str, codec: Codec) -> None:
         """Let `codec` stand for every value of a type, given as text (``"timestamp"``, ``"list<int>"``) or
@@ -114,8 +120,8 @@ class Registry:
         self._forget()
 
     def register_udt(self, keyspace: str, name: str, cls: type) -> None:
-        """Read the values of a user-defined type as instances of `cls`: a dataclass, a NamedTuple, or any
-        class that is called with the fields by name.
+        """Read the values of a user-defined type as instances of `cls`: a dataclass, a NamedTuple, a model of
+        pydantic, a Struct of msgspec, a TypedDict or `dict`, or any class that is called with the fields by name.
 
         Fields that the class does not know are left out, so that the type may get new ones. Where values have
         to be hashable (in sets and keys of maps) and `cls` is not, they are read as if no class was
@@ -126,7 +132,7 @@ class Registry:
         """
         if not isinstance(cls, type):
             raise OptionError(f"a class is needed for {keyspace}.{name}, not {type_name(cls)}")
-        constructor((), cls)
+        shape_of(cls)
         self._udts[keyspace, name] = cls
         self._forget()
 
@@ -186,6 +192,8 @@ class Registry:
     def _forget(self) -> None:
         self._plans = _Cache(self._make_plan)
         self._binders = _Cache(self._make_binder)
+        for listener in self._listeners:
+            listener()
 
 
 class _Cache:

@@ -38,7 +38,8 @@ class RowPlan:
         self.steps = _steps(nodes)
 
     def page(self, body: bytes, offset: int, row_count: int) -> Page:
-        """Return the page whose rows start at `offset` of `body`; nothing is read yet.
+        """Return the page whose rows start at `offset` of `body`; nothing is read yet. What follows them is
+        ignored (native protocol v5, section 1).
 
         Raises:
             DecodeError: the body is too short for so many rows.
@@ -63,9 +64,13 @@ class Page:
         self._body = body
         self._offset = offset
 
-    def rows(self, row_class: type[tuple[Any, ...]] = tuple) -> list[Any]:
-        """Return all rows as instances of `row_class`: `tuple`, or a subclass of it without slots and
-        `__new__`.
+    def read_by(self, plan: RowPlan) -> Page:
+        """Return the same rows, to be read by another plan for the same columns."""
+        return Page(plan, self._body, self._offset, self.row_count)
+
+    def rows(self, row_class: type[Any] = tuple) -> list[Any]:
+        """Return all rows as instances of `row_class`: `tuple`, a subclass of it whose `__new__` need not be
+        called, or `dict`; of columns with one name the last one counts there.
 
         Raises:
             DecodeError: a value is not valid for its type, or the page is cut off; names row and column.
@@ -75,11 +80,6 @@ class Page:
     def cursor(self) -> RowCursor:
         """Return a cursor, by which the rows can be read in slices."""
         return RowCursor(self.plan, self._body, self._offset, self.row_count)
-
-    def dicts(self) -> list[dict[str, Any]]:
-        """Return all rows as dicts by column name; of columns with one name the last one counts."""
-        names = self.plan.names
-        return [dict(zip(names, row, strict=True)) for row in self.rows()]
 
 
 class RowCursor:
@@ -94,11 +94,9 @@ class RowCursor:
         self._row = 0
         self._left = row_count
 
-    def take(self, n: int, row_class: type[tuple[Any, ...]] = tuple) -> list[Any]:
+    def take(self, n: int, row_class: type[Any] = tuple) -> list[Any]:
         """Return the next rows, `n` at most, as `Page.rows` does; an empty list at the end."""
-        if not isinstance(row_class, type) or not issubclass(row_class, tuple):
-            raise TypeError("row_class has to be a subclass of tuple")
-        make: Callable[[list[Any]], Any] = tuple if row_class is tuple else partial(tuple.__new__, row_class)
+        make = _maker(row_class, self._plan.names)
         rows: list[Any] = []
         start = self._at
         try:
@@ -111,9 +109,16 @@ class RowCursor:
         self._row += len(rows)
         self._left -= len(rows)
         self._at = start
-        if not self._left:
-            check_end(self._body, start)
         return rows
+
+
+def _maker(row_class: type[Any], names: tuple[str, ...]) -> Callable[[list[Any]], Any]:
+    """Return what makes a row of its values."""
+    if row_class is dict:
+        return lambda cells: dict(zip(names, cells, strict=True))
+    if not isinstance(row_class, type) or not issubclass(row_class, tuple):
+        raise TypeError("row_class has to be dict or a subclass of tuple")
+    return tuple if row_class is tuple else partial(tuple.__new__, row_class)
 
 
 _Step = tuple[FixedRun | None, Sequence[Node]]
@@ -158,12 +163,6 @@ def check_size(columns: tuple[ColumnSpec, ...], size: int, row_count: int) -> No
     """Refuse a number of rows that `size` bytes cannot hold: each cell has 4 at least."""
     if row_count < 0 or size < 0 or row_count * max(len(columns), 1) * 4 > size:
         raise DecodeError(f"{size} bytes cannot hold {row_count} rows of {len(columns)} columns")
-
-
-def check_end(body: bytes, at: int) -> None:
-    """Refuse bytes after the last row."""
-    if at != len(body):
-        raise DecodeError(f"{len(body) - at} bytes after the last row")
 
 
 def fail(

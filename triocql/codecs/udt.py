@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from keyword import iskeyword
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from triocql.codecs.node import Node, type_name
+from triocql.codecs.classes import shape_of
+from triocql.codecs.node import Node
 from triocql.codecs.tuples import pack_elements, read_elements
-from triocql.errors import BindValueError, OptionError
+from triocql.errors import BindValueError
 
 if TYPE_CHECKING:
     from triocql.protocol.types import UserType
@@ -80,13 +80,18 @@ class UserTypeNode(Node):
         super().__init__(cql_type)
         self.names = tuple(name for name, _ in cql_type.fields)
         self.fields = fields
-        self.value_class: type[UserValue] | None = None
+        self.value_class: type[tuple[Any, ...]] | None
         self.make: Callable[[Sequence[Any]], Any]
         if cls is None:
             self.value_class = user_value_class(cql_type.name, self.names)
-            self.make = partial(tuple.__new__, self.value_class)
         else:
-            self.make = constructor(self.names, cls)
+            kind, build = shape_of(cls).rows(self.names)
+            self.value_class = kind if build is None and kind is not dict else None
+        if self.value_class is not None:
+            self.make = partial(tuple.__new__, self.value_class)
+        elif cls is not None:
+            builder = shape_of(cls).builder(self.names)
+            self.make = lambda values: next(builder((values,)))
 
     def decode(self, raw: bytes) -> Any:
         """Return the value; fields missing at the end are None, fields that the type does not know yet left
@@ -123,34 +128,3 @@ class UserTypeNode(Node):
         if any(hasattr(value, name) for name in self.names):
             return [getattr(value, name, None) for name in self.names]
         return None
-
-
-def constructor(names: tuple[str, ...], cls: type) -> Callable[[Sequence[Any]], Any]:
-    """Return what makes an instance of a class from the values of its fields: called with those that it
-    knows.
-
-    Raises:
-        OptionError: it is not known how the class is called.
-    """
-    known = _parameters(cls)
-    wanted = [(name, i) for i, name in enumerate(names) if known is None or name in known]
-    return lambda values: cls(**{name: values[i] for name, i in wanted})
-
-
-def _parameters(cls: type) -> frozenset[str] | None:
-    """Return the names that a class is called with; None if it takes any."""
-    try:
-        parameters = inspect.signature(cls).parameters.values()
-    except (TypeError, ValueError):
-        raise OptionError(
-            f"{type_name(cls)} {cls!r} cannot stand for a user-defined type: it has no signature"
-        ) from None
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return None
-    return frozenset(_named(parameters))
-
-
-def _named(parameters: Any) -> Iterator[str]:
-    for parameter in parameters:
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            yield parameter.name

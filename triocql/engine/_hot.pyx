@@ -25,6 +25,7 @@ cdef int OP_EVENT = Opcode.EVENT
 cdef int OP_RESULT = Opcode.RESULT
 cdef int OP_EXECUTE = Opcode.EXECUTE
 cdef int EVENTS = EVENT_STREAM
+cdef int FEW = 256
 # A window asks for the time once for so many requests that it starts in a row.
 cdef int BATCH = 64
 cdef bytes VOID = int(ResultKind.VOID).to_bytes(4, "big")
@@ -452,6 +453,8 @@ cdef class Streams:
     cdef readonly dict in_flight
     cdef readonly set orphans
     cdef readonly list free
+    cdef readonly list used
+    cdef readonly list spare
     cdef public bint open
     cdef readonly bint closed
 
@@ -461,12 +464,17 @@ cdef class Streams:
         self._outgoing = []
         self.in_flight = {}
         self.orphans = set()
-        self.free = list(range(size - 1, -1, -1))
+        cdef int few = min(size, FEW)
+        self.free = list(range(few - 1, -1, -1))  # if it is empty, so are the other two
+        self.used = []
+        self.spare = list(range(size - 1, few - 1, -1))
         self.open = True
 
     cpdef send(self, Request request):
         """Take a stream id and put `request` into the next batch."""
         stream = self.free.pop()
+        if len(self.free) == 0:
+            self.refill()
         request.stream = stream
         request.phase = SENDING
         request.holder = self
@@ -507,6 +515,7 @@ cdef class Streams:
         """Give each response to its request; raises ProtocolError for one that nothing was asked for."""
         cdef dict in_flight = self.in_flight
         cdef list free = self.free
+        cdef list used = self.used
         cdef tuple frame
         cdef Request request
         cdef PyObject* found
@@ -517,12 +526,18 @@ cdef class Streams:
             if found is not NULL and (<Request>found).phase is WAITING:
                 request = <Request>found
                 PyDict_DelItem(in_flight, stream)
-                free.append(stream)
+                if len(free) == 0:
+                    free.append(stream)
+                else:
+                    used.append(stream)
                 request.holder = None
                 request.answered(connection, frame[2], frame[1], frame[3])
             elif stream in self.orphans:
                 self.orphans.discard(stream)
-                free.append(stream)
+                if len(free) == 0:
+                    free.append(stream)
+                else:
+                    used.append(stream)
             elif stream == EVENTS and frame[2] == OP_EVENT:
                 connection.pushed(frame[1], frame[3])
             else:
@@ -532,6 +547,14 @@ cdef class Streams:
                 )
             if self.closed:
                 return
+
+    cdef refill(self):
+        """Let the ids be taken that were given back, the first of them first; if there are none, the spare ones."""
+        following = self.used or self.spare
+        if following is self.used:
+            following.reverse()
+        self.free.extend(following)
+        following.clear()
 
     def close(self):
         """Take no more part in anything; return what was in flight."""

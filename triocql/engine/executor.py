@@ -70,6 +70,8 @@ class Executor:
         self.preparing = Preparing(
             router, version, options.prepared_cache, state_of, self._internal_execution
         )
+        recoded = partial(PreparedState.recoded, registry=registry, version=version)
+        registry.subscribe(partial(self.preparing.recode, recoded))
 
     # --- What sessions call --------------------------------------------------------------------------------
 
@@ -219,7 +221,7 @@ class Executor:
         profile = self.profiles.get(statement.options, call)
         launch = self._launch(statement.prepared, profile)
         execution = launch.execution(sink)
-        execution.go(_resumed(launch.message(statement.state, statement.values), profile))
+        execution.go(_resumed(launch.message(statement.newest_state(), statement.values), profile))
         return execution
 
     def _start_batch(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
+from weakref import WeakSet
 
 from triocql.engine.hot import Execution
 from triocql.engine.messages import PrepareMessage
@@ -62,6 +63,7 @@ class Preparing:
         self._state_of = state_of
         self._new_execution = new_execution
         self._known: OrderedDict[PrepareKey, PreparedText] = OrderedDict()
+        self._texts: WeakSet[PreparedText] = WeakSet()
         self._flights: dict[PrepareKey, _Flight] = {}
 
     def __len__(self) -> int:
@@ -96,6 +98,11 @@ class Preparing:
         flight.execution.say(message)
         self._router.submit(flight.execution)
 
+    def recode(self, recoded: Callable[[PreparedState], PreparedState]) -> None:
+        """Give every statement that is in use, forgotten here or not, the state that `recoded` makes of its own."""
+        for text in self._texts:
+            text.state = recoded(text.state)
+
     def prepared(self, flight: _Flight, answer: object) -> None:
         """Keep what the node said, and pass it on."""
         del self._flights[flight.key]
@@ -109,6 +116,7 @@ class Preparing:
             self._reject(flight, error)
             return
         self._known[flight.key] = text
+        self._texts.add(text)
         if len(self._known) > self._capacity:
             self._known.popitem(last=False)
         for sink in flight.sinks:

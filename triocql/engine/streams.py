@@ -16,16 +16,30 @@ if TYPE_CHECKING:
 
 _SENDING, _WAITING = Phase.SENDING, Phase.WAITING
 _EVENT = int(Opcode.EVENT)
+_FEW = 256
 
 
 class Streams:
     """The table of stream ids, and the requests that the transport has not pulled yet. Pure twin of `_hot`.
 
     An id is taken from the moment its request is sent until its own response arrives, whether or not anybody still
-    waits for it: abandoned ids are orphans.
+    waits for it: abandoned ids are orphans. One that was given back is `used`: it is taken again only after all that
+    are `free`, so that a second response to its request finds nobody instead of the wrong one. The ids above 255 are
+    `spare`: taken only where so many are needed, for Python makes such numbers anew each time.
     """
 
-    __slots__ = ("_clock", "_connection", "_outgoing", "closed", "free", "in_flight", "open", "orphans")
+    __slots__ = (
+        "_clock",
+        "_connection",
+        "_outgoing",
+        "closed",
+        "free",
+        "in_flight",
+        "open",
+        "orphans",
+        "spare",
+        "used",
+    )
 
     def __init__(self, connection: Connection, clock: Clock, size: int) -> None:
         self._connection = connection
@@ -33,13 +47,18 @@ class Streams:
         self._outgoing: list[Request] = []
         self.in_flight: dict[int, Request] = {}
         self.orphans: set[int] = set()
-        self.free = list(range(size - 1, -1, -1))
+        few = min(size, _FEW)
+        self.free = list(range(few - 1, -1, -1))  # if it is empty, so are the other two
+        self.used: list[int] = []
+        self.spare = list(range(size - 1, few - 1, -1))
         self.open = True
         self.closed = False
 
     def send(self, request: Request) -> None:
         """Take a stream id and put `request` into the next batch."""
         request.stream = stream = self.free.pop()
+        if not self.free:
+            self._refill()
         request.phase = _SENDING
         request.holder = self
         self.in_flight[stream] = request
@@ -75,17 +94,17 @@ class Streams:
 
     def dispatch(self, frames: list[Frame]) -> None:
         """Give each response to its request; raises ProtocolError for one that nothing was asked for."""
-        connection, in_flight, free = self._connection, self.in_flight, self.free
+        connection, in_flight, free, used = self._connection, self.in_flight, self.free, self.used
         for stream, flags, opcode, body in frames:
             request = in_flight.get(stream)
             if request is not None and request.phase is _WAITING:
                 del in_flight[stream]
-                free.append(stream)
+                (used if free else free).append(stream)
                 request.holder = None
                 request.answered(connection, opcode, flags, body)
             elif stream in self.orphans:
                 self.orphans.discard(stream)
-                free.append(stream)
+                (used if free else free).append(stream)
             elif stream == EVENT_STREAM and opcode == _EVENT:
                 connection.pushed(flags, body)
             else:
@@ -95,6 +114,14 @@ class Streams:
                 )
             if self.closed:
                 return
+
+    def _refill(self) -> None:
+        """Let the ids be taken that were given back, the first of them first; if there are none, the spare ones."""
+        following = self.used or self.spare
+        if following is self.used:
+            following.reverse()
+        self.free.extend(following)
+        following.clear()
 
     def close(self) -> list[Request]:
         """Take no more part in anything; return what was in flight."""

