@@ -157,7 +157,7 @@ class RequestTimeout(RequestError):
     """The deadline of the call passed.
 
     Attributes:
-        phase: what the request was doing: "connecting", "preparing", "queued", "sending", "waiting" or "retrying".
+        phase: what the request was doing: "connecting", "preparing", "queued", "sending" or "waiting".
         written: whether it was handed to a socket.
         timeout: the bound, in seconds.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import gc
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -494,6 +495,7 @@ def test_very_many_with_some_errors_in_flat_memory(count: int) -> None:
                     failed += not success
                     order += 1
                     if order % (count // 10) == 0:
+                        gc.collect()
                         blocks.append(sys.getallocatedblocks())
 
         world.call(consume)

@@ -380,3 +380,29 @@ def test_prepared_statements_go_on_after_a_restart() -> None:
         lose(world)
         world.call(session.execute, insert, [1])
         assert world.node.tokens() == [1, 1]
+
+
+def test_connection_that_is_lost_as_soon_as_the_session_is_open() -> None:
+    world = World()
+
+    async def main() -> None:
+        async with world.connect() as session:
+            only(session).abort(ConnectionResetError("gone"))
+            assert (await session.execute("SELECT x")).scalar() == "SELECT x"
+
+    world.call(main)
+    world.assert_closed()
+
+
+def test_requests_wait_for_the_other_nodes_when_the_first_is_lost_at_once() -> None:
+    world = World(count=2)
+    world.listeners[1].delay = 2.0
+
+    async def main() -> None:
+        async with world.connect() as session:
+            world.listeners[0].refuse = True
+            only(session).abort(ConnectionResetError("gone"))
+            assert (await session.execute("SELECT x")).coordinator == str(world.addresses[1])
+
+    world.call(main)
+    world.assert_closed()

@@ -201,6 +201,18 @@ def test_ids_are_taken_again_in_the_order_in_which_they_were_given_back() -> Non
         assert len(set(streams)) == 8
 
 
+def test_answer_to_a_request_that_was_not_written_yet_is_not_its_own() -> None:
+    world = World(4)
+    with world.session() as session:
+        execution = session.executor.start(Ignored(), "INSERT 1")
+        only(session).data_received(wire.frame(4, execution.stream, wire.RESULT, wire.void()))
+        assert not execution.is_done
+        assert session.stats().connections == 0
+        world.reactor.advance(2)
+        assert execution.is_done
+        assert world.node.texts() == ["INSERT 1"]
+
+
 def test_answer_to_an_orphan_given_twice_ends_the_connection() -> None:
     world = World()
     with world.session() as session:

@@ -41,9 +41,11 @@ class Keeper:
         self._due = -inf
         self._waiter: Waiter[None] | None = None
         pool.on_need = self._needed
+        pool.dialing = True  # until `run` has seen whether there is a need
 
     async def run(self) -> None:
         """Dial whenever a connection is missing and a dial is due, until the session ends."""
+        self._pool.dialing = self._pool.missing
         while self._router.ending is None:
             if self._pool.missing and self._reactor.now() >= self._due:
                 await self._dial()

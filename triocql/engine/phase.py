@@ -12,7 +12,6 @@ class Phase(Enum):
     PREPARING = "preparing"
     CONNECTING = "connecting"
     QUEUED = "queued"
-    RETRYING = "retrying"
     SENDING = "sending"
     WAITING = "waiting"
     DONE = "done"

@@ -1,6 +1,6 @@
 """One request and where it stands: the only state machine that requests have.
 
-    PREPARING / CONNECTING / QUEUED / RETRYING  --send-->  SENDING  --pulled by the transport-->  WAITING  -->  DONE
+    PREPARING / CONNECTING / QUEUED  --send-->  SENDING  --pulled by the transport-->  WAITING  -->  DONE
 
 In the first four a `Parking` holds the request, in the next two a `Connection` does. Whoever holds it can be told to
 `release` it, by identity, at any moment: that is all that cancellation is.
