@@ -100,7 +100,7 @@ class RequestOptions:
     A call's own arguments go before those of its statement, and those before the session's.
 
     Attributes:
-        timeout: seconds for the whole call: queueing, connecting, preparing, sending, waiting, and all of it again after a retry;
+        timeout: seconds for the whole call: queueing, connecting, preparing, sending, waiting, and retries;
             `math.inf` for no bound.
         consistency: how many replicas have to answer.
         serial_consistency: SERIAL or LOCAL_SERIAL, for the condition of a conditional update.
