@@ -175,7 +175,9 @@ class Options:
         contact_points: the nodes to begin with, in the order in which they are tried.
         keyspace: the keyspace of the session, as after ``USE``.
         auth: answers the node's authentication: `triocql.PlainTextAuth`, or a class of your own.
-        ssl_context: turns on TLS. `ssl.create_default_context()` checks certificate and name.
+        ssl_context: turns on TLS. `ssl.create_default_context()` checks certificate and name. It is used as it is, and
+            asked anew for each connection: after its own `load_cert_chain` or `load_verify_locations`, the next
+            connection has the new certificates. TLS sessions are not resumed, so that both sides always see them.
         server_hostname: the name that the certificates have to be for; None for the contact point's own.
         prepared_cache: how many statements that were prepared behind the scenes are kept.
         request: the defaults of each request.

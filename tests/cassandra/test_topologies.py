@@ -16,7 +16,8 @@ def _java() -> None:
 
 
 def test_nodes_come_and_go() -> None:
-    with CassandraCluster(topology={"dc1": {"rack1": 1, "rack2": 1}, "dc2": {"rack1": 1}}) as cluster:
+    topology = {"dc1": {"rack1": 1, "rack2": 1}, "dc2": {"rack1": 1}}
+    with CassandraCluster(topology=topology, auth=True, tls="mutual") as cluster:
         first, second, remote = cluster.nodes
         assert [(n.dc, n.rack) for n in cluster.nodes] == [
             ("dc1", "rack1"),

@@ -3,6 +3,9 @@
 `ssl.SSLObject` over two memory buffers (the "memory BIO" of the `ssl` module's documentation): whole batches are
 encrypted when the transport pulls, and decrypted when it delivers. The user's `ssl.SSLContext` decides on
 certificates, host names, versions and ciphers; it is never changed.
+
+Sessions are not resumed: a resumed one would pass over the certificates of both sides, so that one that has expired,
+or was replaced meanwhile, would go on being used. Tickets are read, and not kept.
 """
 
 from __future__ import annotations
@@ -19,6 +22,11 @@ PLAIN_SIZE = 128 * 1024
 
 _RECORD_TYPES = (0x15, 0x16)
 """What a TLS peer's first byte can be: an alert or a handshake record (RFC 8446, section 5.1)."""
+
+_CERTIFICATE_ALERTS = ("CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE", "INTERNAL_ERROR")
+"""Parts of the names of the alerts by which OpenSSL, the JDK and Netty turn down a client's certificate, or none."""
+
+_HINT = "; it may want a certificate of this side, or another one: see ssl.SSLContext.load_cert_chain"
 
 
 class TlsLink:
@@ -65,13 +73,14 @@ class TlsLink:
         self._unsent = memoryview(b"")
         self._seen_anything = False
         self._established = False
+        self._answers_itself = False
         self._failed = False
         self._paused = False
         self._closing = False
         self._said_goodbye = False
         self._peer_ended = False
         self._told_eof = False
-        self._read_error: ssl.SSLError | None = None
+        self._read_error: Exception | None = None
         self._error: Exception | None = None
 
     # --- As a link -----------------------------------------------------------------------------------------
@@ -156,6 +165,7 @@ class TlsLink:
             self._fail(self._explained(error))
         else:
             self._established = True
+            self._answers_itself = self._ssl.version() == "TLSv1.3"  # there is no renegotiation then
             self._transport.wake()
             self._inner.connection_made(self)
 
@@ -171,7 +181,10 @@ class TlsLink:
             return _caused(f"the certificate of {self._peer} was refused: {error.verify_message}", error)
         if isinstance(error, ssl.SSLEOFError):
             return _caused(f"{self._peer} closed the connection during the TLS handshake", error)
-        return _caused(f"TLS with {self._peer} failed: {error.reason or error}", error)
+        reason = error.reason or str(error)
+        is_alert = "_ALERT_" in reason
+        hint = _HINT if is_alert and any(name in reason for name in _CERTIFICATE_ALERTS) else ""
+        return _caused(f"TLS with {self._peer} failed: {reason}{hint}", error)
 
     def _no_tls(self, start: bytes) -> TlsError | None:
         """Recognize a peer that does not speak TLS by its first bytes."""
@@ -211,7 +224,7 @@ class TlsLink:
 
     def _end_of_plaintext(self) -> None:
         if self._read_error is not None:
-            self._break(self._explained_break(self._read_error))
+            self._break(self._read_error)
         elif self._peer_ended and not self._told_eof:
             self._told_eof = True
             self._inner.eof_received()
@@ -219,6 +232,7 @@ class TlsLink:
     def _decrypt(self) -> int:
         """Fill the buffer with plaintext; returns how many bytes there are."""
         size = 0
+        unsent = self._outgoing.pending
         try:
             while size < PLAIN_SIZE and not (self._peer_ended or self._read_error):
                 count: Any = self._ssl.read(PLAIN_SIZE - size, self._plain[size:])
@@ -228,7 +242,9 @@ class TlsLink:
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
-            self._read_error = error
+            self._read_error = self._explained_break(error)
+        if self._read_error is None and self._outgoing.pending > unsent and not self._answers_itself:
+            self._read_error = TlsError(f"{self._peer} asked to renegotiate TLS, which is refused")
         return size
 
     def _explained_break(self, error: ssl.SSLError) -> Exception:

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from triocql.testing.cassandra import _background
-from triocql.testing.cassandra._cluster import CassandraCluster, prepare
+from triocql.testing.cassandra._cluster import TLS_KINDS, CassandraCluster, prepare
 from triocql.testing.cassandra._errors import LauncherError
 from triocql.testing.cassandra._install import DEFAULT_VERSION
 
@@ -39,6 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     start = commands.add_parser("start", help="start a cluster and leave it running")
     start.set_defaults(run=_start)
     start.add_argument("--nodes", type=int, default=1, help="how many nodes (default: %(default)s)")
+    start.add_argument("--auth", action="store_true", help="ask for a password: cassandra, of cassandra")
+    start.add_argument("--tls", choices=TLS_KINDS, help="speak TLS only; mutual: ask for certificates, too")
     start.add_argument(
         "--foreground", action="store_true", help="stay, and stop the cluster on Ctrl-C or SIGTERM"
     )
@@ -66,10 +68,14 @@ def _install(options: argparse.Namespace) -> int:
 
 def _start(options: argparse.Namespace) -> int:
     if options.foreground:
-        cluster = CassandraCluster(options.nodes, version=options.version, name=options.name)
+        cluster = CassandraCluster(
+            options.nodes, version=options.version, name=options.name, auth=options.auth, tls=options.tls
+        )
         _background.run_until_stopped(options.name, cluster)
         return 0
     arguments = ["--nodes", str(options.nodes), "--version", options.version, "--name", options.name]
+    arguments += ["--auth"] if options.auth else []
+    arguments += ["--tls", options.tls] if options.tls else []
     state = _background.start(options.name, arguments)
     print(state.describe())
     return 0

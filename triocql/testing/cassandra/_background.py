@@ -16,8 +16,10 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from triocql.testing.cassandra._authority import client_context
 from triocql.testing.cassandra._errors import LauncherError
 from triocql.testing.cassandra._install import cache_folder
 from triocql.testing.cassandra._probe import answers_options
@@ -25,7 +27,6 @@ from triocql.testing.cassandra._probe import answers_options
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from io import TextIOWrapper
-    from pathlib import Path
 
     from triocql.testing.cassandra._cluster import CassandraCluster
 
@@ -50,12 +51,16 @@ class ClusterState:
     owner: int
     version: str
     nodes: tuple[NodeState, ...]
+    certificates: str | None = None
 
     def describe(self) -> str:
         """Return a line for the cluster and one for each node, which is asked whether it is up."""
         lines = [f"cluster {self.name!r}, Cassandra {self.version}, owned by process {self.owner}"]
+        if self.certificates is not None:
+            lines.append(f"  authority.pem and client.pem are in {self.certificates}")
+        tls = client_context(Path(self.certificates)) if self.certificates is not None else None
         for node in self.nodes:
-            word = "up" if answers_options(node.address, node.port) else "down"
+            word = "up" if answers_options(node.address, node.port, tls=tls) else "down"
             where = f"{node.address}:{node.port}"
             lines.append(f"  {where:<20} {word:<5} {node.dc}/{node.rack}  pid {node.pid}  {node.log}")
         return "\n".join(lines)
@@ -120,7 +125,8 @@ def _owned_state_file(name: str) -> Iterator[TextIOWrapper]:
 
 def _state_of(name: str, cluster: CassandraCluster) -> ClusterState:
     nodes = (NodeState(n.address, n.port, n.dc, n.rack, n.pid, str(n.log_path)) for n in cluster.nodes)
-    return ClusterState(name, os.getpid(), cluster.version, tuple(nodes))
+    certificates = str(cluster.certificates) if cluster.tls else None
+    return ClusterState(name, os.getpid(), cluster.version, tuple(nodes), certificates)
 
 
 # --- The commands ------------------------------------------------------------------------------------------

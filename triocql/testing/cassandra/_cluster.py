@@ -7,21 +7,27 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 import anyio
 import anyio.to_thread
 
+from triocql.auth import PlainTextAuth
+from triocql.testing.cassandra._authority import Authority, client_context
 from triocql.testing.cassandra._configuration import DEFAULT_YAML
 from triocql.testing.cassandra._errors import LauncherError, StartError
 from triocql.testing.cassandra._install import DEFAULT_VERSION, Installation, installation, locked
 from triocql.testing.cassandra._loopback import LoopbackBlock
-from triocql.testing.cassandra._node import ClusterFacts, Node
+from triocql.testing.cassandra._node import SUPERUSER, ClusterFacts, Node
 from triocql.testing.cassandra._topology import Place, Topology, places, tokens
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping, Sequence
     from types import TracebackType
+
+Tls: TypeAlias = Literal["one-way", "mutual"]
+TLS_KINDS: Final = get_args(Tls)
 
 _GOSSIP_TIMEOUT: Final = 60.0
 
@@ -38,6 +44,9 @@ class CassandraCluster:
         topology: instead of `nodes`, how many nodes in each rack of each data centre.
         version: a version of Cassandra 5.0 on Maven Central.
         name: the cluster's name, as in ``system.local``.
+        auth: whether nodes ask for a password; `auth` has it.
+        tls: "one-way" for nodes that speak TLS only, "mutual" if they ask for a certificate as well; an authority
+            made on the spot signs theirs, `ssl_context` trusts it. Needs the program ``openssl``.
         yaml: overrides of ``cassandra.yaml`` for all nodes.
         jvm: additional flags of the JVM for all nodes, such as "-Xmx1g".
         node_yaml: further overrides for single nodes, by their index.
@@ -46,13 +55,20 @@ class CassandraCluster:
 
     Attributes:
         nodes: the nodes; empty before the start.
+        auth: the first superuser's password, to connect with; None if nodes do not ask for one.
+        tls: the kind of TLS, or None.
 
     Raises:
-        MissingTool: Java or Maven is not there; the message says how to install it.
+        MissingTool: Java, Maven or, with TLS, OpenSSL is not there; the message says how to install it.
         StartError: a node did not start; the message ends with what its log says.
 
     >>> with CassandraCluster(topology={"dc1": {"rack1": 2, "rack2": 1}}) as cluster:  # doctest: +SKIP
     ...     print(cluster.contact_points, cluster.nodes[0].nodetool("status"))
+    >>> async with CassandraCluster(auth=True, tls="mutual") as cluster:  # doctest: +SKIP
+    ...     async with triocql.connect(
+    ...         cluster.contact_points, auth=cluster.auth, ssl_context=cluster.ssl_context()
+    ...     ) as session:
+    ...         await session.execute("LIST ROLES")
     >>> async with CassandraCluster(yaml={"num_tokens": 1}) as cluster:  # doctest: +SKIP
     ...     await anyio.to_thread.run_sync(cluster.nodes[0].restart)
     """
@@ -64,6 +80,8 @@ class CassandraCluster:
         topology: Topology | None = None,
         version: str = DEFAULT_VERSION,
         name: str = "triocql",
+        auth: bool = False,
+        tls: Tls | None = None,
         yaml: Mapping[str, Any] | None = None,
         jvm: Sequence[str] = (),
         node_yaml: Mapping[int, Mapping[str, Any]] | None = None,
@@ -73,8 +91,14 @@ class CassandraCluster:
         self.name = name
         self.version = version
         self.nodes: list[Node] = []
+        self.auth = PlainTextAuth(*SUPERUSER) if auth else None
+        if tls not in (None, *TLS_KINDS):
+            raise LauncherError(f"tls is 'one-way', 'mutual' or None, not {tls!r}")
+        self.tls = tls
         self._layout = places(nodes, topology)
         self._yaml = dict(yaml or {})
+        if auth:
+            self._yaml.setdefault("authenticator", "PasswordAuthenticator")
         self._jvm = list(jvm)
         self._node_yaml = dict(node_yaml or {})
         self._node_jvm = dict(node_jvm or {})
@@ -111,11 +135,13 @@ class CassandraCluster:
             raise
 
     def _set_up(self, ready: Installation) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="triocql-cassandra-"))
+        # In the folder of a node, for that is removed however this process ends.
+        authority = Authority(self._folder / "node0" / "tls") if self.tls else None
         block = LoopbackBlock.take()
         firsts = {place.dc: index for index, place in reversed(list(enumerate(self._layout)))}
         seeds = tuple(block.address(index) for index in sorted(firsts.values()))
-        self._facts = ClusterFacts(self.name, ready, block, seeds, self._start_timeout)
-        self._folder = Path(tempfile.mkdtemp(prefix="triocql-cassandra-"))
+        self._facts = ClusterFacts(self.name, ready, block, seeds, self._start_timeout, authority)
         for index, place in enumerate(self._layout):
             yaml = {**self._yaml, **self._node_yaml.get(index, {})}
             parts = int(yaml.get("num_tokens", DEFAULT_YAML["num_tokens"]))
@@ -129,9 +155,39 @@ class CassandraCluster:
             raise LauncherError(f"{self} does not run")
         index = len(self.nodes)
         folder = self._folder / f"node{index}"
-        node = Node(self._facts, index, place, folder, tokens=own_tokens, yaml=yaml, jvm=jvm)
+        settings = {**self._encryption(self._facts.block.address(index)), **yaml}
+        node = Node(self._facts, index, place, folder, tokens=own_tokens, yaml=settings, jvm=jvm)
         self.nodes.append(node)
         return node
+
+    def _encryption(self, address: str) -> dict[str, Any]:
+        """Return what the yaml of a node says of TLS."""
+        if self._facts is None or self._facts.authority is None:
+            return {}
+        options = self._facts.authority.encryption_options(address, mutual=self.tls == "mutual")
+        return {"client_encryption_options": options}
+
+    @property
+    def certificates(self) -> Path:
+        """The folder with ``authority.pem``, and with ``client.pem``: a client's key and certificate in one file.
+
+        Raises:
+            LauncherError: the cluster does not run, or without TLS.
+        """
+        if self._facts is None or self._facts.authority is None:
+            raise LauncherError(f"{self} does not run with TLS: start it with tls='one-way' or 'mutual'")
+        return self._facts.authority.folder
+
+    def ssl_context(self, *, client_certificate: bool = True) -> ssl.SSLContext:
+        """Return a new context that trusts the nodes of a running cluster with TLS.
+
+        Args:
+            client_certificate: whether it has a certificate to show, as ``tls="mutual"`` asks for.
+
+        Raises:
+            LauncherError: the cluster does not run, or without TLS.
+        """
+        return client_context(self.certificates, client_certificate=client_certificate)
 
     def add_node(
         self,

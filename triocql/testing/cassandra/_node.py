@@ -11,17 +11,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from triocql.testing.cassandra._authority import client_context
 from triocql.testing.cassandra._configuration import JMX_PORT, node_flags, node_yaml, tool_flags, write_files
 from triocql.testing.cassandra._errors import LauncherError, StartError
-from triocql.testing.cassandra._probe import accepts_password, answers_options
+from triocql.testing.cassandra._probe import accepts_password, answers_options, unchecked_context
 from triocql.testing.cassandra._process import OwnedProcess
 from triocql.testing.cassandra._topology import Place
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
+    from triocql.testing.cassandra._authority import Authority
     from triocql.testing.cassandra._install import Installation
     from triocql.testing.cassandra._loopback import LoopbackBlock
+
+SUPERUSER: Final = ("cassandra", "cassandra")
+"""The role and password that a new cluster with passwords begins with."""
 
 _POLL: Final = 0.02
 _LOG_TAIL: Final = 40
@@ -37,6 +43,7 @@ class ClusterFacts:
     block: LoopbackBlock
     seeds: tuple[str, ...]
     start_timeout: float
+    authority: Authority | None
 
 
 class Node:
@@ -107,12 +114,16 @@ class Node:
 
     def is_up(self) -> bool:
         """Whether it answers an OPTIONS request within a second."""
-        return self.running and answers_options(self.address, self.port, tls=self._speaks_tls)
+        return self.running and answers_options(self.address, self.port, tls=self._probe_context)
 
     @property
-    def _speaks_tls(self) -> bool:
+    def _probe_context(self) -> ssl.SSLContext | None:
+        """What a probe speaks TLS with; None if it need not."""
         options = self._settings.get("client_encryption_options", {})
-        return bool(options.get("enabled")) and not options.get("optional")
+        if not options.get("enabled") or options.get("optional"):
+            return None
+        authority = self._facts.authority
+        return unchecked_context() if authority is None else client_context(authority.folder)
 
     # --- Starting ------------------------------------------------------------------------------------------
 
@@ -166,7 +177,7 @@ class Node:
         return self._first_start and str(authenticator).endswith("PasswordAuthenticator")
 
     def _has_superuser(self) -> bool:
-        return accepts_password(self.address, self.port, "cassandra", "cassandra", tls=self._speaks_tls)
+        return accepts_password(self.address, self.port, *SUPERUSER, tls=self._probe_context)
 
     def _await(self, condition: Callable[[], bool], deadline: float, what: str) -> None:
         while not condition():
