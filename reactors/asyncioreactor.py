@@ -34,10 +34,11 @@ def _not_running() -> NoReturn:
 class AsyncioWaiter:
     """A waiter on a bare future."""
 
-    __slots__ = ("_future", "_on_cancel")
+    __slots__ = ("_future", "_on_cancel", "is_gone")
 
     def __init__(self, future: asyncio.Future[Any], on_cancel: Callable[[], None]) -> None:
         self._future = future
+        self.is_gone = future.cancelled
         self._on_cancel = on_cancel
 
     def resolve(self, value: Any) -> None:
@@ -220,8 +221,12 @@ class AsyncioReactor(ReactorBase):
         self, address: Address, link: Link, *, timeout: float, local_port: int | None = None
     ) -> AsyncioTransport:
         """Open a connection and start to drive `link` by it."""
-        loop = self.loop
-        sock = await dial(self, loop.sock_connect, address, timeout=timeout, local_port=local_port)
+        sock = await dial(self, self.loop.sock_connect, address, timeout=timeout, local_port=local_port)
+        return await self.adopt(sock, link)
+
+    async def adopt(self, sock: socket.socket, link: Link) -> AsyncioTransport:
+        """Drive `link` by a non-blocking socket that is connected."""
+        loop = self._loop or self.loop
         transport = AsyncioTransport(self, link)
         opening = loop.create_unix_connection if sock.family == socket.AF_UNIX else loop.create_connection
         try:

@@ -217,13 +217,17 @@ class TrioReactor(ReactorBase):
         self, address: Address, link: Link, *, timeout: float, local_port: int | None = None
     ) -> TrioTransport:
         """Open a connection and start to drive `link` by it."""
-        nursery = self._running_nursery()
+        self._running_nursery()
         sock = await dial(self, connect_socket, address, timeout=timeout, local_port=local_port)
+        return await self.adopt(sock, link)
+
+    async def adopt(self, sock: socket.socket, link: Link) -> TrioTransport:
+        """Drive `link` by a non-blocking socket that is connected."""
         if self._ended.is_set():
             sock.close()
             raise RuntimeError("the reactor was left while it was connecting")
         transport = TrioTransport(self, sock, link)
-        transport.start(nursery)
+        transport.start(self._running_nursery())
         return transport
 
 

@@ -193,7 +193,7 @@ def test_next_address_while_one_hangs(run: Run[None]) -> None:
     run(scenario)
 
 
-def test_cancelled(run: Run[None]) -> None:
+def test_cancelled(run_hosted: Run[None]) -> None:
     async def scenario(reactor: Any) -> None:
         with black_hole() as address:
             link = RecordingLink(reactor)
@@ -202,10 +202,10 @@ def test_cancelled(run: Run[None]) -> None:
             assert scope.cancelled_caught
             assert link.events == []
 
-    run(scenario)
+    run_hosted(scenario)
 
 
-def test_cancelled_while_resolving(run: Run[None]) -> None:
+def test_cancelled_while_resolving(run_hosted: Run[None]) -> None:
     """The thread is left behind; nobody waits for it."""
 
     async def scenario(reactor: Any) -> None:
@@ -233,7 +233,7 @@ def test_cancelled_while_resolving(run: Run[None]) -> None:
         release.set()
         await reactor.run_blocking(left.wait, 10)
 
-    run(scenario)
+    run_hosted(scenario)
 
 
 def test_cancelled_in_every_tick(run: Run[None]) -> None:

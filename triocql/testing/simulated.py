@@ -22,6 +22,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from triocql.abc import Address, Link
 from triocql.reactors.base import ReactorBase, nothing
+from triocql.reactors.stepping import Task
 from triocql.reactors.timers import Timers
 
 from .simnetwork import SimListener, SimNetwork, SimTransport
@@ -64,7 +65,7 @@ class SimulatedReactor(ReactorBase):
     def __init__(self, seed: int = 0, *, level: bool = False) -> None:
         self.random = Random(seed)  # noqa: S311 - repeatable on purpose
         self.level = level
-        self.current: SimTask[Any] | None = None
+        self.current: Task[Any] | None = None
         self.tasks: set[SimTask[Any]] = set()
         self.network = SimNetwork(self)
         self._background: set[SimTask[Any]] = set()
@@ -117,16 +118,19 @@ class SimulatedReactor(ReactorBase):
 
     def current_task(self) -> SimTask[Any]:
         """Return the task that runs."""
-        if self.current is None:
+        task = self.current
+        if task is None:
             raise RuntimeError("not in a task of the simulated reactor")
-        return self.current
+        assert isinstance(task, SimTask)
+        return task
 
     def soon(self, fn: Callable[[], None]) -> None:
         """Call `fn` in the next turn. The functions of one turn are called in an order that the seed decides."""
         self._ready.append(fn)
 
-    def ended(self, task: SimTask[Any]) -> None:
+    def forget(self, task: Task[Any]) -> None:
         """Take note of the end of a task."""
+        assert isinstance(task, SimTask)
         self.tasks.discard(task)
         self._background.discard(task)
 

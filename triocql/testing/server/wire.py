@@ -117,7 +117,7 @@ class Reader:
         """Read [short bytes]."""
         return self.raw(self.short())
 
-    def value(self) -> bytes | None | EllipsisType:
+    def value(self) -> bytes | EllipsisType | None:
         """Read a [value]: None is null, Ellipsis is a value that is not set."""
         size = self.integer()
         if size == UNSET:

@@ -1,0 +1,65 @@
+"""The execution log and its assertions."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.testserver.world import INSERT, SELECT, World
+from triocql.session import Session
+from triocql.testing.server import CqlServer, ErrorCode, Opcode, error, rows, void
+
+
+def logged() -> CqlServer:
+    world = World(2)
+    world.server.when(SELECT).then(rows({"name": "text"}, [["Ann"]]))
+    world.server.when(INSERT).then(void())
+    world.server.when("SELECT 1").then(error(ErrorCode.WRITE_TIMEOUT))
+    world.server.when("SELECT 2").then(error(ErrorCode.UNAVAILABLE))
+
+    async def scenario(session: Session) -> None:
+        for number in (1, 2, 2):
+            await session.execute(INSERT, [number, "x"])
+        await session.execute(SELECT, [1])
+        for text in ("SELECT 1", "SELECT 2"):
+            with pytest.raises(Exception, match="primed"):
+                await session.execute(text, idempotent=False, timeout=5)
+
+    world.run(scenario)
+    return world.server
+
+
+def test_what_ran() -> None:
+    log = logged().log
+    assert log.count() == 5
+    assert log.count(INSERT) == 3
+    assert log.count(INSERT, values=[2, "x"]) == 2
+    assert log.count(re.compile("shop.users")) == 4
+    assert log.count(INSERT, node=0) + log.count(INSERT, node=1) == 3
+    assert log.count("SELECT 1") == 1
+    assert log.count("SELECT 2") == 0
+    assert not any(each.system for each in log)
+    assert len(log.requests(Opcode.STARTUP)) == 2
+
+
+def test_assertions() -> None:
+    log = logged().log
+    log.assert_executed(INSERT)
+    log.assert_executed(INSERT, times=3)
+    log.assert_executed(INSERT, times=1, values=[1, "x"])
+    log.assert_not_executed("SELECT 2")
+    log.assert_at_most_once(SELECT)
+    with pytest.raises(AssertionError, match=r"was executed 3 times, not 4 times; the last requests:(\n.*)+"):
+        log.assert_executed(INSERT, times=4)
+    with pytest.raises(AssertionError, match=r"'SELECT 2' was executed 0 times, not at least once"):
+        log.assert_executed("SELECT 2")
+    with pytest.raises(AssertionError, match=r"QUERY SELECT 2 \(not executed\)"):
+        log.assert_executed(INSERT, values=[9, "x"])
+    with pytest.raises(AssertionError, match="was executed 1 times, not 0"):
+        log.assert_not_executed("SELECT 1")
+    with pytest.raises(AssertionError, match=r"more than once with the same values: 'INSERT .*' \(2 times\)"):
+        log.assert_at_most_once()
+    log.clear()
+    with pytest.raises(AssertionError, match="there was no request at all"):
+        log.assert_executed()

@@ -1,0 +1,333 @@
+"""What a rule may answer: the steps of `Rule.then`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID
+
+from . import encoder, wire
+from .encoder import Column, Opcode
+from .errorcodes import ErrorCode, check_fields, encode_error
+from .faults import Fault
+from .requests import Request
+
+if TYPE_CHECKING:
+    from .performance import Performance
+
+TRACING_ID = UUID("7d1ce000-0000-1000-8000-000000000001")
+"""The id in the answers to requests that ask for tracing."""
+
+NOT_EXECUTED = frozenset(
+    {
+        ErrorCode.PROTOCOL_ERROR,
+        ErrorCode.BAD_CREDENTIALS,
+        ErrorCode.UNAVAILABLE,
+        ErrorCode.OVERLOADED,
+        ErrorCode.IS_BOOTSTRAPPING,
+        ErrorCode.SYNTAX_ERROR,
+        ErrorCode.UNAUTHORIZED,
+        ErrorCode.INVALID,
+        ErrorCode.CONFIG_ERROR,
+        ErrorCode.ALREADY_EXISTS,
+        ErrorCode.UNPREPARED,
+    }
+)
+"""The errors that say that nothing was carried out."""
+
+
+class Step:
+    """One thing that a node does about a request."""
+
+    def perform(self, performance: Performance) -> None:
+        """Do it."""
+        raise NotImplementedError
+
+
+Respond = Callable[[Request], "Step | Fault | Sequence[Step | Fault] | None"]
+AnyStep = Step | Fault | Respond
+
+
+# --- Messages ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Message(Step):
+    """An answer: the opcode and body of a frame, and what may go before the body.
+
+    Attributes:
+        opcode: what the frame holds.
+        body: its bytes, or what makes them for a request.
+        warnings: texts that go along (since v4).
+        payload: a custom payload (since v4).
+        error: the code if it is an error.
+    """
+
+    opcode: int
+    body: bytes | Callable[[Request], bytes]
+    warnings: Sequence[str] = ()
+    payload: Mapping[str, bytes | None] | None = None
+    error: int | None = None
+
+    def perform(self, performance: Performance) -> None:
+        """Send it."""
+        request = performance.request
+        if self.error in NOT_EXECUTED:
+            performance.entry.executed = False
+        tracing = TRACING_ID if request.tracing else None
+        more = (self.warnings, self.payload) if request.version >= 4 else ((), None)
+        flags, prefix = encoder.extras(tracing, *more)
+        body = self.body(request) if callable(self.body) else self.body
+        performance.send(self.opcode, prefix + body, flags)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to answer with; called with a request, it gives the RESULT's body: a page of them.
+
+    Attributes:
+        columns: the names of the columns' types by the columns' names.
+        pages: the rows; if there are several pages, each request gets one, else it says how long a page is.
+        paging_state: what every answer says of where the next page begins, None to say what is true.
+        table: the table's name, with or without a keyspace, None for that of the query.
+    """
+
+    columns: Mapping[str, str]
+    pages: Sequence[Sequence[Any]] = field(repr=False)
+    paging_state: bytes | None = None
+    table: str | None = None
+
+    def described(self, request: Request) -> list[Column]:
+        """Return the columns as the request's answer has them."""
+        return request.node.server.columns(self.columns, request, self.table)
+
+    def __call__(self, request: Request) -> bytes:
+        """Return the body."""
+        columns = self.described(request)
+        rows, following = self._page(request)
+        cells = [self._cells(columns, row) for row in rows]
+        return rows_body(request, columns, cells, self.paging_state or following)
+
+    def _page(self, request: Request) -> tuple[Sequence[Any], bytes | None]:
+        """Return the rows of the page that is asked for, and where the next one begins."""
+        state = request.paging_state if self.paging_state is None else None
+        if state is not None and not state.isdigit():
+            raise wire.BadRequest(f"Invalid value for the paging state: {state!r}")
+        start = int(state or b"0")
+        if len(self.pages) != 1:
+            page: Sequence[Any] = self.pages[start] if start < len(self.pages) else ()
+            return page, b"%d" % (start + 1) if start + 1 < len(self.pages) else None
+        (everything,) = self.pages
+        end = start + (request.page_size if request.page_size and request.page_size > 0 else len(everything))
+        return everything[start:end], b"%d" % end if end < len(everything) else None
+
+    @staticmethod
+    def _cells(columns: Sequence[Column], row: Any) -> list[bytes | None]:
+        values = [row.get(column.name) for column in columns] if isinstance(row, Mapping) else row
+        if len(values) != len(columns):
+            raise ValueError(f"a row of {len(values)} values for {len(columns)} columns")
+        return [column.type.cell(each) for column, each in zip(columns, values, strict=True)]
+
+
+def rows_body(
+    request: Request,
+    columns: Sequence[Column],
+    cells: Sequence[Sequence[bytes | None]],
+    paging_state: bytes | None = None,
+) -> bytes:
+    """Return the body of a RESULT of rows. The columns are left out where the client knows them, told anew (v5) where
+    it has others in mind."""
+    describe, changed = True, None
+    if request.opcode == Opcode.EXECUTE:
+        describe = not request.skip_metadata
+        if request.version >= 5 and request.metadata_id != (now := encoder.metadata_id(columns)):
+            describe, changed = True, now
+    return encoder.rows(
+        request.version,
+        columns,
+        cells,
+        paging_state=paging_state,
+        describe=describe,
+        new_metadata_id=changed,
+    )
+
+
+def rows(
+    columns: Mapping[str, str],
+    rows: Iterable[Sequence[Any] | Mapping[str, Any]] = (),
+    *,
+    paging_state: bytes | None = None,
+    table: str | None = None,
+    warnings: Sequence[str] = (),
+    payload: Mapping[str, bytes | None] | None = None,
+) -> Message:
+    """Answer with rows, in pages as long as the client asks for.
+
+    Args:
+        columns: for each column's name the name of its type: ``{"id": "int", "tags": "set<text>"}``.
+        rows: each a sequence of values, or a mapping by column. None is null; a `Raw` cell is sent as it is.
+        paging_state: say in every answer that another page begins here, whatever is true.
+        table: the table (``"users"`` or ``"shop.users"``), that of the query unless given.
+        warnings: texts that go along.
+        payload: a custom payload.
+
+    >>> rows({"name": "text"}, [["Ann"], {"name": "Bob"}]).opcode
+    <Opcode.RESULT: 8>
+    """
+    answer = Rows(columns, [list(rows)], paging_state, table)
+    return Message(Opcode.RESULT, answer, warnings, payload)
+
+
+def pages(columns: Mapping[str, str], pages: Iterable[Iterable[Any]], *, table: str | None = None) -> Message:
+    """Answer with these pages of rows, empty ones too, however long a page the client asks for."""
+    return Message(Opcode.RESULT, Rows(columns, [list(page) for page in pages], None, table))
+
+
+def void(*, warnings: Sequence[str] = (), payload: Mapping[str, bytes | None] | None = None) -> Message:
+    """Answer that it is done, as to an INSERT."""
+    return Message(Opcode.RESULT, encoder.void(), warnings, payload)
+
+
+def error(code: int, message: str = "primed", /, **fields: Any) -> Message:
+    """Answer with an error.
+
+    Args:
+        code: an `ErrorCode`, or any other number.
+        message: its text.
+        **fields: those of this code (`errorcodes.FIELDS`); the others have defaults.
+
+    >>> error(ErrorCode.UNAVAILABLE, required=3, alive=1).error
+    <ErrorCode.UNAVAILABLE: 4096>
+    """
+    check_fields(code, fields)
+
+    def body(request: Request) -> bytes:
+        return encode_error(request.version, code, message, fields)
+
+    return Message(Opcode.ERROR, body, error=code)
+
+
+def unprepared(statement_id: bytes | None = None) -> Message:
+    """Answer that a prepared statement is not known: the request's own one unless given."""
+
+    def body(request: Request) -> bytes:
+        missing = (
+            statement_id or request.id or next(filter(None, (entry.id for entry in request.entries)), b"")
+        )
+        message = f"Prepared query with ID {missing.hex()} not found"
+        return encode_error(request.version, ErrorCode.UNPREPARED, message, {"id": missing})
+
+    return Message(Opcode.ERROR, body, error=ErrorCode.UNPREPARED)
+
+
+@dataclass(frozen=True)
+class _FrameStep(Step):
+    opcode: int
+    body: bytes
+    flags: int
+
+    def perform(self, performance: Performance) -> None:
+        performance.send(self.opcode, self.body, self.flags, as_is=True)
+
+
+def frame(opcode: int, body: bytes, *, flags: int = 0) -> Step:
+    """Answer with a frame whose body and flags go as they are, never compressed for v3 and v4; faults apply."""
+    return _FrameStep(opcode, body, flags)
+
+
+@dataclass(frozen=True)
+class _RawStep(Step):
+    data: bytes
+
+    def perform(self, performance: Performance) -> None:
+        performance.connection.send_raw(self.data)
+
+
+def raw(data: bytes) -> Step:
+    """Send bytes as they are, in place of an answer; no fault applies, and no segment is around them."""
+    return _RawStep(data)
+
+
+# --- Other steps ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Delay(Step):
+    seconds: float
+
+    def perform(self, performance: Performance) -> None:
+        performance.wait(self.seconds)
+
+
+def delay(seconds: float) -> Step:
+    """Let time pass before the next step; other requests are answered meanwhile."""
+    return _Delay(seconds)
+
+
+class _NoResponse(Step):
+    def perform(self, performance: Performance) -> None:
+        """Do nothing."""
+
+
+def no_response() -> Step:
+    """Never answer."""
+    return _NoResponse()
+
+
+class _AsUsual(Step):
+    def perform(self, performance: Performance) -> None:
+        performance.as_usual()
+
+
+def as_usual() -> Step:
+    """Answer as if the rule were not there, an older rule of the same request included."""
+    return _AsUsual()
+
+
+@dataclass(frozen=True)
+class _End(Step):
+    how: Literal["close", "reset"]
+
+    def perform(self, performance: Performance) -> None:
+        performance.connection.end(self.how)
+
+
+def close() -> Step:
+    """Close the connection (FIN) after what was sent before."""
+    return _End("close")
+
+
+def reset() -> Step:
+    """Reset the connection (RST) after what was sent before."""
+    return _End("reset")
+
+
+class Gate(Step):
+    """Holds requests until it is opened: between its steps a rule waits for the test.
+
+    >>> gate = Gate()
+    >>> def prime(server):
+    ...     server.when("SELECT ...").then(gate, void())
+    ...     ...                                        # later, when the client has given up:
+    ...     gate.open()
+    """
+
+    def __init__(self) -> None:
+        self._held: list[Performance] = []
+
+    def perform(self, performance: Performance) -> None:
+        """Hold the request back."""
+        self._held.append(performance)
+        performance.hold()
+
+    @property
+    def waiting(self) -> list[Request]:
+        """The requests that are held, in order."""
+        return [performance.request for performance in self._held]
+
+    def open(self, count: int | None = None) -> None:
+        """Let the first `count` requests go on, all unless given. Those that come later are held again."""
+        going, self._held = (self._held, []) if count is None else (self._held[:count], self._held[count:])
+        for performance in going:
+            performance.request.node.server.call(performance.resume)

@@ -1,0 +1,303 @@
+"""Where a server runs: in the test's own event loop, in a thread, or on the simulated reactor."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import ExitStack, suppress
+from typing import Any, Protocol, TypeVar
+
+import trio
+
+from triocql.abc import Address, Link, Transport
+from triocql.reactors.current import select
+from triocql.testing.simulated import SimulatedReactor
+
+T = TypeVar("T")
+Accept = Callable[[Callable[[], None]], Link]
+"""Makes the link of a new connection; its argument breaks the connection with RST."""
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_TRIES = 20
+PATIENCE = 10.0
+"""Seconds that a call into the server's thread may take."""
+
+
+class Listener(Protocol):
+    """Where a node takes connections."""
+
+    def close(self) -> None:
+        """Take no more."""
+
+
+class Host(Protocol):
+    """What a server needs of its surroundings."""
+
+    def now(self) -> float:
+        """Return the time in seconds."""
+
+    def call_later(self, seconds: float, fn: Callable[[], None]) -> object:
+        """Call `fn` after so many seconds."""
+
+    def call(self, fn: Callable[[], T]) -> T:
+        """Call `fn` where all of the server runs, and return its result."""
+
+    def listen(self, address: Address, accept: Accept) -> Listener:
+        """Take connections. Raises OSError."""
+
+    def bind(self, hosts: list[str], port: int) -> int:
+        """Return the port to use on all of these hosts: one that is free on all if `port` is 0."""
+
+
+class NoHost:
+    """The place of a server that does not run yet."""
+
+    def now(self) -> float:
+        """Return 0."""
+        return 0.0
+
+    def call_later(self, seconds: float, fn: Callable[[], None]) -> object:
+        """Fail."""
+        raise RuntimeError("the server does not run: use `async with`, `with` or `run_on`")
+
+    def call(self, fn: Callable[[], T]) -> T:
+        """Call at once."""
+        return fn()
+
+    def listen(self, address: Address, accept: Accept) -> Listener:
+        """Fail."""
+        raise RuntimeError("the server does not run: use `async with`, `with` or `run_on`")
+
+    def bind(self, hosts: list[str], port: int) -> int:
+        """Return the port."""
+        return port
+
+
+# --- The simulated reactor -----------------------------------------------------------------------------------
+
+
+class SimulatedHost:
+    """On a simulated reactor: virtual time, no sockets."""
+
+    def __init__(self, reactor: SimulatedReactor) -> None:
+        self.now = reactor.now
+        self._reactor = reactor
+
+    def call_later(self, seconds: float, fn: Callable[[], None]) -> object:
+        """Call `fn` after so many virtual seconds."""
+        return self._reactor.call_at(self._reactor.now() + seconds, fn)
+
+    def call(self, fn: Callable[[], T]) -> T:
+        """Call at once."""
+        return fn()
+
+    def listen(self, address: Address, accept: Accept) -> Listener:
+        """Take connections."""
+
+        def factory() -> Link:
+            number = len(listener.accepted)
+            return accept(lambda: listener.accepted[number].reset())
+
+        listener = self._reactor.listen(address, factory)
+        return listener
+
+    def bind(self, hosts: list[str], port: int) -> int:
+        """Return the port: all are free."""
+        return port or 9042
+
+
+# --- A running event loop ------------------------------------------------------------------------------------
+
+
+class LoopHost:
+    """In the running loop of Trio or asyncio, with real sockets; an async context manager."""
+
+    def __init__(self) -> None:
+        self._reactor: Any = None
+        self._listening: type[_TrioListener | _AsyncioListener] = _TrioListener
+
+    async def __aenter__(self) -> LoopHost:
+        reactor: Any = select()
+        if reactor.name == "asyncio":
+            self._listening = _AsyncioListener
+        self._reactor = await reactor.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self._reactor.__aexit__(*error)
+
+    def now(self) -> float:
+        """Return the loop's time."""
+        now: float = self._reactor.now()
+        return now
+
+    def call_later(self, seconds: float, fn: Callable[[], None]) -> object:
+        """Call `fn` after so many seconds of the loop's clock."""
+        return self._reactor.call_at(self._reactor.now() + seconds, fn)
+
+    def call(self, fn: Callable[[], T]) -> T:
+        """Call at once."""
+        return fn()
+
+    def listen(self, address: Address, accept: Accept) -> Listener:
+        """Take connections."""
+        listener = self._listening(self._reactor, listening_socket(address), accept)
+        listener.start()
+        return listener
+
+    def bind(self, hosts: list[str], port: int) -> int:
+        """Return a port that is free on all hosts."""
+        return port or free_port(hosts)
+
+
+class _SocketListener:
+    """Accepts connections, and has the reactor drive a link for each."""
+
+    def __init__(self, reactor: Any, sock: socket.socket, accept: Accept) -> None:
+        self.sock = sock
+        self._reactor = reactor
+        self._accept = accept
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self.sock.close()
+
+    def accept_all(self) -> None:
+        """Accept all connections that wait."""
+        with suppress(BlockingIOError):
+            while True:
+                client, _ = self.sock.accept()
+                client.setblocking(False)
+                self._reactor.spawn(self._serve, client)
+
+    async def _serve(self, client: socket.socket) -> None:
+        transport: Transport | None = None
+
+        def reset() -> None:
+            if transport is not None:
+                with suppress(OSError):
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                transport.abort()
+
+        with suppress(ConnectionError):
+            transport = await self._reactor.adopt(client, self._accept(reset))
+
+
+class _TrioListener(_SocketListener):
+    def start(self) -> None:
+        self._reactor.spawn(self._run)
+
+    def close(self) -> None:
+        trio.lowlevel.notify_closing(self.sock)
+        super().close()
+
+    async def _run(self) -> None:
+        with suppress(trio.ClosedResourceError):
+            while self.sock.fileno() >= 0:
+                await trio.lowlevel.wait_readable(self.sock)
+                self.accept_all()
+
+
+class _AsyncioListener(_SocketListener):
+    def start(self) -> None:
+        self._reactor.loop.add_reader(self.sock.fileno(), self.accept_all)
+
+    def close(self) -> None:
+        self._reactor.loop.remove_reader(self.sock.fileno())
+        super().close()
+
+
+def listening_socket(address: Address) -> socket.socket:
+    """Return a socket that listens at an address."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setblocking(False)
+        sock.bind((address.host, address.port))
+        sock.listen(128)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def free_port(hosts: list[str]) -> int:
+    """Return a port that is free on all hosts. Raises OSError if a host is none of this machine."""
+    for attempt in range(_TRIES):
+        with ExitStack() as stack:
+            port = 0
+            try:
+                for host in hosts:
+                    sock = stack.enter_context(listening_socket(Address(host, port)))
+                    port = sock.getsockname()[1]
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or attempt == _TRIES - 1:
+                    raise
+            else:
+                return port
+    raise AssertionError
+
+
+# --- A thread ------------------------------------------------------------------------------------------------
+
+
+class ThreadHost:
+    """In an event loop of its own in a daemon thread, with real sockets; a context manager."""
+
+    def __init__(self) -> None:
+        self._ready: Future[tuple[asyncio.AbstractEventLoop, LoopHost]] = Future()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._main()), name="CQL test server", daemon=True
+        )
+
+    def __enter__(self) -> ThreadHost:
+        self._thread.start()
+        self._loop, self._inner = self._ready.result(PATIENCE)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join(PATIENCE)
+
+    async def _main(self) -> None:
+        self._end = asyncio.Event()
+        async with LoopHost() as inner:
+            self._ready.set_result((asyncio.get_running_loop(), inner))
+            await self._end.wait()
+
+    def now(self) -> float:
+        """Return the time of the thread's loop."""
+        return self._loop.time()
+
+    def call_later(self, seconds: float, fn: Callable[[], None]) -> object:
+        """Call `fn` in the thread after so many seconds."""
+        return self.call(lambda: self._inner.call_later(seconds, fn))
+
+    def call(self, fn: Callable[[], T]) -> T:
+        """Call `fn` in the thread and wait for its result."""
+        if threading.current_thread() is self._thread:
+            return fn()
+        future: Future[T] = Future()
+
+        def work() -> None:
+            try:
+                future.set_result(fn())
+            except BaseException as error:
+                future.set_exception(error)
+
+        self._loop.call_soon_threadsafe(work)
+        return future.result(PATIENCE)
+
+    def listen(self, address: Address, accept: Accept) -> Listener:
+        """Take connections."""
+        return self.call(lambda: self._inner.listen(address, accept))
+
+    def bind(self, hosts: list[str], port: int) -> int:
+        """Return a port that is free on all hosts."""
+        return port or free_port(hosts)

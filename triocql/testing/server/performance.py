@@ -1,0 +1,100 @@
+"""One request on its way through the steps of its rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from .answers import AnyStep, Step, error
+from .errorcodes import ErrorCode
+from .faults import Fault
+from .framing import Frame
+from .log import Execution
+from .requests import Request
+from .wire import BadRequest
+
+if TYPE_CHECKING:
+    from .connection import ServerConnection
+
+_RESPONSE = 0x80
+
+
+class Performance:
+    """Runs steps for one request.
+
+    Args:
+        request: the request.
+        entry: its entry of the log.
+        steps: of the rule.
+        as_usual: what to do for a step that says so.
+
+    A step that raises is answered with a server error that names the exception; BadRequest is a protocol error.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        entry: Execution,
+        steps: Sequence[AnyStep],
+        as_usual: Callable[[Sequence[Fault]], None],
+    ) -> None:
+        self.request = request
+        self.entry = entry
+        self._steps = list(steps)
+        self._faults: list[Fault] = [step for step in steps if isinstance(step, Fault)]
+        self._as_usual = as_usual
+        self._held = False
+
+    @property
+    def connection(self) -> ServerConnection:
+        """The connection that the request came in on."""
+        return self.request.connection
+
+    def resume(self) -> None:
+        """Go on until the last step, or one that waits."""
+        self._held = False
+        while self._steps and not self._held and not self.connection.lost:
+            self._perform(self._steps.pop(0))
+
+    def _perform(self, step: AnyStep) -> None:
+        try:
+            if isinstance(step, Step):
+                step.perform(self)
+            elif not isinstance(step, Fault):
+                self._insert(step(self.request))
+        except BadRequest as problem:
+            self._fail(ErrorCode.PROTOCOL_ERROR, str(problem))
+        except Exception as problem:
+            name = type(problem).__name__
+            self._fail(ErrorCode.SERVER_ERROR, f"answering {self.request} failed: {name}: {problem}")
+
+    def _insert(self, found: Step | Fault | Sequence[Step | Fault] | None) -> None:
+        steps = [found] if isinstance(found, Step | Fault) else list(found or ())
+        self._faults += [step for step in steps if isinstance(step, Fault)]
+        self._steps[:0] = steps
+
+    def _fail(self, code: ErrorCode, message: str) -> None:
+        self._steps.clear()
+        self._faults.clear()
+        error(code, message).perform(self)
+
+    # --- What steps call -----------------------------------------------------------------------------------
+
+    def send(self, opcode: int, body: bytes, flags: int = 0, *, as_is: bool = False) -> None:
+        """Send a frame under the request's stream id."""
+        version = min(self.request.version, max(self.request.node.versions)) | _RESPONSE
+        frame = Frame(version, flags, self.request.stream, opcode, body)
+        self.connection.send(frame, self._faults, as_is=as_is)
+
+    def hold(self) -> None:
+        """Go no further until `resume`."""
+        self._held = True
+
+    def wait(self, seconds: float) -> None:
+        """Go on after some time."""
+        self.hold()
+        self.request.node.server.call_later(seconds, self.resume)
+
+    def as_usual(self) -> None:
+        """Have an older rule, or the node by itself, answer."""
+        self._as_usual(self._faults)

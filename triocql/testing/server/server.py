@@ -1,0 +1,348 @@
+"""The test server: nodes, rules, the log, and where all of it runs."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+from triocql.abc import Address, Link
+from triocql.protocol.tls import TlsLink
+from triocql.testing.cassandra._topology import Topology, places, tokens
+from triocql.testing.simulated import SimulatedReactor
+
+from . import encoder, usual
+from .auth import Authenticator, Passwords
+from .connection import ServerConnection
+from .encoder import Column
+from .faults import Fault
+from .hosts import Host, LoopHost, NoHost, SimulatedHost, ThreadHost
+from .log import Execution, ExecutionLog, Query
+from .node import ServerNode
+from .performance import Performance
+from .priming import Rule, Rules
+from .requests import Request
+from .schema import Change, Schema
+from .statements import table_name
+from .systemtables import TABLES, Edit
+
+T = TypeVar("T")
+
+
+class CqlServer:
+    """A cluster of nodes that speak CQL and answer as they are told, for tests without a database.
+
+    It runs in the event loop of the test (``async with``, on Trio or asyncio; virtual clocks work), in a thread
+    (``with``), or on a simulated reactor (`run_on`)::
+
+        schema = "CREATE KEYSPACE shop; CREATE TABLE shop.users (id int PRIMARY KEY, name text)"
+        async with CqlServer(schema=schema) as server:
+            server.when("SELECT name FROM shop.users WHERE id = ?").then(rows({"name": "text"}, [["Ann"]]))
+            async with triocql.connect(server.contact_points) as session:
+                assert (await session.execute("SELECT name FROM shop.users WHERE id = ?", [7])).scalar() == "Ann"
+            server.log.assert_executed("SELECT name FROM shop.users WHERE id = ?", times=1, values=[7])
+
+    By itself it answers the handshake, ``system`` and ``system_schema`` tables, USE, and CREATE, ALTER and DROP of
+    keyspaces, tables and types; PREPARE too, of queries that a rule is about. What nobody has said how to answer is
+    an error that says so, or is echoed.
+
+    Args:
+        nodes: how many nodes, all in one data centre; one unless given.
+        topology: nodes by data centre and rack in place of `nodes`: ``{"dc1": {"rack1": 2, "rack2": 1}}``.
+        num_tokens: tokens a node.
+        versions: the protocol versions that the nodes speak.
+        compression: what they offer; "snappy" needs cramjam.
+        schema: statements that declare keyspaces, tables and types.
+        users: user names and passwords; without any, no authentication is asked for.
+        authenticator: authentication of any other kind, in place of `users`.
+        ssl_context: has the nodes speak TLS.
+        unprimed: "fail" or "echo" what no rule is about.
+        host: the address of the first node; the following nodes have the following addresses.
+        port: of all nodes; a free one if 0.
+        name: the cluster's name.
+
+    Attributes:
+        nodes: the nodes (`ServerNode`): stop, start, pause, move or replace them.
+        log: what they were asked (`ExecutionLog`).
+        schema: the schema (`Schema`).
+        rules: the rules, to remove some or all.
+        edits: what `edit` has changed, by table.
+
+    Raises:
+        LauncherError: `nodes` or `topology` make no cluster.
+        OSError: an address cannot be bound, when it starts.
+    """
+
+    partitioner = "org.apache.cassandra.dht.Murmur3Partitioner"
+
+    def __init__(
+        self,
+        nodes: int | None = None,
+        *,
+        topology: Topology | None = None,
+        num_tokens: int = 1,
+        versions: Sequence[int] = (3, 4, 5),
+        compression: Sequence[str] = ("lz4", "snappy"),
+        schema: str = "",
+        users: Mapping[str, str] | None = None,
+        authenticator: Authenticator | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        unprimed: Literal["fail", "echo"] = "fail",
+        host: str = "127.0.0.1",
+        port: int = 0,
+        name: str = "test server",
+    ) -> None:
+        if unprimed not in ("fail", "echo"):
+            raise ValueError(f"unprimed={unprimed!r}: it can be 'fail' or 'echo'")
+        if unknown := set(versions) - {3, 4, 5}:
+            raise ValueError(f"versions={versions!r}: the test server does not speak {sorted(unknown)}")
+        self.name = name
+        self.versions = tuple(versions)
+        self.compression = tuple(compression)
+        self.authenticator = Passwords(users) if users is not None else authenticator
+        self.ssl_context = ssl_context
+        self.echo = unprimed == "echo"
+        self.schema = Schema()
+        self.schema.execute(schema)
+        self.rules = Rules()
+        self.edits: dict[str, Edit | None] = {}
+        self.log = ExecutionLog()
+        self.host: Host = NoHost()
+        self._connections = 0
+        self._port = port
+        layout = places(nodes, topology)
+        first = ipaddress.ip_address(host)
+        self.nodes: list[ServerNode] = [
+            ServerNode(
+                self,
+                index,
+                Address(str(first + index), port),
+                place.dc,
+                place.rack,
+                tokens(layout, index, num_tokens),
+            )
+            for index, place in enumerate(layout)
+        ]
+
+    # --- Running -------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> CqlServer:
+        self._loop_host = await LoopHost().__aenter__()
+        try:
+            self._start(self._loop_host)
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        try:
+            self._stop_listening()
+        finally:
+            await self._loop_host.__aexit__(*error)
+            self.host = NoHost()
+
+    def __enter__(self) -> CqlServer:
+        self._thread_host = ThreadHost().__enter__()
+        try:
+            self._start(self._thread_host)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            self._stop_listening()
+        finally:
+            self._thread_host.__exit__()
+            self.host = NoHost()
+
+    def run_on(self, reactor: SimulatedReactor) -> CqlServer:
+        """Run on a simulated reactor, until its end."""
+        self._start(SimulatedHost(reactor))
+        return self
+
+    def _start(self, host: Host) -> None:
+        self.host = host
+        port = host.bind([node.address.host for node in self.nodes], self._port)
+        for node in self.nodes:
+            node.address = Address(node.address.host, port)
+            node.start()
+
+    def _stop_listening(self) -> None:
+        for node in self.nodes:
+            node.refuse()
+
+    @property
+    def contact_points(self) -> list[str]:
+        """The addresses of all nodes as ``host:port``."""
+        return [node.contact_point for node in self.nodes]
+
+    @property
+    def port(self) -> int:
+        """The port of the first node."""
+        return self.nodes[0].address.port
+
+    @property
+    def members(self) -> list[ServerNode]:
+        """The nodes that the system tables list."""
+        return [node for node in self.nodes if node.member]
+
+    @property
+    def connections(self) -> list[ServerConnection]:
+        """All connections that are open, those of the first node first."""
+        return [connection for node in self.nodes for connection in node.connections]
+
+    # --- Priming -------------------------------------------------------------------------------------------
+
+    def when(
+        self,
+        query: Query | None = None,
+        *,
+        prepared: bool | None = None,
+        opcode: int | None = None,
+        consistency: int | None = None,
+        node: int | None = None,
+        connection: int | None = None,
+        nth: int | None = None,
+        times: int | None = None,
+        match: Callable[[Request], bool] | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> Rule:
+        """Begin a rule: which requests it is about. `Rule.then` says what they get.
+
+        All conditions have to be met. Of the rules that a request meets, the newest answers it. Without `opcode`, a
+        rule is about queries, prepared statements and batches; without `query` too, only about those of users.
+
+        Args:
+            query: the whole text, spacing aside, or a pattern to be found in it; of a batch, one of its statements.
+            prepared: True for prepared statements only, False for plain queries only.
+            opcode: an `Opcode`: the handshake and PREPARE, for example.
+            consistency: a `Consistency`.
+            node: the index of the node.
+            connection: the number of the connection, counted over all nodes from 0.
+            nth: only the n-th request that meets the rest, from 1.
+            times: how many requests it answers; then it is as if it were not there.
+            match: any other condition.
+            parameters: the names and types of the bind markers, where they cannot be told from the schema:
+                ``{"id": "int"}``.
+        """
+        return self.rules.add(
+            Rule(
+                query,
+                prepared=prepared,
+                opcode=opcode,
+                consistency=consistency,
+                node=node,
+                connection=connection,
+                nth=nth,
+                times=times,
+                match=match,
+                parameters=parameters,
+            )
+        )
+
+    def edit(self, table: str, change: Edit | None) -> None:
+        """Have the nodes tell other rows of a system table than the truth.
+
+        Args:
+            table: its name: ``"system.peers_v2"``.
+            change: takes the node that is asked and the rows, as mappings by column, and returns what to tell; None
+                has the table not exist.
+
+        Raises:
+            ValueError: there is no such table.
+
+        >>> server = CqlServer(2)
+        >>> server.edit("system.peers", lambda node, rows: [{**row, "host_id": None} for row in rows])
+        """
+        if table not in TABLES:
+            raise ValueError(f"edit({table!r}): the system tables are {', '.join(TABLES)}")
+        self.edits[table] = change
+
+    # --- Events --------------------------------------------------------------------------------------------
+
+    def announce(
+        self,
+        kind: Literal["TOPOLOGY_CHANGE", "STATUS_CHANGE"],
+        change: Literal["NEW_NODE", "REMOVED_NODE", "MOVED_NODE", "UP", "DOWN"],
+        address: Address | ServerNode,
+        *,
+        by: Sequence[ServerNode] | None = None,
+    ) -> None:
+        """Send an event about a node to all clients that are registered for it; `by` names the nodes that send it."""
+        if isinstance(address, ServerNode):
+            address = address.address
+        self.send_event(kind, encoder.node_event(kind, change, *address), by=by)
+
+    def announce_schema(self, *changes: Change, by: Sequence[ServerNode] | None = None) -> None:
+        """Send events about changes of the schema. Those that clients make are announced anyway."""
+        for change in changes:
+            self.send_event("SCHEMA_CHANGE", encoder.schema_event(*change), by=by)
+
+    def send_event(self, kind: str, body: bytes, *, by: Sequence[ServerNode] | None = None) -> None:
+        """Send an event of any body to all clients that are registered for `kind`."""
+
+        def send() -> None:
+            for node in self.nodes if by is None else by:
+                for connection in node.connections:
+                    if kind in connection.events:
+                        connection.send_event(body)
+
+        self.call(send)
+
+    # --- What nodes and steps ask --------------------------------------------------------------------------
+
+    def call(self, fn: Callable[[], T]) -> T:
+        """Call `fn` where the server runs: at once, or in its thread."""
+        return self.host.call(fn)
+
+    def call_later(self, seconds: float, fn: Callable[[], None]) -> object:
+        """Call `fn` after so many seconds of the server's clock."""
+        return self.host.call_later(seconds, fn)
+
+    def next_connection(self) -> int:
+        """Return the number of a new connection."""
+        self._connections += 1
+        return self._connections - 1
+
+    def wrap(self, connection: ServerConnection) -> Link:
+        """Return the connection, within TLS if the server speaks it."""
+        if self.ssl_context is None:
+            return connection
+
+        def failed(error: Exception) -> None:
+            connection.connection_lost(error)
+
+        return TlsLink(connection, self.ssl_context, None, on_failed=failed, server_side=True)
+
+    def columns(self, types: Mapping[str, str], request: Request, table: str | None = None) -> list[Column]:
+        """Return the columns with these types, of the table that the request is about unless given."""
+        keyspace = request.keyspace or request.connection.keyspace
+        text = request.texts[0] if request.texts else ""
+        within, name = table_name(text if table is None else f"from {table}", keyspace)
+        return [
+            Column(within, name, column, self.schema.type(type_, within or keyspace))
+            for column, type_ in types.items()
+        ]
+
+    def take(self, request: Request) -> None:
+        """Log a request, and answer it by a rule or as usual."""
+        system = usual.is_system(request)
+        entry = Execution(request, self.host.now(), request.node.index, request.connection.number, system)
+        self.log.everything.append(entry)
+        self._answer(request, entry, None, ())
+
+    def _answer(
+        self, request: Request, entry: Execution, below: Rule | None, faults: Sequence[Fault]
+    ) -> None:
+        """Have the newest rule below one answer, or the node by itself; `faults` apply in any case."""
+        rule = None if usual.is_premature(request) else self.rules.find(request, entry.system, below)
+        steps = (usual.answer,) if rule is None else rule.steps
+
+        def fall_back(more: Sequence[Fault]) -> None:
+            self._answer(request, entry, rule, more)
+
+        Performance(request, entry, (*steps, *faults), fall_back).resume()
