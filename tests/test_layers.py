@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("engine", ("engine",)),
     ("cluster", ("cluster",)),
     ("session", ("concurrent", "nursery", "results", "session", "streaming", "traces")),
+    ("sync", ("sync",)),
     ("top", ("", "__main__")),
     ("testing", ("testing",)),
 )

@@ -30,7 +30,14 @@ def main() -> int:
     print(report.header(), end="\n\n", flush=True)
     with server.running() as port:
         figures = measure(rows, cells, port, rounds=options.rounds, seconds=seconds, progress=report.say)
+        threads = [row for row in lineup.THREADS if not short and re.search(options.only, str(row))]
+        blocked = measure(
+            threads, lineup.THREAD_CELLS, port, rounds=options.rounds, seconds=seconds, progress=report.say
+        )
     print(report.tables(figures, rows, cells, markdown=options.markdown))
+    if threads:
+        print("\nThreads that block, by their number; for the raw socket, by the requests of a window:\n")
+        print(report.tables(blocked, threads, lineup.THREAD_CELLS, markdown=options.markdown))
     gates = [gate for gate in lineup.GATES if {gate.row, lineup.ACSYLLA} <= set(rows)]
     if gates:
         print("\nGates, as ratios to acsylla's CPU time in the same rounds, 100 in flight:")

@@ -8,6 +8,7 @@ from tests.benchmarks.contenders import Contender, Operation
 from tests.benchmarks.harness import Cell, Figures, Row
 
 TRIO, ASYNCIO, UVLOOP = (Contender("triocql", loop) for loop in ("trio", "asyncio", "uvloop"))
+THREAD, CASSANDRA = Contender("triocql", "thread"), Contender("cassandra-driver", "blocking")
 ACSYLLA = Row(Contender("acsylla", "asyncio", version=4), "tasks")
 
 OURS = [
@@ -17,6 +18,8 @@ OURS = [
     Row(ASYNCIO, "tasks"),
     Row(UVLOOP, "concurrent"),
     Row(UVLOOP, "tasks"),
+    Row(THREAD, "concurrent"),
+    Row(THREAD, "futures"),
     Row(Contender("triocql", "trio", version=4), "concurrent"),
     Row(Contender("triocql", "trio", version=4), "tasks"),
     Row(Contender("triocql", "trio", lz4=True), "concurrent"),
@@ -28,8 +31,8 @@ OURS = [
 OTHERS = [
     ACSYLLA,
     Row(Contender("acsylla", "uvloop", version=4), "tasks"),
-    Row(Contender("cassandra-driver", "blocking"), "concurrent"),
-    Row(Contender("cassandra-driver", "blocking"), "futures"),
+    Row(CASSANDRA, "concurrent"),
+    Row(CASSANDRA, "futures"),
     Row(Contender("cassandra-driver", "blocking", version=4), "concurrent"),
     Row(Contender("raw socket", "blocking", version=4), "windows"),
     Row(Contender("raw socket", "trio", version=4), "windows"),
@@ -37,6 +40,12 @@ OTHERS = [
 ]
 OPERATIONS: tuple[Operation, ...] = ("INSERT", "SELECT")
 CELLS = [Cell(operation, in_flight) for operation in OPERATIONS for in_flight in (1, 32, 100, 256)]
+THREADS = [
+    Row(THREAD, "threads"),
+    Row(CASSANDRA, "threads"),
+    Row(Contender("raw socket", "blocking", version=4), "windows"),
+]
+THREAD_CELLS = [Cell(operation, threads) for operation in OPERATIONS for threads in (1, 8, 32)]
 GATE_CELLS = [cell for cell in CELLS if cell.in_flight == 100]
 
 

@@ -1,9 +1,14 @@
-"""The loops: every test that takes `run` runs on the three real ones, with `run_any` on the simulated one as well."""
+"""The loops: every test that takes `run` runs on the four real ones, with `run_any` on the simulated one as well.
+
+`run_hosted` is for what needs a loop of the program's own: on it AnyIO's scopes work, and Ctrl-C reaches it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -14,6 +19,8 @@ import uvloop
 
 from triocql.abc import Reactor
 from triocql.reactors.asyncioreactor import AsyncioReactor
+from triocql.reactors.threadloop import ThreadLoop
+from triocql.reactors.threadreactor import ThreadReactor
 from triocql.reactors.trioreactor import TrioReactor
 from triocql.testing.simulated import SimulatedReactor
 
@@ -53,7 +60,21 @@ def run_on_uvloop(scenario: Scenario[T]) -> T:
         return runner.run(_asyncio_main(scenario))
 
 
-BACKENDS: dict[str, Run[Any]] = {"trio": run_on_trio, "asyncio": run_on_asyncio, "uvloop": run_on_uvloop}
+def run_on_thread(scenario: Scenario[T]) -> T:
+    loop = ThreadLoop()
+    loop.start()
+    impatient = threading.Timer(PATIENCE, loop.stop)
+    impatient.start()
+    try:
+        return loop.run(_inside(ThreadReactor(), scenario))
+    finally:
+        impatient.cancel()
+        loop.stop()
+        loop.join()
+
+
+HOSTED: dict[str, Run[Any]] = {"trio": run_on_trio, "asyncio": run_on_asyncio, "uvloop": run_on_uvloop}
+BACKENDS: dict[str, Run[Any]] = {**HOSTED, "thread": run_on_thread}
 
 
 def run_simulated(scenario: Scenario[T]) -> T:
@@ -63,8 +84,19 @@ def run_simulated(scenario: Scenario[T]) -> T:
     return result
 
 
+@functools.cache
+def _warm(run: Run[Any]) -> None:
+    """Have a loop make what it makes once a process, before open files are counted."""
+
+    async def nothing(reactor: Reactor) -> None:
+        await reactor.run_blocking(int)
+
+    run(nothing)
+
+
 def _checked(run: Run[Any]) -> Run[Any]:
     """Have `run` fail if a file descriptor is left open, or a warning comes up as garbage is collected."""
+    _warm(run)
 
     def checked(scenario: Scenario[T]) -> T:
         before = len(list(Path("/proc/self/fd").iterdir()))
@@ -77,21 +109,16 @@ def _checked(run: Run[Any]) -> Run[Any]:
     return checked
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _warm() -> None:
-    """Have each loop make what it makes once a process, before open files are counted."""
-
-    async def nothing(reactor: Reactor) -> None:
-        await reactor.run_blocking(int)
-
-    for backend in BACKENDS.values():
-        backend(nothing)
-
-
 @pytest.fixture(params=BACKENDS)
 def run(request: pytest.FixtureRequest) -> Run[Any]:
     """Run `await scenario(reactor)` in an entered reactor of a real loop; what it leaves open fails the test."""
     return _checked(BACKENDS[request.param])
+
+
+@pytest.fixture(params=HOSTED)
+def run_hosted(request: pytest.FixtureRequest) -> Run[Any]:
+    """The same on the loops that a program runs itself."""
+    return _checked(HOSTED[request.param])
 
 
 @pytest.fixture(params=[*BACKENDS, "simulated"])

@@ -107,19 +107,19 @@ PLACES: dict[str, Callable[[Any, Step], Any]] = {
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_no_step_is_torn(run: Run[None], place: str) -> None:
+def test_no_step_is_torn(run_hosted: Run[None], place: str) -> None:
     step = Step()
 
     async def scenario(reactor: Any) -> None:
         await PLACES[place](reactor, step)()
 
     with pytest.raises(KeyboardInterrupt):
-        run(scenario)
+        run_hosted(scenario)
     assert step.halves
     assert set(step.halves) == {101}
 
 
-def test_while_waiting(run: Run[None]) -> None:
+def test_while_waiting(run_hosted: Run[None]) -> None:
     """Pressed while the loop sleeps in the kernel."""
     log: list[str] = []
 
@@ -138,5 +138,5 @@ def test_while_waiting(run: Run[None]) -> None:
                 log.extend(link.events)
 
     with pytest.raises(KeyboardInterrupt):
-        run(scenario)
+        run_hosted(scenario)
     assert log == ["on_cancel", "made"]

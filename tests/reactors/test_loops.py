@@ -13,6 +13,7 @@ import trio.testing
 from triocql.abc import Reactor
 from triocql.reactors.asyncioreactor import AsyncioReactor
 from triocql.reactors.base import nothing
+from triocql.reactors.threadreactor import ThreadReactor
 from triocql.reactors.trioreactor import TrioReactor
 
 from .conftest import Run
@@ -21,8 +22,8 @@ from .test_connect import echo_once
 
 
 def test_reactors_keep_the_contract() -> None:
-    reactors: list[Reactor] = [TrioReactor(), AsyncioReactor()]
-    assert [reactor.name for reactor in reactors] == ["trio", "asyncio"]
+    reactors: list[Reactor] = [TrioReactor(), AsyncioReactor(), ThreadReactor()]
+    assert [reactor.name for reactor in reactors] == ["trio", "asyncio", "thread"]
 
 
 def test_trio_mock_clock() -> None:

@@ -15,23 +15,23 @@ from triocql.testing.simulated import SimulatedReactor
 from .conftest import Run
 
 
-def test_auto(run: Run[None]) -> None:
+def test_auto(run_hosted: Run[None]) -> None:
     async def scenario(reactor: Any) -> None:
         assert running_loop() == reactor.name
         assert type(select()) is type(reactor)
         name: Any = reactor.name
         assert type(select(name)) is type(reactor)
 
-    run(scenario)
+    run_hosted(scenario)
 
 
-def test_the_other_loop(run: Run[None]) -> None:
+def test_the_other_loop(run_hosted: Run[None]) -> None:
     async def scenario(reactor: Any) -> None:
         other: Any = {"trio": "asyncio", "asyncio": "trio"}[reactor.name]
         with pytest.raises(UsageError, match=f"reactor='{other}', but the loop .* is {reactor.name}"):
             select(other)
 
-    run(scenario)
+    run_hosted(scenario)
 
 
 def test_outside_any_loop() -> None:
@@ -57,6 +57,7 @@ def test_no_such_reactor() -> None:
         ("import triocql.protocol.tls", ("trio", "asyncio", "anyio")),
         ("import triocql.testing.simulated", ("trio", "asyncio", "anyio")),
         ("import triocql.reactors.asyncioreactor", ("trio", "anyio", "uvloop")),
+        ("import triocql.reactors.threadreactor", ("trio", "asyncio", "anyio")),
         ("import triocql.reactors.trioreactor", ("anyio", "uvloop")),
     ],
 )

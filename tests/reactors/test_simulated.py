@@ -61,7 +61,7 @@ def test_deadlock_names_the_tasks() -> None:
     async def stuck() -> None:
         await reactor.waiter(nothing).wait()
 
-    with pytest.raises(Deadlock, match=r"stuck waits at .*in SimWaiter.wait"):
+    with pytest.raises(Deadlock, match=r"stuck waits at .*in StepWaiter.wait"):
         reactor.run(stuck)
 
 

@@ -132,7 +132,7 @@ def test_cancelled_after_it_was_resolved(run_any: Run[None]) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, 0.01])
-def test_anyio_scope_around_wait(run: Run[None], seconds: float) -> None:
+def test_anyio_scope_around_wait(run_hosted: Run[None], seconds: float) -> None:
     async def scenario(reactor: Any) -> None:
         for already in (False, True):
             calls: list[int] = []
@@ -144,7 +144,7 @@ def test_anyio_scope_around_wait(run: Run[None], seconds: float) -> None:
             assert scope.cancelled_caught
             assert calls == [1]
 
-    run(scenario)
+    run_hosted(scenario)
 
 
 # --- Time ---------------------------------------------------------------------------------------------------------
@@ -328,7 +328,7 @@ def test_run_blocking(run_any: Run[None]) -> None:
     run_any(scenario)
 
 
-def test_run_blocking_is_abandoned(run: Run[Any]) -> None:
+def test_run_blocking_is_abandoned(run_hosted: Run[Any]) -> None:
     async def scenario(reactor: Any) -> threading.Event:
         release = threading.Event()
         with anyio.move_on_after(0.01) as scope:
@@ -336,7 +336,7 @@ def test_run_blocking_is_abandoned(run: Run[Any]) -> None:
         assert scope.cancelled_caught
         return release
 
-    run(scenario).set()
+    run_hosted(scenario).set()
 
 
 # --- The end ------------------------------------------------------------------------------------------------------
@@ -388,7 +388,7 @@ def test_leaving_waits_for_what_is_being_closed(run: Run[Any]) -> None:
 
 
 @pytest.mark.parametrize("cancel_too", [False, True])
-def test_own_exception_leaves_unwrapped(run: Run[None], cancel_too: bool) -> None:
+def test_own_exception_leaves_unwrapped(run_hosted: Run[None], cancel_too: bool) -> None:
     async def scenario(reactor: Any) -> None:
         async def program(peer: Peer, link: RecordingLink, scope: anyio.CancelScope) -> None:
             async with type(reactor)() as inner:
@@ -404,10 +404,10 @@ def test_own_exception_leaves_unwrapped(run: Run[None], cancel_too: bool) -> Non
                     await program(peer, link, scope)
             assert link.losses == [None]
 
-    run(scenario)
+    run_hosted(scenario)
 
 
-def test_left_while_others_connect_and_spawn(run: Run[None]) -> None:
+def test_left_while_others_connect_and_spawn(run_hosted: Run[None]) -> None:
     """Tasks of the user that outlive the reactor get errors, and what its end sets off is ended, too."""
 
     async def scenario(reactor: Any) -> None:
@@ -440,10 +440,10 @@ def test_left_while_others_connect_and_spawn(run: Run[None]) -> None:
                 inner.spawn(forever)
             assert "told" in log
 
-    run(scenario)
+    run_hosted(scenario)
 
 
-def test_cancelled_inside(run: Run[None]) -> None:
+def test_cancelled_inside(run_hosted: Run[None]) -> None:
     async def scenario(reactor: Any) -> None:
         with Peer(reactor) as peer:
             with anyio.CancelScope() as scope:
@@ -455,10 +455,10 @@ def test_cancelled_inside(run: Run[None]) -> None:
             assert scope.cancelled_caught
             assert link.losses == [None]
 
-    run(scenario)
+    run_hosted(scenario)
 
 
-def test_cancelled_while_leaving(run: Run[None]) -> None:
+def test_cancelled_while_leaving(run_hosted: Run[None]) -> None:
     async def scenario(reactor: Any) -> None:
         with Peer(reactor) as peer:
             with anyio.CancelScope() as scope:
@@ -472,10 +472,10 @@ def test_cancelled_while_leaving(run: Run[None]) -> None:
             assert scope.cancelled_caught
             assert link.losses == [None]
 
-    run(scenario)
+    run_hosted(scenario)
 
 
-def test_shielded_clean_up_still_gets_answers(run: Run[None]) -> None:
+def test_shielded_clean_up_still_gets_answers(run_hosted: Run[None]) -> None:
     """No cancel scope of the caller reaches the connection."""
 
     async def scenario(reactor: Any) -> None:
@@ -497,10 +497,10 @@ def test_shielded_clean_up_still_gets_answers(run: Run[None]) -> None:
             assert scope.cancelled_caught
             assert link.losses == [None]
 
-    run(scenario)
+    run_hosted(scenario)
 
 
-def test_entered_and_left_in_different_tasks(run: Run[None]) -> None:
+def test_entered_and_left_in_different_tasks(run_hosted: Run[None]) -> None:
     async def scenario(reactor: Any) -> None:
         with Peer(reactor) as peer:
             made: list[Any] = []
@@ -519,4 +519,4 @@ def test_entered_and_left_in_different_tasks(run: Run[None]) -> None:
                 group.start_soon(leave)
             assert link.losses == [None]
 
-    run(scenario)
+    run_hosted(scenario)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from triocql.abc import Transport
-from triocql.reactors import asynciotransport, triotransport
+from triocql.reactors import asynciotransport, threadtransport, triotransport
 
 from .conftest import Run
 from .peers import Peer, RecordingLink, ticks
@@ -194,7 +194,7 @@ def test_close_while_writing(run: Run[None]) -> None:
 
 
 def test_close_is_bounded(run: Run[None], monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (asynciotransport, triotransport):
+    for module in (asynciotransport, threadtransport, triotransport):
         monkeypatch.setattr(module, "FLUSH_TIMEOUT", 0.05)
 
     async def scenario(reactor: Any) -> None:

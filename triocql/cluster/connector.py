@@ -141,4 +141,11 @@ class _Opening:
             return errors.ConnectTimeout(f"{where}: not done within the connect timeout of {timeout:g} s")
         if isinstance(cause, errors.ConnectError):
             return type(cause)(f"{where}: {cause}")
-        return errors.ConnectError(f"{where}: {str(cause) or type(cause).__name__}")
+        return errors.ConnectError(f"{where}: {str(cause) or type(cause).__name__}{self._tls_hint(cause)}")
+
+    def _tls_hint(self, cause: BaseException) -> str:
+        """Return what to try when a node hangs up on our first message: one that expects TLS does."""
+        first = self.step == Opcode.OPTIONS.name and self._connector.options.ssl_context is None
+        if first and isinstance(cause, ConnectionResetError):
+            return "; if its port speaks TLS, set ssl_context="
+        return ""

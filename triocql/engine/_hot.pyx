@@ -31,6 +31,14 @@ cdef int BATCH = 64
 cdef bytes VOID = int(ResultKind.VOID).to_bytes(4, "big")
 
 
+cdef inline bint is_gone(sink) except -1:
+    """Whether `sink` is a waiter whose consumer was cancelled; see `request.is_gone`."""
+    if type(sink) is Entry:
+        return False
+    check = getattr(sink, "is_gone", None)
+    return check is not None and check()
+
+
 cdef class Request:
     """A message on its way, with one outcome at the end; see `request.Request`."""
 
@@ -507,6 +515,9 @@ cdef class Streams:
         self._outgoing = []
         for request in outgoing:
             if request.phase is SENDING and request.holder is self:
+                if is_gone(request.sink):
+                    request.abandon()
+                    continue
                 request.phase = WAITING
                 frames.append((request.stream, request.flags, request.opcode, request.body))
         return frames

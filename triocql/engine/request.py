@@ -14,6 +14,8 @@ from triocql.engine.phase import Phase
 from triocql.errors import RequestTimeout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from triocql.engine.connection import Connection
 
 
@@ -32,6 +34,12 @@ class Sink(Protocol):
 
     def reject(self, error: Exception) -> None:
         """Take the error."""
+
+
+def is_gone(sink: Sink) -> bool:
+    """Whether `sink` is a waiter whose consumer was cancelled, which the loop has not told yet (`Waiter.is_gone`)."""
+    check: Callable[[], bool] | None = getattr(sink, "is_gone", None)
+    return check is not None and check()
 
 
 class Request:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from triocql.engine.phase import Phase
-from triocql.engine.request import Request
+from triocql.engine.request import Request, is_gone
 from triocql.errors import ProtocolError
 from triocql.protocol.constants import EVENT_STREAM, Opcode
 
@@ -88,6 +88,9 @@ class Streams:
         frames = []
         for request in outgoing:
             if request.phase is _SENDING and request.holder is self:
+                if is_gone(request.sink):
+                    request.abandon()
+                    continue
                 request.phase = _WAITING
                 frames.append((request.stream, request.flags, request.opcode, request.body))
         return frames

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -10,9 +11,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
 Driver = Literal["triocql", "acsylla", "cassandra-driver", "raw socket"]
-LoopName = Literal["trio", "asyncio", "uvloop", "blocking"]
+LoopName = Literal["trio", "asyncio", "uvloop", "thread", "blocking"]
 Operation = Literal["INSERT", "SELECT"]
-Shape = Literal["concurrent", "tasks", "futures", "windows"]
+Shape = Literal["concurrent", "tasks", "futures", "threads", "windows"]
 
 Worker = Callable[[], Coroutine[Any, Any, None]]  # a task's body
 
@@ -26,6 +27,7 @@ WHAT: dict[Shape, str] = {
     "concurrent": "execute_concurrent_with_args",
     "tasks": "tasks awaiting execute",
     "futures": "execute_async",
+    "threads": "threads in execute",
     "windows": "windows of ready requests",
 }
 
@@ -81,6 +83,13 @@ class Opener(Protocol):
     def __call__(
         self, contender: Contender, port: int, loop: Loop
     ) -> AbstractAsyncContextManager[Runner]: ...
+
+
+def run_threads(worker: Callable[[], None], count: int) -> None:
+    """Run `count` threads of the same body to their end; raises what one of them raised."""
+    with ThreadPoolExecutor(count) as pool:
+        for ended in [pool.submit(worker) for _ in range(count)]:
+            ended.result()
 
 
 def check(row: Any) -> None:

@@ -51,6 +51,10 @@ class TrioLoop:
 
 def opener(contender: Contender) -> Opener:
     """Import a driver, and nothing of the others."""
+    if contender.driver == "triocql" and contender.loop == "thread":
+        from tests.benchmarks.contenders import blocking
+
+        return blocking.connect
     if contender.driver == "triocql":
         from tests.benchmarks.contenders import ours
 

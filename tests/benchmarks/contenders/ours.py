@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import triocql
 from tests.benchmarks.contenders import STATEMENTS, Contender, Loop, Operation, Order, Runner, check
@@ -75,7 +75,7 @@ class TriocqlRunner:
 @asynccontextmanager
 async def connect(contender: Contender, port: int, loop: Loop) -> AsyncIterator[Runner]:
     """Connect a session as the contender says."""
-    compression = "lz4" if contender.lz4 else None
+    compression: Literal["lz4"] | None = "lz4" if contender.lz4 else None
     async with triocql.connect(
         ["127.0.0.1"], port=port, protocol_version=contender.version, compression=compression
     ) as session:

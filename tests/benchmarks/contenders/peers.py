@@ -6,7 +6,16 @@ from collections import deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks.contenders import STATEMENTS, Contender, Loop, Operation, Order, Runner, check
+from tests.benchmarks.contenders import (
+    STATEMENTS,
+    Contender,
+    Loop,
+    Operation,
+    Order,
+    Runner,
+    check,
+    run_threads,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -75,6 +84,8 @@ class CassandraRunner:
         statement = self._statements[order.operation]
         if order.shape == "concurrent":
             self._concurrently(order, statement, parameters)
+        elif order.shape == "threads":
+            self._threads(order, statement, parameters)
         else:
             self._futures(order, statement, parameters)
 
@@ -89,6 +100,18 @@ class CassandraRunner:
             for result in results:
                 row = result.result_or_exc.one()
             check(row)
+
+    def _threads(self, order: Order, statement: Any, parameters: list[Any]) -> None:
+        execute, remaining = self._session.execute, iter(parameters)
+
+        def work() -> None:
+            row: Any = None
+            for values in remaining:
+                row = execute(statement, values).one()
+            if row is not None:
+                check(row)
+
+        run_threads(work, order.in_flight)
 
     def _futures(self, order: Order, statement: Any, parameters: list[Any]) -> None:
         execute_async = self._session.execute_async
