@@ -1,0 +1,115 @@
+"""Under the monkey patches of gevent and eventlet, in processes of their own: everything cooperates, unchanged."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+
+from tests.sync.programs import ROOT, run
+from tests.sync.served import Served
+
+PATCHES = {
+    "gevent": "from gevent import monkey; monkey.patch_all(); import gevent; spawn = gevent.spawn; wait = gevent.wait",
+    "eventlet": "import eventlet; eventlet.monkey_patch(); spawn = eventlet.spawn\n"
+    "def wait(greenlets): return [each.wait() for each in greenlets]",
+}
+GREENLETS = """
+echoed = []
+with connect() as session:
+    select = session.prepare("SELECT v FROM t WHERE k = ?")
+    ticks = 0
+    def ticking():
+        global ticks
+        import time
+        while True:
+            time.sleep(0.001)
+            ticks += 1
+    spawn(ticking)
+    def work(number):
+        for each in range(number * 20, number * 20 + 20):
+            echoed.append(session.execute(select, [each]).scalar())
+    wait([spawn(work, number) for number in range(32)])
+    session.execute_concurrent_with_args(select, [[number] for number in range(1000)])
+    futures = [session.execute_async(select, [number]) for number in range(100)]
+    assert [future.result(10).scalar() for future in futures] == list(range(100))
+    assert ticks > 5, ticks
+    print(sorted(echoed) == list(range(640)), echoed != sorted(echoed), session.stats()[:3])
+"""
+TIMEOUT = """
+with connect() as session:
+    try:
+        with gevent.Timeout(0.05):
+            session.execute("SELECT held")
+    except gevent.Timeout:
+        pass
+    greenlet = gevent.spawn(session.execute, "SELECT held")
+    gevent.sleep(0.05)
+    greenlet.kill()
+    session.stats()
+    print(session.stats())
+"""
+
+
+FORK = """
+session = connect()
+session.execute("SELECT a")
+if not (child := os.fork()):
+    try:
+        session.execute("SELECT b")
+    except triocql.errors.UsageError:
+        with connect() as own:
+            print(own.execute("SELECT own").scalar(), flush=True)
+    sys.exit(0)
+os.waitpid(child, 0)
+print([session.execute(f"SELECT {number}").scalar() for number in range(3)])
+session.close()
+"""
+
+
+def installed(name: str) -> None:
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"{name} is not installed")
+
+
+@pytest.mark.parametrize("order", ["patched first", "patched later"])
+@pytest.mark.parametrize("name", PATCHES)
+def test_many_greenlets(name: str, order: str) -> None:
+    installed(name)
+    first, then = (PATCHES[name], "") if order == "patched first" else ("", PATCHES[name])
+    with Served() as served:
+        out, _ = run(f"{then}\n{GREENLETS}", served.port, first=first)
+    assert out == ["True True (1, 0, 0)"]
+
+
+def test_timeout_and_kill_abandon_the_call() -> None:
+    installed("gevent")
+    with Served() as served:
+        served.hold()
+        out, _ = run(TIMEOUT, served.port, first=PATCHES["gevent"])
+    assert out == ["Stats(connections=1, in_flight=0, queued=0, orphans=2)"]
+
+
+def test_fork() -> None:
+    """In the child, the greenlets of the parent go on; the session's does not."""
+    installed("gevent")
+    with Served() as served:
+        out, _ = run(FORK, served.port, first=PATCHES["gevent"])
+    assert out == ["SELECT own", "['SELECT 0', 'SELECT 1', 'SELECT 2']"]
+
+
+def test_the_conformance_suite_under_gevent() -> None:
+    installed("gevent")
+    program = "from gevent import monkey; monkey.patch_all(); import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
+    options = ["-q", "-p", "no:cacheprovider", "tests/reactors", "-k", "thread"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout

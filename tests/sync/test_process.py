@@ -1,0 +1,166 @@
+"""Forks, exits, Ctrl-C and forgotten sessions, each in a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from tests.sync.programs import run, start
+from tests.sync.served import Served
+
+
+def test_fork() -> None:
+    """In the child an error at once, from every call; in the parent nothing changes."""
+    program = """
+        session = connect()
+        result = session.execute("SELECT a")
+        future = session.execute_async("SELECT a")
+        future.result()
+        child = os.fork()
+        if not child:
+            for call in (
+                lambda: session.execute("SELECT b"),
+                lambda: session.execute_async("SELECT b"),
+                lambda: session.execute_concurrent(["SELECT b"]),
+                lambda: session.stream("SELECT b").__enter__(),
+                session.stats,
+            ):
+                try:
+                    call()
+                except triocql.errors.UsageError as error:
+                    assert "before the process forked" in str(error), error
+                else:
+                    os._exit(2)
+            session.close()
+            with connect() as own:
+                assert own.execute("SELECT own").scalar() == "SELECT own"
+            print("child", result.scalar(), future.result().scalar(), flush=True)
+            sys.exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        for number in range(100):
+            assert session.execute(f"SELECT {number}").scalar() == f"SELECT {number}"
+        print("parent", session.stats()[:2])
+        session.close()
+    """
+    with Served() as served:
+        out, err = run(program, served.port, "-X", "dev", "-W", "error")
+    assert (out, err) == (["child SELECT a SELECT a", "parent (1, 0)"], "")
+
+
+def test_fork_closes_the_childs_copies() -> None:
+    """The node sees the parent's end although the child lives on."""
+    program = """
+        session = connect()
+        reading, writing = os.pipe()
+        if not os.fork():
+            os.close(writing)
+            os.read(reading, 1)
+            os._exit(0)
+        session.close()
+        print("closed", flush=True)
+        sys.stdin.read()
+    """
+    with Served() as served, start(program, served.port) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "closed\n"
+        served.loop.run(served.until(lambda: all(link.lost for link in served.node.links)))
+        process.communicate("", timeout=10)
+
+
+@pytest.mark.parametrize("options", [(), ("-X", "dev", "-W", "error")])
+def test_exit_with_an_open_session(options: tuple[str, ...]) -> None:
+    program = """
+        import contextlib, time
+        session = connect()
+        def wait():
+            with contextlib.suppress(triocql.errors.SessionClosed):
+                session.execute("SELECT held")
+        threading.Thread(target=wait, daemon=True).start()
+        session.execute_async("SELECT held")
+        print(session.execute("INSERT").rows, time.time(), flush=True)
+    """
+    with Served() as served:
+        served.hold()
+        (line,), err = run(program, served.port, *options)
+        rows, at = line.split()
+        assert (rows, err) == ("[]", "")
+        assert time.time() - float(at) < 2
+
+
+def test_left_to_the_garbage_collector() -> None:
+    program = """
+        import gc, warnings
+        warnings.simplefilter("always")
+        session = connect()
+        result = session.execute("SELECT a")
+        del session
+        assert gc.collect() >= 0
+        assert any(thread.name == "triocql" for thread in threading.enumerate())  # the result may need it
+        del result
+        gc.collect()
+        for thread in threading.enumerate():
+            if thread.name == "triocql":
+                thread.join(5)
+        print(threading.active_count(), len(os.listdir("/proc/self/fd")))
+    """
+    with Served() as served:
+        out, err = run(program, served.port)
+        assert served.node.links[0].lost
+    assert out == ["1 4"]
+    assert err.count("unclosed") == 1
+    assert f"ResourceWarning: unclosed <triocql.sync.Session 127.0.0.1:{served.port}>" in err
+
+
+def test_ctrl_c() -> None:
+    """The call is abandoned and KeyboardInterrupt raised; the session goes on."""
+    program = """
+        with connect() as session:
+            for call in (
+                lambda: session.execute("SELECT held"),
+                lambda: session.execute_concurrent(["SELECT held"] * 10, 3),
+                lambda: session.execute_async("SELECT held").result(),
+            ):
+                try:
+                    print("waiting", flush=True)
+                    call()
+                except KeyboardInterrupt:
+                    assert session.execute("INSERT").rows == []
+                    print("interrupted", session.stats()[1:], flush=True)
+    """
+    with Served() as served:
+        served.hold()
+        with start(program, served.port) as process:
+            assert process.stdout is not None
+            seen = []
+            for held in (1, 4, 5):
+                assert process.stdout.readline() == "waiting\n"
+                served.until_held(held)
+                process.send_signal(signal.SIGINT)
+                seen.append(process.stdout.readline())
+            _, err = process.communicate(timeout=10)
+    assert seen == ["interrupted (0, 0, 1)\n", "interrupted (0, 0, 4)\n", "interrupted (1, 0, 4)\n"]
+    assert (process.returncode, err) == (0, "")
+
+
+def test_ctrl_c_while_connecting() -> None:
+    program = """
+        try:
+            connect()
+        except KeyboardInterrupt:
+            print("interrupted", threading.active_count())
+    """
+    with Served() as served:
+        served.node.script = lambda asked: True
+        with start(program, served.port) as process:
+            served.loop.run(served.until(lambda: bool(served.node.counts)))
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=10)
+    assert (out, err, process.returncode) == ("interrupted 1\n", "", 0)
+
+
+def test_no_other_loop_is_imported() -> None:
+    with Served() as served:
+        out, _ = run('print(*{"trio", "asyncio", "anyio", "ssl"} & sys.modules.keys())', served.port)
+    assert out == [""]

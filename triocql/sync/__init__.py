@@ -1,0 +1,36 @@
+"""triocql for programs that block: scripts, threads, gevent, WSGI servers.
+
+>>> with triocql.sync.connect("10.0.0.1", keyspace="shop") as session:                 # doctest: +SKIP
+...     user = session.execute("SELECT * FROM users WHERE id = ?", [7]).one()
+
+The same driver as in `triocql`, on a small event loop of its own in a daemon thread; a call hands its work to that
+thread and waits. Any number of threads, or greenlets after gevent's monkey patch, may use one session at once.
+"""
+
+from triocql.sync.codecs import Codecs
+from triocql.sync.concurrent import (
+    ConcurrentStream,
+    execute_concurrent,
+    execute_concurrent_with_args,
+    stream_concurrent,
+)
+from triocql.sync.futures import ResultFuture
+from triocql.sync.nursery import Handle, RequestNursery, open_request_nursery
+from triocql.sync.results import Result, RowStream
+from triocql.sync.session import Session, connect
+
+__all__ = [
+    "Codecs",
+    "ConcurrentStream",
+    "Handle",
+    "RequestNursery",
+    "Result",
+    "ResultFuture",
+    "RowStream",
+    "Session",
+    "connect",
+    "execute_concurrent",
+    "execute_concurrent_with_args",
+    "open_request_nursery",
+    "stream_concurrent",
+]

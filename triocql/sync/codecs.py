@@ -1,0 +1,33 @@
+"""The codecs of a blocking session: they belong to the loop's thread, so that they are registered there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from triocql.codecs.custom import Codec
+    from triocql.protocol.types import CqlType
+    from triocql.sync.session import Session
+
+
+class Codecs:
+    """The codecs of one session: as `triocql.Registry`, for any thread. What is registered counts once a call returns.
+
+    >>> session.codecs.register_udt("shop", "address", Address)                        # doctest: +SKIP
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._registry = session.inner.codecs
+
+    def register(self, cql_type: CqlType | str, codec: Codec) -> None:
+        """Let `codec` stand for every value of a type: see `triocql.Registry.register`."""
+        self._session.call(self._registry.register, cql_type, codec)
+
+    def register_column(self, keyspace: str, table: str, column: str, codec: Codec) -> None:
+        """Let `codec` stand for the values of one column: see `triocql.Registry.register_column`."""
+        self._session.call(self._registry.register_column, keyspace, table, column, codec)
+
+    def register_udt(self, keyspace: str, name: str, cls: type) -> None:
+        """Read the values of a user-defined type as `cls`: see `triocql.Registry.register_udt`."""
+        self._session.call(self._registry.register_udt, keyspace, name, cls)

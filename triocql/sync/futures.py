@@ -1,0 +1,122 @@
+"""The future that `Session.execute_async` gives."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from triocql.errors import Abandoned
+from triocql.reactors.threadloop import told
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from triocql.reactors.stepping import Task
+    from triocql.reactors.threadloop import ThreadLoop
+    from triocql.sync.results import Result
+
+R = TypeVar("R")
+
+logger = logging.getLogger("triocql.sync")
+
+
+class ResultFuture(Future["Result[R]"]):
+    """A request that is under way: a `concurrent.futures.Future`, with the callbacks of cassandra-driver's.
+
+    Callbacks are called once, in the thread that does the session's work, or at once if the request has ended. They
+    must be short, and must not wait: `Session.execute` raises UsageError there; `Session.execute_async` is fine.
+
+    >>> future = session.execute_async("SELECT * FROM users WHERE id = ?", [7])        # doctest: +SKIP
+    >>> future.add_callbacks(lambda result: print(result.one()), lambda error: print(error))  # doctest: +SKIP
+    >>> future.result().one()                                                          # doctest: +SKIP
+    """
+
+    def __init__(self, loop: ThreadLoop) -> None:
+        super().__init__()
+        self._loop = loop
+        self._task: Task[Any] | None = None
+
+    # --- What users call -----------------------------------------------------------------------------------
+
+    def add_callback(self, fn: Callable[..., object], *args: Any, **kwargs: Any) -> Self:
+        """Call ``fn(result, *args, **kwargs)`` if the request succeeds. What it raises is logged."""
+
+        def ended(future: Future[Result[R]]) -> None:
+            if not future.cancelled() and future.exception() is None:
+                _call(fn, future.result(), *args, **kwargs)
+
+        self.add_done_callback(ended)
+        return self
+
+    def add_errback(self, fn: Callable[..., object], *args: Any, **kwargs: Any) -> Self:
+        """Call ``fn(error, *args, **kwargs)`` if the request fails, with Abandoned if it is cancelled."""
+
+        def ended(future: Future[Result[R]]) -> None:
+            error = Abandoned("the request was cancelled") if future.cancelled() else future.exception()
+            if error is not None:
+                _call(fn, error, *args, **kwargs)
+
+        self.add_done_callback(ended)
+        return self
+
+    def add_callbacks(
+        self,
+        callback: Callable[..., object],
+        errback: Callable[..., object],
+        callback_args: Sequence[Any] = (),
+        callback_kwargs: Mapping[str, Any] | None = None,
+        errback_args: Sequence[Any] = (),
+        errback_kwargs: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Add both: one of them is called, once."""
+        self.add_callback(callback, *callback_args, **(callback_kwargs or {}))
+        return self.add_errback(errback, *errback_args, **(errback_kwargs or {}))
+
+    def result(self, timeout: float | None = None) -> Result[R]:
+        """Return the `Result`, waiting for it, `timeout` seconds at most.
+
+        Raises what the request failed with, TimeoutError, CancelledError, and UsageError in callbacks, where waiting
+        would be for ever.
+        """
+        self._check_may_wait()
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return what the request failed with, None if it succeeded; waits and raises as `result` does."""
+        self._check_may_wait()
+        return super().exception(timeout)
+
+    def cancel(self) -> bool:
+        """Abandon the request; returns whether it was still under way. It may have been executed all the same."""
+        cancelled = super().cancel()
+        if cancelled and self._task is not None:
+            self._loop.post(self._task.cancel)
+        return cancelled
+
+    # --- What the session calls ----------------------------------------------------------------------------
+
+    def follow(self, task: Task[Any]) -> None:
+        """Cancel `task` when cancelled."""
+        self._task = task
+
+    def end(self, result: Result[R] | None, error: BaseException | None) -> None:
+        """Take the outcome, unless it was cancelled meanwhile."""
+        with suppress(InvalidStateError):
+            if error is not None:
+                self.set_exception(told(error))
+            else:
+                self.set_result(result)  # type: ignore[arg-type]
+
+    def _check_may_wait(self) -> None:
+        if not self.done():
+            self._loop.check_may_block()
+
+
+def _call(fn: Callable[..., object], *args: Any, **kwargs: Any) -> None:
+    try:
+        fn(*args, **kwargs)
+    except Exception:
+        logger.exception("a callback of a request failed")

@@ -1,0 +1,113 @@
+"""What blocking calls give: `Result`, whose plain loop goes over all pages, and `RowStream`."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import chain
+from typing import TYPE_CHECKING, Generic
+
+from triocql import results
+from triocql.errors import UsageError
+from triocql.forms import R_co
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from triocql import streaming
+    from triocql.engine.response import Response
+    from triocql.forms import RowForm
+    from triocql.sync.session import Session
+
+
+class Result(results.BaseResult[R_co]):
+    """The answer to a statement: one page of rows, and all the pages after it.
+
+    A plain loop goes over the rows of all pages, which are fetched one after the other when they are needed; so does
+    `all`. The page that is here: `rows`, ``result[i]``, ``len(result)``, `one`, `exactly_one` and `scalar`.
+
+    A page is decoded when its rows are first asked for, in the thread that asks. The type of a row is that of the
+    option `row_type`.
+
+    >>> for row in session.execute("SELECT * FROM events", page_size=1000):            # doctest: +SKIP
+    ...     print(row.id)
+    """
+
+    __slots__ = ("_session",)
+
+    _ALL_PAGES = "a plain loop or `result.all()`"
+
+    def __init__(
+        self, session: Session, response: Response, form: RowForm[R_co], pager: results.Pager | None = None
+    ) -> None:
+        super().__init__(response, form, pager)
+        self._session = session
+
+    @classmethod
+    def of(cls, session: Session, result: results.Result[R_co]) -> Result[R_co]:
+        """Return what a blocking caller gets for the result of the session underneath."""
+        return cls(session, result._response, result._form, result._pager)
+
+    def __iter__(self) -> Iterator[R_co]:
+        """Iterate over the rows of all pages, from this one on. Raises as `all` does."""
+        return chain.from_iterable(self._pages())
+
+    def all(self) -> list[R_co]:
+        """Return the rows of this page and of all that follow, in a list of its own.
+
+        Raises what executing the statement can raise, and PagingLoop if a node gives no end.
+        """
+        return list(self)
+
+    def trace(self) -> results.Trace:
+        """Return what the server recorded of the request. Raises UsageError if not traced."""
+        pager, tracing_id = self._traced()
+        return self._session.run(pager.trace(tracing_id))
+
+    def _pages(self) -> Iterator[list[R_co]]:
+        yield self.rows
+        response = self._response
+        while (state := response.paging_state) is not None:
+            response = self._session.run(results.next_page(self._pager, state))
+            if response.page is not None:
+                yield self._form.build(response.page)
+
+
+class RowStream(Generic[R_co]):
+    """Made by `Session.stream`: a context manager, and the iterator over the rows of all pages in it.
+
+    Pages are fetched ahead while rows are read. Leaving the block, however that happens, abandons what is being
+    fetched.
+    """
+
+    def __init__(self, session: Session, stream: streaming.RowStream[R_co], form: RowForm[R_co]) -> None:
+        self._session = session
+        self._stream = stream
+        self._form = form
+        self._rows: Iterator[R_co] | None = None
+
+    def __enter__(self) -> Self:
+        self._session.run(self._stream.__aenter__())
+        self._rows = iter(())
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        with suppress(UsageError):  # the session is closed already
+            self._session.run(self._stream.__aexit__(exc_type, exc, tb))
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> R_co:
+        if self._rows is None:
+            raise UsageError("write `with session.stream(...) as rows:` around the loop")
+        for row in self._rows:
+            return row
+        while (page := self._session.run(self._stream.next_page())) is not None:
+            self._rows = self._form.iterate(page)
+            for row in self._rows:
+                return row
+        raise StopIteration

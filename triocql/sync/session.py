@@ -1,0 +1,327 @@
+"""The session of programs that block."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+
+from triocql import session as waiting
+from triocql.errors import UsageError
+from triocql.forms import row_form
+from triocql.reactors.threadloop import ThreadLoop
+from triocql.reactors.threadreactor import ThreadReactor
+from triocql.sync import concurrent
+from triocql.sync.codecs import Codecs
+from triocql.sync.futures import ResultFuture
+from triocql.sync.results import Result, RowStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+    from typing import Self
+
+    from typing_extensions import Unpack
+
+    from triocql import results
+    from triocql.concurrent import ExecutionResult, Item
+    from triocql.config import ConnectKeywords, Options
+    from triocql.contactpoints import ContactPoint
+    from triocql.engine.hot import Execution
+    from triocql.engine.response import Response
+    from triocql.prepared import PreparedStatement
+    from triocql.rows import Row
+    from triocql.session import Stats
+    from triocql.statements import Parameters, RequestKeywords
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_DEFAULT_FORM = row_form(None)
+
+
+class Session:
+    """Executes statements on a cluster; made by `connect`. Any number of threads may use it at once.
+
+    Calls that wait raise UsageError in the thread that does the session's work, that is in callbacks, and in the child
+    of a fork: connect anew there. What is raised in a thread while it waits, KeyboardInterrupt or gevent's Timeout say,
+    abandons the call.
+
+    >>> with triocql.sync.connect("127.0.0.1") as session:                             # doctest: +SKIP
+    ...     session.execute("SELECT release_version FROM system.local").scalar()
+    '5.0.6'
+    """
+
+    def __init__(self, loop: ThreadLoop, inner: waiting.Session) -> None:
+        self._loop = loop
+        self.inner = inner
+        self.run = loop.run
+
+    # --- Statements ----------------------------------------------------------------------------------------
+
+    @overload
+    def execute(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        row_type: type[Row] | None = None,
+        **options: Unpack[RequestKeywords],
+    ) -> Result[Row]: ...
+    @overload
+    def execute(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        row_type: type[T],
+        **options: Unpack[RequestKeywords],
+    ) -> Result[T]: ...
+    def execute(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        row_type: type[Any] | None = None,
+        **options: Unpack[RequestKeywords],
+    ) -> Result[Any]:
+        """Execute a statement and return its first page; arguments and errors are those of `triocql.Session.execute`.
+
+        >>> result = session.execute("SELECT * FROM users WHERE id = ?", [7], timeout=2.0)  # doctest: +SKIP
+        """
+        result = self.run(self.inner.execute(statement, parameters, row_type=row_type, **options))
+        return Result.of(self, result)
+
+    @overload
+    def execute_async(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        row_type: type[Row] | None = None,
+        **options: Unpack[RequestKeywords],
+    ) -> ResultFuture[Row]: ...
+    @overload
+    def execute_async(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        row_type: type[T],
+        **options: Unpack[RequestKeywords],
+    ) -> ResultFuture[T]: ...
+    def execute_async(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        row_type: type[Any] | None = None,
+        **options: Unpack[RequestKeywords],
+    ) -> ResultFuture[Any]:
+        """Start to execute a statement and return a future of its result; arguments are those of `execute`.
+
+        Every error of the request, UsageError included, goes to the future. It may be called in callbacks.
+
+        >>> futures = [session.execute_async(insert, values) for values in rows]       # doctest: +SKIP
+        >>> for future in futures:                                                     # doctest: +SKIP
+        ...     future.result()
+        """
+        future: ResultFuture[Any] = ResultFuture(self._loop)
+
+        def ended(result: results.Result[Any] | None, error: BaseException | None) -> None:
+            future.end(None if result is None else Result.of(self, result), error)
+
+        coro = self.inner.execute(statement, parameters, row_type=row_type, **options)
+        future.follow(self._loop.submit(coro, ended))
+        return future
+
+    def prepare(
+        self, text: str, *, keyspace: str | None = None, timeout: float | None = None
+    ) -> PreparedStatement:
+        """Prepare a statement; arguments and errors are those of `triocql.Session.prepare`."""
+        return self.run(self.inner.prepare(text, keyspace=keyspace, timeout=timeout))
+
+    @overload
+    def stream(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        prefetch: int = 1,
+        row_type: type[Row] | None = None,
+        **options: Unpack[RequestKeywords],
+    ) -> RowStream[Row]: ...
+    @overload
+    def stream(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        prefetch: int = 1,
+        row_type: type[T],
+        **options: Unpack[RequestKeywords],
+    ) -> RowStream[T]: ...
+    def stream(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        prefetch: int = 1,
+        row_type: type[Any] | None = None,
+        **options: Unpack[RequestKeywords],
+    ) -> RowStream[Any]:
+        """Read all pages of a statement, in bounded memory, with the next pages on their way meanwhile.
+
+        Arguments and errors are those of `triocql.Session.stream`.
+
+        >>> with session.stream("SELECT * FROM events", page_size=5000) as rows:       # doctest: +SKIP
+        ...     for row in rows:
+        ...         print(row.id)
+        """
+        inner = self.inner.stream(statement, parameters, prefetch=prefetch, row_type=row_type, **options)
+        return RowStream(self, inner, row_form(row_type))
+
+    # --- Many statements at once ---------------------------------------------------------------------------
+
+    def execute_concurrent(
+        self,
+        statements_and_parameters: Iterable[Item],
+        concurrency: int = 100,
+        raise_on_first_error: bool = True,
+        *,
+        timeout: float | None = None,
+    ) -> list[ExecutionResult]:
+        """Execute many statements: see `triocql.sync.execute_concurrent`."""
+        return concurrent.execute_concurrent(
+            self, statements_and_parameters, concurrency, raise_on_first_error, timeout=timeout
+        )
+
+    def execute_concurrent_with_args(
+        self,
+        statement: Any,
+        parameters: Iterable[Parameters],
+        concurrency: int = 100,
+        raise_on_first_error: bool = True,
+        *,
+        timeout: float | None = None,
+    ) -> list[ExecutionResult]:
+        """Execute one statement with many values: see `triocql.sync.execute_concurrent_with_args`."""
+        return concurrent.execute_concurrent_with_args(
+            self, statement, parameters, concurrency, raise_on_first_error, timeout=timeout
+        )
+
+    def stream_concurrent(
+        self,
+        statements_and_parameters: Iterable[Item],
+        concurrency: int = 100,
+        raise_on_first_error: bool = True,
+        *,
+        ordered: bool = True,
+        timeout: float | None = None,
+    ) -> concurrent.ConcurrentStream:
+        """Execute many statements and hand over the outcomes one by one: see `triocql.sync.stream_concurrent`."""
+        return concurrent.stream_concurrent(
+            self,
+            statements_and_parameters,
+            concurrency,
+            raise_on_first_error,
+            ordered=ordered,
+            timeout=timeout,
+        )
+
+    # --- The session itself --------------------------------------------------------------------------------
+
+    @property
+    def keyspace(self) -> str | None:
+        """The keyspace that unqualified names are looked up in, as after the last ``USE``."""
+        return self.inner.keyspace
+
+    @property
+    def protocol_version(self) -> int:
+        """The version of the native protocol that was agreed on."""
+        return self.inner.protocol_version
+
+    @property
+    def codecs(self) -> Codecs:
+        """The session's codecs, to register codecs and classes of your own with."""
+        return Codecs(self)
+
+    def stats(self) -> Stats:
+        """Return what is under way now."""
+        return self.call(self.inner.stats)
+
+    def call(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function in the loop's thread, and wait for what it returns."""
+
+        async def calling() -> T:
+            return fn(*args, **kwargs)
+
+        return self.run(calling())
+
+    def result(self, response: Response, execution: Execution | None) -> Result[Row]:
+        """Return what users get for the response to `execution`."""
+        if execution is None or (response.paging_state is None and response.extras is None):
+            return Result(self, response, _DEFAULT_FORM)
+        return Result.of(self, self.inner.result(response, execution))
+
+    def close(self) -> None:
+        """Close the session: what is under way fails with SessionClosed. Idempotent; does nothing in a child process.
+
+        ``with connect(...)`` does it by itself.
+        """
+        if not self._loop.is_open:
+            return
+        self._loop.check_may_block()
+        try:
+            with suppress(UsageError):  # another thread was faster
+                self.run(self.inner.aclose())
+        finally:
+            self._loop.stop()
+            self._loop.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        loop = self._loop
+        if loop.is_open:
+            with suppress(UsageError):
+                loop.submit(self.inner.aclose(), lambda _value, _error: loop.stop())
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+
+    def __repr__(self) -> str:
+        nodes = ", ".join(pool.name for pool in self.inner.executor.router.pools)
+        return f"<triocql.sync.Session {nodes}>"
+
+
+def connect(
+    contact_points: ContactPoint | Iterable[ContactPoint] = "127.0.0.1",
+    *,
+    port: int = 9042,
+    options: Options | None = None,
+    **keywords: Unpack[ConnectKeywords],
+) -> Session:
+    """Connect to a cluster, and return the session: use it in a ``with`` block, or close it.
+
+    Arguments and errors are those of `triocql.connect`. The session's work is done in a daemon thread of its own, under
+    gevent's monkey patch in a greenlet.
+
+    >>> with triocql.sync.connect("10.0.0.1", keyspace="shop", timeout=5.0) as session:   # doctest: +SKIP
+    ...     session.execute("SELECT * FROM users LIMIT 1")
+    """
+    connecting = waiting.connect(
+        contact_points, port=port, reactor=ThreadReactor(), options=options, **keywords
+    )
+    loop = ThreadLoop()
+    loop.start()
+    try:
+        return Session(loop, loop.run(connecting.__aenter__()))
+    except BaseException:
+        loop.stop()
+        loop.join()
+        raise
