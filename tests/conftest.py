@@ -1,3 +1,3 @@
 """For all tests."""
 
-pytest_plugins = ["triocql.testing.fixtures"]
+pytest_plugins = ["triocql.testing.plugin"]
