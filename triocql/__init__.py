@@ -27,6 +27,7 @@ from triocql.results import Result, Trace, TraceEvent
 from triocql.rows import Row
 from triocql.session import Session, connect
 from triocql.statements import Batch, BatchType, RequestOptions, Statement
+from triocql.streaming import RowStream
 
 if TYPE_CHECKING:
     from triocql import sync as sync
@@ -60,6 +61,7 @@ __all__ = [
     "RequestTimeout",
     "Result",
     "Row",
+    "RowStream",
     "Session",
     "Statement",
     "Time",

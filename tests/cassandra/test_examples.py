@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import ZipFile
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from triocql.testing.fixtures import require_cassandra
 
@@ -23,7 +25,8 @@ pytestmark = pytest.mark.cassandra
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
-SMALL = sorted(path.name for path in EXAMPLES.glob("[!_]*.py") if path.name != "flights.py")
+OTHERS = ("flights.py", "web_")  # the demo below, and services: they are in test_web_examples.py
+SMALL = sorted(path.name for path in EXAMPLES.glob("[!_]*.py") if not path.name.startswith(OTHERS))
 COLUMNS = (
     "year,month,day,dep_time,sched_dep_time,dep_delay,arr_time,sched_arr_time,arr_delay,carrier,flight,tailnum,"
     "origin,dest,air_time,distance,hour,minute,time_hour"
@@ -42,6 +45,22 @@ def test_example(name: str, cassandra: CassandraCluster) -> None:
     assert run.stderr == ""
     assert run.returncode == 0
     assert run.stdout.strip() != ""
+
+
+def test_notebook(cassandra: CassandraCluster, tmp_path: Path) -> None:
+    """All cells in order, as a user runs them; what each one answers."""
+    notebook = nbformat.read(EXAMPLES / "notebook.ipynb", as_version=4)  # type: ignore[no-untyped-call]
+    environ = environment(CASSANDRA=cassandra.contact_points[0], JUPYTER_RUNTIME_DIR=str(tmp_path))
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute(env=environ)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    said = [output.get("text") or output.data["text/plain"] for output in outputs]
+    session, _, written, rows, warmest, enough, count, stations = said
+    assert session.endswith("asyncio>")
+    assert written == count == "3000"
+    assert "Row(station='pier', hour=1, celsius=16.3)" in rows
+    assert "'hill': 20.0" in warmest
+    assert enough == "enough\n"
+    assert stations == "['hill', 'pier', 'roof']"
 
 
 def flight(number: int) -> list[object]:
@@ -106,13 +125,16 @@ def test_the_demo(flights: Path, tmp_path: Path) -> None:
     assert demo.returncode == 0
     assert "20,000 INSERTs" in output
     assert "Hartsfield Jackson Atlanta Intl   14,800" in output
-    assert output.count("20,000 rows in") == 4
+    assert output.count("20,000 rows in") == 6
     assert output.count("Orphans back to 0") == 2
+    assert "Rows a second" in output
     assert "\033" not in output
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
-@pytest.mark.parametrize("moment", ["A real Apache Cassandra", "On Trio", "Read day by day", "On asyncio"])
+@pytest.mark.parametrize(
+    "moment", ["A real Apache Cassandra", "On Trio", "Read day by day", "On asyncio", "Without an event"]
+)
 def test_the_demo_is_interrupted(flights: Path, tmp_path: Path, moment: str) -> None:
     temporary = tmp_path / "temporary"
     with start_demo(flights, temporary) as demo:

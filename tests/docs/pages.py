@@ -1,6 +1,7 @@
 """The pages of the documentation and the code blocks in them.
 
-A comment just before a block says what is special about it: ``<!-- run: asyncio -->`` the loop of a fragment,
+A comment just before a block says what is special about it: ``<!-- run: asyncio -->`` the loop of a fragment, with
+``sync`` for a blocking session; ``<!-- run: process -->`` that it is a program for a process of its own;
 ``<!-- output -->`` that the text below is what the program above prints.
 """
 
@@ -17,7 +18,7 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglo
 _BLOCK = re.compile(
     r"^(?:<!-- (?P<mark>[^\n]*) -->\n+)?```(?P<language>[\w-]+)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-_PROGRAM = re.compile(r"^(?:trio|asyncio|anyio)\.run\(", re.MULTILINE)
+_PROGRAM = re.compile(r"^(?:(?:trio|asyncio|anyio)\.run\(|with triocql\.sync\.connect\()", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Block:
 
     @property
     def is_program(self) -> bool:
-        """Whether it runs a loop by itself. Other Python blocks are fragments: they run in one, with a session."""
-        return _PROGRAM.search(self.code) is not None
+        """Whether it connects by itself. Other Python blocks are fragments: they are given a session."""
+        return self.loop == "process" or _PROGRAM.search(self.code) is not None
 
     @property
     def loop(self) -> str:

@@ -6,8 +6,11 @@ import ast
 import asyncio
 import inspect
 import io
+import os
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
@@ -73,7 +76,7 @@ async def _fill(address: str) -> None:
 
 @pytest.mark.cassandra
 @pytest.mark.parametrize("page", _pages_with("python"), ids=_name)
-def test_python(page: Path, node: str) -> None:
+def test_python(page: Path, node: str, tmp_path: Path) -> None:
     trio.run(_execute, node, ["TRUNCATE weather.readings"])
     names: dict[str, Any] = {}
     if not all(run.blocks[0].is_program for run in runs_of(page)):
@@ -81,8 +84,12 @@ def test_python(page: Path, node: str) -> None:
     for run in runs_of(page):
         printed = io.StringIO()
         with redirect_stdout(printed):
-            if run.blocks[0].is_program:
+            if run.blocks[0].loop == "process":
+                print(_run_process(run.blocks[0], node, tmp_path))
+            elif run.blocks[0].is_program:
                 _run_program(run.blocks[0], node)
+            elif run.blocks[0].loop == "sync":
+                _run_blocking(run, node, names)
             else:
                 _run_fragments(run, node, names)
         if run.output is not None:
@@ -97,6 +104,29 @@ def _compile(block: Block, node: str, flags: int = 0) -> Any:
 
 def _run_program(block: Block, node: str) -> None:
     exec(_compile(block, node), {"__name__": "__main__"})
+
+
+def _run_process(block: Block, node: str, folder: Path) -> str:
+    """Run a program on its own, as it changes the whole process; return what it prints."""
+    program = folder / "program.py"
+    program.write_text(block.code.replace(ADDRESS, node))
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        env={**os.environ, "PYTHONPATH": path, "EVENTLET_NO_GREENDNS": "yes"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, f"{block.name}\n{done.stderr}"
+    return done.stdout
+
+
+def _run_blocking(run: Run, node: str, names: dict[str, Any]) -> None:
+    with triocql.sync.connect(node, keyspace="weather", timeout=30.0) as names["session"]:
+        for block in run.blocks:
+            exec(_compile(block, node), names)
 
 
 def _run_fragments(run: Run, node: str, names: dict[str, Any]) -> None:
@@ -147,6 +177,10 @@ def test_console(block: Block, command: str) -> None:
         _check_pip(words[3:])
     elif program.startswith("python") and words[1] == "-m":
         assert words[2] in {"venv", "triocql", "tests.benchmarks", "pytest"}
+    elif program in {"uvicorn", "hypercorn", "gunicorn"}:
+        module, _, application = words[-1].rpartition("/")[2].partition(":")
+        example = ROOT / "examples" / f"{module.removesuffix('.py')}.py"
+        assert application.removesuffix("()") in example.read_text()
     elif program == "python":
         assert (ROOT / words[1]).is_file() or f"`{words[1]}`" in block.page.read_text()
     else:

@@ -128,6 +128,7 @@ def test_ctrl_c() -> None:
                 except KeyboardInterrupt:
                     assert session.execute("INSERT").rows == []
                     print("interrupted", session.stats()[1:], flush=True)
+            session.close(0)
     """
     with Served() as served:
         served.hold()

@@ -197,7 +197,7 @@ def test_closing_fails_what_is_under_way() -> None:
         waiting = [pool.submit(s.execute, "SELECT a") for _ in range(3)]
         served.until_held(3)
         future = s.execute_async("SELECT b")
-        s.close()
+        s.close(0)
         for each in [*waiting, future]:
             assert isinstance(each.exception(10), errors.SessionClosed)
         served.answer_all()
