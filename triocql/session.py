@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
+DRAIN_TIMEOUT = 5.0
+"""Seconds that what is in flight gets when its session is closed."""
+
 _CALLS = 128
 _DEFAULT_FORM: RowForm[Any] = row_form(None)
 
@@ -243,6 +246,25 @@ class Session:
             self, statement, parameters, concurrency, raise_on_first_error, timeout=timeout
         )
 
+    def stream_concurrent(
+        self,
+        statements_and_parameters: concurrent.Statements,
+        concurrency: int = 100,
+        raise_on_first_error: bool = True,
+        *,
+        ordered: bool = True,
+        timeout: float | None = None,
+    ) -> concurrent.ConcurrentStream:
+        """Execute many statements and hand over the outcomes one by one: see `triocql.stream_concurrent`."""
+        return concurrent.stream_concurrent(
+            self,
+            statements_and_parameters,
+            concurrency,
+            raise_on_first_error,
+            ordered=ordered,
+            timeout=timeout,
+        )
+
     # --- The session itself --------------------------------------------------------------------------------
 
     @property
@@ -296,13 +318,22 @@ class Session:
         """Call a step of the engine with KeyboardInterrupt held back."""
         return self._protect(fn)(*args, **kwargs)
 
-    async def aclose(self) -> None:
-        """Close the session: what is under way fails with SessionClosed. Idempotent.
+    async def aclose(self, timeout: float = DRAIN_TIMEOUT) -> None:
+        """Close the session. Idempotent; if it is cancelled, the session is closed nevertheless, at once.
 
-        ``async with connect(...)`` does it by itself; a session from ``await connect(...)`` needs it.
+        What is asked of it from now on, or waits for a connection, fails with SessionClosed. What is in flight may
+        still end, and fails so only after the timeout. ``async with connect(...)`` does it by itself, without that
+        time if the block is left by an exception; a session from ``await connect(...)`` needs it.
+
+        Args:
+            timeout: seconds that what is in flight gets; 0 for none.
+
+        >>> session = await triocql.connect("10.0.0.1")                                # doctest: +SKIP
+        >>> await session.aclose()                                                     # doctest: +SKIP
         """
-        self._core.close()
-        await self._core.reactor.__aexit__(None, None, None)
+        if timeout != 0:
+            require_seconds(timeout, "timeout")
+        await self._core.leave(timeout)
 
     def __repr__(self) -> str:
         nodes = ", ".join(pool.name for pool in self.executor.router.pools)
@@ -357,8 +388,11 @@ class Connecting:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         assert self._core is not None
-        self._core.close()
-        await self._core.reactor.__aexit__(exc_type, exc, tb)
+        if exc is None:
+            await self._core.leave(DRAIN_TIMEOUT)
+        else:
+            self._core.close()
+            await self._core.reactor.__aexit__(exc_type, exc, tb)
 
     def __await__(self) -> Generator[Any, Any, Session]:
         if isinstance(self._choice, str) and running_loop() == "trio":

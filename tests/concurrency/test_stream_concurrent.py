@@ -270,3 +270,15 @@ def test_statement_that_cannot_be_sent_is_not_mistaken_for_the_one_before() -> N
             )
             assert [success for success, _ in results] == [True, False, False, True]
             assert sorted(world.node.tokens()) == [1, 4]
+
+
+def test_it_is_a_method_of_the_session_too() -> None:
+    world = World()
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+
+        async def consume() -> list[bool]:
+            async with session.stream_concurrent([(insert, [number]) for number in range(5)], 2) as results:
+                return [success async for success, _ in results]
+
+        assert world.call(consume) == [True] * 5
