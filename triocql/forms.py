@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from functools import lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_origin, overload
 
 from triocql.codecs.annotated import annotated_nodes
 from triocql.codecs.classes import Shape, shape_of
@@ -158,6 +158,7 @@ def row_form(row_type: Any) -> RowForm[Any]:
     """Return the form of the option `row_type`. Raises OptionError for a type that rows cannot be had as."""
     if row_type is None:
         return _ROWS
+    row_type = get_origin(row_type) or row_type  # dict[str, Any] is a dict
     if not isinstance(row_type, type):
         raise OptionError(f"row_type is {row_type!r}; it has to be a class")
     form = _FORMS.get(row_type)

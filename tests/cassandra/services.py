@@ -46,17 +46,9 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 @contextmanager
 def held(node: Node) -> Iterator[None]:
-    """Have a node stand still. Its threads are stopped one by one, a moment after `pause`."""
-    threads = Path(f"/proc/{node.pid}/task")
-
-    def stands_still() -> bool:
-        with suppress(OSError):  # a thread has ended meanwhile
-            return all(stat.read_text().rpartition(") ")[2][0] == "T" for stat in threads.glob("*/stat"))
-        return False
-
+    """Have a node stand still."""
+    node.pause()
     try:
-        node.pause()
-        eventually(stands_still)
         yield
     finally:
         node.resume()

@@ -322,7 +322,7 @@ def test_closing_cancelled_at_each_checkpoint(loop: str) -> None:
             session = await stage.connect().__aenter__()
             stage.node.holding = True
             session.executor.start(Ignored(), "INSERT 1")
-            stepped = Stepped(session.aclose(), number)
+            stepped = Stepped(session.aclose(0.05), number)
             await stage.cancelling(stepped)
             note(stepped)
             assert session.executor.router.connections() == []
@@ -333,6 +333,28 @@ def test_closing_cancelled_at_each_checkpoint(loop: str) -> None:
             number += 1
 
     run_on(loop, main, scripted())
+
+
+class Bug(Exception):
+    """What a block is left by."""
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_leaving_by_an_error_cancelled_at_each_checkpoint(loop: str) -> None:
+    async def main(stage: Stage) -> int:
+        async def session() -> None:
+            with pytest.raises(Bug):
+                async with stage.connect():
+                    raise Bug
+
+        undisturbed = Stepped(session())
+        assert not await stage.cancelling(undisturbed)
+        note(undisturbed)
+        for number in range(undisturbed.count + 1):
+            await stage.cancelling(Stepped(session(), number))
+        return undisturbed.count
+
+    assert run_on(loop, main, scripted()) > 3
 
 
 class Ignored:
@@ -366,6 +388,7 @@ def test_every_checkpoint_of_the_library_is_reached() -> None:
     test_closing_cancelled_at_each_checkpoint("simulated")
     for loop in ("simulated", "trio"):
         test_connecting_in_vain_cancelled_at_each_checkpoint(loop)
+        test_leaving_by_an_error_cancelled_at_each_checkpoint(loop)
     root = Path(inspect.getfile(triocql)).parent
     missed = [
         f"{place}.py:{first}"

@@ -59,6 +59,8 @@ def test_forms() -> None:
     response = Response(users(1))
     assert type(Result(response, row_form(tuple)).rows[0]) is tuple
     assert Result(response, row_form(dict)).rows == [{"id": 1, "name": "user 1"}]
+    assert Result(response, row_form(dict[str, Any])).rows == [{"id": 1, "name": "user 1"}]
+    assert type(Result(response, row_form(tuple[Any, ...])).rows[0]) is tuple
     assert isinstance(Result(response, row_form(Row)).rows[0], Row)
     assert isinstance(Result(response, row_form(None)).rows[0], Row)
     with pytest.raises(

@@ -234,12 +234,12 @@ class Node:
         self.start()
 
     def pause(self) -> None:
-        """Hold its process (SIGSTOP): connections stay open, nothing is answered.
+        """Hold its process (SIGSTOP): connections stay open, nothing is answered once this has returned.
 
         Raises:
             LauncherError: it does not run.
         """
-        self._running_process().send(signal.SIGSTOP)
+        self._running_process().hold()
         self._paused = True
 
     def resume(self) -> None:

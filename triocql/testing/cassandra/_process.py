@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triocql.testing.cassandra import _supervise
@@ -14,7 +16,6 @@ from triocql.testing.cassandra._errors import LauncherError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 
 class OwnedProcess:
@@ -56,6 +57,19 @@ class OwnedProcess:
         with contextlib.suppress(BrokenPipeError, ValueError):
             self._supervisor.stdin.write(bytes(signals))
             self._supervisor.stdin.flush()
+
+    def hold(self) -> None:
+        """Stop the command with SIGSTOP and wait until all its threads stand still: they do one by one."""
+        self.send(signal.SIGSTOP)
+        while self.returncode is None and not self._stands_still():
+            time.sleep(0.001)
+
+    def _stands_still(self) -> bool:
+        threads = Path(f"/proc/{self.pid}/task").glob("*/stat")
+        try:
+            return all(stat.read_text().rpartition(") ")[2].startswith("T") for stat in threads)
+        except OSError:  # a thread has ended meanwhile
+            return False
 
     def wait(self, timeout: float | None) -> int | None:
         """Wait up to `timeout` seconds for the end; returns the exit status, None if it still runs."""
