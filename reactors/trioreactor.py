@@ -12,6 +12,7 @@ import math
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from inspect import isfunction
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
@@ -193,8 +194,8 @@ class TrioReactor(ReactorBase):
                 self.report_bug(error)
 
     def protect(self, fn: Callable[P, T]) -> Callable[P, T]:
-        """Hold KeyboardInterrupt back while `fn` runs."""
-        if hasattr(fn, "__code__"):
+        """Hold KeyboardInterrupt back while `fn` runs. What is compiled has no frame to be found by."""
+        if isfunction(getattr(fn, "__func__", fn)):
             return enable_ki_protection(fn)
 
         def protected(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -80,7 +80,11 @@ class Transport(Protocol):
 
 
 class Waiter(Protocol[T]):
-    """One result on its way to one consumer. The first `resolve` or `reject` counts, later ones are ignored."""
+    """One result on its way to one consumer. The first `resolve` or `reject` counts, later ones are ignored.
+
+    Where a loop calls `on_cancel` some time after it was told to cancel the consumer, its waiters have an `is_gone`,
+    too: a function that returns whether it was told. What is not written yet by then will not be.
+    """
 
     def resolve(self, value: T) -> None:
         """Give the value."""

@@ -343,7 +343,7 @@ def test_close_fails_what_is_under_way() -> None:
         tasks: list[SimTask[Any]] = [world.start(session.execute, insert, [number]) for number in range(3)]
         tasks.append(world.start(session.execute, SELECT, [1]))
         tasks.append(world.start(session.prepare, SELECT))
-        closing = [world.start(session.aclose), world.start(session.aclose)]
+        closing = [world.start(session.aclose, 0), world.start(session.aclose, 0)]
         world.settle()
         assert all(task.done and task.result() is None for task in closing)
         for number, task in enumerate(tasks):
@@ -363,7 +363,7 @@ def test_close_with_many_in_flight() -> None:
         world.node.holding = True
         tasks = [world.reactor.start(session.execute, insert, [number]) for number in range(1000)]
         world.settle()
-        world.call(session.aclose)
+        world.call(session.aclose, 0)
         world.settle()
         for task in tasks:
             with pytest.raises(errors.SessionClosed):

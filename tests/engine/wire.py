@@ -57,13 +57,23 @@ def frame(version: int, stream: int, opcode: int, body: bytes, flags: int = 0) -
 
 def segments(payload: bytes) -> bytes:
     """Return the uncompressed segments of one frame."""
-    whole = len(payload) <= _MAX_PAYLOAD
     pieces = [payload[i : i + _MAX_PAYLOAD] for i in range(0, len(payload), _MAX_PAYLOAD)]
-    return b"".join(_segment(piece, whole) for piece in pieces)
+    return b"".join(segment(piece, whole=len(pieces) == 1) for piece in pieces)
 
 
-def _segment(payload: bytes, whole: bool) -> bytes:
+def segment(payload: bytes, *, whole: bool) -> bytes:
+    """Return one uncompressed segment; `whole` if no frame goes on beyond it."""
     head = (len(payload) | whole << 17).to_bytes(3, "little")
+    return sealed(head, payload)
+
+
+def compressed_segment(payload: bytes, plain: int) -> bytes:
+    """Return one segment in the format for compression that says so of its length before."""
+    return sealed((len(payload) | plain << 17 | 1 << 34).to_bytes(5, "little"), payload)
+
+
+def sealed(head: bytes, payload: bytes) -> bytes:
+    """Return a segment with its checksums."""
     trailer = zlib.crc32(payload, zlib.crc32(b"\xfa\x2d\x55\xca"))
     return head + _crc24(head).to_bytes(3, "little") + payload + trailer.to_bytes(4, "little")
 

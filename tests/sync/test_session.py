@@ -190,6 +190,19 @@ def test_closed() -> None:
                 call()
 
 
+def test_closing_lets_what_is_in_flight_end() -> None:
+    with Served() as served, ThreadPoolExecutor() as pool:
+        s = served.connect()
+        served.hold()
+        future = s.execute_async("SELECT a")
+        served.until_held(1)
+        closing = pool.submit(s.close)
+        served.loop.run(served.until(lambda: s.inner.executor.router.ending is not None))
+        served.answer_all()
+        assert future.result(10).one()
+        closing.result(10)
+
+
 def test_closing_fails_what_is_under_way() -> None:
     with Served() as served, ThreadPoolExecutor() as pool:
         s = served.connect()

@@ -59,10 +59,32 @@ class Core:
                 keeper.adopt(first)
             self.reactor.spawn(keeper.run)
 
+    async def leave(self, seconds: float) -> None:
+        """Take nothing more, wait `seconds` at most for what is in flight, then close and leave the reactor."""
+        try:
+            await self._drained(seconds)
+        except BaseException as error:
+            self.close()
+            await self.reactor.__aexit__(type(error), error, error.__traceback__)
+            raise
+        self.close()
+        await self.reactor.__aexit__(None, None, None)
+
     def close(self) -> None:
         """Fail what is under way with SessionClosed, and close every connection. Synchronous and idempotent."""
-        if self.router.ending is None:
-            self._end(SessionClosed("the session is closed"))
+        self._end(_closed())
+
+    async def _drained(self, seconds: float) -> None:
+        self.router.drain(_closed())
+        if seconds <= 0 or not self.router.connections():
+            return
+        waiter = self.reactor.waiter(lambda: None)
+        self.router.on_drained.append(lambda: waiter.resolve(None))
+        cancel = self.reactor.call_at(self.clock.now() + seconds, lambda: waiter.resolve(None))
+        try:
+            await waiter.wait()
+        finally:
+            cancel()
 
     def _end(self, reason: Exception) -> None:
         self.router.end(reason)
@@ -81,6 +103,10 @@ class Core:
             except ConnectError as error:
                 attempts.append(Attempt(str(address), error, self.clock.now() - began))
         raise _none_connected(attempts)
+
+
+def _closed() -> SessionClosed:
+    return SessionClosed("the session is closed")
 
 
 def _none_connected(attempts: list[Attempt]) -> Exception:

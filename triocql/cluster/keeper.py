@@ -124,8 +124,11 @@ class Keeper:
                 connection.abort(
                     ConnectionLost(f"{connection.name} began a frame and did not end it in time")
                 )
-            elif now - connection.last_read >= limits.heartbeat_interval and connection.free:
-                await self._heartbeat(connection)
+            elif now - connection.last_read >= limits.heartbeat_interval:
+                if connection.free:
+                    await self._heartbeat(connection)
+                elif not connection.in_flight:
+                    connection.abort(ConnectionLost(f"{connection.name} answers none of what was given up"))
 
     def _stalled(self, connection: Connection, now: float) -> bool:
         if connection.frame_begun is None:

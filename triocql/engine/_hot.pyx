@@ -11,7 +11,7 @@ from libc.string cimport memcmp, memcpy
 from contextvars import copy_context
 
 from triocql.engine.phase import Phase
-from triocql.errors import Attempt, ProtocolError, RequestError, RequestTimeout
+from triocql.errors import Attempt, ProtocolError, RequestError, RequestTimeout, SessionClosed
 from triocql.paging import fingerprint
 from triocql.prepared import check_same_parameters
 from triocql.protocol.constants import EVENT_STREAM, Opcode, ResultKind
@@ -183,7 +183,7 @@ cdef class Execution(Request):
 
     cpdef fail(self, error):
         """End with `error`, which gets to know the attempts before it."""
-        if isinstance(error, RequestError):
+        if isinstance(error, (RequestError, SessionClosed)):
             error.attempts = error.attempts or self.attempts
             error.maybe_executed = error.maybe_executed or self.maybe_executed
         Request.fail(self, error)

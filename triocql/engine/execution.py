@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from triocql.engine.phase import Phase
 from triocql.engine.request import Request, Sink
-from triocql.errors import Attempt, RequestError
+from triocql.errors import Attempt, RequestError, SessionClosed
 from triocql.protocol.constants import Opcode, ResultKind
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Execution(Request):
 
     def fail(self, error: Exception) -> None:
         """End with `error`, which gets to know the attempts before it."""
-        if isinstance(error, RequestError):
+        if isinstance(error, (RequestError, SessionClosed)):
             error.attempts = error.attempts or self.attempts
             error.maybe_executed = error.maybe_executed or self.maybe_executed
         Request.fail(self, error)

@@ -38,10 +38,12 @@ class Recovery:
     def refused(
         self, execution: Execution, connection: Connection, opcode: int, flags: int, body: bytes
     ) -> None:
-        """Take an answer that is no RESULT."""
+        """Take an answer that is no RESULT. One that is no ERROR either is the last that the node is asked for."""
         error = _read_error(opcode, flags, body, self._version)
         if not isinstance(error, errors.ResponseError):
             self.unreadable(execution, error)
+            if opcode != Opcode.ERROR:
+                connection.abort(errors.fresh(error))
             return
         error.coordinator = connection.name
         error.maybe_executed = not isinstance(error, _NOT_EXECUTED) or (

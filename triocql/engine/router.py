@@ -32,6 +32,7 @@ class Router:
         self.queue: Parking[Execution] = Parking(clock)
         self.waiting: Parking[Execution | Wait] = Parking(clock)
         self.ending: Exception | None = None
+        self.on_drained: list[Callable[[], None]] = []
         self.reading = False
         self.after_reading: list[Callable[[], None]] = []
         self._options = options
@@ -94,13 +95,22 @@ class Router:
                 pool.on_need()
         return any(pool.dialing for pool in self.pools)
 
-    def end(self, reason: Exception) -> None:
-        """Fail everything that is under way and close every connection, because of `reason`."""
+    def drain(self, reason: Exception) -> None:
+        """Take nothing more because of `reason`, and fail what is on no connection; each connection closes once what
+        is in flight on it has ended. Only the first reason counts."""
+        if self.ending is not None:
+            return
         self.ending = reason
         for request in (*self.waiting.requests(), *self.queue.requests()):
             request.fail(self.ended_error())
         for pool in self.pools:
             pool.on_need = None
+        for connection in self.connections():
+            connection.drain()
+
+    def end(self, reason: Exception) -> None:
+        """Fail everything that is under way and close every connection, because of `reason`."""
+        self.drain(reason)
         for connection in self.connections():
             connection.close()
 
@@ -167,6 +177,9 @@ class Router:
         """Have the connection replaced."""
         self._draining.discard(connection)
         self._remove(connection)
+        if self.ending is not None and not self.connections():
+            for told in self.on_drained:
+                told()
 
     def _remove(self, connection: Connection) -> None:
         for pool in self.pools:

@@ -25,6 +25,8 @@ _NOTHING_FOLLOWS = frozenset((c.ROWS_NO_METADATA, c.ROWS_NO_METADATA | c.ROWS_GL
 """The flags of rows that come without a word about their columns: those of prepared statements, mostly."""
 
 _EXTRAS = c.FLAG_TRACING | c.FLAG_WARNING | c.FLAG_CUSTOM_PAYLOAD
+_KNOWN_FLAGS = _EXTRAS | c.FLAG_BETA
+_ROWS_FLAGS = c.ROWS_GLOBAL_TABLE_SPEC | c.ROWS_HAS_MORE_PAGES | c.ROWS_NO_METADATA | c.ROWS_METADATA_CHANGED
 
 
 class Extras(NamedTuple):
@@ -198,6 +200,8 @@ VOID = Void()
 
 def split_extras(flags: int, body: bytes) -> tuple[Extras | None, int]:
     """Return what precedes the message in a body, None if nothing does, and where the message starts."""
+    if flags & ~_KNOWN_FLAGS:
+        raise ProtocolError(f"a frame has flags that mean nothing: {flags:#04x}")
     if not flags & _EXTRAS:
         return None, 0
     reader = Reader(body)
@@ -236,6 +240,8 @@ def read_rows_header(
     flags, column_count = _TWO_INTS.unpack_from(body, pos_after_kind)
     paging_state = new_metadata_id = metadata = None
     if flags not in _NOTHING_FOLLOWS:
+        if flags & ~_ROWS_FLAGS:
+            raise ProtocolError(f"rows have flags that mean nothing: {flags:#x}")
         reader = Reader(body, start)
         paging_state, new_metadata_id = _rows_extras(reader, flags, version)
         if not flags & c.ROWS_NO_METADATA:

@@ -264,17 +264,17 @@ class Session:
             return Result(self, response, _DEFAULT_FORM)
         return Result.of(self, self.inner.result(response, execution))
 
-    def close(self) -> None:
-        """Close the session: what is under way fails with SessionClosed. Idempotent; does nothing in a child process.
+    def close(self, timeout: float = waiting.DRAIN_TIMEOUT) -> None:
+        """Close the session as `triocql.Session.aclose` does. Idempotent; does nothing in a child process.
 
-        ``with connect(...)`` does it by itself.
+        ``with connect(...)`` does it by itself, with a timeout of 0 if the block is left by an exception.
         """
         if not self._loop.is_open:
             return
         self._loop.check_may_block()
         try:
             with suppress(UsageError):  # another thread was faster
-                self.run(self.inner.aclose())
+                self.run(self.inner.aclose(timeout))
         finally:
             self._loop.stop()
             self._loop.join()
@@ -285,13 +285,13 @@ class Session:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self.close()
+        self.close(waiting.DRAIN_TIMEOUT if exc is None else 0)
 
     def __del__(self) -> None:
         loop = self._loop
         if loop.is_open:
             with suppress(UsageError):
-                loop.submit(self.inner.aclose(), lambda _value, _error: loop.stop())
+                loop.submit(self.inner.aclose(0), lambda _value, _error: loop.stop())
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
 
     def __repr__(self) -> str:
