@@ -20,8 +20,22 @@ from triocql.reactors.threadloop import Slot
 PAGED = "SELECT v FROM paged"
 
 
+_others: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def _threads_of_others() -> None:
+    """Leave out the threads that were there before the test."""
+    _others.clear()
+    _others.update(threading.enumerate())
+
+
 def threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("triocql")]
+    return [
+        thread.name
+        for thread in threading.enumerate()
+        if thread.name.startswith("triocql") and thread not in _others
+    ]
 
 
 def test_every_kind_of_statement() -> None:
