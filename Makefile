@@ -13,7 +13,7 @@ demo: $(VENV)/.flights cassandra
 
 test: $(VENV)/.group-test cassandra
 	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest
-	TRIOCQL_IMPL=python $(PY) -m pytest tests/protocol tests/codecs
+	TRIOCQL_IMPL=python $(PY) -m pytest tests/protocol tests/codecs tests/engine
 
 test-long: $(VENV)/.group-test cassandra
 	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -m long
@@ -59,7 +59,7 @@ $(VENV)/.flights: $(VENV)/.installed
 	touch $@
 
 # The package, editable, with its compiled part: built anew when its sources or its dependencies change.
-$(VENV)/.installed: pyproject.toml $(shell find triocql -name '*.pyx' -o -name '*.pxd')
+$(VENV)/.installed: pyproject.toml $(shell find triocql -name '*.pyx' -o -name '*.pxi')
 	.ci/system compiler $(PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade 'pip>=25.1'
