@@ -21,6 +21,9 @@ class Stepper(Protocol):
 
     current: Task[Any] | None
 
+    def remember(self, task: Task[Any]) -> None:
+        """Take note of the beginning of a task."""
+
     def forget(self, task: Task[Any]) -> None:
         """Take note of the end of a task."""
 
@@ -35,19 +38,23 @@ def park(abort: Abort) -> Generator[Abort, None, None]:
 
 
 class Task(Generic[T]):
-    """A coroutine on its way, in the contextvars of whoever made it; `on_end` is told how it ended."""
+    """A coroutine on its way, in the contextvars of whoever made the task; `on_end` is told how it ended.
 
-    __slots__ = ("_abort", "_context", "_coro", "_on_end", "_stepper", "_throw", "done")
+    The first step makes the coroutine: a task that is never stepped leaves none that was never awaited.
+    """
+
+    __slots__ = ("_abort", "_context", "_coro", "_fn", "_on_end", "_stepper", "_throw", "done")
 
     def __init__(
         self,
         stepper: Stepper,
-        coro: Coroutine[Any, Any, T],
+        fn: Callable[[], Coroutine[Any, Any, T]],
         on_end: Callable[[T | None, BaseException | None], None],
     ) -> None:
         self.done = False
         self._stepper = stepper
-        self._coro = coro
+        self._fn: Callable[[], Coroutine[Any, Any, T]] | None = fn
+        self._coro: Coroutine[Any, Any, T]
         self._on_end = on_end
         self._context = contextvars.copy_context()
         self._abort: Abort | None = None
@@ -74,6 +81,8 @@ class Task(Generic[T]):
         """Run until the next checkpoint or the end."""
         self._stepper.current, before = self, self._stepper.current
         try:
+            if self._fn is not None:
+                self._begin(self._fn)
             if self._throw:
                 self._throw = False
                 self._abort = self._context.run(self._coro.throw, Cancelled())
@@ -87,6 +96,11 @@ class Task(Generic[T]):
             self._parked()
         finally:
             self._stepper.current = before
+
+    def _begin(self, fn: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._fn = None
+        self._stepper.remember(self)
+        self._coro = self._context.run(fn)
 
     def _parked(self) -> None:
         if self._throw:  # it was cancelled while it ran

@@ -16,7 +16,8 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Generic, Protocol, TypeVar
+from functools import partial
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 from triocql.errors import SessionClosed, UsageError
 
@@ -25,12 +26,10 @@ from .stepping import Cancelled, Task
 from .timers import Timers
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 OnReady = Callable[[int], None]
 """Told which of `selectors.EVENT_READ` and `EVENT_WRITE` a socket is ready for."""
-
-OnEnd = Callable[[T | None, BaseException | None], None]
-"""Told how a task ended: its result, or what it raised."""
 
 EXIT_TIMEOUT = 1.0
 """Seconds that the end of the interpreter waits for a loop that still runs."""
@@ -50,13 +49,13 @@ class Flushable(Protocol):
 
 
 class ThreadLoop:
-    """Runs tasks in a thread of its own. `submit`, `run`, `post`, `stop` and `join` may be called by any thread.
+    """Runs tasks in a thread of its own. `begin`, `run`, `post`, `stop` and `join` may be called by any thread.
 
     >>> async def main() -> int:
     ...     return 6 * 7
     >>> loop = ThreadLoop()
     >>> loop.start()
-    >>> loop.run(main())
+    >>> loop.run(main)
     42
     >>> loop.stop()
     >>> loop.join()
@@ -94,42 +93,41 @@ class ThreadLoop:
         """Have the loop call `fn` in its next turn."""
         self._ready.append(fn)
         if self._asleep:
-            self._asleep = False
             with suppress(OSError):  # it is full, and wakes the loop anyhow; or the loop has ended
+                self._asleep = False  # nothing may be called from here to `send`, lest Ctrl-C come in between
                 self._waker.send(b"\0")
 
-    def submit(self, coro: Coroutine[Any, Any, T], on_end: OnEnd[T]) -> Task[T]:
-        """Start a task and return at once; `on_end` is called in the loop's thread.
+    def begin(self, task: Task[Any]) -> None:
+        """Start a task and return at once.
+
+        What is raised in the caller meanwhile, such as KeyboardInterrupt, cancels the task.
 
         Raises UsageError in the child of a fork, SessionClosed once the loop has ended.
         """
-        task = Task(self, coro, on_end)
-        self._tasks.add(task)
-        self.post(task.step)
-        if self._forked or self.ended:
-            self._withdraw(task, coro)
-        return task
+        try:
+            self.post(task.step)
+            if self._forked or self.ended:
+                self._withdraw(task)
+        except BaseException:
+            self.post(task.cancel)
+            raise
 
-    def run(self, coro: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine as a task and wait for its result.
+    def run(self, fn: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``await fn(*args, **kwargs)`` as a task and wait for its result.
 
         What is raised in the caller while it waits, such as KeyboardInterrupt, cancels the task.
 
-        Raises what the coroutine raises, what `submit` raises, UsageError in the loop's own thread, and SessionClosed
+        Raises what the coroutine raises, what `begin` raises, UsageError in the loop's own thread, and SessionClosed
         if the loop ends before the task.
         """
+        self.check_may_block()
+        slot = Slot[T]()
+        task = Task(self, partial(fn, *args, **kwargs), slot.put)
         try:
-            self.check_may_block()
-        except UsageError:
-            coro.close()
-            raise
-        task, slot = None, Slot[T]()
-        try:
-            task = self.submit(coro, slot.put)
+            self.begin(task)
             slot.wait()
         except BaseException:
-            if task is not None:
-                self.post(task.cancel)
+            self.post(task.cancel)
             raise
         return slot.take()
 
@@ -161,14 +159,12 @@ class ThreadLoop:
         self._ident = 0
         self._close_sockets()
 
-    def _withdraw(self, task: Task[Any], coro: Coroutine[Any, Any, Any]) -> None:
+    def _withdraw(self, task: Task[Any]) -> None:
         """Refuse a task, unless the loop took it just before its end: then it ends it like the others."""
         try:
             self._ready.remove(task.step)
         except ValueError:
             return
-        self._tasks.discard(task)
-        coro.close()
         if self._forked:
             raise UsageError(
                 "this session was made before the process forked and belongs to the parent: connect in the child, too"
@@ -180,6 +176,10 @@ class ThreadLoop:
     def soon(self, fn: Callable[[], None]) -> None:
         """Call `fn` when its turn comes."""
         self._ready.append(fn)
+
+    def remember(self, task: Task[Any]) -> None:
+        """Take note of the beginning of a task."""
+        self._tasks.add(task)
 
     def forget(self, task: Task[Any]) -> None:
         """Take note of the end of a task."""

@@ -36,7 +36,7 @@ class ThreadReactor(ReactorBase):
     ...         await reactor.sleep(0)
     >>> loop = ThreadLoop()
     >>> loop.start()
-    >>> loop.run(main())
+    >>> loop.run(main)
     >>> loop.stop()
     >>> loop.join()
     """
@@ -130,8 +130,9 @@ class ThreadReactor(ReactorBase):
             self._tasks.discard(task)
             self._ended_one()
 
-        task = loop.submit(self._run_background(fn, args), ended)
+        task = Task(loop, partial(self._run_background, fn, args), ended)
         self._tasks.add(task)
+        loop.soon(task.step)
         return task.cancel
 
     async def _run_background(self, fn: Callable[..., Awaitable[None]], args: tuple[Any, ...]) -> None:

@@ -126,7 +126,7 @@ def stream_concurrent(
 
 
 class WindowCall:
-    """What every call here has: a failure that ends it, a deadline, and somebody who waits."""
+    """What every call here has: a window, a failure that ends it, a deadline, and somebody who waits."""
 
     def __init__(self, session: Session, timeout: float | None) -> None:
         self.session = session
@@ -137,9 +137,8 @@ class WindowCall:
         self._timeout = timeout
         self._cancel_timer: Callable[[], None] | None = None
 
-    def begin(self, window: Window) -> None:
+    def begin(self) -> None:
         """Set the timer of the call."""
-        self.window = window
         if self._timeout is not None:
             reactor = self.session.reactor
             self._cancel_timer = reactor.call_at(reactor.now() + self._timeout, self._time_out)
@@ -199,7 +198,7 @@ class _Run(WindowCall):
 
     async def pull(self, source: Iterator[tuple[Any, Parameters]]) -> list[ExecutionResult]:
         """Execute what an iterator gives."""
-        window = CollectingWindow(
+        self.window = window = CollectingWindow(
             self.session.executor,
             self._concurrency,
             INHERIT,
@@ -210,7 +209,7 @@ class _Run(WindowCall):
             on_error=self.fail,
             on_over=self.check,
         )
-        self.begin(window)
+        self.begin()
         try:
             self.session.protected(window.pump)
             await self.until(lambda: window.is_over)
@@ -221,8 +220,8 @@ class _Run(WindowCall):
 
     async def feed(self, source: AsyncIterator[tuple[Any, Parameters]]) -> list[ExecutionResult]:
         """Execute what an async iterator gives."""
-        window = Window(self.session.executor, self._concurrency, INHERIT, self._ended)
-        self.begin(window)
+        self.window = window = Window(self.session.executor, self._concurrency, INHERIT, self._ended)
+        self.begin()
         try:
             async for statement, parameters in source:
                 await self.until(lambda: window.has_room)
@@ -281,7 +280,8 @@ class ConcurrentStream(WindowCall):
         else:
             items = pairs(self._source)
         executor = self.session.executor
-        self.begin(PullingWindow(executor, self._concurrency, INHERIT, self._ended, items, self.fail))
+        self.window = PullingWindow(executor, self._concurrency, INHERIT, self._ended, items, self.fail)
+        self.begin()
         self.session.protected(self._pulling.pump)
         return self
 

@@ -250,7 +250,7 @@ def _on_thread(play: Play) -> None:
     with play.server:
         loop.start()
         try:
-            loop.run(play.run(ThreadReactor))
+            loop.run(play.run, ThreadReactor)
         finally:
             loop.stop()
             loop.join()

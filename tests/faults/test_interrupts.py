@@ -127,7 +127,7 @@ def thread_program(server: CqlServer, presser: Presser, caught: bool) -> None:
             if not caught:
                 raise
             assert session.execute(SELECT, [42]).scalar() == 42
-            session.run(settled(session.inner))
+            session.run(settled, session.inner)
             session.call(check, session.inner)
 
 
@@ -220,15 +220,7 @@ def test_c09_ctrl_c_in_a_compiled_step() -> None:
     assert len(ended) == 1
 
 
-LOOPS = pytest.mark.parametrize(
-    "loop",
-    [
-        "trio",
-        "asyncio",
-        # A call that was interrupted before it was handed to the loop's thread leaves its coroutine unused.
-        pytest.param("thread", marks=pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")),
-    ],
-)
+LOOPS = pytest.mark.parametrize("loop", PROGRAMS)
 
 
 @LOOPS

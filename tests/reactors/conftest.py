@@ -66,7 +66,7 @@ def run_on_thread(scenario: Scenario[T]) -> T:
     impatient = threading.Timer(PATIENCE, loop.stop)
     impatient.start()
     try:
-        return loop.run(_inside(ThreadReactor(), scenario))
+        return loop.run(_inside, ThreadReactor(), scenario)
     finally:
         impatient.cancel()
         loop.stop()

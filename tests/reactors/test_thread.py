@@ -63,7 +63,7 @@ def test_run(loop: ThreadLoop) -> None:
         return number
 
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda number: loop.run(main(number)), range(500))) == list(range(500))
+        assert list(pool.map(lambda number: loop.run(main, number), range(500))) == list(range(500))
     assert running_thread_loop() is None
 
 
@@ -73,18 +73,18 @@ def test_errors_reach_the_caller(loop: ThreadLoop) -> None:
 
     for error in (KeyError("mine"), SystemExit(3), KeyboardInterrupt()):
         with pytest.raises(type(error)) as caught:
-            loop.run(failing(error))
+            loop.run(failing, error)
         assert caught.value is error
     with pytest.raises(SessionClosed):
-        loop.run(failing(Cancelled()))
+        loop.run(failing, Cancelled())
 
 
 def test_not_from_its_own_thread(loop: ThreadLoop) -> None:
     async def main() -> None:
-        loop.run(main())
+        loop.run(main)
 
     with pytest.raises(UsageError, match="was made in the thread that does its work"):
-        loop.run(main())
+        loop.run(main)
 
 
 def test_wake_ups_are_never_lost(loop: ThreadLoop) -> None:
@@ -197,15 +197,15 @@ def test_a_task_that_cancels_itself() -> None:
 
 def test_entered_and_left_in_different_tasks(loop: ThreadLoop) -> None:
     reactor = ThreadReactor()
-    loop.run(reactor.__aenter__())
+    loop.run(reactor.__aenter__)
     link = RecordingLink(reactor)
 
     async def connect() -> None:
         await reactor.connect(peer.address, link, timeout=10)
 
     with Peer(reactor) as peer:
-        loop.run(connect())
-        loop.run(reactor.__aexit__(None, None, None))
+        loop.run(connect)
+        loop.run(reactor.__aexit__, None, None, None)
     assert link.losses == [None]
 
 
@@ -216,7 +216,7 @@ def test_own_exception_leaves_unwrapped(loop: ThreadLoop) -> None:
             raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
-        loop.run(main())
+        loop.run(main)
 
 
 # --- The end ------------------------------------------------------------------------------------------------------
@@ -240,10 +240,10 @@ def test_the_end_ends_everything() -> None:
         await reactor.__aenter__()
         reactor.spawn(stubborn)
 
-    loop.run(start())
+    loop.run(start)
     with ThreadPoolExecutor() as pool:
-        waiting = [pool.submit(loop.run, reactor.sleep(60)) for _ in range(3)]
-        loop.run(reactor.sleep(0.01))
+        waiting = [pool.submit(loop.run, reactor.sleep, 60) for _ in range(3)]
+        loop.run(reactor.sleep, 0.01)
         loop.stop()
         loop.stop()
         loop.join()
@@ -251,7 +251,7 @@ def test_the_end_ends_everything() -> None:
             assert isinstance(each.exception(10), SessionClosed)
     assert log == ["cancelled", "went on"]
     with pytest.raises(SessionClosed):
-        loop.run(reactor.sleep(0))
+        loop.run(reactor.sleep, 0)
 
 
 def test_calls_while_it_ends() -> None:
@@ -263,7 +263,7 @@ def test_calls_while_it_ends() -> None:
     def work(loop: ThreadLoop, outcomes: list[int]) -> None:
         while True:
             try:
-                outcomes.append(loop.run(nothing_much()))
+                outcomes.append(loop.run(nothing_much))
             except SessionClosed:
                 return
 
@@ -274,7 +274,7 @@ def test_calls_while_it_ends() -> None:
         callers = [threading.Thread(target=work, args=(loop, outcomes)) for _ in range(4)]
         for caller in callers:
             caller.start()
-        loop.run(nothing_much())
+        loop.run(nothing_much)
         loop.stop()
         for caller in callers:
             caller.join(10)

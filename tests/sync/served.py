@@ -35,11 +35,11 @@ class Served:
 
     def __enter__(self) -> Served:
         self.loop.start()
-        self.loop.run(self._serve())
+        self.loop.run(self._serve)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.loop.run(self._end())
+        self.loop.run(self._end)
         self.loop.stop()
         self.loop.join()
 
@@ -53,11 +53,11 @@ class Served:
 
     def until_held(self, count: int) -> None:
         """Wait until `count` requests are held."""
-        self.loop.run(self.until(lambda: len(self.node.held) >= count))
+        self.loop.run(self.until, lambda: len(self.node.held) >= count)
 
     def release(self, count: int | None = None) -> None:
         """Answer the first of the requests that are held, or all."""
-        self.loop.run(self._release(count))
+        self.loop.run(self._release, count)
 
     def answer_all(self) -> None:
         """Answer what is held, and hold nothing more."""

@@ -63,7 +63,7 @@ def test_each_callback_is_called_once(late: bool, fails: bool) -> None:
         if not late:
             add()
         if fails:
-            served.loop.run(failing(served))
+            served.loop.run(failing, served)
         else:
             served.answer_all()
         future.exception(10)

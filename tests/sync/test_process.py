@@ -65,7 +65,7 @@ def test_fork_closes_the_childs_copies() -> None:
     with Served() as served, start(program, served.port) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "closed\n"
-        served.loop.run(served.until(lambda: all(link.lost for link in served.node.links)))
+        served.loop.run(served.until, lambda: all(link.lost for link in served.node.links))
         process.communicate("", timeout=10)
 
 
@@ -155,7 +155,7 @@ def test_ctrl_c_while_connecting() -> None:
     with Served() as served:
         served.node.script = lambda asked: True
         with start(program, served.port) as process:
-            served.loop.run(served.until(lambda: bool(served.node.counts)))
+            served.loop.run(served.until, lambda: bool(served.node.counts))
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=10)
     assert (out, err, process.returncode) == ("interrupted 1\n", "", 0)

@@ -211,7 +211,7 @@ def test_closing_lets_what_is_in_flight_end() -> None:
         future = s.execute_async("SELECT a")
         served.until_held(1)
         closing = pool.submit(s.close)
-        served.loop.run(served.until(lambda: s.inner.executor.router.ending is not None))
+        served.loop.run(served.until, lambda: s.inner.executor.router.ending is not None)
         served.answer_all()
         assert future.result(10).one()
         closing.result(10)
@@ -303,7 +303,7 @@ def test_the_callers_context() -> None:
 
     with session() as (_, s):
         variable.set(7)
-        assert s.run(peek()) == 7
+        assert s.run(peek) == 7
 
 
 def test_prepared_in_one_thread_used_in_others() -> None:

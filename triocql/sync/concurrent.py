@@ -122,7 +122,7 @@ class ConcurrentStream:
     def __enter__(self) -> Self:
         if self._entered:
             raise UsageError("a stream is entered once; call stream_concurrent again")
-        self._session.run(self._sending.open())
+        self._session.run(self._sending.open)
         self._entered = True
         return self
 
@@ -130,7 +130,7 @@ class ConcurrentStream:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         with suppress(UsageError):  # the session is closed already
-            self._session.run(self._sending.close())
+            self._session.run(self._sending.close)
 
     def __iter__(self) -> Self:
         return self
@@ -142,7 +142,7 @@ class ConcurrentStream:
             if self._sending.is_over:
                 raise StopIteration
             chunk = self._chunks.pull() if self._sending.is_hungry else None
-            self._outcomes.extend(self._session.run(self._sending.advance(chunk)))
+            self._outcomes.extend(self._session.run(self._sending.advance, chunk))
         return self._outcomes.popleft()
 
 
@@ -155,36 +155,36 @@ class _Run(WindowCall):
         super().__init__(session.inner, timeout)
         self._caller = session
         self._concurrency = concurrency
-        self._raise = raise_on_first_error
         self._feed = Feed(concurrency, self.check)
-
-    def execute(self, source: Iterator[Pair]) -> list[ExecutionResult]:
-        """Execute what an iterator gives."""
-        run, chunks = self._caller.run, Chunks(source, self._concurrency)
-        run(self._open())
-        try:
-            while chunk := chunks.pull():
-                run(self._give(chunk))
-            return run(self._finish())
-        except BaseException:
-            with suppress(UsageError):  # the session is closed already
-                run(self._close())
-            raise
-
-    async def _open(self) -> None:
         self._collecting = CollectingWindow(
             self.session.executor,
-            self._concurrency,
+            concurrency,
             INHERIT,
             self._feed,
             pair=ExecutionResult,
-            make_result=self._caller.result,
-            stop_on_error=self._raise,
+            make_result=session.result,
+            stop_on_error=raise_on_first_error,
             on_error=self.fail,
             on_over=self.check,
         )
         self._feed.feeds(self._collecting)
-        self.begin(self._collecting)
+        self.window = self._collecting
+
+    def execute(self, source: Iterator[Pair]) -> list[ExecutionResult]:
+        """Execute what an iterator gives."""
+        run, chunks = self._caller.run, Chunks(source, self._concurrency)
+        try:
+            run(self._open)
+            while chunk := chunks.pull():
+                run(self._give, chunk)
+            return run(self._finish)
+        except BaseException:
+            with suppress(UsageError):  # the session is closed already
+                run(self._close)
+            raise
+
+    async def _open(self) -> None:
+        self.begin()
 
     async def _give(self, chunk: list[Pair]) -> None:
         """Take a chunk, and wait until it is time for the next one."""
@@ -231,22 +231,21 @@ class _Sending(WindowCall):
         self.is_hungry = True
         self.is_over = False
         self._caller = session
-        self._concurrency = concurrency
         self._raise = raise_on_first_error
         self._ordered = ordered
         self._feed = Feed(concurrency, self.check)
+        self._pulling = PullingWindow(
+            self.session.executor, concurrency, INHERIT, self._ended, self._feed, self.fail
+        )
+        self._feed.feeds(self._pulling)
+        self.window = self._pulling
         self._ready: dict[int, ExecutionResult] = {}
         self._taken = 0
         self._handed_over = 0
 
     async def open(self) -> None:
         """Begin."""
-        executor = self.session.executor
-        self._pulling = PullingWindow(
-            executor, self._concurrency, INHERIT, self._ended, self._feed, self.fail
-        )
-        self._feed.feeds(self._pulling)
-        self.begin(self._pulling)
+        self.begin()
 
     async def advance(self, chunk: list[Pair] | None) -> list[ExecutionResult]:
         """Take a chunk, and return the outcomes that are there; [] if another chunk is wanted first.

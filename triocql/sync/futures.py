@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from triocql.errors import Abandoned
+from triocql.reactors.stepping import Task
 from triocql.reactors.threadloop import told
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from triocql.reactors.stepping import Task
     from triocql.reactors.threadloop import ThreadLoop
     from triocql.sync.results import Result
 
@@ -34,10 +34,16 @@ class ResultFuture(Future["Result[R]"]):
     >>> future.result().one()                                                          # doctest: +SKIP
     """
 
-    def __init__(self, loop: ThreadLoop) -> None:
+    def __init__(
+        self,
+        loop: ThreadLoop,
+        execute: Callable[[], Coroutine[Any, Any, Any]],
+        make_result: Callable[[Any], Result[R]],
+    ) -> None:
         super().__init__()
         self._loop = loop
-        self._task: Task[Any] | None = None
+        self._task = Task(loop, execute, self._end)
+        self._make_result = make_result
 
     # --- What users call -----------------------------------------------------------------------------------
 
@@ -92,23 +98,23 @@ class ResultFuture(Future["Result[R]"]):
     def cancel(self) -> bool:
         """Abandon the request; returns whether it was still under way. It may have been executed all the same."""
         cancelled = super().cancel()
-        if cancelled and self._task is not None:
+        if cancelled:
             self._loop.post(self._task.cancel)
         return cancelled
 
     # --- What the session calls ----------------------------------------------------------------------------
 
-    def follow(self, task: Task[Any]) -> None:
-        """Cancel `task` when cancelled."""
-        self._task = task
+    def begin(self) -> None:
+        """Start the request. Raises as `ThreadLoop.begin` does."""
+        self._loop.begin(self._task)
 
-    def end(self, result: Result[R] | None, error: BaseException | None) -> None:
+    def _end(self, result: Any, error: BaseException | None) -> None:
         """Take the outcome, unless it was cancelled meanwhile."""
         with suppress(InvalidStateError):
             if error is not None:
                 self.set_exception(told(error))
             else:
-                self.set_result(result)  # type: ignore[arg-type]
+                self.set_result(self._make_result(result))
 
     def _check_may_wait(self) -> None:
         if not self.done():

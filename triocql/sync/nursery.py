@@ -36,7 +36,7 @@ class Handle:
         async def wait() -> Any:
             return await self._handle
 
-        return Result.of(self._session, self._session.run(wait()))
+        return Result.of(self._session, self._session.run(wait))
 
     def cancel(self) -> None:
         """Abandon the request. Whoever waits for it gets Abandoned; it is no failure of the nursery."""
@@ -63,18 +63,18 @@ class RequestNursery:
         Arguments are those of `Session.execute`. Raises the failure that ended the nursery, if one did, and
         UsageError and its kinds.
         """
-        handle = self._session.run(self._nursery.start(statement, parameters, row_type=row_type, **options))
+        handle = self._session.run(self._nursery.start, statement, parameters, row_type=row_type, **options)
         return Handle(self._session, handle)
 
     def __enter__(self) -> Self:
-        self._session.run(self._nursery.__aenter__())
+        self._session.run(self._nursery.__aenter__)
         return self
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         try:
-            self._session.run(self._nursery.__aexit__(exc_type, exc, tb))
+            self._session.run(self._nursery.__aexit__, exc_type, exc, tb)
         except SessionClosed:
             if exc is None:
                 raise

@@ -63,13 +63,13 @@ class Result(results.BaseResult[R_co]):
     def trace(self) -> results.Trace:
         """Return what the server recorded of the request. Raises UsageError if not traced."""
         pager, tracing_id = self._traced()
-        return self._session.run(pager.trace(tracing_id))
+        return self._session.run(pager.trace, tracing_id)
 
     def _pages(self) -> Iterator[list[R_co]]:
         yield self.rows
         response = self._response
         while (state := response.paging_state) is not None:
-            response = self._session.run(results.next_page(self._pager, state))
+            response = self._session.run(results.next_page, self._pager, state)
             if response.page is not None:
                 yield self._form.build(response.page)
 
@@ -88,7 +88,11 @@ class RowStream(Generic[R_co]):
         self._rows: Iterator[R_co] | None = None
 
     def __enter__(self) -> Self:
-        self._session.run(self._stream.__aenter__())
+        try:
+            self._session.run(self._stream.__aenter__)
+        except BaseException as error:  # Ctrl-C may come when the first page is on its way already
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
         self._rows = iter(())
         return self
 
@@ -96,7 +100,7 @@ class RowStream(Generic[R_co]):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         with suppress(UsageError):  # the session is closed already
-            self._session.run(self._stream.__aexit__(exc_type, exc, tb))
+            self._session.run(self._stream.__aexit__, exc_type, exc, tb)
 
     def __iter__(self) -> Self:
         return self
@@ -106,7 +110,7 @@ class RowStream(Generic[R_co]):
             raise UsageError("write `with session.stream(...) as rows:` around the loop")
         for row in self._rows:
             return row
-        while (page := self._session.run(self._stream.next_page())) is not None:
+        while (page := self._session.run(self._stream.next_page)) is not None:
             self._rows = self._form.iterate(page)
             for row in self._rows:
                 return row

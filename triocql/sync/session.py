@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from triocql import session as waiting
 from triocql.errors import UsageError
 from triocql.forms import row_form
+from triocql.reactors.stepping import Task
 from triocql.reactors.threadloop import ThreadLoop
 from triocql.reactors.threadreactor import ThreadReactor
 from triocql.sync import concurrent
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from triocql import results
     from triocql.concurrent import ExecutionResult, Item
     from triocql.config import ConnectKeywords, Options
     from triocql.contactpoints import ContactPoint
@@ -89,8 +90,8 @@ class Session:
 
         >>> result = session.execute("SELECT * FROM users WHERE id = ?", [7], timeout=2.0)  # doctest: +SKIP
         """
-        result = self.run(self.inner.execute(statement, parameters, row_type=row_type, **options))
-        return Result.of(self, result)
+        execute = partial(self.inner.execute, statement, parameters, row_type=row_type, **options)
+        return Result.of(self, self.run(execute))
 
     @overload
     def execute_async(
@@ -126,20 +127,16 @@ class Session:
         >>> for future in futures:                                                     # doctest: +SKIP
         ...     future.result()
         """
-        future: ResultFuture[Any] = ResultFuture(self._loop)
-
-        def ended(result: results.Result[Any] | None, error: BaseException | None) -> None:
-            future.end(None if result is None else Result.of(self, result), error)
-
-        coro = self.inner.execute(statement, parameters, row_type=row_type, **options)
-        future.follow(self._loop.submit(coro, ended))
+        execute = partial(self.inner.execute, statement, parameters, row_type=row_type, **options)
+        future = ResultFuture[Any](self._loop, execute, partial(Result.of, self))
+        future.begin()
         return future
 
     def prepare(
         self, text: str, *, keyspace: str | None = None, timeout: float | None = None
     ) -> PreparedStatement:
         """Prepare a statement; arguments and errors are those of `triocql.Session.prepare`."""
-        return self.run(self.inner.prepare(text, keyspace=keyspace, timeout=timeout))
+        return self.run(self.inner.prepare, text, keyspace=keyspace, timeout=timeout)
 
     @overload
     def stream(
@@ -256,7 +253,7 @@ class Session:
         async def calling() -> T:
             return fn(*args, **kwargs)
 
-        return self.run(calling())
+        return self.run(calling)
 
     def result(self, response: Response, execution: Execution | None) -> Result[Row]:
         """Return what users get for the response to `execution`."""
@@ -274,7 +271,7 @@ class Session:
         self._loop.check_may_block()
         try:
             with suppress(UsageError):  # another thread was faster
-                self.run(self.inner.aclose(timeout))
+                self.run(self.inner.aclose, timeout)
         finally:
             self._loop.stop()
             self._loop.join()
@@ -291,7 +288,7 @@ class Session:
         loop = self._loop
         if loop.is_open:
             with suppress(UsageError):
-                loop.submit(self.inner.aclose(0), lambda _value, _error: loop.stop())
+                loop.begin(Task(loop, partial(self.inner.aclose, 0), lambda _value, _error: loop.stop()))
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
 
     def __repr__(self) -> str:
@@ -320,7 +317,7 @@ def connect(
     loop = ThreadLoop()
     loop.start()
     try:
-        return Session(loop, loop.run(connecting.__aenter__()))
+        return Session(loop, loop.run(connecting.__aenter__))
     except BaseException:
         loop.stop()
         loop.join()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from triocql.reactors.base import nothing
@@ -30,11 +30,11 @@ class SimTask(Task[T]):
     def __init__(
         self,
         reactor: SimulatedReactor,
-        coro: Coroutine[Any, Any, T],
+        fn: Callable[[], Coroutine[Any, Any, T]],
         name: str,
         cancel_at_checkpoint: int | None,
     ) -> None:
-        super().__init__(reactor, coro, self._take_outcome)
+        super().__init__(reactor, fn, self._take_outcome)
         self.name = name
         self.checkpoints = 0
         self.cancelled = False
@@ -73,6 +73,8 @@ class SimTask(Task[T]):
 
     def where(self) -> str:
         """Return where the coroutine is suspended, as "file:line in function"."""
+        if self._fn is not None:
+            return "for its first step"
         inner: Any = self._coro
         while getattr(getattr(inner, "cr_await", None), "cr_frame", None) is not None:
             inner = inner.cr_await

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from random import Random
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
@@ -111,8 +112,7 @@ class SimulatedReactor(ReactorBase):
         cancel_at_checkpoint: int | None = None,
     ) -> SimTask[T]:
         """Start a task; with `cancel_at_checkpoint=n` it is cancelled when suspended for the n-th time, from 0."""
-        task = SimTask(self, fn(*args), name or _name(fn), cancel_at_checkpoint)
-        self.tasks.add(task)
+        task = SimTask(self, partial(fn, *args), name or _name(fn), cancel_at_checkpoint)
         self.soon(task.step)
         return task
 
@@ -127,6 +127,11 @@ class SimulatedReactor(ReactorBase):
     def soon(self, fn: Callable[[], None]) -> None:
         """Call `fn` in the next turn. The functions of one turn are called in an order that the seed decides."""
         self._ready.append(fn)
+
+    def remember(self, task: Task[Any]) -> None:
+        """Take note of the beginning of a task."""
+        assert isinstance(task, SimTask)
+        self.tasks.add(task)
 
     def forget(self, task: Task[Any]) -> None:
         """Take note of the end of a task."""
