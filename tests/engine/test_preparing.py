@@ -423,6 +423,33 @@ def test_metadata_and_its_id_change_together() -> None:
         assert world.node.asked[-1].metadata_id == first.metadata_id
 
 
+def test_late_news_do_not_undo_what_was_learned_since() -> None:
+    world = World(5)
+    with world.session() as session:
+        select = world.call(session.prepare, SELECT)
+        world.node.holding = True
+        tasks = [world.start(session.execute, select, [number]) for number in range(2)]
+        news = (AFTER, b"first"), ((("w", "int"),), b"second")
+        for asked, (specs, new_id) in zip(world.node.held, news, strict=True):
+            cells = [[wire.integer(asked.token)] * len(specs)]
+            asked.answer(wire.RESULT, wire.rows(specs, cells, new_metadata_id=new_id))
+            world.settle()
+        assert [task.result()[0]._asdict() for task in tasks] == [{"u": 0, "v": 0}, {"w": 1}]
+        world.start(session.execute, select, [2])
+        assert world.node.asked[-1].metadata_id == b"first"
+        world.node.held.pop().answer(wire.RESULT, wire.rows(AFTER, [], describe=False))
+
+
+def test_the_same_columns_again_are_no_news() -> None:
+    world = World(4)
+    world.node.pages[SELECT] = [[1], [2]]
+    with world.session() as session:
+        select = world.call(session.prepare, SELECT)
+        state = select.prepared.state
+        assert world.call(session.execute, select, [1]).has_more_pages
+        assert select.prepared.state is state
+
+
 @pytest.mark.parametrize("version", [4, 5])
 def test_columns_that_change_between_forgetting_and_executing(version: int) -> None:
     world = World(version)
@@ -441,17 +468,55 @@ def test_rows_without_columns_of_another_width_are_refused() -> None:
         world.node.script = lambda asked: (
             asked.opcode == Opcode.EXECUTE and asked.answer(wire.RESULT, shifted)
         )
-        with pytest.raises(errors.ProtocolError):
+        with pytest.raises(errors.ProtocolError, match="2 columns come undescribed; 1 are known"):
             world.call(session.execute, select, [1])
 
 
-def test_rows_without_columns_that_nobody_knows_are_refused() -> None:
+@pytest.mark.parametrize("arguments", [("SELECT x",), (OTHER, [1])])
+def test_rows_without_columns_that_nobody_knows_are_refused(arguments: Any) -> None:
     world = World(5)
     with world.session() as session:
         rows = wire.rows(BEFORE, [[wire.integer(1)]], describe=False)
-        world.node.script = lambda asked: asked.opcode == Opcode.QUERY and asked.answer(wire.RESULT, rows)
+        world.node.script = lambda asked: asked.opcode != Opcode.PREPARE and asked.answer(wire.RESULT, rows)
         with pytest.raises(errors.ProtocolError, match="without a description"):
-            world.call(session.execute, "SELECT x")
+            world.call(session.execute, *arguments)
+
+
+@pytest.mark.parametrize("version", [3, 4, 5])
+def test_columns_of_a_conditional_update_are_those_of_each_answer(version: int) -> None:
+    world = World(version)
+    with world.session() as session:
+        update = world.call(session.prepare, "INSERT INTO t (k) VALUES (?) IF NOT EXISTS")
+        state = update.prepared.state
+
+        def answer(asked: Asked) -> bool:
+            specs = (("applied", "int"), ("k", "int"))[: asked.token]
+            return asked.answer(wire.RESULT, wire.rows(specs, [[wire.integer(asked.token)] * len(specs)]))
+
+        world.node.script = lambda asked: asked.opcode == Opcode.EXECUTE and answer(asked)
+        for number, expected in ((1, {"applied": 1}), (2, {"applied": 2, "k": 2}), (1, {"applied": 1})):
+            assert world.call(session.execute, update, [number])[0]._asdict() == expected
+        assert update.prepared.state is state
+
+
+def test_columns_that_prepare_did_not_tell_are_kept_with_their_id() -> None:
+    world = World(5)
+    with world.session() as session:
+        listing = world.call(session.prepare, "LIST ROLES OF ?")
+        bound = listing.bind(1)
+
+        def answer(asked: Asked) -> bool:
+            cells = [[wire.integer(asked.token)]]
+            if asked.metadata_id == b"news":
+                return asked.answer(wire.RESULT, wire.rows(BEFORE, cells, describe=False))
+            return asked.answer(wire.RESULT, wire.rows(BEFORE, cells, new_metadata_id=b"news"))
+
+        world.node.script = lambda asked: asked.opcode == Opcode.EXECUTE and answer(asked)
+        for statement, values in ((listing, [1]), (bound, None), (listing, [1])):
+            assert world.call(session.execute, statement, values)[0]._asdict() == {"v": 1}
+        executed = [asked for asked in world.node.asked if asked.opcode == Opcode.EXECUTE]
+        assert [asked.metadata_id == b"news" for asked in executed] == [False, True, True]
+        assert [asked.skip_metadata for asked in executed] == [False, True, True]
 
 
 def test_text_that_cannot_be_sent_leaves_nothing_behind() -> None:

@@ -368,6 +368,7 @@ cdef class Launch:
     cdef object _bind
     cdef double _timeout
     cdef bint _idempotent
+    cdef bint _resumes
     cdef int _flags
     cdef bytes _payload
     cdef bytes _prefix
@@ -384,6 +385,7 @@ cdef class Launch:
         self._timeout = options.timeout
         self._idempotent = text.idempotent if options.idempotent is None else options.idempotent
         self._fixed_timestamp = options.timestamp
+        self._resumes = options.paging_state is not None
         self.adopt(text.state)
 
     cdef adopt(self, state):
@@ -399,7 +401,7 @@ cdef class Launch:
         self._after = envelope.after
 
     cpdef Execution start(self, sink, parameters, double now=-1.0):
-        """Bind `parameters` and send; `now` is the time if it is known. Raises BindTypeError or BindValueError."""
+        """Bind `parameters` and send; `now` is the time if it is known. Raises UsageError and its kinds."""
         cdef ExecuteMessage message
         cdef Execution execution
         state = self._text.state
@@ -413,22 +415,27 @@ cdef class Launch:
         execution.message = message
         execution.opcode = OP_EXECUTE
         execution.flags = self._flags
-        execution.body = join(
-            self._payload,
-            self._prefix,
-            self._head,
-            message._values,
-            self._before,
-            message._timestamp,
-            self._after,
-        )
+        if self._resumes:
+            execution.body = message.body()
+        else:
+            execution.body = join(
+                self._payload,
+                self._prefix,
+                self._head,
+                message._values,
+                self._before,
+                message._timestamp,
+                self._after,
+            )
         if not self._turn.send(execution):
             self._router.submit(execution)
         return execution
 
     cpdef ExecuteMessage message(self, state, bytes values):
-        """Return the message for values that are bound already."""
+        """Return the message for values that are bound already. Raises PagingStateMismatch."""
         cdef ExecuteMessage message = ExecuteMessage.__new__(ExecuteMessage)
+        if state is not self._state:
+            self.adopt(state)
         fixed = self._fixed_timestamp
         message._text = self._text
         message._state = state
@@ -439,11 +446,8 @@ cdef class Launch:
             message._timestamp = fixed
         message.profile = self._profile
         message._reader = self._reader
-        if state is self._state:
-            message._envelope = self._envelope
-        else:
-            message._envelope = self._profile.for_values(skip_metadata=state.skip_metadata)
-        return message
+        message._envelope = self._envelope
+        return self._profile.resumed(message) if self._resumes else message
 
     cpdef Execution execution(self, sink):
         """Return an execution that says nothing yet."""

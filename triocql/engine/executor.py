@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from triocql.codecs.registry import Registry
 from triocql.config import Options
@@ -22,7 +22,6 @@ from triocql.engine.recovery import Recovery
 from triocql.engine.request import Sink
 from triocql.engine.router import Router
 from triocql.errors import UsageError
-from triocql.paging import PagingState
 from triocql.policies.retry import DefaultRetryPolicy
 from triocql.prepared import BoundStatement, PreparedState, PreparedStatement, PreparedText
 from triocql.protocol.constants import V5
@@ -34,10 +33,6 @@ from triocql.statements import (
     Statement,
     is_idempotent_text,
 )
-
-_LAUNCHES = 1000
-
-M = TypeVar("M", QueryMessage, ExecuteMessage)
 
 
 class Parts(NamedTuple):
@@ -56,7 +51,6 @@ class Executor:
     def __init__(self, router: Router, options: Options, registry: Registry, version: int) -> None:
         self.router = router
         self.version = version
-        self.profiles = Profiles(options.request, version)
         self.keyspaces = Keyspaces(router, version, options.connection.connect_timeout, options.keyspace)
         state_of = partial(PreparedState.from_answer, registry=registry, version=version)
         self.parts = Parts(
@@ -66,7 +60,7 @@ class Executor:
             MonotonicTimestamps(),
             router.clock.now,
         )
-        self._launches: dict[PreparedStatement, Launch] = {}
+        self.profiles = Profiles(options.request, version, partial(Launch, self.parts))
         self.preparing = Preparing(
             router, version, options.prepared_cache, state_of, self._internal_execution
         )
@@ -83,13 +77,8 @@ class Executor:
         Raises UsageError and its kinds for a call that cannot be carried out; nothing was sent then.
         """
         if type(statement) is PreparedStatement:
-            if call is INHERIT:
-                launch = self._launches.get(statement)
-                if launch is not None:
-                    return launch.start(sink, parameters)
-                return self._start_first(sink, statement, parameters)
             profile = self.profiles.get(statement.options, call)
-            return self.start_prepared(sink, statement.prepared, parameters, profile)
+            return profile.launches[statement.prepared].start(sink, parameters)
         if isinstance(statement, str):
             return self._start_text(sink, statement, parameters, self.profiles.get(INHERIT, call))
         if isinstance(statement, Statement):
@@ -105,13 +94,10 @@ class Executor:
         )
 
     def launch_of(self, statement: Any, call: RequestOptions) -> Launch | None:
-        """Return what starts `statement` again and again, if it is one that can be started so."""
+        """Return what starts `statement` again and again; None if it is not prepared."""
         if type(statement) is not PreparedStatement:
             return None
-        profile = self.profiles.get(statement.options, call)
-        if profile.options.paging_state is not None:
-            return None
-        return self._launch(statement.prepared, profile)
+        return self.profiles.get(statement.options, call).launches[statement.prepared]
 
     def start_next_page(self, sink: Sink, execution: Execution, paging_state: bytes) -> Execution:
         """Start to fetch the page after `paging_state` of what `execution` has executed."""
@@ -142,25 +128,6 @@ class Executor:
             raise UsageError(f"keyspace= needs protocol v5; the nodes speak v{self.version}")
         return PrepareKey(keyspace or self.keyspaces.current, text)
 
-    def start_prepared(
-        self,
-        sink: Sink,
-        text: PreparedText,
-        parameters: Parameters,
-        profile: Profile,
-        execution: Execution | None = None,
-    ) -> Execution:
-        """Start a statement that is prepared, by the `execution` that waited for that if there is one."""
-        launch = self._launch(text, profile)
-        if execution is None and profile.options.paging_state is None:
-            return launch.start(sink, parameters)
-        state = text.state
-        message = _resumed(launch.message(state, state.binder.bind(parameters)), profile)
-        if execution is None:
-            execution = launch.execution(sink)
-        execution.go(message)
-        return execution
-
     def new_execution(self, sink: Sink, profile: Profile, idempotent: bool) -> Execution:
         """Return an execution that says nothing yet."""
         options = profile.options
@@ -175,39 +142,20 @@ class Executor:
 
     # --- Inside --------------------------------------------------------------------------------------------
 
-    def _start_first(self, sink: Sink, statement: PreparedStatement, parameters: Parameters) -> Execution:
-        """Start a statement without options of the call, and remember the launch for the next time."""
-        launch = self.launch_of(statement, INHERIT)
-        if launch is None:
-            profile = self.profiles.get(statement.options, INHERIT)
-            return self.start_prepared(sink, statement.prepared, parameters, profile)
-        if len(self._launches) == _LAUNCHES:
-            self._launches.clear()
-        self._launches[statement] = launch
-        return launch.start(sink, parameters)
-
-    def _launch(self, text: PreparedText, profile: Profile) -> Launch:
-        launch = profile.launches.get(text)
-        if launch is None:
-            if len(profile.launches) == _LAUNCHES:
-                profile.launches.clear()
-            launch = profile.launches[text] = Launch(self.parts, text, profile)
-        return launch
-
     def _start_text(self, sink: Sink, text: str, parameters: Parameters, profile: Profile) -> Execution:
         if not parameters:
             execution = self.new_execution(sink, profile, is_idempotent_text(text))
             message = QueryMessage(text, self.timestamp(profile), profile, self.parts.reader)
-            execution.go(_resumed(message, profile))
+            execution.go(profile.resumed(message))
             return execution
         key = self.key(text, profile.options.keyspace)
         prepared = self.preparing.get(key)
         if prepared is not None:
-            return self.start_prepared(sink, prepared, parameters, profile)
+            return profile.launches[prepared].start(sink, parameters)
         self._check_open()
         execution = self.new_execution(sink, profile, is_idempotent_text(text))
         self.router.waiting.enter(execution, Phase.PREPARING)
-        waiting = _Continuation(self, execution, parameters, profile)
+        waiting = _Continuation(execution, parameters, profile)
         self.preparing.prepare(key, waiting, execution.deadline)
         return execution
 
@@ -218,10 +166,9 @@ class Executor:
             raise UsageError(
                 "a BoundStatement has its values already; execute its PreparedStatement with others"
             )
-        profile = self.profiles.get(statement.options, call)
-        launch = self._launch(statement.prepared, profile)
+        launch = self.profiles.get(statement.options, call).launches[statement.prepared]
         execution = launch.execution(sink)
-        execution.go(_resumed(launch.message(statement.newest_state(), statement.values), profile))
+        execution.go(launch.message(statement.newest_state(), statement.values))
         return execution
 
     def _start_batch(
@@ -250,21 +197,12 @@ def _paged(execution: Execution) -> QueryMessage | ExecuteMessage:
     return message
 
 
-def _resumed(message: M, profile: Profile) -> M:
-    """Return the message itself or, if the options say where to go on, the one for that page."""
-    state = profile.options.paging_state
-    return message if state is None else message.page(PagingState(state).unwrap(message.fingerprint()))
-
-
 class _Continuation:
     """Goes on with an execution once its text is prepared; a sink."""
 
-    __slots__ = ("execution", "executor", "parameters", "profile")
+    __slots__ = ("execution", "parameters", "profile")
 
-    def __init__(
-        self, executor: Executor, execution: Execution, parameters: Parameters, profile: Profile
-    ) -> None:
-        self.executor = executor
+    def __init__(self, execution: Execution, parameters: Parameters, profile: Profile) -> None:
         self.execution = execution
         self.parameters = parameters
         self.profile = profile
@@ -273,8 +211,10 @@ class _Continuation:
         execution = self.execution
         if execution.phase is not Phase.PREPARING:
             return
+        state = prepared.state
         try:
-            self.executor.start_prepared(execution.sink, prepared, self.parameters, self.profile, execution)
+            launch = self.profile.launches[prepared]
+            execution.go(launch.message(state, state.binder.bind(self.parameters)))
         except Exception as error:
             execution.fail(error)
 

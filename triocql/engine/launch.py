@@ -108,6 +108,7 @@ class Launch:
         "_idempotent",
         "_parts",
         "_profile",
+        "_resumes",
         "_state",
         "_text",
         "_timeout",
@@ -121,6 +122,7 @@ class Launch:
         self._timeout = options.timeout
         self._idempotent = text.idempotent if options.idempotent is None else options.idempotent
         self._fixed_timestamp = options.timestamp
+        self._resumes = options.paging_state is not None
         self._adopt(text.state)
 
     def _adopt(self, state: PreparedState) -> None:
@@ -128,10 +130,8 @@ class Launch:
         self._envelope = self._profile.for_values(skip_metadata=state.skip_metadata)
 
     def start(self, sink: Sink, parameters: Any, now: float = -1.0) -> Execution:
-        """Bind `parameters` and send; `now` is the time if it is known. Raises BindTypeError or BindValueError."""
+        """Bind `parameters` and send; `now` is the time if it is known. Raises UsageError and its kinds."""
         state = self._text.state
-        if state is not self._state:
-            self._adopt(state)
         parts = self._parts
         if now < 0:
             now = parts.now()
@@ -143,14 +143,17 @@ class Launch:
         return execution
 
     def message(self, state: PreparedState, values: bytes) -> ExecuteMessage:
-        """Return the message for values that are bound already."""
+        """Return the message for values that are bound already. Raises PagingStateMismatch."""
+        if state is not self._state:
+            self._adopt(state)
         timestamp = self._fixed_timestamp
         if timestamp is None:
             timestamp = self._parts.timestamps.next()
-        parts = self._parts
-        return ExecuteMessage(
-            self._text, state, values, timestamp, self._profile, self._envelope, parts.reader
+        profile = self._profile
+        message = ExecuteMessage(
+            self._text, state, values, timestamp, profile, self._envelope, self._parts.reader
         )
+        return profile.resumed(message) if self._resumes else message
 
     def execution(self, sink: Sink) -> Execution:
         """Return an execution that says nothing yet."""

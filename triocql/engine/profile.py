@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from triocql.engine.envelope import Envelope
+from triocql.paging import PagingState
 from triocql.statements import INHERIT, RequestOptions, ResolvedOptions, merge
 
 if TYPE_CHECKING:
-    from triocql.engine.launch import Launch
+    from collections.abc import Callable
+
+    from triocql.engine.launch import ExecuteMessage, Launch
+    from triocql.engine.messages import QueryMessage
     from triocql.prepared import PreparedText
 
+    MakeLaunch = Callable[[PreparedText, "Profile"], Launch]
+
 _REMEMBERED = 256
+_LAUNCHES = 1000
+
+M = TypeVar("M", "QueryMessage", "ExecuteMessage")
+
+
+class Launches(dict["PreparedText", "Launch"]):
+    """The launches of one profile: the one of a text is made when it is first looked up."""
+
+    __slots__ = ("_make", "_profile")
+
+    def __init__(self, make: MakeLaunch, profile: Profile) -> None:
+        self._make = make
+        self._profile = profile
+
+    def __missing__(self, text: PreparedText) -> Launch:
+        if len(self) == _LAUNCHES:
+            self.clear()
+        launch = self[text] = self._make(text, self._profile)
+        return launch
 
 
 class Profile:
@@ -19,9 +44,11 @@ class Profile:
 
     __slots__ = ("_layers", "_version", "_with_metadata", "_without_metadata", "launches", "options")
 
-    def __init__(self, options: ResolvedOptions, version: int, *layers: RequestOptions) -> None:
+    def __init__(
+        self, options: ResolvedOptions, version: int, make_launch: MakeLaunch, *layers: RequestOptions
+    ) -> None:
         self.options = options
-        self.launches: dict[PreparedText, Launch] = {}
+        self.launches = Launches(make_launch, self)
         self._version = version
         self._layers = layers
         self._with_metadata: Envelope | None = None
@@ -47,13 +74,22 @@ class Profile:
             self.options, self._version, values=values, skip_metadata=skip_metadata, paging_state=paging_state
         )
 
+    def resumed(self, message: M) -> M:
+        """Return the message itself or, if the options say where to go on, the one for that page.
+
+        Raises PagingStateMismatch.
+        """
+        state = self.options.paging_state
+        return message if state is None else message.page(PagingState(state).unwrap(message.fingerprint()))
+
 
 class Profiles:
     """Finds the profile for a statement's options and a call's, on top of the session's."""
 
-    def __init__(self, defaults: ResolvedOptions, version: int) -> None:
+    def __init__(self, defaults: ResolvedOptions, version: int, make_launch: MakeLaunch) -> None:
         self._version = version
-        self.default = Profile(defaults, version)
+        self._make_launch = make_launch
+        self.default = Profile(defaults, version, make_launch)
         self._remembered: dict[tuple[int, int], Profile] = {}
 
     def get(self, statement: RequestOptions, call: RequestOptions) -> Profile:
@@ -67,5 +103,6 @@ class Profiles:
                 self._remembered.clear()
             # The profile holds on to both layers, so that their ids stay their own.
             options = merge(self.default.options, statement, call)
-            profile = self._remembered[key] = Profile(options, self._version, statement, call)
+            profile = Profile(options, self._version, self._make_launch, statement, call)
+            self._remembered[key] = profile
         return profile

@@ -69,24 +69,18 @@ class ResultReader:
         return Response(page, header.paging_state, extras, None, connection.name)
 
     def _plan(self, header: RowsHeader, text: PreparedText | None, state: PreparedState | None) -> RowPlan:
-        metadata = header.metadata
+        metadata, new_id = header.metadata, header.new_metadata_id
         if state is not None and state.plan is not None and (metadata is None or metadata is state.metadata):
-            if header.column_count != len(state.plan.columns):
-                raise ProtocolError(
-                    f"rows of {header.column_count} columns for a statement whose result has "
-                    f"{len(state.plan.columns)}, without saying which they are"
-                )
+            # The columns were left out as asked for, or are the same again: `read_rows_header` has compared them.
             return state.plan
-        if metadata is None or metadata.columns is None:
+        if metadata is None:
+            # Nobody asked for that: only what is known is left out.
             raise ProtocolError("rows without a description of their columns, which was not known either")
-        if state is None or text is None:
-            return self.registry.plan(metadata.columns)
-        if header.new_metadata_id is not None or state.metadata is not None:
-            changed = state.with_result(metadata, header.new_metadata_id, self.registry, self.version)
-            if text.state is state:
-                text.state = changed
-            if changed.plan is not None:
-                return changed.plan
+        # PREPARE tells no columns of a conditional update: they depend on its outcome, and are not kept.
+        keep = state is not None and (state.metadata is not None or new_id is not None)
+        if keep and text is not None and text.state is state:
+            # Unless somebody was faster, the next request goes out with the new columns.
+            text.state = text.state.with_result(metadata, new_id, self.registry, self.version)
         return self.registry.plan(metadata.columns)
 
     def _other(self, body: bytes, start: int, extras: Extras | None, connection: Connection) -> Response:
