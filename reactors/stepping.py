@@ -45,6 +45,9 @@ class Task(Generic[T]):
 
     __slots__ = ("_abort", "_context", "_coro", "_fn", "_on_end", "_stepper", "_throw", "done")
 
+    is_call = False
+    """Whether somebody outside the loop waits for it."""
+
     def __init__(
         self,
         stepper: Stepper,
@@ -82,7 +85,8 @@ class Task(Generic[T]):
         self._stepper.current, before = self, self._stepper.current
         try:
             if self._fn is not None:
-                self._begin(self._fn)
+                self._stepper.remember(self)
+                self._coro, self._fn = self._fn(), None
             if self._throw:
                 self._throw = False
                 self._abort = self._context.run(self._coro.throw, Cancelled())
@@ -96,11 +100,6 @@ class Task(Generic[T]):
             self._parked()
         finally:
             self._stepper.current = before
-
-    def _begin(self, fn: Callable[[], Coroutine[Any, Any, T]]) -> None:
-        self._fn = None
-        self._stepper.remember(self)
-        self._coro = self._context.run(fn)
 
     def _parked(self) -> None:
         if self._throw:  # it was cancelled while it ran

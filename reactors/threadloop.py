@@ -1,4 +1,4 @@
-"""A small event loop in a daemon thread: sockets, timers and stepped coroutines, for callers that block.
+"""A small event loop for callers that block: sockets, timers and stepped coroutines, in a daemon thread or their own.
 
 Sockets, selectors and threads are looked up when they are used: under gevent's monkey patch the thread is a greenlet,
 and everything cooperates.
@@ -6,23 +6,24 @@ and everything cooperates.
 
 from __future__ import annotations
 
-import atexit
-import os
+import math
 import selectors
 import socket
 import threading
 import time
-import weakref
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from triocql.errors import SessionClosed, UsageError
 
 from .base import READ_SIZE
-from .stepping import Cancelled, Task
+from .calls import Call, Slot
+from .interrupts import Interruptions, interruptions
+from .loops import loops, running
+from .stepping import Task
 from .timers import Timers
 
 T = TypeVar("T")
@@ -31,14 +32,14 @@ P = ParamSpec("P")
 OnReady = Callable[[int], None]
 """Told which of `selectors.EVENT_READ` and `EVENT_WRITE` a socket is ready for."""
 
-EXIT_TIMEOUT = 1.0
-"""Seconds that the end of the interpreter waits for a loop that still runs."""
+REST = 0.01
+"""Seconds without a call after which the loop's thread takes over from callers that drove it."""
+
+FRESH = 0.001
+"""Seconds for which a caller that takes over need not look at the sockets first."""
 
 _LONGEST_SLEEP = 86_400.0
 _MOST_CANCELS, _MOST_ROUNDS = 10, 100
-
-_running: dict[int, ThreadLoop] = {}
-_loops: weakref.WeakSet[ThreadLoop] = weakref.WeakSet()
 
 
 class Flushable(Protocol):
@@ -49,7 +50,16 @@ class Flushable(Protocol):
 
 
 class ThreadLoop:
-    """Runs tasks in a thread of its own. `begin`, `run`, `post`, `stop` and `join` may be called by any thread.
+    """Runs tasks for callers. `begin`, `run`, `post`, `stop` and `join` may be called by any thread.
+
+    Whoever holds the baton drives the loop: calls what is ready, waits for what is not. That is the loop's own thread
+    or, as long as there is nothing but calls of `run` to attend to, the thread of one of their callers: it saves the
+    changes of threads, which take longer than all the rest of a request.
+
+    Attributes:
+        buffer: what a socket's data is received into.
+        current: the task that is being stepped.
+        ended: whether the loop has ended.
 
     >>> async def main() -> int:
     ...     return 6 * 7
@@ -67,17 +77,26 @@ class ThreadLoop:
         self.buffer = memoryview(bytearray(READ_SIZE))
         self.current: Task[Any] | None = None
         self.ended = False
+        self._calls = 0  # how many are under way
+        self._served = False  # a call has ended since the thread took over
         self._forked = False
         self._stopping = False
         self._asleep = False
         self._ident = 0
         self._timers = Timers()
         self._ready: deque[Callable[[], None]] = deque()
+        self._wanted: deque[Callable[[], None]] = deque()  # what nobody but the thread may begin
         self._dirty: list[Flushable] = []
         self._tasks: set[Task[Any]] = set()
         self._selector = selectors.DefaultSelector()
         self._waker, self._wakee = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="triocql", daemon=True)
+        self._baton = threading.Lock()
+        self._relief = threading.Lock()  # released to have the thread take over
+        self._relief.acquire()
+        self._shares = isinstance(self._selector, _system_selectors())
+        self._led = False  # a caller has driven lately
+        self._attended = 0.0
 
     # --- For all threads -----------------------------------------------------------------------------------
 
@@ -86,30 +105,26 @@ class ThreadLoop:
         self._waker.setblocking(False)
         self._wakee.setblocking(False)
         self.watch(self._wakee, selectors.EVENT_READ, self._woken)
-        _loops.add(self)
+        loops.add(self)
         self._thread.start()
 
     def post(self, fn: Callable[[], None]) -> None:
         """Have the loop call `fn` in its next turn."""
         self._ready.append(fn)
-        if self._asleep:
-            with suppress(OSError):  # it is full, and wakes the loop anyhow; or the loop has ended
-                self._asleep = False  # nothing may be called from here to `send`, lest Ctrl-C come in between
-                self._waker.send(b"\0")
+        self._notify()
 
-    def begin(self, task: Task[Any]) -> None:
-        """Start a task and return at once.
+    def begin(self, call: Call[Any]) -> None:
+        """Start a call and return at once: its end is told in the loop's own thread.
 
-        What is raised in the caller meanwhile, such as KeyboardInterrupt, cancels the task.
+        What is raised in the caller meanwhile, such as KeyboardInterrupt, cancels the call.
 
         Raises UsageError in the child of a fork, SessionClosed once the loop has ended.
         """
         try:
-            self.post(task.step)
-            if self._forked or self.ended:
-                self._withdraw(task)
+            self._enqueue(call, self._wanted)
+            self._notify()
         except BaseException:
-            self.post(task.cancel)
+            self.post(call.cancel)
             raise
 
     def run(self, fn: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -117,22 +132,24 @@ class ThreadLoop:
 
         What is raised in the caller while it waits, such as KeyboardInterrupt, cancels the task.
 
-        Raises what the coroutine raises, what `begin` raises, UsageError in the loop's own thread, and SessionClosed
-        if the loop ends before the task.
+        Raises what the coroutine raises, what `begin` raises, UsageError by what runs in the loop, and SessionClosed if
+        the loop ends before the task.
         """
         self.check_may_block()
-        slot = Slot[T]()
-        task = Task(self, partial(fn, *args, **kwargs), slot.put)
+        slot: Slot[T] = Slot()
+        call = Call(self, partial(fn, *args, **kwargs), slot.put)
         try:
-            self.begin(task)
+            self._enqueue(call, self._ready)
+            if not self._drive_for(slot):
+                self._notify()
             slot.wait()
         except BaseException:
-            self.post(task.cancel)
+            self.post(call.cancel)
             raise
         return slot.take()
 
     def check_may_block(self) -> None:
-        """Raise UsageError in the loop's own thread: whoever waits for the loop there waits for ever."""
+        """Raise UsageError for what runs in the loop: if it waited for the loop, it would wait for ever."""
         if threading.get_ident() == self._ident:
             raise UsageError(
                 "a call that waits was made in the thread that does its work, from a callback or a codec: use "
@@ -159,17 +176,113 @@ class ThreadLoop:
         self._ident = 0
         self._close_sockets()
 
-    def _withdraw(self, task: Task[Any]) -> None:
-        """Refuse a task, unless the loop took it just before its end: then it ends it like the others."""
-        try:
-            self._ready.remove(task.step)
-        except ValueError:
+    def _enqueue(self, call: Call[Any], queue: deque[Callable[[], None]]) -> None:
+        """Have the next turn begin a call.
+
+        If the loop has ended, none comes; it may have taken the call just before, though, and ends it like the others.
+        """
+        queue.append(call.step)
+        if not (self._forked or self.ended):
             return
-        if self._forked:
-            raise UsageError(
-                "this session was made before the process forked and belongs to the parent: connect in the child, too"
-            )
-        raise SessionClosed("the session is closed")
+        with suppress(ValueError):
+            queue.remove(call.step)
+            if self._forked:
+                raise UsageError(
+                    "this session was made before the process forked and belongs to the parent: "
+                    "connect in the child, too"
+                )
+            raise SessionClosed("the session is closed")
+
+    def _notify(self) -> None:
+        """See to it that what is ready gets called: by whoever drives, or else by the thread."""
+        if not self._baton.locked():
+            self._relieve()
+        elif self._asleep:
+            with suppress(OSError):  # it is full, and wakes the loop anyhow; or the loop has ended
+                self._asleep = False  # nothing may be called from here to `send`, lest Ctrl-C come in between
+                self._waker.send(b"\0")
+
+    def _relieve(self) -> None:
+        """Have the thread take over."""
+        with suppress(RuntimeError):  # it was told already
+            self._relief.release()
+
+    # --- Whoever drives ------------------------------------------------------------------------------------
+
+    def _drive_for(self, slot: Slot[Any]) -> bool:
+        """Drive the loop until `slot` is full or the thread is wanted; returns whether the caller could."""
+        ident = threading.get_ident()
+        if self._wanted or not self._shares or ident in running:
+            return False
+        guard = interruptions()
+        if guard is None:
+            return False
+        with guard:
+            if not self._baton.acquire(blocking=False):
+                return False
+            self._enter(ident)
+            try:
+                if time.monotonic() - self._attended < FRESH:
+                    self._work((), math.inf)
+                while not (slot.full or self._wanted or self._stopping):
+                    self._turn(guard)
+            finally:
+                self._led = True
+                self._leave(ident)
+                if self._calls or self._ready or self._wanted or self._stopping:
+                    self._relieve()
+        return True
+
+    def _enter(self, ident: int) -> None:
+        self._ident = ident
+        running[ident] = self
+
+    def _leave(self, ident: int) -> None:
+        running.pop(ident, None)
+        self._ident = 0
+        self._attended = time.monotonic()
+        self._baton.release()
+
+    def _turn(self, guard: Interruptions) -> None:
+        """Wait for the sockets and the time, then work."""
+        self._asleep = True  # before looking at what is ready: `post` does it the other way round
+        due = self._timers.next_due()
+        busy = self._ready or self._dirty or self._wanted
+        timeout = 0.0 if busy else min(due - time.monotonic(), _LONGEST_SLEEP)
+        guard.allow()
+        events = self._selector.select(timeout)
+        guard.forbid()
+        self._asleep = False
+        self._work(events, due)
+
+    def _work(self, events: Iterable[tuple[selectors.SelectorKey, int]], due: float) -> None:
+        """Take what the sockets have, call what is due and what is ready, then send what that has made."""
+        try:
+            for key, mask in events:
+                key.data(mask)
+            if due <= (now := time.monotonic()):
+                for fn in self._timers.pop_due(now):
+                    fn()
+            self._call_ready()
+            if self._dirty:
+                dirty, self._dirty = self._dirty, []
+                for transport in dirty:
+                    transport.flush()
+        except BaseException:
+            self._stopping = True  # a bug: nobody knows in which state things are
+            raise
+
+    def _call_ready(self) -> None:
+        """Call what is ready now; what that makes ready waits for the next turn."""
+        ready, count = self._ready, len(self._ready)
+        if self._wanted:
+            if self._ident != self._thread.ident:
+                return  # all of it is left to the thread, so that nothing overtakes what it has to begin
+            wanted = [self._wanted.popleft() for _ in range(len(self._wanted))]
+            ready.extendleft(reversed(wanted))
+            count += len(wanted)
+        for _ in range(count):
+            ready.popleft()()
 
     # --- For what runs in the loop -------------------------------------------------------------------------
 
@@ -180,10 +293,14 @@ class ThreadLoop:
     def remember(self, task: Task[Any]) -> None:
         """Take note of the beginning of a task."""
         self._tasks.add(task)
+        self._calls += task.is_call
 
     def forget(self, task: Task[Any]) -> None:
         """Take note of the end of a task."""
         self._tasks.discard(task)
+        if task.is_call:
+            self._calls -= 1
+            self._served = True
 
     def call_at(self, when: float, fn: Callable[[], None]) -> Callable[[], None]:
         """Call `fn` once at `when`; returns its cancel."""
@@ -206,39 +323,38 @@ class ThreadLoop:
     # --- The thread ----------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        self._ident = threading.get_ident()
-        _running[self._ident] = self
         try:
-            while not self._stopping:
-                self._turn()
+            self._drive()
         finally:
-            del _running[self._ident]
             if not self._forked:
                 self._end()
-            self._ident = 0  # another thread may get it
 
-    def _turn(self) -> None:
-        """Take what the sockets have, call what is due and what is ready, then send what that has made."""
-        self._asleep = True  # before looking at what is ready: `post` does it the other way round
-        busy = self._ready or self._dirty
-        timeout = 0.0 if busy else min(self._timers.next_due() - time.monotonic(), _LONGEST_SLEEP)
-        events = self._selector.select(timeout)
-        self._asleep = False
-        for key, mask in events:
-            key.data(mask)
-        for fn in self._timers.pop_due(time.monotonic()):
-            fn()
-        self._call_ready()
-        if self._dirty:
-            dirty, self._dirty = self._dirty, []
-            for transport in dirty:
-                transport.flush()
+    def _drive(self) -> None:
+        """Drive the loop to its end, and rest while callers do; returns with the baton, so that nobody gets it."""
+        ident, guard = threading.get_ident(), Interruptions()
+        while True:
+            self._baton.acquire()
+            self._enter(ident)
+            self._served = False
+            while not (self._stopping or self._may_rest()):
+                self._turn(guard)
+            if self._stopping:
+                return
+            self._leave(ident)
+            self._rest()
 
-    def _call_ready(self) -> None:
-        """Call what is ready now; what that makes ready waits for the next turn."""
-        ready = self._ready
-        for _ in range(len(ready)):
-            ready.popleft()()
+    def _may_rest(self) -> bool:
+        """Whether calls were served and none is left."""
+        if self._calls or not (self._served and self._shares):
+            return False
+        return not (self._ready or self._wanted)
+
+    def _rest(self) -> None:
+        """Wait until the thread is told to take over, or no caller has driven for a while."""
+        relieved = False
+        while not relieved:
+            self._led = False
+            relieved = self._relief.acquire(timeout=REST) or not self._led
 
     def _woken(self, _events: int) -> None:
         with suppress(BlockingIOError):
@@ -256,6 +372,8 @@ class ThreadLoop:
                 task.cancel()
             self._call_all_ready()
         self._close_sockets()
+        running.pop(self._ident, None)
+        self._ident = 0  # another thread may get it
 
     def _call_all_ready(self) -> None:
         """Call what is ready and what that makes ready, as far as a task goes that was cancelled: not for ever."""
@@ -269,65 +387,7 @@ class ThreadLoop:
         self._selector.close()
 
 
-class Slot(Generic[T]):
-    """Where one thread waits for the outcome of one task."""
-
-    __slots__ = ("_error", "_lock", "_value")
-
-    def __init__(self) -> None:
-        self._value: T | None = None
-        self._error: BaseException | None = None
-        self._lock = threading.Lock()
-        self._lock.acquire()
-
-    def put(self, value: T | None, error: BaseException | None) -> None:
-        """Give the outcome; in the loop's thread."""
-        self._value = value
-        self._error = error
-        self._lock.release()
-
-    def wait(self) -> None:
-        """Wait for the outcome."""
-        self._lock.acquire()
-
-    def take(self) -> T:
-        """Return the result, or raise."""
-        error = self._error
-        if error is None:
-            return self._value  # type: ignore[return-value]
-        self._error = None  # else the error's traceback would lead to the error
-        raise told(error)
-
-
-def told(error: BaseException) -> BaseException:
-    """Return the error as the caller of a task is told of it: nobody but the loop's end cancels a task unasked."""
-    return (
-        SessionClosed("the session was closed before the call had ended")
-        if isinstance(error, Cancelled)
-        else error
-    )
-
-
-def running_thread_loop() -> ThreadLoop | None:
-    """Return the loop that runs the caller, None outside any."""
-    return _running.get(threading.get_ident())
-
-
-def _end_all() -> None:
-    """End the loops before the interpreter does."""
-    loops = list(_loops)
-    for loop in loops:
-        loop.stop()
-    for loop in loops:
-        loop.join(EXIT_TIMEOUT)
-
-
-def _leave_all_to_parent() -> None:
-    for loop in list(_loops):
-        if loop.is_open:
-            loop.leave_to_parent()
-    _running.clear()
-
-
-atexit.register(_end_all)
-os.register_at_fork(after_in_child=_leave_all_to_parent)
+def _system_selectors() -> tuple[type, ...]:
+    """Return the selectors that wait in the kernel: gevent and eventlet, whose threads cost little, remove them."""
+    names = ("EpollSelector", "KqueueSelector")
+    return tuple(getattr(selectors, name) for name in names if hasattr(selectors, name))

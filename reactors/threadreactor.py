@@ -17,8 +17,9 @@ from triocql.abc import Address, Link
 
 from .base import ReactorBase, nothing
 from .dial import dial
+from .loops import running_thread_loop
 from .stepping import Cancelled, StepWaiter, Task
-from .threadloop import ThreadLoop, running_thread_loop
+from .threadloop import ThreadLoop
 from .threadtransport import ThreadTransport
 
 T = TypeVar("T")

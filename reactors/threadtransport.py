@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from selectors import EVENT_READ, EVENT_WRITE
 from typing import TYPE_CHECKING
 
@@ -85,7 +84,7 @@ class ThreadTransport:
 
     def _ready(self, events: int) -> None:
         if events & EVENT_WRITE and self._unsent:
-            self._call(self._send_rest)
+            self._call(lambda: self._send(self._unsent))
             if not self._unsent and (self._dirty or self.closing):
                 self._loop.flush_soon(self)
         if events & EVENT_READ and self._watched & EVENT_READ:
@@ -94,14 +93,17 @@ class ThreadTransport:
     def _send_batch(self) -> None:
         data = self._link.data_to_send()
         if data:
-            self._unsent = memoryview(data)
-            self._send_rest()
+            self._send(data)
 
-    def _send_rest(self) -> None:
-        """Send what the socket takes."""
-        with suppress(BlockingIOError):
-            self._unsent = self._unsent[self._sock.send(self._unsent) :]
-        self._watch()
+    def _send(self, data: bytes | memoryview) -> None:
+        """Send what the socket takes, and keep the rest until it takes more."""
+        try:
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data) or self._unsent:
+            self._unsent = memoryview(data)[sent:]
+            self._watch()
 
     def _receive(self) -> None:
         buffer = self._loop.buffer

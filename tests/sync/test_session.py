@@ -15,7 +15,7 @@ from tests.engine.peer import Asked
 from tests.sync.served import INSERT, SELECT, Served, session
 from triocql import Batch, Statement, errors
 from triocql.protocol.constants import Opcode
-from triocql.reactors.threadloop import Slot
+from triocql.reactors.calls import Slot
 
 PAGED = "SELECT v FROM paged"
 

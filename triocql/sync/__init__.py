@@ -3,8 +3,9 @@
 >>> with triocql.sync.connect("10.0.0.1", keyspace="shop") as session:                 # doctest: +SKIP
 ...     user = session.execute("SELECT * FROM users WHERE id = ?", [7]).one()
 
-The same driver as in `triocql`, on a small event loop of its own in a daemon thread; a call hands its work to that
-thread and waits. Any number of threads, or greenlets after gevent's monkey patch, may use one session at once.
+The same driver as in `triocql`, on a small event loop of its own. Whoever waits for an answer drives it, or a daemon
+thread when several wait or nobody does. Any number of threads, or greenlets after gevent's monkey patch, may use one
+session at once.
 """
 
 from triocql.sync.codecs import Codecs

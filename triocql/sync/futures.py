@@ -9,8 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from triocql.errors import Abandoned
-from triocql.reactors.stepping import Task
-from triocql.reactors.threadloop import told
+from triocql.reactors.calls import Call, told
 
 if TYPE_CHECKING:
     from typing import Self
@@ -26,7 +25,7 @@ logger = logging.getLogger("triocql.sync")
 class ResultFuture(Future["Result[R]"]):
     """A request that is under way: a `concurrent.futures.Future`, with the callbacks of cassandra-driver's.
 
-    Callbacks are called once, in the thread that does the session's work, or at once if the request has ended. They
+    Callbacks are called once, in the session's own thread, or at once if the request has ended. They
     must be short, and must not wait: `Session.execute` raises UsageError there; `Session.execute_async` is fine.
 
     >>> future = session.execute_async("SELECT * FROM users WHERE id = ?", [7])        # doctest: +SKIP
@@ -42,7 +41,7 @@ class ResultFuture(Future["Result[R]"]):
     ) -> None:
         super().__init__()
         self._loop = loop
-        self._task = Task(loop, execute, self._end)
+        self._call = Call(loop, execute, self._end)
         self._make_result = make_result
 
     # --- What users call -----------------------------------------------------------------------------------
@@ -99,14 +98,14 @@ class ResultFuture(Future["Result[R]"]):
         """Abandon the request; returns whether it was still under way. It may have been executed all the same."""
         cancelled = super().cancel()
         if cancelled:
-            self._loop.post(self._task.cancel)
+            self._loop.post(self._call.cancel)
         return cancelled
 
     # --- What the session calls ----------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Start the request. Raises as `ThreadLoop.begin` does."""
-        self._loop.begin(self._task)
+        self._loop.begin(self._call)
 
     def _end(self, result: Any, error: BaseException | None) -> None:
         """Take the outcome, unless it was cancelled meanwhile."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from triocql import session as waiting
 from triocql.errors import UsageError
 from triocql.forms import row_form
-from triocql.reactors.stepping import Task
+from triocql.reactors.calls import Call
 from triocql.reactors.threadloop import ThreadLoop
 from triocql.reactors.threadreactor import ThreadReactor
 from triocql.sync import concurrent
@@ -19,7 +19,7 @@ from triocql.sync.futures import ResultFuture
 from triocql.sync.results import Result, RowStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
     from types import TracebackType
     from typing import Self
 
@@ -90,8 +90,8 @@ class Session:
 
         >>> result = session.execute("SELECT * FROM users WHERE id = ?", [7], timeout=2.0)  # doctest: +SKIP
         """
-        execute = partial(self.inner.execute, statement, parameters, row_type=row_type, **options)
-        return Result.of(self, self.run(execute))
+        execute: Callable[..., Coroutine[Any, Any, Any]] = self.inner.execute
+        return Result.of(self, self.run(execute, statement, parameters, row_type=row_type, **options))
 
     @overload
     def execute_async(
@@ -288,7 +288,7 @@ class Session:
         loop = self._loop
         if loop.is_open:
             with suppress(UsageError):
-                loop.begin(Task(loop, partial(self.inner.aclose, 0), lambda _value, _error: loop.stop()))
+                loop.begin(Call(loop, partial(self.inner.aclose, 0), lambda _value, _error: loop.stop()))
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
 
     def __repr__(self) -> str:
@@ -310,6 +310,13 @@ def connect(
 
     >>> with triocql.sync.connect("10.0.0.1", keyspace="shop", timeout=5.0) as session:   # doctest: +SKIP
     ...     session.execute("SELECT * FROM users LIMIT 1")
+
+    Codecs, and classes for user-defined types, can be registered before:
+
+    >>> codecs = triocql.Registry()                                                       # doctest: +SKIP
+    >>> codecs.register_udt("shop", "address", Address)                                   # doctest: +SKIP
+    >>> with triocql.sync.connect("10.0.0.1", codecs=codecs) as session:                  # doctest: +SKIP
+    ...     address = session.execute("SELECT home FROM shop.users").scalar()
     """
     connecting = waiting.connect(
         contact_points, port=port, reactor=ThreadReactor(), options=options, **keywords

@@ -1,0 +1,65 @@
+"""What a thread asks of a `ThreadLoop`: a task, and the slot in which its outcome is waited for."""
+
+from __future__ import annotations
+
+import threading
+from typing import Generic, TypeVar
+
+from triocql.errors import SessionClosed
+
+from .stepping import Cancelled, Task
+
+T = TypeVar("T")
+
+
+class Call(Task[T]):
+    """A task that somebody outside the loop waits for."""
+
+    __slots__ = ()
+
+    is_call = True
+
+
+class Slot(Generic[T]):
+    """Where one thread waits for the outcome of one task.
+
+    Attributes:
+        full: whether the outcome is there.
+    """
+
+    __slots__ = ("_error", "_lock", "_value", "full")
+
+    def __init__(self) -> None:
+        self.full = False
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def put(self, value: T | None, error: BaseException | None) -> None:
+        """Give the outcome; by whoever drives the loop."""
+        self._value = value
+        self._error = error
+        self.full = True
+        self._lock.release()
+
+    def wait(self) -> None:
+        """Wait for the outcome."""
+        self._lock.acquire()
+
+    def take(self) -> T:
+        """Return the result, or raise."""
+        error = self._error
+        if error is None:
+            return self._value  # type: ignore[return-value]
+        self._error = None  # else the error's traceback would lead to the error
+        raise told(error)
+
+
+def told(error: BaseException) -> BaseException:
+    """Return the error as the caller of a task is told of it: nobody but the loop's end cancels a task unasked."""
+    return (
+        SessionClosed("the session was closed before the call had ended")
+        if isinstance(error, Cancelled)
+        else error
+    )
