@@ -7,7 +7,6 @@ and everything cooperates.
 from __future__ import annotations
 
 import math
-import selectors
 import socket
 import threading
 import time
@@ -15,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from functools import partial
+from selectors import EVENT_READ
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from triocql.errors import SessionClosed, UsageError
@@ -23,14 +23,12 @@ from .base import READ_SIZE
 from .calls import Call, Slot
 from .interrupts import Interruptions, interruptions
 from .loops import loops, running
+from .pollers import OnReady, make_poller, threads_are_green
 from .stepping import Task
 from .timers import Timers
 
 T = TypeVar("T")
 P = ParamSpec("P")
-
-OnReady = Callable[[int], None]
-"""Told which of `selectors.EVENT_READ` and `EVENT_WRITE` a socket is ready for."""
 
 REST = 0.01
 """Seconds without a call after which the loop's thread takes over from callers that drove it."""
@@ -79,6 +77,7 @@ class ThreadLoop:
         self.ended = False
         self._calls = 0  # how many are under way
         self._served = False  # a call has ended since the thread took over
+        self._crowded = False  # there were several calls at once
         self._forked = False
         self._stopping = False
         self._asleep = False
@@ -88,13 +87,13 @@ class ThreadLoop:
         self._wanted: deque[Callable[[], None]] = deque()  # what nobody but the thread may begin
         self._dirty: list[Flushable] = []
         self._tasks: set[Task[Any]] = set()
-        self._selector = selectors.DefaultSelector()
+        self._poller = make_poller()
         self._waker, self._wakee = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="triocql", daemon=True)
         self._baton = threading.Lock()
         self._relief = threading.Lock()  # released to have the thread take over
         self._relief.acquire()
-        self._shares = isinstance(self._selector, _system_selectors())
+        self._shares = not threads_are_green()  # they change at little cost
         self._led = False  # a caller has driven lately
         self._attended = 0.0
 
@@ -104,7 +103,7 @@ class ThreadLoop:
         """Start the thread."""
         self._waker.setblocking(False)
         self._wakee.setblocking(False)
-        self.watch(self._wakee, selectors.EVENT_READ, self._woken)
+        self.watch(self._wakee, EVENT_READ, self._woken)
         loops.add(self)
         self._thread.start()
 
@@ -248,18 +247,18 @@ class ThreadLoop:
         self._asleep = True  # before looking at what is ready: `post` does it the other way round
         due = self._timers.next_due()
         busy = self._ready or self._dirty or self._wanted
-        timeout = 0.0 if busy else min(due - time.monotonic(), _LONGEST_SLEEP)
+        timeout = 0.0 if busy else max(0.0, min(due - time.monotonic(), _LONGEST_SLEEP))
         guard.allow()
-        events = self._selector.select(timeout)
+        events = self._poller.poll(timeout)
         guard.forbid()
         self._asleep = False
         self._work(events, due)
 
-    def _work(self, events: Iterable[tuple[selectors.SelectorKey, int]], due: float) -> None:
+    def _work(self, events: Iterable[tuple[OnReady, int]], due: float) -> None:
         """Take what the sockets have, call what is due and what is ready, then send what that has made."""
         try:
-            for key, mask in events:
-                key.data(mask)
+            for on_ready, mask in events:
+                on_ready(mask)
             if due <= (now := time.monotonic()):
                 for fn in self._timers.pop_due(now):
                     fn()
@@ -293,7 +292,9 @@ class ThreadLoop:
     def remember(self, task: Task[Any]) -> None:
         """Take note of the beginning of a task."""
         self._tasks.add(task)
-        self._calls += task.is_call
+        if task.is_call:
+            self._calls += 1
+            self._crowded = self._crowded or self._calls > 1
 
     def forget(self, task: Task[Any]) -> None:
         """Take note of the end of a task."""
@@ -312,13 +313,7 @@ class ThreadLoop:
 
     def watch(self, sock: socket.socket, events: int, on_ready: OnReady) -> None:
         """Tell `on_ready` whenever the socket is ready for one of `events`, from now on; of 0, never more."""
-        known = sock in self._selector.get_map()
-        if not known and events:
-            self._selector.register(sock, events, on_ready)
-        elif known and events:
-            self._selector.modify(sock, events, on_ready)
-        elif known:
-            self._selector.unregister(sock)
+        self._poller.watch(sock, events, on_ready)
 
     # --- The thread ----------------------------------------------------------------------------------------
 
@@ -344,8 +339,11 @@ class ThreadLoop:
             self._rest()
 
     def _may_rest(self) -> bool:
-        """Whether calls were served and none is left."""
+        """Whether a call was served, none is left, and callers come one by one: several were in each other's way."""
         if self._calls or not (self._served and self._shares):
+            return False
+        if self._crowded:
+            self._crowded = self._served = False
             return False
         return not (self._ready or self._wanted)
 
@@ -381,13 +379,5 @@ class ThreadLoop:
             self._call_ready()
 
     def _close_sockets(self) -> None:
-        for key in list(self._selector.get_map().values()):
-            key.fileobj.close()  # type: ignore[union-attr]  # nothing but sockets is watched
+        self._poller.close()
         self._waker.close()
-        self._selector.close()
-
-
-def _system_selectors() -> tuple[type, ...]:
-    """Return the selectors that wait in the kernel: gevent and eventlet, whose threads cost little, remove them."""
-    names = ("EpollSelector", "KqueueSelector")
-    return tuple(getattr(selectors, name) for name in names if hasattr(selectors, name))

@@ -124,6 +124,15 @@ def test_a_caller_that_has_its_outcome_hands_over(driven: Driven, pool: ThreadPo
     assert second_future.result(PATIENCE) == 2
 
 
+def test_the_thread_serves_callers_that_come_together(driven: Driven, pool: ThreadPoolExecutor) -> None:
+    calls = [blocked(driven, pool) for _ in range(2)]
+    for waiter, future, _ in calls:
+        driven.resolve(waiter, 7)
+        assert future.result(PATIENCE) == 7
+    assert driven.loop.run(driven.driver) == driven.own
+    driven.until_rest()
+
+
 def test_what_is_begun_is_begun_and_told_by_the_thread(driven: Driven, pool: ThreadPoolExecutor) -> None:
     assert driven.begin(driven.driver).result(PATIENCE) == (driven.own, driven.own)
     driven.until_rest()
