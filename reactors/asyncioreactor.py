@@ -34,9 +34,10 @@ def _not_running() -> NoReturn:
 class AsyncioWaiter:
     """A waiter on a bare future."""
 
-    __slots__ = ("_future", "_on_cancel", "is_gone")
+    __slots__ = ("_error", "_future", "_on_cancel", "is_gone")
 
     def __init__(self, future: asyncio.Future[Any], on_cancel: Callable[[], None]) -> None:
+        self._error: Exception | None = None  # not in the future: it would hold on to what it has raised
         self._future = future
         self.is_gone = future.cancelled
         self._on_cancel = on_cancel
@@ -49,19 +50,25 @@ class AsyncioWaiter:
     def reject(self, error: Exception) -> None:
         """Give the error."""
         if not self._future.done():
-            self._future.set_exception(error)
-            self._future.exception()  # seen: nobody is to be warned if the consumer is gone
+            self._error = error
+            self._future.set_result(None)
 
     async def wait(self) -> Any:
         """Wait for the outcome: always a checkpoint."""
         try:
             if self._future.done():
                 await asyncio.sleep(0)
-            return await self._future
+            value = await self._future
         except (asyncio.CancelledError, GeneratorExit):
             self._future.cancel()
             self._on_cancel()
             raise
+        if self._error is not None:
+            try:
+                raise self._error
+            finally:
+                self._error = None  # else the error's traceback would lead to the error
+        return value
 
 
 class AsyncioReactor(ReactorBase):

@@ -49,11 +49,12 @@ class Slot(Generic[T]):
 
     def take(self) -> T:
         """Return the result, or raise."""
-        error = self._error
-        if error is None:
+        if self._error is None:
             return self._value  # type: ignore[return-value]
-        self._error = None  # else the error's traceback would lead to the error
-        raise told(error)
+        try:
+            raise told(self._error)
+        finally:
+            self._error = None  # else the error's traceback would lead to the error
 
 
 def told(error: BaseException) -> BaseException:

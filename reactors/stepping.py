@@ -155,7 +155,10 @@ class StepWaiter:
             self._on_cancel()
             raise
         if self._error is not None:
-            raise self._error
+            try:
+                raise self._error
+            finally:
+                self._error = None  # else the error's traceback would lead to the error
         return self._value
 
     def _wake(self) -> None:

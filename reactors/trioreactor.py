@@ -77,7 +77,10 @@ class TrioWaiter:
             self._task = current_task()
             await wait_task_rescheduled(self._abort)
         if self._error is not None:
-            raise self._error
+            try:
+                raise self._error
+            finally:
+                self._error = None  # else the error's traceback would lead to the error
         return self._value
 
     def _wake(self) -> None:

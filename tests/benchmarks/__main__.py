@@ -22,25 +22,21 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
-    short = options.gates or options.quick
-    rows = lineup.GATE_ROWS if options.gates else lineup.OURS + lineup.OTHERS
-    rows = [row for row in rows if re.search(options.only, str(row))]
-    cells = lineup.GATE_CELLS if short else lineup.CELLS
+    everything = lineup.plan(gates=options.gates, quick=options.quick)
+    plan = {
+        cell: [row for row in rows if re.search(options.only, str(row))] for cell, rows in everything.items()
+    }
     seconds = 0.08 if options.quick else 0.15
     print(report.header(), end="\n\n", flush=True)
     with server.running() as port:
-        figures = measure(rows, cells, port, rounds=options.rounds, seconds=seconds, progress=report.say)
-        threads = [row for row in lineup.THREADS if not short and re.search(options.only, str(row))]
-        blocked = measure(
-            threads, lineup.THREAD_CELLS, port, rounds=options.rounds, seconds=seconds, progress=report.say
-        )
-    print(report.tables(figures, rows, cells, markdown=options.markdown))
-    if threads:
+        figures = measure(plan, port, rounds=options.rounds, seconds=seconds, progress=report.say)
+    print(report.tables(figures, lineup.OURS + lineup.OTHERS, lineup.CELLS, markdown=options.markdown))
+    if not (options.gates or options.quick):
         print("\nThreads that block, by their number; for the raw socket, by the requests of a window:\n")
-        print(report.tables(blocked, threads, lineup.THREAD_CELLS, markdown=options.markdown))
-    gates = [gate for gate in lineup.GATES if {gate.row, lineup.ACSYLLA} <= set(rows)]
+        print(report.tables(figures, lineup.THREADS, lineup.THREAD_CELLS, markdown=options.markdown))
+    gates = [gate for gate in lineup.GATES if gate.measured(figures)]
     if gates:
-        print("\nGates, as ratios to acsylla's CPU time in the same rounds, 100 in flight:")
+        print("\nGates, as ratios in the same rounds:")
         print("\n".join(gate.line(figures) for gate in gates))
     if not (options.gates or options.only):
         print(f"\n{imports.report()} (goal for triocql: under {imports.GOAL} s)")

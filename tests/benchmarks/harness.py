@@ -6,13 +6,13 @@ import contextlib
 import json
 from dataclasses import asdict, dataclass, field
 from statistics import median
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tests.benchmarks import child
 from tests.benchmarks.contenders import WHAT, Contender, Operation, Order, Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
 MOST_REQUESTS = 50_000  # all results of a round are kept, so that it may not be any length
 
@@ -37,6 +37,12 @@ class Cell(NamedTuple):
         return f"{self.operation} {self.in_flight}"
 
 
+Plan = dict[Cell, list[Row]]
+"""Which rows to measure for each cell."""
+
+Quantity = Literal["cpu", "wall"]
+
+
 class Spent(NamedTuple):
     """What one request cost in one round, in microseconds: of the process's CPU, and of time."""
 
@@ -58,10 +64,12 @@ class Figures:
         """Return the median number of requests a second."""
         return 1e6 / median(spent.wall for spent in self.rounds[row, cell])
 
-    def ratio(self, row: Row, reference: Row, cell: Cell) -> float:
-        """Return the median of the rounds' ratios of CPU time: both sides of each ran close together."""
+    def ratio(self, row: Row, reference: Row, cell: Cell, quantity: Quantity = "cpu") -> float:
+        """Return the median of the rounds' ratios of CPU time or of time: both sides of each ran close together."""
         pairs = zip(self.rounds[row, cell], self.rounds[reference, cell], strict=True)
-        return median(ours.cpu / theirs.cpu for ours, theirs in pairs)
+        if quantity == "cpu":
+            return median(ours.cpu / theirs.cpu for ours, theirs in pairs)
+        return median(ours.wall / theirs.wall for ours, theirs in pairs)
 
 
 class Process:
@@ -99,29 +107,27 @@ def started(contender: Contender, port: int) -> Iterator[Process]:
 
 
 def measure(
-    rows: Iterable[Row],
-    cells: Iterable[Cell],
+    plan: Plan,
     port: int,
     *,
     rounds: int,
     seconds: float,
     progress: Callable[[str], None],
 ) -> Figures:
-    """Measure every cell of every row.
+    """Measure the rows of every cell.
 
     Args:
-        rows: who, and how called; rows of the same contender share a process.
-        cells: what.
+        plan: what, and by whom, and how called; rows of the same contender share a process.
         port: the server's.
         rounds: how many rounds each cell gets.
         seconds: about how long each contender works in a round.
         progress: called with a line before each cell.
     """
-    rows, figures = list(rows), Figures()
+    figures = Figures()
     with contextlib.ExitStack() as stack:
-        contenders = dict.fromkeys(row.contender for row in rows)
+        contenders = dict.fromkeys(row.contender for rows in plan.values() for row in rows)
         processes = {contender: stack.enter_context(started(contender, port)) for contender in contenders}
-        for cell in cells:
+        for cell, rows in plan.items():
             progress(f"{cell} in flight")
             counts = {row: _requests(processes[row.contender], row, cell, seconds) for row in rows}
             for number in range(rounds):

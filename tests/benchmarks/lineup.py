@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tests.benchmarks.contenders import Contender, Operation
-from tests.benchmarks.harness import Cell, Figures, Row
+from tests.benchmarks.contenders import Contender, Operation, Shape
+from tests.benchmarks.harness import Cell, Figures, Plan, Quantity, Row
 
 TRIO, ASYNCIO, UVLOOP = (Contender("triocql", loop) for loop in ("trio", "asyncio", "uvloop"))
-THREAD, CASSANDRA = Contender("triocql", "thread"), Contender("cassandra-driver", "blocking")
+THREAD, THREAD_V4 = Contender("triocql", "thread"), Contender("triocql", "thread", version=4)
+CASSANDRA = Contender("cassandra-driver", "blocking")
+RAW = Row(Contender("raw socket", "blocking", version=4), "windows")
 ACSYLLA = Row(Contender("acsylla", "asyncio", version=4), "tasks")
 
 OURS = [
@@ -34,7 +36,7 @@ OTHERS = [
     Row(CASSANDRA, "concurrent"),
     Row(CASSANDRA, "futures"),
     Row(Contender("cassandra-driver", "blocking", version=4), "concurrent"),
-    Row(Contender("raw socket", "blocking", version=4), "windows"),
+    RAW,
     Row(Contender("raw socket", "trio", version=4), "windows"),
     Row(Contender("raw socket", "asyncio", version=4), "windows"),
 ]
@@ -42,40 +44,74 @@ OPERATIONS: tuple[Operation, ...] = ("INSERT", "SELECT")
 CELLS = [Cell(operation, in_flight) for operation in OPERATIONS for in_flight in (1, 32, 100, 256)]
 THREADS = [
     Row(THREAD, "threads"),
+    Row(THREAD_V4, "threads"),
     Row(CASSANDRA, "threads"),
-    Row(Contender("raw socket", "blocking", version=4), "windows"),
+    RAW,
 ]
 THREAD_CELLS = [Cell(operation, threads) for operation in OPERATIONS for threads in (1, 8, 32)]
-GATE_CELLS = [cell for cell in CELLS if cell.in_flight == 100]
+QUICK_CELLS = [cell for cell in CELLS if cell.in_flight == 100]
 
 
 class Gate(NamedTuple):
-    """The largest ratio to acsylla's CPU time, in the same rounds, that a row may have."""
+    """The largest ratio of a row to another one, in the same rounds: of CPU time, or of time."""
 
+    quantity: Quantity
     row: Row
+    reference: Row
     cell: Cell
     most: float
 
     def line(self, figures: Figures) -> str:
         """Return the verdict as a line of text."""
-        verdict, ratio = (
-            "ok  " if self.passed(figures) else "FAIL",
-            figures.ratio(self.row, ACSYLLA, self.cell),
+        verdict = "ok  " if self.passed(figures) else "FAIL"
+        what = {"cpu": "CPU time", "wall": "time"}[self.quantity]
+        return (
+            f"{verdict} {self._ratio(figures):5.2f} (most {self.most:.2f})  {self.cell}  "
+            f"{what}: {self.row} / {self.reference}"
         )
-        return f"{verdict} {ratio:5.2f} (most {self.most:.2f})  {self.cell}  {self.row}"
 
     def passed(self, figures: Figures) -> bool:
         """Say whether the row is fast enough."""
-        return figures.ratio(self.row, ACSYLLA, self.cell) <= self.most
+        return self._ratio(figures) <= self.most
+
+    def measured(self, figures: Figures) -> bool:
+        """Say whether both rows were measured."""
+        return {(self.row, self.cell), (self.reference, self.cell)} <= figures.rounds.keys()
+
+    def _ratio(self, figures: Figures) -> float:
+        return figures.ratio(self.row, self.reference, self.cell, self.quantity)
 
 
-_INSERT, _SELECT = GATE_CELLS
+_PEERS: tuple[tuple[Contender, Shape, Operation, float], ...] = (
+    (TRIO, "concurrent", "INSERT", 0.45),
+    (TRIO, "concurrent", "SELECT", 0.7),
+    (TRIO, "tasks", "INSERT", 1.5),
+    (TRIO, "tasks", "SELECT", 1.5),
+    (ASYNCIO, "tasks", "INSERT", 1.2),
+    (ASYNCIO, "tasks", "SELECT", 1.2),
+)
 GATES = [
-    Gate(Row(TRIO, "concurrent"), _INSERT, 0.45),
-    Gate(Row(TRIO, "concurrent"), _SELECT, 0.7),
-    Gate(Row(TRIO, "tasks"), _INSERT, 1.5),
-    Gate(Row(TRIO, "tasks"), _SELECT, 1.5),
-    Gate(Row(ASYNCIO, "tasks"), _INSERT, 1.2),
-    Gate(Row(ASYNCIO, "tasks"), _SELECT, 1.2),
+    *(
+        Gate("cpu", Row(contender, shape), ACSYLLA, Cell(operation, 100), most)
+        for contender, shape, operation, most in _PEERS
+    ),
+    *(
+        Gate("cpu", Row(THREAD, "concurrent"), Row(TRIO, "concurrent"), Cell(operation, 100), 1.33)
+        for operation in OPERATIONS
+    ),
+    *(Gate("wall", Row(THREAD_V4, "threads"), RAW, Cell(operation, 1), 2.0) for operation in OPERATIONS),
 ]
-GATE_ROWS = [*dict.fromkeys(gate.row for gate in GATES), ACSYLLA]
+
+
+def plan(*, gates: bool, quick: bool) -> Plan:
+    """Return which rows to measure for each cell: all, or only what the gates need, or only 100 in flight."""
+    rows: Plan = {}
+    if gates:
+        for gate in GATES:
+            rows.setdefault(gate.cell, []).extend((gate.row, gate.reference))
+    else:
+        for cell in QUICK_CELLS if quick else CELLS:
+            rows.setdefault(cell, []).extend(OURS + OTHERS)
+        for cell in () if quick else THREAD_CELLS:
+            rows.setdefault(cell, []).extend(THREADS)
+    return {cell: list(dict.fromkeys(rows)) for cell, rows in rows.items()}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tests.benchmarks.harness import Cell, Figures, Row
 
@@ -56,9 +56,18 @@ def _decoder_compiled() -> bool:
 
 
 def tables(figures: Figures, rows: Sequence[Row], cells: Sequence[Cell], *, markdown: bool) -> str:
-    """Return two tables: CPU time a request, and requests a second."""
-    cpu = [[str(row), *(f"{figures.cpu(row, cell):.2f}" for cell in cells)] for row in rows]
-    rate = [[str(row), *(f"{figures.rate(row, cell):,.0f}" for cell in cells)] for row in rows]
+    """Return two tables of what was measured: CPU time a request, and requests a second."""
+    rows = [row for row in rows if any((row, cell) in figures.rounds for cell in cells)]
+    cells = [cell for cell in cells if any((row, cell) in figures.rounds for row in rows)]
+
+    def table(text: Callable[[Row, Cell], str]) -> list[list[str]]:
+        return [
+            [str(row), *(text(row, cell) if (row, cell) in figures.rounds else "" for cell in cells)]
+            for row in rows
+        ]
+
+    cpu = table(lambda row, cell: f"{figures.cpu(row, cell):.2f}")
+    rate = table(lambda row, cell: f"{figures.rate(row, cell):,.0f}")
     layout = _markdown if markdown else _text
     return "\n\n".join(
         [

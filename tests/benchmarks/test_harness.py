@@ -10,7 +10,7 @@ CELL = Cell("SELECT", 32)
 def test_a_contender_runs_its_rounds() -> None:
     row, said = Row(Contender("raw socket", "trio", version=4), "windows"), list[str]()
     with server.running() as port:
-        figures = measure([row], [CELL], port, rounds=3, seconds=0.001, progress=said.append)
+        figures = measure({CELL: [row]}, port, rounds=3, seconds=0.001, progress=said.append)
     assert len(figures.rounds[row, CELL]) == 3
     assert figures.cpu(row, CELL) > 0
     assert figures.rate(row, CELL) > 0
@@ -27,11 +27,22 @@ def test_medians_and_ratios_are_of_rounds() -> None:
     assert figures.rate(row, cell) == 500_000
     assert figures.ratio(row, lineup.ACSYLLA, cell) == 0.4
     assert gate.passed(figures)
-    assert gate.line(figures).startswith("ok    0.40 (most 0.45)  INSERT 100  triocql, trio, v5")
+    assert gate.line(figures).startswith("ok    0.40 (most 0.45)  INSERT 100  CPU time: triocql, trio, v5")
+    assert figures.ratio(row, lineup.ACSYLLA, cell, "wall") == 2.0
+    assert [each for each in lineup.GATES if each.measured(figures)] == [gate]
     text = report.tables(figures, [row, lineup.ACSYLLA], [cell], markdown=False)
     lines = [line for line in text.splitlines() if line.endswith(("4.00", "10.00"))]
     assert len({len(line) for line in lines}) == 1
     assert "| --- | ---: |" in report.tables(figures, [row], [cell], markdown=True)
+
+
+def test_the_gates_are_measured_with_everything_and_alone() -> None:
+    needed = {(row, gate.cell) for gate in lineup.GATES for row in (gate.row, gate.reference)}
+    for gates in (False, True):
+        plan = lineup.plan(gates=gates, quick=False)
+        measured = {(row, cell) for cell, rows in plan.items() for row in rows}
+        assert needed <= measured
+        assert gates == (needed == measured)
 
 
 def test_the_header_names_the_versions() -> None:

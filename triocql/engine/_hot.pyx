@@ -74,7 +74,8 @@ cdef class Request:
             if self.holder is not None:
                 self.leave()
             self.phase = DONE
-            sink = self.sink
+            # Waiters know their request: with both knowing the other they would be garbage that waits for a collection.
+            sink, self.sink = self.sink, None
             if type(sink) is Entry:
                 (<Entry>sink).window.end(<Entry>sink, value, None)
             else:
@@ -85,12 +86,14 @@ cdef class Request:
         if self.phase is not DONE:
             self.leave()
             self.phase = DONE
-            self.sink.reject(error)
+            sink, self.sink = self.sink, None
+            sink.reject(error)
 
     cpdef abandon(self):
         """End without telling anybody: whoever waited is gone. What was not written will not be sent."""
         self.leave()
         self.phase = DONE
+        self.sink = None
 
     def time_out(self):
         """End because the deadline passed."""

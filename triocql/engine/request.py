@@ -36,7 +36,7 @@ class Sink(Protocol):
         """Take the error."""
 
 
-def is_gone(sink: Sink) -> bool:
+def is_gone(sink: Sink | None) -> bool:
     """Whether `sink` is a waiter whose consumer was cancelled, which the loop has not told yet (`Waiter.is_gone`)."""
     check: Callable[[], bool] | None = getattr(sink, "is_gone", None)
     return check is not None and check()
@@ -52,7 +52,7 @@ class Request:
     __slots__ = ("body", "deadline", "flags", "holder", "opcode", "phase", "sink", "stream", "timeout")
 
     def __init__(self, sink: Sink, deadline: float, timeout: float) -> None:
-        self.sink = sink
+        self.sink: Sink | None = sink
         self.deadline = deadline
         self.timeout = timeout
         self.phase = Phase.NEW
@@ -73,21 +73,17 @@ class Request:
     def succeed(self, value: Any) -> None:
         """End with `value`, once."""
         if self.phase is not Phase.DONE:
-            self.leave()
-            self.phase = Phase.DONE
-            self.sink.resolve(value)
+            self._end().resolve(value)
 
     def fail(self, error: Exception) -> None:
         """End with `error`, once."""
         if self.phase is not Phase.DONE:
-            self.leave()
-            self.phase = Phase.DONE
-            self.sink.reject(error)
+            self._end().reject(error)
 
     def abandon(self) -> None:
         """End without telling anybody: whoever waited is gone. What was not written will not be sent."""
-        self.leave()
-        self.phase = Phase.DONE
+        if self.phase is not Phase.DONE:
+            self._end()
 
     def time_out(self) -> None:
         """End because the deadline passed."""
@@ -106,3 +102,13 @@ class Request:
         if self.holder is not None:
             self.holder.release(self)
             self.holder = None
+
+    def _end(self) -> Sink:
+        """Be done, and return the sink: it is forgotten, for waiters know their request, and the two would be garbage
+        that waits for a collection.
+        """
+        self.leave()
+        self.phase = Phase.DONE
+        sink, self.sink = self.sink, None
+        assert sink is not None, "what was not done has one"
+        return sink
