@@ -178,9 +178,10 @@ class BoundStatement:
         self.options = options
 
     def newest_state(self) -> PreparedState:
-        """Return the newest state of the statement that the values can be sent with."""
+        """Return the newest state of the statement. Raises PreparedIdMismatch if the values do not fit it."""
         newest = self.prepared.state
-        return newest if newest.bind_columns == self.state.bind_columns else self.state
+        check_same_parameters(self.prepared, self.state, newest)
+        return newest
 
     def with_options(self, **options: Unpack[RequestKeywords]) -> BoundStatement:
         """Return a copy with some options changed; None goes back to the session's."""
@@ -201,5 +202,5 @@ def check_same_parameters(text: PreparedText, old: PreparedState, new: PreparedS
     if old.bind_columns != new.bind_columns:
         raise PreparedIdMismatch(
             f"the parameters of {text.text!r} have other types now (its table was changed or made anew); "
-            "execute it again: values are then encoded for the new types"
+            "bind to it, or execute it, again: values are then encoded for the new types"
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.engine import wire
-from tests.engine.peer import Asked
+from tests.engine.peer import Asked, PeerLink
 from tests.engine.world import SELECT, World, pools
 from triocql import errors
 from triocql.protocol.constants import Opcode
@@ -202,6 +203,62 @@ def test_two_moves_one_after_the_other() -> None:
         world.reactor.advance(6)
         assert keyspaces(world) == {"two"}
         assert set(spread(world, session, "INSERT")) == {"two"}
+
+
+def holding(held: list[Asked], unless: PeerLink | None = None) -> Callable[[Asked], bool]:
+    """Return a script that keeps each USE in `held`, unless it comes on this connection."""
+
+    def script(asked: Asked) -> bool:
+        if not asked.text.startswith("USE") or asked.link is unless:
+            return False
+        held.append(asked)
+        return True
+
+    return script
+
+
+@pytest.mark.usefixtures("in_turn")
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("count", [1, 2])
+def test_two_at_once_on_two_connections(count: int, newest_first: bool) -> None:
+    world = World(count=2, connections_local=count)
+    with world.session() as session:
+        held: list[Asked] = []
+        for node in world.nodes:
+            node.script = holding(held)
+        users = [world.start(session.execute, f"USE {name}") for name in ("one", "two")]
+        assert held[0].link is not held[1].link
+        while held:
+            held.pop(-1 if newest_first else 0).respond()
+            world.settle()
+        assert all(user.done for user in users)
+        assert session.keyspace == ("one" if newest_first else "two")
+        world.reactor.advance(6)
+        assert keyspaces(world) == {session.keyspace}
+        assert set(spread(world, session, "INSERT")) == {session.keyspace}
+        connections = session.executor.router.connections()
+        assert all(connection.has_room for connection in connections)
+        # None was given up on the way.
+        assert len(connections) == sum(len(node.links) for node in world.nodes) == 2 * count
+
+
+def test_connection_moves_once_at_a_time() -> None:
+    """A node may carry out at once what comes on one connection: the last answer need not tell of the last move."""
+    world = World(connections_local=2)
+    with world.session() as session:
+        world.call(session.execute, "INSERT")
+        held: list[Asked] = []
+        world.node.script = holding(held, unless=world.node.asked[-1].link)
+        for name in ("one", "two", "three"):
+            world.call(session.execute, f"USE {name}")
+        assert [asked.text for asked in held] == ["USE one"]
+        held.pop().respond()
+        world.settle()
+        assert [asked.text for asked in held] == ["USE three"]
+        held.pop().respond()
+        world.settle()
+        assert held == []
+        assert keyspaces(world) == {"three"}
 
 
 def test_use_by_error_code_of_another_kind_is_no_move() -> None:

@@ -100,8 +100,11 @@ def only(session: Session) -> Connection:
 
 
 def check(session: Session) -> None:
-    """Check that no stream id is lost, and none is in two places."""
-    for connection in session.executor.router.connections():
+    """Check that no stream id is lost, none is in two places, and that bytes are counted of nothing but what waits."""
+    router = session.executor.router
+    for parking in (router.queue, router.waiting):
+        assert parking.size == sum(len(request.body) for request in parking.requests())
+    for connection in router.connections():
         check_ids(connection, session._core.options.connection.max_in_flight)
 
 

@@ -118,7 +118,7 @@ class Keeper:
         limits = self._limits
         interval = min(limits.heartbeat_interval, limits.heartbeat_timeout, limits.frame_timeout)
         while connection.state is not State.CLOSED:
-            await self._reactor.sleep(interval)
+            await self._rest(connection, interval)
             now = self._reactor.now()
             if self._stalled(connection, now):
                 connection.abort(
@@ -129,6 +129,16 @@ class Keeper:
                     await self._heartbeat(connection)
                 elif not connection.in_flight:
                     connection.abort(ConnectionLost(f"{connection.name} answers none of what was given up"))
+
+    async def _rest(self, connection: Connection, seconds: float) -> None:
+        """Let time pass, but no longer than the connection lasts."""
+        waiter = self._reactor.waiter(lambda: None)
+        connection.on_end = lambda: waiter.resolve(None)
+        cancel = self._reactor.call_at(self._reactor.now() + seconds, connection.on_end)
+        try:
+            await waiter.wait()
+        finally:
+            cancel()
 
     def _stalled(self, connection: Connection, now: float) -> bool:
         if connection.frame_begun is None:

@@ -10,8 +10,14 @@ from triocql.engine.messages import BatchMessage
 from triocql.engine.phase import Phase
 from triocql.engine.preparing import PrepareKey
 from triocql.engine.profile import Profile
-from triocql.errors import UsageError
-from triocql.prepared import BoundStatement, PreparedState, PreparedStatement, PreparedText
+from triocql.errors import PreparedIdMismatch, UsageError
+from triocql.prepared import (
+    BoundStatement,
+    PreparedState,
+    PreparedStatement,
+    PreparedText,
+    check_same_parameters,
+)
 from triocql.protocol.requests import BatchEntry
 from triocql.protocol.requests import batch as batch_body
 from triocql.statements import Batch, Parameters, Statement
@@ -56,7 +62,7 @@ class BatchBuilder:
             else:
                 self._known[key] = known
         if not missing:
-            self._execution.go(self._message())
+            self._send()
             return
         self._missing = len(missing)
         self._executor.router.waiting.enter(self._execution, Phase.PREPARING)
@@ -70,13 +76,21 @@ class BatchBuilder:
         if self._missing or self._execution.phase is not Phase.PREPARING:
             return
         try:
-            self._execution.go(self._message())
+            self._send()
         except Exception as error:
             self._execution.fail(error)
 
     def reject(self, error: Exception) -> None:
         """Fail the batch: one of its statements cannot be prepared."""
         self._execution.fail(error)
+
+    def _send(self) -> None:
+        try:
+            message = self._message()
+        except PreparedIdMismatch as error:
+            self._execution.fail(error)
+        else:
+            self._execution.go(message)
 
     def _key(self, statement: Any) -> PrepareKey:
         return PrepareKey(self._keyspace, _text_of(statement))
@@ -96,8 +110,7 @@ class BatchBuilder:
         if isinstance(statement, BoundStatement):
             if values is not None:
                 raise UsageError("a BoundStatement in a batch has its values already")
-            self._prepared[statement.state.id] = statement.prepared, statement.state
-            return BatchEntry(statement.state.id, statement.values)
+            return self._prepared_entry(statement.prepared, statement.newest_state(), statement.values)
         if isinstance(statement, PreparedStatement):
             return self._bound(statement.prepared, values)
         text = _text_of(statement)
@@ -107,8 +120,13 @@ class BatchBuilder:
 
     def _bound(self, prepared: PreparedText, values: Parameters) -> BatchEntry:
         state = prepared.state
-        self._prepared[state.id] = prepared, state
-        return BatchEntry(state.id, state.binder.bind(values))
+        return self._prepared_entry(prepared, state, state.binder.bind(values))
+
+    def _prepared_entry(self, prepared: PreparedText, state: PreparedState, values: bytes) -> BatchEntry:
+        """Return the entry. A text that was prepared twice may be here in two states, of which a node knows one."""
+        _, first = self._prepared.setdefault(state.id, (prepared, state))
+        check_same_parameters(prepared, first, state)
+        return BatchEntry(state.id, values)
 
 
 def _text_of(statement: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from math import inf
 from typing import Protocol
@@ -59,6 +60,8 @@ class Connection:
         self.error: Exception | None = None
         self.last_read = clock.now()
         self.frame_begun: float | None = None
+        self.events = 0
+        self.on_end: Callable[[], None] | None = None
         self.void = Response(coordinator=self.name)
         self.streams = Streams(self, clock, limits.max_in_flight)
         self.in_flight = self.streams.in_flight
@@ -145,6 +148,7 @@ class Connection:
 
     def pushed(self, flags: int, body: bytes) -> None:
         """The server sent an event."""
+        self.events += 1
         self._owner.on_event(self, body, flags)
 
     # --- The reactor's side (`Link`) -------------------------------------------------------------------------
@@ -204,3 +208,5 @@ class Connection:
         for request in requests:
             request.holder = None
             request.lost(self, error, written=request.phase is Phase.WAITING)
+        if self.on_end is not None:
+            self.on_end()

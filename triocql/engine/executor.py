@@ -21,7 +21,7 @@ from triocql.engine.reading import ResultReader
 from triocql.engine.recovery import Recovery
 from triocql.engine.request import Sink
 from triocql.engine.router import Router
-from triocql.errors import UsageError
+from triocql.errors import PreparedIdMismatch, UsageError
 from triocql.policies.retry import DefaultRetryPolicy
 from triocql.prepared import BoundStatement, PreparedState, PreparedStatement, PreparedText
 from triocql.protocol.constants import V5
@@ -168,7 +168,12 @@ class Executor:
             )
         launch = self.profiles.get(statement.options, call).launches[statement.prepared]
         execution = launch.execution(sink)
-        execution.go(launch.message(statement.newest_state(), statement.values))
+        try:
+            state = statement.newest_state()
+        except PreparedIdMismatch as error:
+            execution.fail(error)
+        else:
+            execution.go(launch.message(state, statement.values))
         return execution
 
     def _start_batch(

@@ -37,7 +37,9 @@ class _Move:
 class Keyspaces:
     """Keeps the connections of a session in one keyspace.
 
-    While a connection moves it takes no requests; one that cannot follow is given up and replaced.
+    While a connection moves it takes no requests; one that cannot follow is given up and replaced. It moves once at a
+    time, as nodes need not carry out in order what comes on one connection: if the session has gone on to another
+    keyspace meanwhile, it follows there after that.
     """
 
     def __init__(self, router: Router, version: int, timeout: float, current: str | None) -> None:
@@ -45,6 +47,7 @@ class Keyspaces:
         self._router = router
         self._version = version
         self._timeout = timeout
+        self._moving: set[Connection] = set()
 
     def changed(self, origin: Connection, keyspace: str) -> None:
         """A node answered a user's USE on `origin`: move all other connections."""
@@ -57,17 +60,22 @@ class Keyspaces:
 
     def moved(self, connection: Connection, keyspace: str, *, refused: bool) -> None:
         """Take the outcome of a move."""
+        self._moving.discard(connection)
         if connection.state is State.CLOSED:
             return
         if refused:
             connection.abort(ConnectionLost(f"{connection.name} did not follow to keyspace {keyspace!r}"))
         else:
             connection.keyspace = keyspace
-            connection.hold(keyspace != self.current)
+            connection.hold(False)
+            if keyspace != self.current:
+                self._move(connection)
             self._router.on_room()
 
     def _move(self, connection: Connection) -> None:
         connection.hold(True)
+        if connection in self._moving:
+            return
         if not connection.free:
             connection.abort(Error("no stream id was left to change the keyspace with"))
             return
@@ -76,4 +84,5 @@ class Keyspaces:
         exchange = Exchange(move, self._router.clock.now() + self._timeout, self._timeout)
         exchange.opcode = int(Opcode.QUERY)
         exchange.body = use_keyspace(self._version, keyspace)
+        self._moving.add(connection)
         connection.send(exchange)

@@ -70,8 +70,9 @@ class ExecuteMessage:
     def read(self, flags: int, body: bytes, connection: Connection) -> Response:
         """Read the answer (`Message`)."""
         state = self._state
-        if flags == 0 and state.plan is not None and body.startswith(state.rows_head):
-            size = len(state.rows_head)
+        size = len(state.rows_head)
+        whole = flags == 0 and len(body) >= size + 4
+        if whole and state.plan is not None and body.startswith(state.rows_head):
             count = int.from_bytes(body[size : size + 4], "big", signed=True)
             return Response(state.plan.page(body, size + 4, count), coordinator=connection.name)
         return self._reader.read(flags, body, connection, self._text, self._state)

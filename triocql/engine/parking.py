@@ -14,11 +14,15 @@ R = TypeVar("R", bound=Request)
 
 
 class Parking(Generic[R]):
-    """A first-in-first-out holder of requests, swept for their deadlines."""
+    """A first-in-first-out holder of requests, swept for their deadlines.
+
+    Attributes:
+        size: the bytes of their bodies, as they were when the requests came: meanwhile they may get others.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._requests: OrderedDict[R, None] = OrderedDict()
+        self._requests: OrderedDict[R, int] = OrderedDict()
         self.size = 0
         clock.add(self)
 
@@ -29,21 +33,22 @@ class Parking(Generic[R]):
         """Hold `request` until it is taken, released, or its deadline passes."""
         request.phase = phase
         request.holder = self
-        self._requests[request] = None
-        self.size += len(request.body)
+        self._requests[request] = size = len(request.body)
+        self.size += size
         self._clock.watch(request.deadline)
 
     def release(self, request: Request) -> None:
         """Let `request` go, if it is here (`Holder`)."""
-        held: OrderedDict[Request, None] = self._requests  # type: ignore[assignment]
-        if held.pop(request, self) is None:
-            self.size -= len(request.body)
+        held: OrderedDict[Request, int] = self._requests  # type: ignore[assignment]
+        size = held.pop(request, None)
+        if size is not None:
+            self.size -= size
             request.holder = None
 
     def take_first(self) -> R:
         """Remove and return the oldest request."""
-        request, _ = self._requests.popitem(last=False)
-        self.size -= len(request.body)
+        request, size = self._requests.popitem(last=False)
+        self.size -= size
         request.holder = None
         return request
 

@@ -70,7 +70,9 @@ class ResultReader:
 
     def _plan(self, header: RowsHeader, text: PreparedText | None, state: PreparedState | None) -> RowPlan:
         metadata, new_id = header.metadata, header.new_metadata_id
-        if state is not None and state.plan is not None and (metadata is None or metadata is state.metadata):
+        # Under a new id the same columns are news all the same: by the old one they would be told with every answer.
+        same = metadata is None or (new_id is None and state is not None and metadata is state.metadata)
+        if same and state is not None and state.plan is not None:
             # The columns were left out as asked for, or are the same again: `read_rows_header` has compared them.
             return state.plan
         if metadata is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from triocql.errors import Error, InternalError, NoNodeAvailable, QueueFull, Ses
 
 if TYPE_CHECKING:
     from triocql.engine.hot import Execution
+
+logger = logging.getLogger("triocql.engine")
 
 # How many requests in a row go to one node before it is the next one's turn.
 _IN_A_ROW = 32
@@ -166,7 +169,9 @@ class Router:
             connection.send(self.queue.take_first())
 
     def on_event(self, connection: Connection, body: bytes, flags: int) -> None:
-        """Take an event; nothing subscribes to any yet."""
+        """Take note of an event. Nothing subscribes to any, so that each is the node's mistake: one is told of."""
+        if connection.events == 1:
+            logger.warning("%s sends events that it was not asked for; they are ignored", connection.name)
 
     def on_draining(self, connection: Connection) -> None:
         """Have the connection replaced."""
