@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from triocql._checks import require, require_integer, require_seconds, require_type
 from triocql.abc import Address
+from triocql.codecs.registry import Registry
 from triocql.contactpoints import read_contact_points
 from triocql.errors import OptionError
 from triocql.protocol.constants import MAX_FRAME, MAX_INT, VERSIONS, Consistency
@@ -139,6 +140,7 @@ class ConnectKeywords(TypedDict, total=False):
     auth: Authenticator | None
     ssl_context: ssl.SSLContext | None
     server_hostname: str | None
+    codecs: Registry | None
     prepared_cache: int
 
     timeout: float
@@ -179,6 +181,7 @@ class Options:
             asked anew for each connection: after its own `load_cert_chain` or `load_verify_locations`, the next
             connection has the new certificates. TLS sessions are not resumed, so that both sides always see them.
         server_hostname: the name that the certificates have to be for; None for the contact point's own.
+        codecs: codecs and classes of your own, by a `triocql.Registry`, of which each session has a copy.
         prepared_cache: how many statements that were prepared behind the scenes are kept.
         request: the defaults of each request.
         connection: what holds for each connection.
@@ -197,6 +200,7 @@ class Options:
     auth: Authenticator | None = field(default=None, repr=False)
     ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
     server_hostname: str | None = None
+    codecs: Registry | None = field(default=None, repr=False)
     prepared_cache: int = 1000
     request: ResolvedOptions = field(default_factory=ResolvedOptions)
     connection: ConnectionOptions = ConnectionOptions()
@@ -213,6 +217,8 @@ class Options:
             import ssl  # not at the top: it takes a third of the time of `import triocql`
 
             require_type(self.ssl_context, ssl.SSLContext, "ssl_context", "an ssl.SSLContext")
+        if self.codecs is not None:
+            require_type(self.codecs, Registry, "codecs", "a triocql.Registry")
         if self.auth is not None and not callable(getattr(self.auth, "initial_response", None)):
             raise OptionError(f"auth is of type {type(self.auth).__name__}; it has to be an Authenticator")
 

@@ -279,7 +279,7 @@ class Session:
 
     @property
     def codecs(self) -> Registry:
-        """The session's codecs, to register codecs and classes of your own with."""
+        """The session's own codecs, at first those that `connect` was given; to register more of them with."""
         return self._core.registry
 
     def stats(self) -> Stats:
@@ -374,10 +374,12 @@ class Connecting:
     async def __aenter__(self) -> Session:
         if self._core is not None:
             raise UsageError("this connect() was used already; call it again for another session")
+        given = self._options.codecs
+        codecs = Registry() if given is None else given.copy()
         reactor = select(self._choice)
         await reactor.__aenter__()
         try:
-            self._core = core = Core(reactor, self._options, Registry())
+            self._core = core = Core(reactor, self._options, codecs)
             await core.open()
         except BaseException:
             await reactor.__aexit__(*sys.exc_info())
@@ -427,6 +429,13 @@ def connect(
 
     >>> async with triocql.connect("10.0.0.1", keyspace="shop", timeout=5.0) as session:   # doctest: +SKIP
     ...     await session.execute("SELECT * FROM users LIMIT 1")
+
+    Codecs, and classes for user-defined types, can be registered before:
+
+    >>> codecs = triocql.Registry()                                                        # doctest: +SKIP
+    >>> codecs.register_udt("shop", "address", Address)                                    # doctest: +SKIP
+    >>> async with triocql.connect("10.0.0.1", codecs=codecs) as session:                  # doctest: +SKIP
+    ...     address = (await session.execute("SELECT home FROM shop.users")).scalar()
     """
     if options is None:
         options = Options.from_arguments(contact_points, port=port, **keywords)

@@ -36,6 +36,10 @@ class Json:
         return json.loads(value)
 
 
+class AnyAddress:
+    def __init__(self, **fields: Any) -> None: ...
+
+
 class Broken:
     def encode(self, value: Any) -> Any:
         raise RuntimeError("secret")
@@ -147,6 +151,11 @@ def test_what_cannot_be_registered(registry: Registry) -> None:
             registry.register_column("ks", "t", "c", wrong)
     with pytest.raises(OptionError, match="is not a CQL type"):
         registry.register("lisst<int>", Cents())
+    for wrong in (int, None, ["int"]):
+        with pytest.raises(OptionError, match="a type of CQL is needed, as text or parsed, not"):
+            registry.register(wrong, Cents())
+    with pytest.raises(OptionError, match="table has to be a name, not NoneType"):
+        registry.register_column("ks", None, "c", Cents())  # type: ignore[arg-type]
     assert isinstance(Cents(), Codec)
 
 
@@ -176,6 +185,26 @@ def test_registries_are_apart(impl: Any) -> None:
     first.register("int", Cents())
     assert decode(first, "int", b"\0\0\0\1") == Decimal("0.01")
     assert decode(second, "int", b"\0\0\0\1") == 1
+
+
+def test_copies(registry: Registry) -> None:
+    registry.register("int", Cents())
+    registry.register_column("ks", "t", "c1", Json())
+    registry.register_udt("ks", "address", dict)
+    told: list[str] = []
+    registry.subscribe(lambda: told.append("told"))
+    other = registry.copy()
+    assert type(other.plan(())) is type(registry.plan(()))
+    assert decode(other, "int", b"\0\0\0\1") == Decimal("0.01")
+    assert other.binder(columns("int", "text")).bind((1, [2]))[-3:] == b"[2]"
+    assert isinstance(decode(other, ADDRESS, b""), dict)
+    other.register("int", Json())
+    other.register_column("ks", "t", "c1", Cents())
+    other.register_udt("ks", "address", AnyAddress)
+    assert told == []
+    assert decode(registry, "int", b"\0\0\0\1") == Decimal("0.01")
+    assert registry.binder(columns("int", "text")).bind((1, [2]))[-3:] == b"[2]"
+    assert isinstance(decode(registry, ADDRESS, b""), dict)
 
 
 def test_custom_types(registry: Registry) -> None:

@@ -202,6 +202,8 @@ def test_what_cannot_be_registered(registry: Registry) -> None:
     wrong: Any = Place("ab", 7)
     with pytest.raises(OptionError, match=r"a class is needed for ks\.place"):
         registry.register_udt("ks", "place", wrong)
+    with pytest.raises(OptionError, match="name has to be a name, not type"):
+        registry.register_udt("ks", Place, dict)  # type: ignore[arg-type]
     for cls, reason in ((int, "no signature"), (object, "takes none"), (list, "takes none")):
         with pytest.raises(OptionError, match=f"cannot be made of named values: it .*{reason}"):
             registry.register_udt("ks", "place", cls)

@@ -112,7 +112,7 @@ def test_an_unknown_keyword_names_near_ones(given: str, near: str) -> None:
 
 
 def test_an_unknown_keyword_like_no_other_lists_all() -> None:
-    with pytest.raises(OptionError, match=r"there are: auth, compression, .*tracing"):
+    with pytest.raises(OptionError, match=r"there are: auth, codecs, compression, .*tracing"):
         read(zzz=1)  # type: ignore[call-arg]
 
 
@@ -232,6 +232,7 @@ def test_several_contact_points() -> None:
         ("cql://host?tracing=1", "tracing is '1' in a URL"),
         ("cql://host?timeout=-1", "timeout is -1.0"),
         ("cql://host?auth=x", "auth cannot be given in a URL"),
+        ("cql://host?codecs=x", "codecs cannot be given in a URL"),
         ("cql://host?connection=x", "unknown option 'connection' in a URL"),
         ("cql://host?timeout=1&timeout=2", "'timeout' is given twice"),
         (["cql://a/one", "cql://b/two"], "'keyspace' is given twice"),

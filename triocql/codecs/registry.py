@@ -1,4 +1,4 @@
-"""Which codec reads and writes which type: one registry a session."""
+"""Which codec reads and writes which type: each session has a registry of its own."""
 
 from __future__ import annotations
 
@@ -75,18 +75,29 @@ _CACHED = 1024
 
 
 class Registry:
-    """The codecs of one session: the built-in ones, and those of the user that replace them.
+    """Codecs: the built-in ones, and those of the user that replace them.
 
     A codec for a column counts before one for its type, that one before the built-in one. Codecs for a type
-    count inside of collections, tuples and user-defined types, too. Registering changes what is executed from
-    then on, prepared statements included: results that are there already stay as they are.
+    count inside of collections, tuples and user-defined types, too. What is named need not exist yet. Names are
+    as the schema has them: in lower case, unless they were quoted when it was declared.
+
+    Each session has its own as `Session.codecs`. Registering there changes what is executed from then on, prepared
+    statements included: results that are there already stay as they are.
 
     >>> session.codecs.register("bigint", Cents())                                   # doctest: +SKIP
     >>> session.codecs.register_column("shop", "users", "settings", Json())          # doctest: +SKIP
     >>> session.codecs.register_udt("shop", "address", Address)                      # doctest: +SKIP
+
+    One that is made before connecting can be given to any number of sessions, in whatever threads. Each copies it
+    when it is opened, so that what is registered later counts for the sessions opened after that:
+
+    >>> codecs = triocql.Registry()                                                  # doctest: +SKIP
+    >>> codecs.register_udt("shop", "address", Address)                              # doctest: +SKIP
+    >>> async with triocql.connect("10.0.0.1", codecs=codecs) as session: ...        # doctest: +SKIP
     """
 
     def __init__(self, *, impl: _impl.Impl = _impl.impl) -> None:
+        self._impl = impl
         self._make_plan, self._make_binder = _twins(impl)
         self._types: dict[CqlType, Codec] = {}
         self._columns: dict[tuple[str, str, str], Codec] = {}
@@ -94,6 +105,14 @@ class Registry:
         self._plans = _Cache(self._make_plan)
         self._binders = _Cache(self._make_binder)
         self._listeners: list[Callable[[], None]] = []
+
+    def copy(self) -> Registry:
+        """Return another one with the same codecs; what is registered with either does not count for the other."""
+        made = Registry(impl=self._impl)
+        made._types = self._types.copy()
+        made._columns = self._columns.copy()
+        made._udts = self._udts.copy()
+        return made
 
     def subscribe(self, listener: Callable[[], None]) -> None:
         """Have `listener` called whenever something was registered."""
@@ -104,18 +123,18 @@ class Registry:
         parsed.
 
         Raises:
-            OptionError: the text is no type, or `codec` has no `encode` and `decode`.
+            OptionError: it is no type, or `codec` has no `encode` and `decode`.
         """
-        parsed = parse_type(cql_type) if isinstance(cql_type, str) else _resolved(cql_type)
-        self._types[parsed] = _checked(codec)
+        self._types[_parsed(cql_type)] = _checked(codec)
         self._forget()
 
     def register_column(self, keyspace: str, table: str, column: str, codec: Codec) -> None:
         """Let `codec` stand for the values of one column, read and bound, whatever its type.
 
         Raises:
-            OptionError: `codec` has no `encode` and `decode`.
+            OptionError: a name is no text, or `codec` has no `encode` and `decode`.
         """
+        _require_names(keyspace=keyspace, table=table, column=column)
         self._columns[keyspace, table, column] = _checked(codec)
         self._forget()
 
@@ -128,8 +147,9 @@ class Registry:
         registered.
 
         Raises:
-            OptionError: `cls` is no class, or it is not known how it is called.
+            OptionError: a name is no text, `cls` is no class, or it is not known how it is called.
         """
+        _require_names(keyspace=keyspace, name=name)
         if not isinstance(cls, type):
             raise OptionError(f"a class is needed for {keyspace}.{name}, not {type_name(cls)}")
         shape_of(cls)
@@ -251,6 +271,20 @@ def _resolved(cql_type: CqlType) -> CqlType:
         case UserType(keyspace, name, fields):
             return UserType(keyspace, name, tuple((field, _resolved(inner)) for field, inner in fields))
     return cql_type
+
+
+def _parsed(cql_type: CqlType | str) -> CqlType:
+    if isinstance(cql_type, str):
+        return parse_type(cql_type)
+    if not isinstance(cql_type, CqlType):
+        raise OptionError(f"a type of CQL is needed, as text or parsed, not {type_name(cql_type)}")
+    return _resolved(cql_type)
+
+
+def _require_names(**names: str) -> None:
+    for what, name in names.items():
+        if not isinstance(name, str):
+            raise OptionError(f"{what} has to be a name, not {type_name(name)}")
 
 
 def _checked(codec: Codec) -> Codec:

@@ -75,6 +75,15 @@ class Session:
         statement: Any,
         parameters: Parameters = None,
         *,
+        row_type: type[dict[str, Any]],
+        **options: Unpack[RequestKeywords],
+    ) -> Result[dict[str, Any]]: ...
+    @overload
+    def execute(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
         row_type: type[T],
         **options: Unpack[RequestKeywords],
     ) -> Result[T]: ...
@@ -102,6 +111,15 @@ class Session:
         row_type: type[Row] | None = None,
         **options: Unpack[RequestKeywords],
     ) -> ResultFuture[Row]: ...
+    @overload
+    def execute_async(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        row_type: type[dict[str, Any]],
+        **options: Unpack[RequestKeywords],
+    ) -> ResultFuture[dict[str, Any]]: ...
     @overload
     def execute_async(
         self,
@@ -148,6 +166,16 @@ class Session:
         row_type: type[Row] | None = None,
         **options: Unpack[RequestKeywords],
     ) -> RowStream[Row]: ...
+    @overload
+    def stream(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        prefetch: int = 1,
+        row_type: type[dict[str, Any]],
+        **options: Unpack[RequestKeywords],
+    ) -> RowStream[dict[str, Any]]: ...
     @overload
     def stream(
         self,
