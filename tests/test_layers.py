@@ -119,6 +119,24 @@ def test_the_core_knows_no_event_loop(name: str) -> None:
         assert not {each.split(".")[0] for each in _imports(name)} & LOOPS
 
 
+def test_the_test_server_shares_no_code_with_the_driver() -> None:
+    """What one of them gets wrong must not be right in the eyes of the other. TLS is Python's own on both sides."""
+    server = {name for name in MODULES if name.split(".")[:2] == ["testing", "server"]}
+    assert server
+    reached = _reached(server)
+    assert {each for each in reached if each.split(".")[0] == "protocol"} == {"protocol.tls"}
+    assert {each.split(".")[0] for each in reached} == {"abc", "errors", "protocol", "reactors", "testing"}
+
+
+def _reached(names: set[str]) -> set[str]:
+    """Return these modules, and what they import, and what that imports ..."""
+    found, new = set(names), names
+    while new:
+        new = {each for name in new for each in _imports(name) & MODULES.keys()} - found
+        found |= new
+    return found
+
+
 def test_no_cycles() -> None:
     TopologicalSorter({name: _imports(name) & MODULES.keys() for name in MODULES}).prepare()
 

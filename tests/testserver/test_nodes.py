@@ -10,7 +10,7 @@ import triocql
 from tests.testserver.world import Client, World, message
 from triocql import errors
 from triocql.session import Session
-from triocql.testing.server import CqlServer, Opcode, rows, void
+from triocql.testing.server import Change, CqlServer, Opcode, rows, void
 
 ONE_ROW = rows({"n": "int"}, [[1]])
 REGISTER = b"\0\3\0\x0fTOPOLOGY_CHANGE\0\x0dSTATUS_CHANGE\0\x0dSCHEMA_CHANGE"
@@ -247,6 +247,42 @@ def test_events() -> None:
     ]
     assert len(second.frames()) == 1
     assert not other.received
+
+
+def test_changes_of_the_schema_that_nobody_made() -> None:
+    world = World(2)
+    first, second, other = registered(world), registered(world, node=1), world.client()
+    before = world.server.schema.version
+    world.server.announce_schema(
+        Change("UPDATED", "TYPE", "shop", "address"), Change("DROPPED", "KEYSPACE", "stock")
+    )
+    world.server.announce_schema(Change("CREATED", "TABLE", "shop", "more"), by=[world.server.nodes[1]])
+    world.reactor.settle()
+    kind = b"\0\x0dSCHEMA_CHANGE"
+    told = [
+        kind + b"\0\7UPDATED\0\4TYPE\0\4shop\0\7address",
+        kind + b"\0\7DROPPED\0\x08KEYSPACE\0\5stock",
+        kind + b"\0\7CREATED\0\5TABLE\0\4shop\0\4more",
+    ]
+    assert [(event.opcode, event.stream) for event in second.frames()] == [(Opcode.EVENT, -1)] * 3
+    assert [event.body for event in first.frames()] == told[:2]
+    assert [event.body for event in second.frames()] == told
+    assert not other.received
+    assert world.server.schema.version == before
+
+
+def test_events_go_to_those_who_registered_for_their_kind() -> None:
+    world = World()
+    client = world.client()
+    client.ask(Opcode.REGISTER, b"\0\1\0\x0dSTATUS_CHANGE")
+    client.received.clear()
+    world.server.announce_schema(Change("DROPPED", "KEYSPACE", "stock"))
+    world.server.announce("TOPOLOGY_CHANGE", "NEW_NODE", world.server.nodes[0])
+    world.reactor.settle()
+    assert not client.received
+    world.server.announce("STATUS_CHANGE", "UP", world.server.nodes[0])
+    world.reactor.settle()
+    assert len(client.frames()) == 1
 
 
 def test_changes_of_the_schema() -> None:

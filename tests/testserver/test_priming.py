@@ -12,7 +12,6 @@ from tests.testserver.world import INSERT, SELECT, World, message
 from triocql import errors
 from triocql.session import Session
 from triocql.testing.server import (
-    Consistency,
     ErrorCode,
     Gate,
     Message,
@@ -94,29 +93,6 @@ def test_the_newest_rule_answers_until_it_is_used_up() -> None:
 
     assert world.run(scenario) == [1, 1, 3, 0, 0]
     assert len(third.calls) == 1
-
-
-def test_conditions() -> None:
-    world = World(2)
-    numbered = {"n": "int"}
-    when = world.server.when
-    when("SELECT n FROM t").then(rows(numbered, [[0]]))
-    when("SELECT n FROM t", node=1).then(rows(numbered, [[1]]))
-    when("SELECT n FROM t", consistency=Consistency.ALL).then(rows(numbered, [[2]]))
-    when("SELECT n FROM t", prepared=True).then(rows(numbered, [[3]]))
-    when("SELECT n FROM t", match=lambda request: request.page_size == 17).then(rows(numbered, [[4]]))
-    when(connection=1, opcode=Opcode.OPTIONS).then(no_response())
-
-    async def scenario(session: Session) -> None:
-        async def ask(**options: Any) -> Any:
-            return (await session.execute("SELECT n FROM t", **options)).scalar()
-
-        assert await ask() in (0, 1)
-        assert await ask(consistency=triocql.Consistency.ALL) == 2
-        assert await ask(page_size=17) == 4
-        assert (await session.execute(await session.prepare("SELECT n FROM t"))).scalar() == 3
-
-    world.run(scenario)
 
 
 def test_errors_have_their_fields() -> None:

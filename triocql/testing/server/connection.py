@@ -25,7 +25,7 @@ _RESPONSE = 0x80
 
 
 class ServerConnection:
-    """One connection to a node (it implements `triocql.abc.Link`). Its faults may be called at any time.
+    """One connection to a node (it implements `triocql.abc.Link`). Its faults may be called at any time, in any thread.
 
     Args:
         node: the node.
@@ -60,6 +60,7 @@ class ServerConnection:
         self.transport: Transport | None = None
         self.tap = Tap(node.server.wrap(self))
         self._reset = reset
+        self._call = node.server.call
         self._frames: FrameReader | SegmentReader = FrameReader()
         self._switched = self._ending = False
         self._outgoing = Outgoing(node.server.call_later, self._wake, self._finish)
@@ -196,40 +197,48 @@ class ServerConnection:
 
     def end(self, how: Ending) -> None:
         """Close (FIN) or reset (RST) after what was sent before. No request is taken any more."""
-        self._ending = True
-        self._outgoing.add_end(how)
+
+        def ending() -> None:
+            self._ending = True
+            self._outgoing.add_end(how)
+
+        self._call(ending)
 
     def drop(self, how: Ending) -> None:
         """Close or reset now, whatever waits to be sent."""
-        self._ending = True
-        self._outgoing.clear()
-        self._finish(how)
+
+        def dropping() -> None:
+            self._ending = True
+            self._outgoing.clear()
+            self._finish(how)
+
+        self._call(dropping)
 
     def freeze(self) -> None:
         """Neither read nor send, below TLS too, until `thaw`."""
-        self.tap.freeze()
+        self._call(self.tap.freeze)
 
     def thaw(self) -> None:
         """Go on after `freeze`, with what has come in meanwhile."""
-        self.tap.thaw()
+        self._call(self.tap.thaw)
 
     def black_hole(self) -> None:
         """From now on lose whatever comes in, and send nothing, for ever."""
-        self.tap.black_hole()
+        self._call(self.tap.black_hole)
 
     def hang_up(self) -> None:
         """Close the socket at once: nothing that waits is sent, no goodbye of TLS either."""
-        self.tap.hang_up()
+        self._call(self.tap.hang_up)
 
     def stop_reading(self) -> None:
         """Read no more, so that the client feels back-pressure; answers are still sent."""
         if self.transport is not None:
-            self.transport.pause_reading()
+            self._call(self.transport.pause_reading)
 
     def resume_reading(self) -> None:
         """Go on reading."""
         if self.transport is not None:
-            self.transport.resume_reading()
+            self._call(self.transport.resume_reading)
 
     # --- Within --------------------------------------------------------------------------------------------
 

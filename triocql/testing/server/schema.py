@@ -214,8 +214,9 @@ class _Statement:
         table = Table(home.name, self._name, {}, [], [], set())
         for item in split_list(body):
             if key := _PRIMARY_KEY.match(item):
-                partition, *table.clustering = [self._unquoted(each) for each in split_list(key["key"])]
+                partition, *clustering = split_list(key["key"])
                 table.partition_key = [self._unquoted(each) for each in split_list(partition.strip("()"))]
+                table.clustering = [self._unquoted(each) for each in clustering]
             else:
                 self._add_column(table, item)
         if not table.partition_key:
@@ -235,8 +236,8 @@ class _Statement:
         for item in split_list(alteration["columns"]):
             if alteration["verb"].lower() == "add":
                 self._add_column(table, item)
-            elif table.columns.pop(self._unquoted(item), None) is None:
-                raise SchemaError(ErrorCode.INVALID, f"Column {item} was not found in table '{self._name}'")
+            else:
+                self._drop_column(table, item)
         return [Change("UPDATED", "TABLE", home.name, self._name)]
 
     def _add_column(self, table: Table, item: str) -> None:
@@ -251,6 +252,12 @@ class _Statement:
             table.partition_key = [name]
         if column["static"]:
             table.static.add(name)
+
+    def _drop_column(self, table: Table, item: str) -> None:
+        name = self._unquoted(item)
+        if table.columns.pop(name, None) is None:
+            raise SchemaError(ErrorCode.INVALID, f"Column {item} was not found in table '{self._name}'")
+        table.static.discard(name)
 
     def _create_type(self) -> list[Change]:
         home = self._home()
@@ -312,8 +319,7 @@ class _Statement:
 
     @staticmethod
     def _unquoted(name: str) -> str:
-        name = name.strip()
-        return name if name.startswith("(") else split_name(name, None)[1]
+        return split_name(name, None)[1]
 
 
 def _unknown(statement: _Statement) -> list[Change]:

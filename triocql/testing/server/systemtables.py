@@ -62,13 +62,11 @@ def select(node: ServerNode, selection: Selection, values: list[Any]) -> tuple[d
     Raises:
         LookupError: there is no such table or column.
     """
-    table = TABLES.get(selection.table)
+    table = _table(selection)
     edit = node.server.edits.get(selection.table, _unchanged)
-    if table is None or edit is None:
+    if edit is None:
         raise LookupError(f"table {selection.table} does not exist")
     names = list(table.columns) if selection.columns is None else selection.columns
-    if missing := [name for name in names if name not in table.columns]:
-        raise LookupError(f"Undefined column name {missing[0]} in table {selection.table}")
     wanted = {
         name: str(values.pop(0)) if literal == "?" else literal.strip("'").replace("''", "'")
         for name, literal in selection.conditions.items()
@@ -79,6 +77,27 @@ def select(node: ServerNode, selection: Selection, values: list[Any]) -> tuple[d
         if all(str(row.get(name)) == content for name, content in wanted.items())
     ]
     return {name: table.columns[name] for name in names}, rows
+
+
+def parameter_types(selection: Selection) -> dict[str, str]:
+    """Return the types of the bind markers of a selection, by the columns that they are for.
+
+    Raises:
+        LookupError: there is no such table or column.
+    """
+    columns = _table(selection).columns
+    return {name: columns[name] for name, literal in selection.conditions.items() if literal == "?"}
+
+
+def _table(selection: Selection) -> SystemTable:
+    """Return the table that has what is asked for. Raises LookupError."""
+    table = TABLES.get(selection.table)
+    if table is None:
+        raise LookupError(f"table {selection.table} does not exist")
+    for name in (*(selection.columns or ()), *selection.conditions):
+        if name not in table.columns:
+            raise LookupError(f"Undefined column name {name} in table {selection.table}")
+    return table
 
 
 def _unchanged(node: ServerNode, rows: list[Row]) -> list[Row]:

@@ -13,7 +13,7 @@ from .errorcodes import ErrorCode
 from .requests import Request
 from .schema import SchemaError, split_name, understands
 from .statements import Statement, Undescribed, infer_parameters, infer_result, key_indexes, statement_id
-from .systemtables import is_system_query, parse_selection, select
+from .systemtables import is_system_query, parameter_types, parse_selection, select
 from .types import parse_type
 from .wire import Reader
 
@@ -210,10 +210,7 @@ def describe(request: Request, keyspace: str | None) -> Statement:
 
 def _system_parameters(request: Request) -> list[Column]:
     selection = parse_selection(request.text)
-    if selection is None:
-        return []
-    bound = {name: "text" for name, literal in selection.conditions.items() if literal == "?"}
-    return request.node.server.columns(bound, request)
+    return [] if selection is None else request.node.server.columns(parameter_types(selection), request)
 
 
 def _result(request: Request, parameters: Sequence[Column], keyspace: str | None) -> Sequence[Column] | None:
