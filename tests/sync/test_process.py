@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import signal
 import time
+from pathlib import Path
 
 import pytest
+import trustme
 
+from tests.reactors.certificates import server_context
 from tests.sync.programs import run, start
 from tests.sync.served import Served
+from triocql.testing.server import CqlServer
 
 
 def test_fork() -> None:
@@ -47,6 +51,53 @@ def test_fork() -> None:
     with Served() as served:
         out, err = run(program, served.port, "-X", "dev", "-W", "error")
     assert (out, err) == (["child SELECT a SELECT a", "parent (1, 0)"], "")
+
+
+def test_fork_in_the_middle_of_everything(tmp_path: Path) -> None:
+    """Threads that go on executing, over TLS: no child says anything in the parent's name, not even goodbye."""
+    program = """
+        import ssl, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of threads, which this is about
+        tls = ssl.create_default_context(cafile=CA)
+        with triocql.sync.connect(port=PORT, ssl_context=tls) as session:
+            select = session.prepare("SELECT k FROM shop.t WHERE k = ?")
+            forked, wrong = threading.Event(), []
+            def work(base):
+                number = base
+                while not forked.is_set() or number < base + 50:
+                    if session.execute(select, [number]).scalar() != number:
+                        wrong.append(number)
+                    number += 1
+            threads = [threading.Thread(target=work, args=(1000 * each,)) for each in range(4)]
+            for thread in threads:
+                thread.start()
+            for how in (sys.exit, os._exit) * 5:
+                child = os.fork()
+                if not child:
+                    try:
+                        session.execute(select, [-1])
+                    except triocql.errors.UsageError:
+                        how(0)
+                    how(1)
+                assert os.waitpid(child, 0)[1] == 0
+            forked.set()
+            for thread in threads:
+                thread.join()
+            print(wrong, session.stats()[1:], flush=True)
+    """
+    ca = trustme.CA()
+    authority = tmp_path / "ca.pem"
+    ca.cert_pem.write_to_path(str(authority))
+    schema = (
+        "CREATE KEYSPACE shop WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}; "
+        "CREATE TABLE shop.t (k int PRIMARY KEY)"
+    )
+    with CqlServer(schema=schema, ssl_context=server_context(ca, "127.0.0.1"), unprimed="echo") as server:
+        port = int(server.contact_points[0].rpartition(":")[2])
+        out, err = run(program, port, first=f"CA, PORT = {str(authority)!r}, {port}")
+        connections = {execution.connection for execution in server.log}
+    assert (out, err) == (["[] (0, 0, 0)"], "")
+    assert len(connections) == 1  # none was lost and replaced
 
 
 def test_fork_closes_the_childs_copies() -> None:
