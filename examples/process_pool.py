@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import multiprocessing
+import os
 import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
@@ -29,6 +30,7 @@ def connect(address: str) -> None:
     global session
     session = triocql.sync.connect(address, keyspace="archive")
     atexit.register(session.close)
+    print(f"process {os.getpid()} has its own session", flush=True)
 
 
 def count_words(part: int) -> Counter[str]:

@@ -50,7 +50,7 @@ class ThreadReactor(ReactorBase):
         self._tasks: set[Task[None]] = set()
         self._loop: ThreadLoop | None = None
         self._left = False
-        self._change: StepWaiter | None = None
+        self._leaving: list[StepWaiter] = []  # several tasks may leave at once
 
     # --- Life ----------------------------------------------------------------------------------------------
 
@@ -92,12 +92,14 @@ class ThreadReactor(ReactorBase):
 
     async def _next_end(self) -> None:
         """Wait until a task or a transport ends."""
-        self._change = self.waiter(nothing)
-        await self._change.wait()
+        waiter = self.waiter(nothing)
+        self._leaving.append(waiter)
+        await waiter.wait()
 
     def _ended_one(self) -> None:
-        if self._change is not None:
-            self._change.resolve(None)
+        leaving, self._leaving = self._leaving, []
+        for waiter in leaving:
+            waiter.resolve(None)
 
     def lost(self, transport: ThreadTransport) -> None:
         """A transport has ended."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,36 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 OTHERS = ("flights.py", "web_")  # the demo below, and services: they are in test_web_examples.py
 SMALL = sorted(path.name for path in EXAMPLES.glob("[!_]*.py") if not path.name.startswith(OTHERS))
+SAID = {
+    "anyio_both.py": r"""100 answers, \{'[0-9.]+'\}, trio
+[0-9,]+ rows until the scope was cancelled \(True\)
+100 answers, \{'[0-9.]+'\}, asyncio
+[0-9,]+ rows until the scope was cancelled \(True\)
+""",
+    "paging_web.py": r"""Post 24 of cats … Post 15 of cats, next: [0-9a-f]{16}…
+Post 14 of cats … Post 5 of cats, next: [0-9a-f]{16}…
+Post 4 of cats … Post 0 of cats, and no more
+400 Bad Request: the paging state belongs to another statement .*
+""",
+    "process_pool.py": r"""process ([0-9]+) has its own session
+process (?!\1 )[0-9]+ has its own session
+to: 3,125
+be: 2,750
+some: 2,625
+""",
+    "quickstart.py": r"""Ada \{'ada@example.org'\}
+([0-9a-f-]{36} Ada
+)+""",
+    "request_nursery.py": r"""[0-9]+ lines are there already
+1000 lines in the end
+""",
+    "script.py": r"""10,000 receipts
+north: 3,124,375\.00
+south: 3,125,000\.00
+largest in the north: 1249\.75
+""",
+}
+"""What the examples print, as patterns."""
 COLUMNS = (
     "year,month,day,dep_time,sched_dep_time,dep_delay,arr_time,sched_arr_time,arr_delay,carrier,flight,tailnum,"
     "origin,dest,air_time,distance,hour,minute,time_hour"
@@ -44,7 +75,7 @@ def test_example(name: str, cassandra: CassandraCluster) -> None:
     run = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120, check=False)
     assert run.stderr == ""
     assert run.returncode == 0
-    assert run.stdout.strip() != ""
+    assert re.fullmatch(SAID[name], run.stdout), run.stdout
 
 
 def test_notebook(cassandra: CassandraCluster, tmp_path: Path) -> None:

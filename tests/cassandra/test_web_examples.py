@@ -90,6 +90,18 @@ def test_export(service: Service, books: set[str]) -> None:
     assert set(isbns) == books
 
 
+def test_health(service: Service, guarded: CassandraCluster) -> None:
+    """While the node does not answer, the service lives, and is not ready; then it is, with the same session."""
+    assert service.client.get("/health/ready").json() == {"cassandra": guarded.version}
+    with held(guarded.nodes[0]):
+        answer = service.client.get("/health/ready")
+        assert answer.status_code == 503
+        assert "1 s" in answer.json()["detail"]
+        assert service.stats()["connections"] > 0
+    answer = service.client.get("/health/ready")
+    assert (answer.status_code, answer.json()) == (200, {"cassandra": guarded.version})
+
+
 @only(NOTICE_LEAVING)
 def test_a_client_leaves_in_the_middle(service: Service, guarded: CassandraCluster) -> None:
     def waits_for_a_page() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from math import inf
 from typing import Any, NamedTuple
@@ -50,7 +51,7 @@ class Call:
         self.outcomes: list[Any] = []
         self.abandoned = False
         self.execution: Execution | None = None
-        self._scene = scene
+        self.scene = scene
         self._waiter = scene.session.reactor.waiter(lambda: None)
 
     def resolve(self, response: Any) -> None:
@@ -63,7 +64,7 @@ class Call:
 
     def _end(self, outcome: Any) -> None:
         self.outcomes.append(outcome)
-        self.ended = self._scene.now()
+        self.ended = self.scene.now()
         self._waiter.resolve(None)
 
     def abandon(self) -> None:
@@ -160,9 +161,9 @@ class Scene:
         assert isinstance(reactor, SimulatedReactor)
         return len(reactor.network.clients)
 
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until something is so."""
-        end = self.now() + (200.0 if self.virtual else PATIENCE)
+    async def until(self, condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
+        """Wait until something is so, for so many seconds at most if they are real."""
+        end = self.now() + (200.0 if self.virtual else seconds)
         while not condition():
             assert self.now() < end, self.session.stats()
             await self.session.reactor.sleep(0.001)
@@ -231,9 +232,11 @@ class Play(NamedTuple):
 
 async def _run_in_loop(play: Play) -> None:
     async with play.server as server:
+        tasks = len(anyio.get_running_tasks())
         await play.run(lambda: "auto")
-        while server.connections:  # noqa: ASYNC110 - the server's side learns of it some turns later
-            await anyio.sleep(0.001)
+        with anyio.fail_after(PATIENCE):
+            while server.connections or len(anyio.get_running_tasks()) > tasks:  # noqa: ASYNC110
+                await anyio.sleep(0.001)  # the server's side learns of it some turns later
 
 
 def _simulated(play: Play) -> None:
@@ -246,6 +249,7 @@ def _simulated(play: Play) -> None:
 
 
 def _on_thread(play: Play) -> None:
+    threads = set(threading.enumerate())
     loop = ThreadLoop()
     with play.server:
         loop.start()
@@ -254,6 +258,7 @@ def _on_thread(play: Play) -> None:
         finally:
             loop.stop()
             loop.join()
+    assert set(threading.enumerate()) <= threads
 
 
 _LOOPS: dict[str, Callable[[Play], None]] = {

@@ -1,75 +1,70 @@
 """Callers that go, or run out of time, in every phase: nothing is sent for them, nothing is lost by them.
 
-The cancellation of every public coroutine at each of its checkpoints is in `tests/session/test_checkpoints.py`.
+The cancellation of every public coroutine at each of its checkpoints is in `tests/session/test_checkpoints.py`,
+many at once in `test_storms.py`, those that are too late before they begin in `test_expired.py`.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import anyio
 import pytest
-import trio
 
-from tests.engine.peer import Node
-from tests.engine.world import INSERT as INSERT_TEXT
 from tests.engine.world import SELECT as SELECT_TEXT
-from tests.engine.world import World, check, free_ids, only
+from tests.engine.world import World, check
+from tests.faults.callers import Caller, callers
 from tests.faults.invariants import heal, run
 from tests.faults.scene import EVERYWHERE, INSERT, SELECT, Scene
-from tests.session.loops import Stage, run_on, settled
-from triocql import Session, errors
+from triocql import errors
 from triocql.testing.server import Gate, Opcode, as_usual, no_response
-from triocql.testing.simulated import SimCancelled
 
-# --- C02, C03 ------------------------------------------------------------------------------------------------
-
-
-@EVERYWHERE
-def test_c02_storm(loop: str) -> None:
-    async def row(scene: Scene) -> None:
-        gate = Gate()
-        scene.server.when(INSERT).then(gate, as_usual())
-        old = scene.only()
-        storm = [scene.write(number) for number in range(10_000)]
-        await scene.received(2048)
-        began = scene.now()
-        for call in storm:
-            call.abandon()
-        assert scene.now() - began <= 1.0
-        assert scene.session.stats()[1:3] == (0, 0)
-        assert old.state.value == "closed"
-        assert scene.server.log.count(INSERT) == 2048
-        scene.server.rules.clear()
-        following = [scene.read(number, timeout=60.0) for number in range(10_000)]
-        for call in following:
-            assert (await call.wait()).value == call.token
-        assert not any(call.done for call in storm)
-        assert {entry.connection for entry in scene.server.log.find(SELECT)} == {1}
-
-    run(loop, row)
+# --- C03 -----------------------------------------------------------------------------------------------------
 
 
 @EVERYWHERE
-def test_c02_storm_below_the_threshold_keeps_the_ids(loop: str) -> None:
+@pytest.mark.parametrize("victim", [0, 1], ids=["who gets it", "who is next"])
+@pytest.mark.parametrize("first", [True, False], ids=["before it is read", "after it is read"])
+def test_c03_cancelled_in_the_turn_of_the_response(loop: str, victim: int, first: bool) -> None:
+    """In the very turn that brings the response, and with it a stream for the first in the queue: it is handed on."""
+
     async def row(scene: Scene) -> None:
         gate = Gate()
-        scene.server.when(INSERT).then(gate, as_usual())
-        connection = scene.only()
-        storm = [scene.write(number) for number in range(200)]
-        await scene.received(200)
-        for call in storm:
-            call.abandon()
-        assert len(connection.orphans) == 200
-        assert len(free_ids(connection)) == 2048 - 200
-        scene.server.call(gate.open)
-        await scene.until(lambda: not connection.orphans)
-        assert scene.only() is connection
-        assert not any(call.done for call in storm)
+        scene.server.when(SELECT, times=1).then(gate, as_usual())
+        async with callers(scene) as group:
+            asking = [group.read(0)]
+            await scene.received()
+            asking += [group.read(number) for number in range(1, 5)]
+            await scene.until(lambda: scene.session.stats().queued == 4)
+            connection = scene.only()
+            cancel_with_the_response(connection, asking[victim], first)
+            scene.server.call(gate.open)
+            await group.ended()
+            assert scene.only() is connection
+        # Trio does not cancel a task that is about to be resumed.
+        if (loop, victim, first) == ("trio", 0, False):
+            assert asking[victim].value == victim
+        else:
+            assert asking[victim].abandoned
+            assert not asking[victim].done
+        for caller in (*asking[:victim], *asking[victim + 1 :]):
+            assert caller.value == caller.token
 
-    run(loop, row)
+    run(loop, row, max_in_flight=1)
+
+
+def cancel_with_the_response(connection: Any, caller: Caller, first: bool) -> None:
+    """Have a caller cancelled just before or after the next data is read, in the same turn of the loop."""
+
+    def data_received(data: bytes) -> None:
+        del connection.data_received
+        if first:
+            caller.cancel()
+        connection.data_received(data)
+        if not first:
+            caller.cancel()
+
+    connection.data_received = data_received
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -234,107 +229,3 @@ def test_c05_cancelled_in_the_middle_of_its_frame(loop: str, version: int) -> No
         assert scene.server.connections == [link]
 
     run(loop, row, server={"versions": (version,)})
-
-
-# --- C06 -----------------------------------------------------------------------------------------------------
-
-
-async def trio_scope(call: Callable[[], Awaitable[Any]]) -> None:
-    with trio.move_on_after(0):
-        await call()
-
-
-async def trio_cancelled(call: Callable[[], Awaitable[Any]]) -> None:
-    with trio.CancelScope() as scope:
-        scope.cancel()
-        await call()
-
-
-async def asyncio_timeout(call: Callable[[], Awaitable[Any]]) -> None:
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0):
-            await call()
-
-
-async def asyncio_wait_for(call: Callable[[], Awaitable[Any]]) -> None:
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(call(), 0)
-
-
-async def asyncio_cancelled(call: Callable[[], Awaitable[Any]]) -> None:
-    async def itself() -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        task.cancel()
-        await call()
-
-    with pytest.raises(asyncio.CancelledError):
-        await asyncio.create_task(itself())
-
-
-async def anyio_scope(call: Callable[[], Awaitable[Any]]) -> None:
-    with anyio.move_on_after(0):
-        await call()
-
-
-async def anyio_cancelled(call: Callable[[], Awaitable[Any]]) -> None:
-    with anyio.CancelScope() as scope:
-        scope.cancel()
-        await call()
-
-
-EXPIRED: list[tuple[str, Callable[[Callable[[], Awaitable[Any]]], Awaitable[None]]]] = [
-    ("trio", trio_scope),
-    ("trio", trio_cancelled),
-    ("asyncio", asyncio_timeout),
-    ("asyncio", asyncio_wait_for),
-    ("asyncio", asyncio_cancelled),
-    ("anyio on trio", anyio_scope),
-    ("anyio on asyncio", anyio_scope),
-    ("anyio on trio", anyio_cancelled),
-    ("anyio on asyncio", anyio_cancelled),
-]
-
-
-@pytest.mark.parametrize(("loop", "expired"), EXPIRED, ids=[f"{on}-{fn.__name__}" for on, fn in EXPIRED])
-def test_c06_expired_before_the_call(
-    loop: str, expired: Callable[[Callable[[], Awaitable[Any]]], Awaitable[None]]
-) -> None:
-    node = Node()
-
-    async def main(stage: Stage) -> None:
-        async with stage.connect() as session:
-            select = await session.prepare(SELECT_TEXT)
-            ids = sorted(free_ids(only(session)))
-            node.asked.clear()
-            for call in calls(session, select):
-                await expired(call)
-            await settled(session)
-            assert sorted(free_ids(only(session))) == ids
-            assert node.asked == []
-            assert (await session.execute(select, [7])).scalar() == 7
-
-    def calls(session: Session, select: Any) -> list[Callable[[], Awaitable[Any]]]:
-        return [
-            lambda: session.execute("INSERT 1"),
-            lambda: session.execute(select, [1]),
-            lambda: session.execute(select, [1], timeout=1.0),
-        ]
-
-    run_on(loop, main, node)
-
-
-def test_c06_cancelled_before_it_begins() -> None:
-    for seed in range(20):
-        world = World(seed=seed)
-        with world.session() as session:
-            tasks = [world.reactor.start(session.execute, INSERT_TEXT.replace("?", "1")) for _ in range(5)]
-            world.node.asked.clear()
-            world.reactor._run_ready()
-            for task in tasks:
-                task.cancel()
-            world.settle()
-            assert world.node.asked == []
-            for task in tasks:
-                with pytest.raises(SimCancelled):
-                    task.result()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import anyio
 import pytest
 
 import triocql
-from tests.engine.world import INSERT, SELECT, World, only
-from tests.session.loops import Stage, run_on
+from tests.engine.world import INSERT, SELECT, World
+from tests.faults import invariants
+from tests.faults.callers import callers
+from tests.faults.scene import EVERYWHERE, Scene
+from tests.faults.scene import INSERT as WRITE
 from triocql import errors
 from triocql.session import DRAIN_TIMEOUT
+from triocql.testing.server import Gate, as_usual
 from triocql.testing.simulated import SimCancelled, SimTask
 
 Tasks = list[SimTask[Any]]
@@ -214,49 +217,61 @@ def test_c10_leaving_the_block_by_an_error_takes_no_time() -> None:
     world.assert_closed()
 
 
-@pytest.mark.parametrize("loop", ["trio", "asyncio", "anyio on trio", "anyio on asyncio"])
-def test_c10_on_sockets(loop: str) -> None:
-    """With 1,000 in flight: cancelled while it waits for them, it closes the sockets; else all get their answers."""
+@EVERYWHERE
+@pytest.mark.parametrize("ending", ["answered", "out of time", "cancelled"])
+def test_c10_with_1000_in_flight(loop: str, ending: str) -> None:
+    """They are waited for, as long as they may take; what is asked for meanwhile is refused."""
 
-    async def main(stage: Stage) -> None:
-        for cancelled in (True, False):
-            session = await stage.connect().__aenter__()
-            insert = await session.prepare(INSERT)
-            stage.node.holding = True
-            sinks = [Sink() for _ in range(1000)]
-            for sink in sinks:
-                session.executor.start(sink, insert, [1])
-            while len(stage.node.held) < 1000:
-                await session.reactor.sleep(0.001)
-            connection = only(session)
-            async with anyio.create_task_group() as group:
-                group.start_soon(session.aclose)
-                while connection.state.value == "open":
-                    await session.reactor.sleep(0)
-                if cancelled:
-                    group.cancel_scope.cancel()
-                else:
-                    stage.node.release()
-            stage.node.held.clear()
-            stage.node.holding = False
-            assert {type(sink.outcome) for sink in sinks} == (
-                {errors.SessionClosed} if cancelled else {type(connection.void)}
-            )
-            assert session.stats() == (0, 0, 0, 0)
-            await session.aclose()
+    async def row(scene: Scene) -> None:
+        gate = Gate()
+        scene.server.when(WRITE).then(gate, as_usual())
+        connection = scene.only()
+        async with callers(scene) as group:
+            writes = [group.write(number) for number in range(1000)]
+            await scene.received(1000)
+            timeout = 0.1 if ending == "out of time" else 9.0
+            cancel = group.start(lambda: scene.session.aclose(timeout))
+            await scene.until(lambda: connection.state.value != "open")
+            late = group.write(1000)
+            await scene.until(lambda: late.over)
+            if ending == "answered":
+                scene.server.call(gate.open)
+            elif ending == "cancelled":
+                assert not any(caller.over for caller in writes)
+                cancel()
+            await group.ended()
+        assert isinstance(late.error, errors.SessionClosed)
+        assert not late.error.maybe_executed
+        if ending == "answered":
+            assert all(caller.succeeded for caller in writes)
+        else:
+            assert {type(caller.error) for caller in writes} == {errors.SessionClosed}
+            assert all(caller.error.maybe_executed for caller in writes)
+        await scene.session.aclose()
 
-    run_on(loop, main)
+    invariants.run(loop, row, check=invariants.closed)
 
 
-class Sink:
-    """Keeps the outcome of a request."""
+@EVERYWHERE
+def test_c10_twice_at_the_same_time(loop: str) -> None:
+    async def row(scene: Scene) -> None:
+        gate = Gate()
+        scene.server.when(WRITE).then(gate, as_usual())
+        connection = scene.only()
+        ended: list[None] = []
 
-    outcome: Any = None
+        async def close() -> None:
+            await scene.session.aclose(9.0)
+            ended.append(None)
 
-    def resolve(self, value: Any) -> None:
-        """Take the value."""
-        self.outcome = value
+        async with callers(scene) as group:
+            write = group.write(1)
+            await scene.received()
+            group.start(close)
+            group.start(close)
+            await scene.until(lambda: connection.state.value != "open")
+            scene.server.call(gate.open)
+            await scene.until(lambda: len(ended) == 2, 2.0)
+        assert write.succeeded
 
-    def reject(self, error: Exception) -> None:
-        """Take the error."""
-        self.outcome = error
+    invariants.run(loop, row, check=invariants.closed)

@@ -11,6 +11,9 @@ from tests.faults.scene import EVERYWHERE, INSERT, SELECT, Scene
 from triocql import errors
 from triocql.testing.server import Opcode, as_usual, close, cut, delay, reset
 
+VERSIONS = pytest.mark.parametrize("version", [4, 5])
+ON_SOCKETS = pytest.mark.parametrize("loop", ["trio", "asyncio", "thread"])
+
 AT_ONCE = 0.05
 """Seconds within which the end of a connection is told."""
 
@@ -21,9 +24,10 @@ def at_once(scene: Scene) -> float:
 
 
 @EVERYWHERE
+@VERSIONS
 @pytest.mark.parametrize("keep", [5, 12])
 @pytest.mark.parametrize("idempotent", [True, False])
-def test_s04_fin_in_the_middle_of_a_response(loop: str, keep: int, idempotent: bool) -> None:
+def test_s04_fin_in_the_middle_of_a_response(loop: str, version: int, keep: int, idempotent: bool) -> None:
     async def row(scene: Scene) -> None:
         scene.server.when(SELECT, times=1).then(as_usual(), cut(keep), close())
         call = await scene.read(1, idempotent=idempotent).wait()
@@ -38,12 +42,29 @@ def test_s04_fin_in_the_middle_of_a_response(loop: str, keep: int, idempotent: b
             assert call.error.maybe_executed
             assert isinstance(call.error.__cause__, ConnectionResetError)
 
-    run(loop, row, nodes=2)
+    run(loop, row, nodes=2, server={"versions": (version,)})
+
+
+@VERSIONS
+def test_s04_the_pool_is_filled_again_with_backoff(version: int) -> None:
+    async def row(scene: Scene) -> None:
+        await scene.sleep(5)
+        scene.server.when(SELECT, times=1).then(as_usual(), cut(5), close())
+        scene.server.when(opcode=Opcode.OPTIONS, times=5).then(close())
+        await scene.failed(scene.read(1, idempotent=False), errors.ConnectionLost)
+        lost = scene.now()
+        await scene.sleep(40)
+        dialled = [entry.time - lost for entry in scene.server.log.requests(Opcode.OPTIONS)]
+        assert dialled == pytest.approx([0, 1, 3, 7, 15, 31], abs=0.1)
+        assert scene.only().state.value == "open"
+
+    run("simulated", row, server={"versions": (version,)})
 
 
 @EVERYWHERE
+@VERSIONS
 @pytest.mark.parametrize("keep", [0, 5])
-def test_s05_rst_in_the_middle_of_a_response(loop: str, keep: int) -> None:
+def test_s05_rst_in_the_middle_of_a_response(loop: str, version: int, keep: int) -> None:
     async def row(scene: Scene) -> None:
         scene.server.when(INSERT, times=1).then(as_usual(), cut(keep), reset())
         call = scene.write(1)
@@ -55,7 +76,7 @@ def test_s05_rst_in_the_middle_of_a_response(loop: str, keep: int) -> None:
             assert error.__cause__.errno == errno.ECONNRESET
         assert scene.server.log.count(INSERT) == 1
 
-    run(loop, row, nodes=2)
+    run(loop, row, nodes=2, server={"versions": (version,)})
 
 
 @EVERYWHERE
@@ -103,6 +124,24 @@ def test_s07_accepted_and_never_answered() -> None:
     run("simulated", nothing, nodes=2, before=before)
 
 
+@ON_SOCKETS
+def test_s07_accepted_and_never_answered_on_sockets(loop: str) -> None:
+    async def before(scene: Scene) -> None:
+        scene.server.nodes[0].black_hole()
+        began = scene.now()
+        async with scene.connecting(connect_timeout=0.5) as session:
+            assert 0.5 <= scene.now() - began < 4.0
+            first, _ = session.executor.router.pools
+            for number in range(100):
+                assert (await session.execute(SELECT, [number])).scalar() == number
+                assert len(first.connections) == 0
+            assert scene.server.log.count(SELECT, node=0) == 0
+        scene.server.nodes[0].stop()
+        heal(scene)
+
+    run(loop, nothing, nodes=2, before=before)
+
+
 def test_s07_nobody_answers() -> None:
     async def before(scene: Scene) -> None:
         for node in scene.server.nodes:
@@ -140,6 +179,24 @@ def test_s19_slow_handshake_too_late(opcode: Opcode) -> None:
         await left_nothing(scene)
 
     run("simulated", nothing, before=before)
+
+
+@ON_SOCKETS
+@pytest.mark.parametrize("opcode", [Opcode.OPTIONS, Opcode.STARTUP])
+def test_s19_slow_handshake_on_sockets(loop: str, opcode: Opcode) -> None:
+    """What is half open is closed: no file is left open after the row."""
+
+    async def before(scene: Scene) -> None:
+        scene.server.when(opcode=opcode, times=2).then(delay(0.6), as_usual())
+        began = scene.now()
+        with pytest.raises(errors.ConnectTimeout, match=f"{opcode.name}.*connect timeout of 0.3 s"):
+            await scene.connecting(connect_timeout=0.3).__aenter__()
+        assert 0.3 <= scene.now() - began < 0.6
+        async with scene.connecting() as session:
+            assert scene.now() - began >= 0.9
+            assert (await session.execute(SELECT, [7])).scalar() == 7
+
+    run(loop, nothing, before=before)
 
 
 async def left_nothing(scene: Scene) -> None:

@@ -15,19 +15,30 @@ from triocql.testing.server import Opcode, frame, unprepared
 
 @EVERYWHERE
 def test_s17_unprepared_on_execute(loop: str) -> None:
+    """Prepared again once a connection at most, and sent again on the connection that had the answer."""
+
     async def row(scene: Scene) -> None:
-        scene.server.call(scene.server.nodes[0].forget_prepared)
+        for node in scene.server.nodes:
+            scene.server.call(node.forget_prepared)
         scene.server.log.clear()
-        calls = [scene.write(number) for number in range(50)]
+        calls = [scene.write(number) for number in range(200)]
         for call in calls:
             assert (await call.wait()).succeeded
-        assert len(scene.server.log.requests(Opcode.PREPARE)) == 1
-        assert {entry.connection for entry in scene.server.log.everything} == {
-            scene.server.connections[0].number
-        }
-        assert scene.server.log.count(INSERT) == 50
+        assert scene.server.log.count(INSERT) == 200
+        prepared = [entry.connection for entry in scene.server.log.requests(Opcode.PREPARE)]
+        assert len(prepared) == len(set(prepared))
+        asked: dict[bytes, list[int]] = {}
+        for entry in scene.server.log.requests(Opcode.EXECUTE):
+            (value,) = entry.raw_values
+            assert isinstance(value, bytes)
+            asked.setdefault(value, []).append(entry.connection)
+        again = [on for on in asked.values() if len(on) > 1]
+        assert all(len(on) == 2 and len(set(on)) == 1 for on in again)
+        assert {on[0] for on in again} == set(prepared)
+        # Each node has forgotten it.
+        assert {entry.node for entry in scene.server.log.requests(Opcode.PREPARE)} == {0, 1}
 
-    run(loop, row)
+    run(loop, row, nodes=2, connections_local=2)
 
 
 @EVERYWHERE

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -26,6 +28,9 @@ from triocql.testing.server import (
 )
 from triocql.testing.server.framing import Frame
 
+VERSIONS = pytest.mark.parametrize("version", [4, 5])
+VOID = bytes.fromhex("00000001")
+
 
 async def connection_is_given_up(scene: Scene, calls: list[Call]) -> None:
     """Check that all these calls learn of a protocol error at once, and that nothing is delivered."""
@@ -38,59 +43,101 @@ async def connection_is_given_up(scene: Scene, calls: list[Call]) -> None:
 
 
 @EVERYWHERE
+@VERSIONS
 @pytest.mark.parametrize("stream", [60, 2047, 32_767])
-def test_s08_response_on_an_id_that_was_never_issued(loop: str, stream: int) -> None:
+def test_s08_response_on_an_id_that_was_never_issued(loop: str, version: int, stream: int) -> None:
     async def row(scene: Scene) -> None:
         scene.server.when(INSERT).then(no_response())
         scene.server.when(SELECT, times=1).then(as_usual(), wrong_stream(stream))
         calls = [scene.write(number) for number in range(4)]
         await connection_is_given_up(scene, [*calls, scene.read(4, idempotent=False)])
 
-    run(loop, row)
+    run(loop, row, server={"versions": (version,)})
 
 
 @EVERYWHERE
+@VERSIONS
 @pytest.mark.parametrize("others", [0, 3])
-def test_s09_response_given_twice(loop: str, others: int) -> None:
+def test_s09_response_given_twice(loop: str, version: int, others: int) -> None:
     async def row(scene: Scene) -> None:
         gate = Gate()
         scene.server.when(INSERT).then(gate, as_usual())
+        old = scene.only()
         waiting = [scene.write(1 + number) for number in range(others)]
         await scene.received(others)
         scene.server.when(SELECT, times=1).then(as_usual(), duplicate())
         first = await scene.read(0, idempotent=False).wait()
         assert first.value == 0
         await connection_is_given_up(scene, waiting)
+        assert old.state.value == "closed"
+        assert isinstance(old.error, errors.ProtocolError)
         gate.open()
 
-    run(loop, row)
+    run(loop, row, server={"versions": (version,)})
+
+
+async def used_once(scene: Scene, version: int) -> tuple[int, Callable[[], None]]:
+    """Have one request answered; return its stream id, and what sends the answer to it once more."""
+    (link,) = scene.server.connections
+    assert (await scene.read(0).wait()).value == 0
+    (entry,) = scene.server.log
+    again = Frame(0x80 | version, 0, entry.request.stream, Opcode.RESULT, VOID)
+    return entry.request.stream, lambda: link.send(again)
 
 
 @EVERYWHERE
+@VERSIONS
 @pytest.mark.parametrize("between", [0, 1, 10])
-def test_s09_response_given_again_when_its_id_is_in_use(loop: str, between: int) -> None:
-    """The id was given back, others were taken: who comes next does not get the answer to somebody else's request."""
+def test_s09_response_given_again_before_its_id_is_taken_again(loop: str, version: int, between: int) -> None:
+    """An id that was given back is the last to be taken: who comes next gets another, and not this answer."""
 
     async def row(scene: Scene) -> None:
-        (link,) = scene.server.connections
-        first = await scene.read(0).wait()
-        assert first.value == 0
-        asked = next(iter(scene.server.log)).request
+        old = scene.only()
+        stream, send_again = await used_once(scene, version)
         for number in range(between):
             assert (await scene.read(1 + number).wait()).value == 1 + number
         scene.server.when(INSERT).then(no_response())
         waiting = [scene.write(100 + number) for number in range(5)]
         await scene.received(1 + between + 5)
-        body = bytes.fromhex("00000001")
-        scene.server.call(lambda: link.send(Frame(0x85, 0, asked.stream, Opcode.RESULT, body)))
+        assert stream not in old.in_flight
+        scene.server.call(send_again)
         await connection_is_given_up(scene, waiting)
+        assert old.state.value == "closed"
 
-    run(loop, row, max_in_flight=64)
+    run(loop, row, server={"versions": (version,)}, max_in_flight=64)
 
 
 @EVERYWHERE
+@VERSIONS
+def test_s09_duplicate_for_an_id_in_use_cannot_be_told_from_its_answer(loop: str, version: int) -> None:
+    """Nothing but its id says whose an answer is: the request that has the id now gets it. Its own answer is then one
+    that nobody waits for, and the last that is read on this connection."""
+
+    async def row(scene: Scene) -> None:
+        old = scene.only()
+        stream, send_again = await used_once(scene, version)
+        gate = Gate()
+        scene.server.when(INSERT).then(gate, as_usual())
+        calls = [scene.write(100 + number) for number in range(8)]
+        await scene.received(1 + 8)
+        (position,) = [at for at, call in enumerate(calls) if call.execution is old.in_flight[stream]]
+        scene.server.call(send_again)
+        assert (await calls[position].wait()).succeeded
+        assert [call.done for call in calls].count(True) == 1
+        gate.open(position + 1)
+        for call in calls[:position]:
+            assert (await call.wait()).succeeded
+        await connection_is_given_up(scene, calls[position + 1 :])
+        assert old.state.value == "closed"
+        assert isinstance(old.error, errors.ProtocolError)
+
+    run(loop, row, server={"versions": (version,)}, max_in_flight=8)
+
+
+@EVERYWHERE
+@VERSIONS
 @pytest.mark.parametrize("seed", [None, 1])
-def test_s10_responses_in_any_order(loop: str, seed: int | None) -> None:
+def test_s10_responses_in_any_order(loop: str, version: int, seed: int | None) -> None:
     async def row(scene: Scene) -> None:
         scene.server.when(SELECT).then(as_usual(), reorder(100, seed=seed))
         for start in range(0, 10_000, 1000):
@@ -99,7 +146,7 @@ def test_s10_responses_in_any_order(loop: str, seed: int | None) -> None:
                 assert (await call.wait()).value == call.token
         assert len(scene.server.log) == 10_000
 
-    run(loop, row)
+    run(loop, row, server={"versions": (version,)})
 
 
 @pytest.mark.parametrize("idempotent", [True, False])
@@ -178,26 +225,34 @@ def test_s12_a_connection_of_nothing_but_orphans_is_replaced() -> None:
 
 
 @EVERYWHERE
-def test_s13_event_that_nobody_subscribed_to(loop: str) -> None:
+@VERSIONS
+def test_s13_event_that_nobody_subscribed_to(
+    loop: str, version: int, caplog: pytest.LogCaptureFixture
+) -> None:
     async def row(scene: Scene) -> None:
         (link,) = scene.server.connections
-        scene.server.call(lambda: link.send_event(b"\x00\x09SOMETHING\x00\x00"))
-        scene.server.call(lambda: link.send_event(b""))
+        for body in (b"\x00\x09SOMETHING\x00\x00", b"", b"\x00\x09SOMETHING\x00\x00"):
+            scene.server.call(partial(link.send_event, body))
         assert (await scene.read(1).wait()).value == 1
-        assert len(scene.server.connections) == 1
-        assert scene.server.connections[0] is link
+        await scene.until(lambda: scene.only().events == 3)
+        assert scene.server.connections == [link]
+        # Once a connection, not once an event.
+        (told,) = [record for record in caplog.records if record.name == "triocql.engine"]
+        assert told.levelno == logging.WARNING
+        assert told.message == f"{scene.only().name} sends events that it was not asked for; they are ignored"
 
-    run(loop, row)
+    run(loop, row, server={"versions": (version,)})
 
 
 @EVERYWHERE
+@VERSIONS
 @pytest.mark.parametrize(("stream", "opcode"), [(-1, None), (-2, None), (-2, Opcode.EVENT), (-32_768, None)])
-def test_s13_negative_stream_id(loop: str, stream: int, opcode: Opcode | None) -> None:
+def test_s13_negative_stream_id(loop: str, version: int, stream: int, opcode: Opcode | None) -> None:
     async def row(scene: Scene) -> None:
         scene.server.when(INSERT, times=1).then(as_usual(), header(stream=stream, opcode=opcode))
         await connection_is_given_up(scene, [scene.write(1)])
 
-    run(loop, row)
+    run(loop, row, server={"versions": (version,)})
 
 
 def late_by_chance(seed: int, longest: float) -> Callable[[Request], list[Step]]:
@@ -206,7 +261,7 @@ def late_by_chance(seed: int, longest: float) -> Callable[[Request], list[Step]]
     return lambda _: [delay(draw.uniform(0.0, longest)), as_usual()]
 
 
-@pytest.mark.parametrize("version", [4, 5])
+@VERSIONS
 def test_echo_with_a_third_timing_out_or_cancelled(version: int) -> None:
     """20,000 requests: every answer that is delivered is its own, and nothing is left of the others."""
 

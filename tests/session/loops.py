@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
+from math import inf
 from types import CodeType
 from typing import Any, TypeVar
 
 import anyio
 import anyio.abc
+import outcome
 import trio
 
 import triocql
 from tests.engine.peer import Node, PeerLink
 from tests.engine.world import World
 from triocql.abc import Address
+from triocql.protocol.constants import Opcode
 from triocql.session import Connecting
+from triocql.testing.simulated import SimCancelled
 
 T = TypeVar("T")
 
@@ -26,13 +32,20 @@ PATIENCE = 20.0
 
 
 class Stepped:
-    """An awaitable that counts how often a coroutine is suspended, calls `cancel` when it is for the `at`-th time, and
-    remembers the lines that it was suspended in.
+    """An awaitable that counts how often a coroutine is suspended, and calls `cancel` when it is for the `at`-th time.
+
+    Attributes:
+        count: how often it was suspended.
+        lines: the lines that it was suspended in.
+        leaving: whether it was `cancel`led while it left a reactor: that ends whatever is said meanwhile.
+        came: which suspension the cancellation ended, None if it ended none.
     """
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], at: int | None = None) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], at: float = inf) -> None:
         self.count = 0
         self.lines: set[tuple[CodeType, int]] = set()
+        self.leaving = False
+        self.came: int | None = None
         self.cancel: Callable[[], object] = lambda: None
         self._coroutine = coroutine
         self._at = at
@@ -51,25 +64,44 @@ class Stepped:
                 value = yield trap
             except BaseException as thrown:
                 error = thrown
+            # Before, it is a deadline of Trio's own that has passed.
+            if self.came is None and self.count > self._at and _is_cancelled(value, error):
+                self.came = self.count - 1
 
     def _note(self) -> None:
         inner: Any = self._coroutine
+        leaving = False
         while inner is not None:
             if type(inner).__name__ == "coroutine_wrapper":
                 (inner,) = gc.get_referents(inner)
             frame = getattr(inner, "cr_frame", None)
             if frame is not None:
                 self.lines.add((frame.f_code, frame.f_lineno))
+                leaving = leaving or frame.f_code.co_qualname.endswith("Reactor.__aexit__")
             inner = getattr(inner, "cr_await", None)
         if self.count == self._at:
+            self.leaving = leaving
             self.cancel()
         self.count += 1
 
 
-class Stage:
-    """What a scenario gets: the node, sessions with it, and the loop's way to cancel."""
+def _is_cancelled(value: object, error: BaseException | None) -> bool:
+    """Tell whether a suspension is ended by a cancellation; Trio sends it as an outcome."""
+    if isinstance(value, outcome.Error):
+        error = value.error
+    return isinstance(error, (trio.Cancelled, asyncio.CancelledError, SimCancelled))
 
-    name = ""
+
+class Stage:
+    """What a scenario gets: the node, sessions with it, and the loop's way to cancel.
+
+    Attributes:
+        late: after how many more suspensions a cancellation comes at the latest.
+        too_late: how many of the last suspensions a coroutine may end after, although it was cancelled there.
+    """
+
+    late = 0
+    too_late = 0
 
     def __init__(self, node: Node, address: Address) -> None:
         self.node = node
@@ -82,6 +114,33 @@ class Stage:
     async def cancelling(self, stepped: Stepped) -> bool:
         """Run `stepped`, with its `cancel` the loop's; return whether it ended by that."""
         raise NotImplementedError
+
+    async def cancelling_at(self, number: int, coroutine: Coroutine[Any, Any, Any]) -> Stepped:
+        """Cancel a coroutine at its `number`-th suspension, if it has so many: it has to end by that, and there."""
+        stepped = Stepped(coroutine, number)
+        caught = await self.cancelling(stepped)
+        if stepped.came is not None:
+            assert number <= stepped.came <= number + self.late
+            assert caught or stepped.leaving
+        else:
+            assert stepped.count <= number + self.too_late or stepped.leaving
+        return stepped
+
+    def tasks(self) -> int:
+        """Return how many tasks there are in the loop."""
+        return len(anyio.get_running_tasks())
+
+    async def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        await anyio.sleep(seconds)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something is so."""
+        for _ in range(int(PATIENCE / 0.001)):
+            if condition():
+                return
+            await self.sleep(0.001)
+        raise AssertionError(self.tasks())
 
 
 class SimulatedStage(Stage):
@@ -105,9 +164,17 @@ class SimulatedStage(Stage):
             task.result()
         return task.cancelled
 
+    def tasks(self) -> int:
+        return len(self.world.reactor.tasks)
+
+    async def sleep(self, seconds: float) -> None:
+        await self.world.reactor.sleep(seconds)
+
 
 class TrioStage(Stage):
-    """By a cancel scope."""
+    """By a cancel scope. A checkpoint that need not wait is suspended twice: shielded, and to be cancelled."""
+
+    late = 1
 
     async def cancelling(self, stepped: Stepped) -> bool:
         with trio.CancelScope() as scope:
@@ -134,11 +201,19 @@ class AsyncioStage(Stage):
 class AnyioStage(Stage):
     """By a cancel scope of AnyIO."""
 
+    late = 1
+
     async def cancelling(self, stepped: Stepped) -> bool:
         with anyio.CancelScope() as scope:
             stepped.cancel = scope.cancel
             await stepped
         return scope.cancelled_caught
+
+
+class AnyioOnAsyncioStage(AnyioStage):
+    """Where AnyIO does not cancel who is about to be resumed."""
+
+    too_late = 2
 
 
 # --- The node on a real socket -----------------------------------------------------------------------------------
@@ -253,9 +328,9 @@ def _on_asyncio(scenario: Scenario[T], node: Node) -> T:
     return asyncio.run(_served(AsyncioStage, scenario, node))
 
 
-def _on_anyio(backend: str) -> Callable[[Scenario[T], Node], T]:
+def _on_anyio(backend: str, kind: type[Stage]) -> Callable[[Scenario[T], Node], T]:
     def run(scenario: Scenario[T], node: Node) -> T:
-        return anyio.run(_served, AnyioStage, scenario, node, backend=backend)
+        return anyio.run(_served, kind, scenario, node, backend=backend)
 
     return run
 
@@ -265,16 +340,23 @@ LOOPS: dict[str, Callable[[Scenario[Any], Node], Any]] = {
     "simulated, level": _simulated(level=True),
     "trio": _on_trio,
     "asyncio": _on_asyncio,
-    "anyio on trio": _on_anyio("trio"),
-    "anyio on asyncio": _on_anyio("asyncio"),
+    "anyio on trio": _on_anyio("trio", AnyioStage),
+    "anyio on asyncio": _on_anyio("asyncio", AnyioOnAsyncioStage),
 }
 
 
 def run_on(loop: str, scenario: Scenario[T], node: Node | None = None) -> T:
     """Run `await scenario(stage)` on a loop; nothing may be left open."""
+    files = open_files()
     result: T = LOOPS[loop](scenario, Node() if node is None else node)
     gc.collect()
+    assert open_files() <= files
     return result
+
+
+def open_files() -> int:
+    """Return how many files this process has open."""
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counted, not read
 
 
 async def settled(session: triocql.Session, seconds: float = PATIENCE) -> None:
@@ -284,3 +366,14 @@ async def settled(session: triocql.Session, seconds: float = PATIENCE) -> None:
     while session.stats()[1:] != (0, 0, 0):
         assert reactor.now() < end, session.stats()
         await reactor.sleep(0.001)
+
+
+def check_executed_once(node: Node) -> None:
+    """Check that the node was asked once at most to execute each write since the last check; none is idempotent."""
+    writes = Counter(
+        (asked.text, *asked.values, *asked.entries)
+        for asked in node.asked
+        if asked.opcode != Opcode.PREPARE and not asked.text.startswith(("SELECT", "USE "))
+    )
+    assert max(writes.values(), default=0) <= 1, writes
+    node.asked.clear()

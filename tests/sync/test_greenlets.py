@@ -102,11 +102,16 @@ def test_fork() -> None:
     assert out == ["SELECT own", "['SELECT 0', 'SELECT 1', 'SELECT 2']"]
 
 
-def test_the_conformance_suite_under_gevent() -> None:
-    installed("gevent")
-    program = "from gevent import monkey; monkey.patch_all(); import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
-    others = "--ignore=tests/reactors/test_driving.py"  # a greenlet leaves the driving to the loop's
-    options = ["-q", "-p", "no:cacheprovider", "tests/reactors", "-k", "thread", others]
+@pytest.mark.parametrize("name", PATCHES)
+def test_the_conformance_suite(name: str) -> None:
+    installed(name)
+    # Trio cannot be imported under eventlet's patch.
+    program = f"import trio\n{PATCHES[name]}\nimport sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
+    options = [
+        *("-q", "-p", "no:cacheprovider", "tests/reactors", "-k", "thread"),
+        "--ignore=tests/reactors/test_driving.py",  # a greenlet leaves the driving to the loop's
+        *("-W", "ignore::pytest.PytestUnraisableExceptionWarning"),  # of sockets that eventlet has copied
+    ]
     done = subprocess.run(
         [sys.executable, "-c", program, *options],
         cwd=ROOT,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextvars
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -267,6 +268,15 @@ def test_what_is_raised_while_connecting_ends_it(monkeypatch: pytest.MonkeyPatch
         assert threads() == ["triocql"]
 
 
+@pytest.fixture
+def handler_of_its_own() -> Iterator[None]:
+    """The main thread has a signal handler, and leaves all work to the session's."""
+    before = signal.signal(signal.SIGUSR1, lambda _number, _frame: None)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.usefixtures("handler_of_its_own")
 def test_what_is_raised_while_waiting_abandons_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     class Impatience(BaseException):
         """Such as gevent.Timeout."""

@@ -1,0 +1,100 @@
+"""Very many callers that are cancelled at once (C02), and many that go or run out of time at random moments."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+
+from tests.engine.world import free_ids
+from tests.faults.callers import callers
+from tests.faults.invariants import run
+from tests.faults.scene import EVERYWHERE, INSERT, SELECT, Scene
+from triocql import errors
+from triocql.testing.server import Gate, as_usual, delay
+from triocql.testing.server.answers import Step
+from triocql.testing.server.requests import Request
+
+STORM = 10_000
+MAX_IN_FLIGHT = 16_384
+LONG = 60.0
+"""Seconds that a request of a storm has."""
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("max_orphans", [256, STORM], ids=["too many orphans", "as many orphans as may be"])
+def test_c02_storm(loop: str, max_orphans: int) -> None:
+    """10,000 in flight are cancelled within a second. Their ids are orphans, or the connection is replaced, once."""
+
+    async def row(scene: Scene) -> None:
+        gate = Gate()
+        scene.server.when(INSERT).then(gate, as_usual())
+        old = scene.only()
+        async with callers(scene) as storm:
+            writes = [storm.write(number, LONG) for number in range(STORM)]
+            await scene.received(STORM)
+            assert scene.session.stats() == (1, STORM, 0, 0)
+            began = time.perf_counter()
+            for caller in writes:
+                caller.cancel()
+            await storm.ended()
+            assert time.perf_counter() - began <= 1.0
+        assert all(caller.abandoned and not caller.done for caller in writes)
+        replaced = max_orphans < STORM
+        assert (old.state.value == "closed") == replaced
+        if not replaced:
+            assert len(old.orphans) == STORM
+            assert len(free_ids(old)) == MAX_IN_FLIGHT - STORM
+            scene.server.call(gate.open)
+            await scene.until(lambda: not old.orphans)
+        scene.server.rules.clear()
+        following = [scene.read(number, LONG) for number in range(STORM)]
+        for call in following:
+            assert (await call.wait()).value == call.token
+        assert scene.server.log.count(INSERT) == STORM
+        assert {entry.connection for entry in scene.server.log.find(SELECT)} == {int(replaced)}
+
+    run(loop, row, max_in_flight=MAX_IN_FLIGHT, max_orphans=max_orphans)
+
+
+# --- The echo ------------------------------------------------------------------------------------------------
+
+AT_A_TIME = 1000
+LATEST = 0.1
+"""Seconds that an answer takes at most."""
+
+
+@pytest.mark.parametrize("loop", ["trio", "asyncio", "thread"])
+@pytest.mark.parametrize("count", [4000, pytest.param(20_000, marks=pytest.mark.long)])
+def test_echo_on_sockets(loop: str, count: int) -> None:
+    """Every answer that is delivered is its own, whoever else was cancelled or ran out of time meanwhile."""
+
+    async def row(scene: Scene) -> None:
+        draw, late = random.Random(7), random.Random(1)
+
+        def answer(_request: Request) -> list[Step]:
+            return [delay(late.uniform(0.0, LATEST)), as_usual()]
+
+        scene.server.when(SELECT).then(answer)
+        connection = scene.only()
+        for start in range(0, count, AT_A_TIME):
+            async with callers(scene) as group:
+                for token in range(start, start + AT_A_TIME):
+                    group.read(token, draw.uniform(0.005, LATEST) if draw.random() < 0.25 else LONG)
+                for _ in range(4):
+                    await scene.session.reactor.sleep(LATEST / 5)
+                    waiting = [caller for caller in group.all if not caller.over]
+                    for caller in draw.sample(waiting, min(40, len(waiting))):
+                        caller.cancel()
+        served = [call for call in scene.calls if call.done and call.succeeded]
+        assert all(call.value == call.token for call in served)
+        timed_out = [call for call in scene.calls if call.done and not call.succeeded]
+        assert all(isinstance(call.error, errors.RequestTimeout) for call in timed_out)
+        cancelled = [call for call in scene.calls if call.abandoned]
+        assert len(served) + len(timed_out) + len(cancelled) == count
+        assert 0.2 < (len(timed_out) + len(cancelled)) / count < 0.45
+        assert min(len(timed_out), len(cancelled)) > 0.05 * count
+        assert scene.only() is connection
+
+    run(loop, row, max_orphans=2048)

@@ -1,0 +1,56 @@
+"""Every place of the library where a coroutine may be suspended is one of those where it is cancelled."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+
+import triocql
+from tests.session import test_checkpoints, test_lifetimes
+from tests.session.test_checkpoints import REACHED, SCENARIOS
+
+PLACES = (
+    "session",
+    "streaming",
+    "concurrent",
+    "nursery",
+    "results",
+    "traces",
+    "cluster/core",
+    "cluster/connector",
+    "cluster/exchange",
+)
+"""The modules whose checkpoints have to be reached."""
+
+
+def awaits(path: Path) -> list[tuple[int, int]]:
+    """Return the first and last line of every expression in a file that may suspend its coroutine."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Await):
+            found.append((node.lineno, node.end_lineno or node.lineno))
+        elif isinstance(node, ast.AsyncFor):
+            found.append((node.lineno, node.iter.end_lineno or node.lineno))
+        elif isinstance(node, ast.AsyncWith):
+            found.append((node.lineno, node.items[-1].context_expr.end_lineno or node.lineno))
+    return found
+
+
+def test_every_checkpoint_of_the_library_is_reached() -> None:
+    for name in SCENARIOS:
+        test_checkpoints.test_cancelled_at_each_checkpoint("simulated", name)
+    for options in ({}, {"keyspace": "shop"}):
+        test_lifetimes.test_connecting_cancelled_at_each_checkpoint("simulated", options)
+    test_lifetimes.test_closing_cancelled_at_each_checkpoint("simulated")
+    for loop in ("simulated", "trio"):
+        test_lifetimes.test_connecting_in_vain_cancelled_at_each_checkpoint(loop)
+        test_lifetimes.test_leaving_by_an_error_cancelled_at_each_checkpoint(loop)
+    root = Path(inspect.getfile(triocql)).parent
+    missed = [
+        f"{place}.py:{first}"
+        for place in PLACES
+        for first, last in awaits(root / f"{place}.py")
+        if not any((str(root / f"{place}.py"), line) in REACHED for line in range(first, last + 1))
+    ]
+    assert missed == [], missed
