@@ -6,6 +6,11 @@ VENV   ?= .venv
 IMPL   ?= $(if $(shell command -v $(CC)),cython,python)
 PY     := $(VENV)/bin/python
 
+# What is tested in pure Python, too: all that the compiled modules are part of.
+PURE   := $(addprefix tests/,protocol codecs engine session concurrency faults sync \
+          cassandra/test_types.py cassandra/test_typed_rows.py cassandra/test_sync.py) \
+          --ignore=tests/sync/test_greenlets.py --ignore=tests/session/test_typing.py
+
 .PHONY: demo test test-long test-all lint format bench docs clean cassandra
 
 demo: $(VENV)/.flights cassandra
@@ -13,7 +18,7 @@ demo: $(VENV)/.flights cassandra
 
 test: $(VENV)/.group-test cassandra
 	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest
-	TRIOCQL_IMPL=python $(PY) -m pytest tests/protocol tests/codecs tests/engine
+	TRIOCQL_IMPL=python $(PY) -m pytest $(PURE)
 
 test-long: $(VENV)/.group-test cassandra
 	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -m long
