@@ -35,6 +35,15 @@ def table(world: World, name: str, node: int = 0) -> list[dict[str, Any]]:
     return ask(world, world.server.nodes[node], f"SELECT * FROM {name}")
 
 
+@pytest.mark.parametrize("spaces", [" " * 50_000, "\n\t" * 25_000])
+def test_a_query_with_very_much_space(spaces: str) -> None:
+    world = World(1)
+    (row,) = ask(world, world.server.nodes[0], f"SELECT{spaces}key{spaces}FROM system.local{spaces}")
+    assert row == {"key": "local"}
+    with pytest.raises(errors.InvalidQuery):
+        ask(world, world.server.nodes[0], f"SELECT{spaces}key{spaces}, x")
+
+
 # --- The cluster ---------------------------------------------------------------------------------------------
 
 

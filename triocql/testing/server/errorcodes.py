@@ -50,6 +50,9 @@ class Consistency(IntEnum):
     LOCAL_ONE = 10
 
 
+_LONGEST = 0xFFFF
+"""Bytes of a message."""
+
 _COUNTS: dict[str, Any] = {"consistency": Consistency.ONE, "received": 0, "required": 1}
 _FAILED = _COUNTS | {"reasons": {}, "failures": None}
 FIELDS: dict[ErrorCode, dict[str, Any]] = {
@@ -92,7 +95,8 @@ def encode_error(
     if code == ErrorCode.CAS_WRITE_UNKNOWN and version < 5:
         fields = {"write_type": "CAS", **fields}
     code = _INSTEAD.get(version, {}).get(code, code)
-    body = wire.integer(code) + wire.string(message)
+    whole = message.encode()[:_LONGEST].decode(errors="ignore")  # it may name a query, which may be longer
+    body = wire.integer(code) + wire.string(whole)
     if code in FIELDS:
         known = FIELDS[ErrorCode(code)]
         body += _encode_fields(version, code, {**known, **{k: v for k, v in fields.items() if k in known}})

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .log import normal
+
 if TYPE_CHECKING:
     from .node import ServerNode
 
@@ -34,16 +36,16 @@ class Selection(NamedTuple):
 # --- What is asked -------------------------------------------------------------------------------------------
 
 _SELECT = re.compile(
-    r"\s*select\s+(?P<columns>.+?)\s+from\s+(?P<table>system(?:_\w+)?\.\w+)(?:\s+where\s+(?P<where>.*?))?"
-    r"(?:\s+limit\s+\d+)?(?:\s+allow\s+filtering)?[\s;]*$",
-    re.IGNORECASE | re.DOTALL,
+    r"select (?P<columns>.+?) from (?P<table>system(?:_\w+)?\.\w+)(?: where (?P<where>.*?))?"
+    r"(?: limit \d+)?(?: allow filtering)?$",
+    re.IGNORECASE,
 )
 _CONDITION = re.compile(r"(\w+)\s*=\s*('(?:[^']|'')*'|[\w.:-]+|\?)", re.IGNORECASE)
 
 
 def parse_selection(text: str) -> Selection | None:
     """Return what a query asks of a system table, None if it is none of these."""
-    match = _SELECT.match(text)
+    match = _SELECT.match(normal(text))
     if match is None:
         return None
     columns = [each.strip().lower() for each in match["columns"].split(",")]
@@ -53,7 +55,7 @@ def parse_selection(text: str) -> Selection | None:
 
 def is_system_query(text: str) -> bool:
     """Whether a query reads a system table."""
-    return _SELECT.match(text) is not None
+    return _SELECT.match(normal(text)) is not None
 
 
 def select(node: ServerNode, selection: Selection, values: list[Any]) -> tuple[dict[str, str], list[Row]]:
