@@ -6,10 +6,12 @@ VENV   ?= .venv
 IMPL   ?= $(if $(shell command -v $(CC)),cython,python)
 PY     := $(VENV)/bin/python
 
-# What is tested in pure Python, too: all that the compiled modules are part of.
-PURE   := $(addprefix tests/,protocol codecs engine session concurrency faults sync \
-          cassandra/test_types.py cassandra/test_typed_rows.py cassandra/test_sync.py) \
+# What starts nodes, or measures, has the machine for itself; all else is run by two processes.
+ALONE  := $(addprefix tests/,cassandra docs benchmarks)
+# In pure Python, too, goes all that the compiled modules are part of.
+PURE   := $(addprefix tests/,protocol codecs engine session concurrency faults sync) \
           --ignore=tests/sync/test_greenlets.py --ignore=tests/session/test_typing.py
+PURE_ALONE := $(addprefix tests/cassandra/test_,types.py typed_rows.py sync.py)
 
 .PHONY: demo test test-long test-all lint format bench docs clean cassandra
 
@@ -17,8 +19,10 @@ demo: $(VENV)/.flights cassandra
 	$(PY) examples/flights.py
 
 test: $(VENV)/.group-test cassandra
-	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest
-	TRIOCQL_IMPL=python $(PY) -m pytest $(PURE)
+	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest $(ALONE)
+	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -n 2 $(addprefix --ignore=,$(ALONE))
+	TRIOCQL_IMPL=python $(PY) -m pytest -n 2 $(PURE)
+	TRIOCQL_IMPL=python $(PY) -m pytest $(PURE_ALONE)
 
 test-long: $(VENV)/.group-test cassandra
 	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -m long

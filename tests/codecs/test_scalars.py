@@ -5,7 +5,7 @@ import struct
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
-from uuid import UUID, SafeUUID, uuid1, uuid4
+from uuid import UUID, SafeUUID
 
 import numpy as np
 import pytest
@@ -18,8 +18,8 @@ from .helpers import decode, encode, round_trip
 if TYPE_CHECKING:
     from triocql.codecs.registry import Registry
 
-RANDOM = uuid4()
-TIMED = uuid1()
+RANDOM = UUID("6c158e20-fbf6-4a2a-9be2-a030b83782b6")
+TIMED = UUID("6458b74a-e581-11f1-8475-02fc00000001")
 
 
 class Color(enum.Enum):
