@@ -15,7 +15,10 @@ from _signal import signal as set_handler
 from signal import SIGINT
 from types import FrameType, TracebackType
 
-_OTHERS = tuple(map(int, signal.valid_signals() - {SIGINT}))
+# Those of real-time are left out: nobody handles them in Python, and asking for them takes as long as for all others.
+_OTHERS = tuple(
+    int(each) for each in signal.valid_signals() - {SIGINT} if each < getattr(signal, "SIGRTMIN", 64)
+)
 
 
 class Interruptions:
