@@ -59,8 +59,10 @@ class EpollPoller:
 
     def poll(self, timeout: float) -> Iterable[tuple[OnReady, int]]:
         """Wait (`Poller`)."""
-        watched, events = self._watched, self._events
-        return [(watched[fd][1], events[mask]) for fd, mask in self._epoll.poll(timeout)]
+        ready = []
+        for fd, mask in self._epoll.poll(timeout):
+            ready.append((self._watched[fd][1], self._events[mask]))
+        return ready
 
     def close(self) -> None:
         """Close all (`Poller`)."""

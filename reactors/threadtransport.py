@@ -36,7 +36,10 @@ class ThreadTransport:
     def start(self) -> None:
         """Give the link its transport, and begin to read."""
         self._reactor.transports.add(self)
-        self._call(lambda: self._link.connection_made(self))
+        try:
+            self._link.connection_made(self)
+        except Exception as error:
+            self._fail(error)
         self._watch()
 
     # --- What the link calls -------------------------------------------------------------------------------
@@ -78,22 +81,25 @@ class ThreadTransport:
         if self._closed or self._unsent:
             return
         self._dirty = False
-        self._call(self._send_batch)
+        try:
+            data = self._link.data_to_send()
+            if data:
+                self._send(data)
+        except Exception as error:
+            self._fail(error)
         if self.closing and not (self._unsent or self._dirty):
             self._shut(None)
 
     def _ready(self, events: int) -> None:
-        if events & EVENT_WRITE and self._unsent:
-            self._call(lambda: self._send(self._unsent))
-            if not self._unsent and (self._dirty or self.closing):
-                self._loop.flush_soon(self)
-        if events & EVENT_READ and self._watched & EVENT_READ:
-            self._call(self._receive)
-
-    def _send_batch(self) -> None:
-        data = self._link.data_to_send()
-        if data:
-            self._send(data)
+        try:
+            if events & EVENT_WRITE and self._unsent:
+                self._send(self._unsent)
+                if not self._unsent and (self._dirty or self.closing):
+                    self._loop.flush_soon(self)
+            if events & EVENT_READ and self._watched & EVENT_READ:
+                self._receive()
+        except Exception as error:
+            self._fail(error)
 
     def _send(self, data: bytes | memoryview) -> None:
         """Send what the socket takes, and keep the rest until it takes more."""
@@ -130,14 +136,10 @@ class ThreadTransport:
             self._watched = events
             self._loop.watch(self._sock, events, self._ready)
 
-    def _call(self, step: Callable[[], None]) -> None:
-        """Take a step; an error of the socket ends the connection, and so does a bug of the link."""
-        try:
-            step()
-        except OSError as error:
-            self._shut(error)
-        except Exception as error:
-            self._shut(error)
+    def _fail(self, error: Exception) -> None:
+        """End the connection: by an error of the socket, or a bug of the link."""
+        self._shut(error)
+        if not isinstance(error, OSError):
             self._reactor.report_bug(error)
 
     def _shut(self, error: Exception | None) -> None:

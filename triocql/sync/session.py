@@ -100,6 +100,8 @@ class Session:
         >>> result = session.execute("SELECT * FROM users WHERE id = ?", [7], timeout=2.0)  # doctest: +SKIP
         """
         execute: Callable[..., Coroutine[Any, Any, Any]] = self.inner.execute
+        if row_type is None and not options:  # what is not passed on costs nothing
+            return Result.of(self, self.run(execute, statement, parameters))
         return Result.of(self, self.run(execute, statement, parameters, row_type=row_type, **options))
 
     @overload

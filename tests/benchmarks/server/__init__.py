@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def running() -> Iterator[int]:
     """Run a server while the block lasts; the value is the port it listens on, at 127.0.0.1."""
     compiled.load()
-    with child.running("tests.benchmarks.server") as (_, stdout):
+    with child.running(child.SERVER) as (_, stdout):
         line = stdout.readline()
         if not line:
             raise RuntimeError("the benchmark server did not start; its stderr says why")
