@@ -203,8 +203,9 @@ def test_a_paused_process_is_killed(folder: Path) -> None:
     assert gone(process.pid)
 
 
+# It waits in short turns: a signal that comes just before `signal.pause` would not end it.
 OWNER = """
-import os, signal, sys
+import os, signal, sys, time
 from pathlib import Path
 from triocql.testing.cassandra._process import OwnedProcess
 folder = Path(sys.argv[1])
@@ -215,7 +216,8 @@ if sys.argv[2] == "forked" and os.fork() == 0:
     os.close(1)
     signal.pause()
 print(process.pid, flush=True)
-signal.pause()
+while True:
+    time.sleep(0.1)
 """
 
 

@@ -103,8 +103,20 @@ def run_until_stopped(name: str, cluster: CassandraCluster) -> None:
         json.dump(asdict(state), file)
         file.flush()
         print(state.describe(), flush=True)
-        while True:
-            signal.pause()
+        _wait_for_a_signal()
+
+
+def _wait_for_a_signal() -> None:
+    """Also for one that has come just before: `signal.pause` would sleep through it."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer)
+    try:
+        os.read(reader, 1)
+    finally:
+        signal.set_wakeup_fd(-1)
+        os.close(reader)
+        os.close(writer)
 
 
 @contextmanager
