@@ -25,7 +25,7 @@ test: $(VENV)/.group-test cassandra
 	TRIOCQL_IMPL=python $(PY) -m pytest $(PURE_ALONE)
 
 test-long: $(VENV)/.group-test cassandra
-	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -m long
+	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -m long -o faulthandler_timeout=3600
 
 test-all:
 	@set -e; .ci/pythons | while read -r version python; do \
