@@ -146,14 +146,19 @@ class Peer:
 
 
 @contextlib.contextmanager
-def black_hole(host: str = "127.0.0.1") -> Iterator[Address]:
+def black_hole(host: str = "127.0.0.1", port: int = 0) -> Iterator[Address]:
     """A listener whose queue is full: the kernel drops what else would connect."""
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind((host, 0))
-        listener.listen(0)
+        listener = stack.enter_context(socket.create_server((host, port), backlog=0))
         for _ in range(2):
             filler = stack.enter_context(socket.socket())
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
         yield Address(*listener.getsockname())
+
+
+def free_port_of_all_hosts() -> int:
+    """A port that nobody uses on any address of this machine."""
+    with socket.create_server(("", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port

@@ -18,7 +18,7 @@ from triocql.abc import Address
 from triocql.reactors import dial
 
 from .conftest import Run
-from .peers import Peer, RecordingLink, black_hole
+from .peers import Peer, RecordingLink, black_hole, free_port_of_all_hosts
 
 
 async def echo_once(peer: Peer, address: Address | None = None) -> None:
@@ -180,14 +180,14 @@ def test_black_hole(run: Run[None]) -> None:
 
 def test_next_address_while_one_hangs(run: Run[None]) -> None:
     async def scenario(reactor: Any) -> None:
-        with black_hole("127.0.0.2") as hole, contextlib.ExitStack() as stack:
-            listener = stack.enter_context(socket.socket())
-            listener.bind(("127.0.0.1", hole.port))
-            listener.listen()
+        with contextlib.ExitStack() as stack:
+            port = free_port_of_all_hosts()
+            stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            stack.enter_context(black_hole("127.0.0.2", port))
             stack.enter_context(pytest.MonkeyPatch.context()).setattr(dial, "ATTEMPT_DELAY", 0.01)
             stack.enter_context(resolving_to("127.0.0.2", "127.0.0.1"))
             link = RecordingLink(reactor)
-            await reactor.connect(Address("db.example", hole.port), link, timeout=10)
+            await reactor.connect(Address("db.example", port), link, timeout=10)
             assert link.events == ["made"]
 
     run(scenario)
@@ -264,10 +264,7 @@ def test_cancelled_in_every_tick(run: Run[None]) -> None:
 
 def test_local_port(run: Run[None]) -> None:
     async def scenario(reactor: Any) -> None:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port_of_all_hosts()
         with Peer(reactor) as peer:
             link = RecordingLink(reactor)
             transport = await reactor.connect(peer.address, link, timeout=10, local_port=port)
@@ -286,9 +283,7 @@ def test_local_port(run: Run[None]) -> None:
 
 def test_connection_to_itself_is_refused(run: Run[None]) -> None:
     async def scenario(reactor: Any) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port_of_all_hosts()
         with pytest.raises(ConnectionRefusedError):
             await reactor.connect(
                 Address("127.0.0.1", port), RecordingLink(reactor), timeout=10, local_port=port

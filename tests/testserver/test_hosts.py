@@ -26,6 +26,7 @@ from triocql.testing.server import (
     Gate,
     delay,
     error,
+    hosts,
     no_response,
     reset,
     rows,
@@ -160,6 +161,20 @@ def test_an_address_that_is_taken(run: Callable[[Main], Any]) -> None:
             with pytest.raises(OSError, match="in use"):
                 async with CqlServer(port=taken.getsockname()[1]):
                     pass
+
+    run(main)
+
+
+def test_a_port_that_is_taken_on_another_host(
+    run: Callable[[Main], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        with socket.create_server(("127.0.0.2", 0)) as taken:
+            port = taken.getsockname()[1]
+            found = iter([port, port, hosts.free_port("127.0.0.1")])
+            monkeypatch.setattr(hosts, "free_port", lambda _host: next(found))
+            async with CqlServer(2) as server, triocql.connect(server.contact_points):
+                assert server.port != port
 
     run(main)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 import struct
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 import trio
@@ -23,7 +22,6 @@ Accept = Callable[[Callable[[], None]], Link]
 """Makes the link of a new connection; its argument breaks the connection with RST."""
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-_TRIES = 20
 PATIENCE = 10.0
 """Seconds that a call into the server's thread may take."""
 
@@ -50,8 +48,8 @@ class Host(Protocol):
     def listen(self, address: Address, accept: Accept) -> Listener:
         """Take connections. Raises OSError."""
 
-    def bind(self, hosts: list[str], port: int) -> int:
-        """Return the port to use on all of these hosts: one that is free on all if `port` is 0."""
+    def free_port(self, host: str) -> int:
+        """Return a port on which nobody listens at the moment. Raises OSError if the host is none of this machine."""
 
 
 class NoHost:
@@ -73,9 +71,9 @@ class NoHost:
         """Fail."""
         raise RuntimeError("the server does not run: use `async with`, `with` or `run_on`")
 
-    def bind(self, hosts: list[str], port: int) -> int:
-        """Return the port."""
-        return port
+    def free_port(self, host: str) -> int:
+        """Fail."""
+        raise RuntimeError("the server does not run: use `async with`, `with` or `run_on`")
 
 
 # --- The simulated reactor -----------------------------------------------------------------------------------
@@ -106,9 +104,9 @@ class SimulatedHost:
         listener = self._reactor.listen(address, factory)
         return listener
 
-    def bind(self, hosts: list[str], port: int) -> int:
-        """Return the port: all are free."""
-        return port or 9042
+    def free_port(self, _host: str) -> int:
+        """Return the usual port: all are free."""
+        return 9042
 
 
 # --- A running event loop ------------------------------------------------------------------------------------
@@ -150,9 +148,9 @@ class LoopHost:
         listener.start()
         return listener
 
-    def bind(self, hosts: list[str], port: int) -> int:
-        """Return a port that is free on all hosts."""
-        return port or free_port(hosts)
+    def free_port(self, host: str) -> int:
+        """Return a port on which nobody listens at the moment."""
+        return free_port(host)
 
 
 class _SocketListener:
@@ -227,21 +225,11 @@ def listening_socket(address: Address) -> socket.socket:
     return sock
 
 
-def free_port(hosts: list[str]) -> int:
-    """Return a port that is free on all hosts. Raises OSError if a host is none of this machine."""
-    for attempt in range(_TRIES):
-        with ExitStack() as stack:
-            port = 0
-            try:
-                for host in hosts:
-                    sock = stack.enter_context(listening_socket(Address(host, port)))
-                    port = sock.getsockname()[1]
-            except OSError as error:
-                if error.errno != errno.EADDRINUSE or attempt == _TRIES - 1:
-                    raise
-            else:
-                return port
-    raise AssertionError
+def free_port(host: str) -> int:
+    """Return a port on which nobody listens at the moment. Raises OSError if the host is none of this machine."""
+    with listening_socket(Address(host, 0)) as sock:
+        port: int = sock.getsockname()[1]
+        return port
 
 
 # --- A thread ------------------------------------------------------------------------------------------------
@@ -298,6 +286,6 @@ class ThreadHost:
         """Take connections."""
         return self.call(lambda: self._inner.listen(address, accept))
 
-    def bind(self, hosts: list[str], port: int) -> int:
-        """Return a port that is free on all hosts."""
-        return port or free_port(hosts)
+    def free_port(self, host: str) -> int:
+        """Return a port on which nobody listens at the moment."""
+        return free_port(host)

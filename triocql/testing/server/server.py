@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,7 @@ from .statements import table_name
 from .systemtables import TABLES, Edit
 
 T = TypeVar("T")
+_MOST_TRIES = 20
 
 
 class CqlServer:
@@ -166,7 +168,17 @@ class CqlServer:
 
     def _start(self, host: Host) -> None:
         self.host = host
-        port = host.bind([node.address.host for node in self.nodes], self._port)
+        for tries_left in reversed(range(1 if self._port else _MOST_TRIES)):
+            try:
+                self._listen(self._port or host.free_port(self.nodes[0].address.host))
+            except OSError as error:  # on another host it is taken; or somebody else was faster
+                self._stop_listening()
+                if error.errno != errno.EADDRINUSE or not tries_left:
+                    raise
+            else:
+                return
+
+    def _listen(self, port: int) -> None:
         for node in self.nodes:
             node.address = Address(node.address.host, port)
             node.start()
