@@ -121,8 +121,8 @@ def test_wrong_types(registry: Registry, name: str, value: Any) -> None:
     ("name", "value"),
     [
         ("timestamp", 2**63),
-        ("timestamp", np.datetime64("NaT")),
-        ("date", np.datetime64("NaT")),
+        ("timestamp", np.datetime64("NaT", "ms")),
+        ("date", np.datetime64("NaT", "D")),
         ("date", np.datetime64(2**40, "D")),
         ("time", -1),
         ("time", 86_400_000_000_000),

@@ -6,15 +6,13 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-
 from tests.sync.served import INSERT, SELECT, session
 
 THREADS = 32
+REQUESTS = 10_000  # of each
 
 
-@pytest.mark.parametrize("requests", [100, pytest.param(10_000, marks=pytest.mark.long)])
-def test_echo(requests: int) -> None:
+def test_echo() -> None:
     with session() as (served, s), ThreadPoolExecutor(THREADS) as pool:
         served.node.remember = False
         select = s.prepare(SELECT)
@@ -22,13 +20,13 @@ def test_echo(requests: int) -> None:
 
         def work(number: int) -> int:
             together.wait()
-            wanted = range(number * requests, (number + 1) * requests)
+            wanted = range(number * REQUESTS, (number + 1) * REQUESTS)
             return sum(s.execute(select, [each]).scalar() == each for each in wanted)
 
         before = sys.getswitchinterval()
         sys.setswitchinterval(1e-5)  # threads take turns in the middle of everything
         try:
-            assert list(pool.map(work, range(THREADS))) == [requests] * THREADS
+            assert list(pool.map(work, range(THREADS))) == [REQUESTS] * THREADS
         finally:
             sys.setswitchinterval(before)
         assert s.stats() == (1, 0, 0, 0)
