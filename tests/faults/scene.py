@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import threading
 from collections.abc import Awaitable, Callable
 from math import inf
@@ -15,6 +14,7 @@ import pytest
 import trio
 
 import triocql
+from tests.files import open_files
 from triocql import Error, Session
 from triocql.abc import Reactor
 from triocql.engine.connection import Connection
@@ -36,6 +36,8 @@ PATIENCE = 20.0
 """Seconds after which something on a real socket that does not happen fails the test."""
 
 EVERYWHERE = pytest.mark.parametrize("loop", ["simulated", "trio", "asyncio", "thread"])
+ON_SOCKETS = pytest.mark.parametrize("loop", ["trio", "asyncio", "thread"])
+VERSIONS = pytest.mark.parametrize("version", [4, 5])
 
 
 class Call:
@@ -273,12 +275,8 @@ def run_on(loop: str, play: Play) -> None:
     if loop == "simulated":
         _simulated(play)
         return
-    before = _open_files()
+    before = open_files()
     options = {"reconnection_base": 0.05, "timeout": PATIENCE, **play.options}
     _LOOPS[loop](play._replace(options=options))
     gc.collect()
-    assert _open_files() <= before
-
-
-def _open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counted, not read
+    assert open_files() <= before

@@ -15,7 +15,7 @@ from tests.engine.world import SELECT as SELECT_TEXT
 from tests.engine.world import World, check
 from tests.faults.callers import Caller, callers
 from tests.faults.invariants import heal, run
-from tests.faults.scene import EVERYWHERE, INSERT, SELECT, Scene
+from tests.faults.scene import EVERYWHERE, INSERT, SELECT, VERSIONS, Scene
 from triocql import errors
 from triocql.testing.server import Gate, Opcode, as_usual, no_response
 
@@ -211,7 +211,7 @@ def test_c04_deadline_between_attempts() -> None:
 
 
 @EVERYWHERE
-@pytest.mark.parametrize("version", [4, 5])
+@VERSIONS
 def test_c05_cancelled_in_the_middle_of_its_frame(loop: str, version: int) -> None:
     """The frame is ended before another one begins: what follows on the connection is understood."""
 

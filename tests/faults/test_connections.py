@@ -7,12 +7,9 @@ import errno
 import pytest
 
 from tests.faults.invariants import heal, run
-from tests.faults.scene import EVERYWHERE, INSERT, SELECT, Scene
+from tests.faults.scene import EVERYWHERE, INSERT, ON_SOCKETS, SELECT, VERSIONS, Scene
 from triocql import errors
 from triocql.testing.server import Opcode, as_usual, close, cut, delay, reset
-
-VERSIONS = pytest.mark.parametrize("version", [4, 5])
-ON_SOCKETS = pytest.mark.parametrize("loop", ["trio", "asyncio", "thread"])
 
 AT_ONCE = 0.05
 """Seconds within which the end of a connection is told."""

@@ -11,7 +11,7 @@ import pytest
 
 from tests.engine import wire
 from tests.faults.invariants import heal, peak, run
-from tests.faults.scene import EVERYWHERE, INSERT, SELECT, Scene
+from tests.faults.scene import EVERYWHERE, INSERT, SELECT, VERSIONS, Scene
 from triocql import errors
 from triocql.testing.server import (
     AnyStep,
@@ -27,8 +27,7 @@ from triocql.testing.server import (
     small_segments,
 )
 
-VERSIONS = pytest.mark.parametrize("version", [3, 4, 5])
-FRAMED = pytest.mark.parametrize("version", [4, 5])
+FROM_V3 = pytest.mark.parametrize("version", [3, 4, 5])
 SECRET = "row-data-4711"
 MIB = 1024 * 1024
 
@@ -65,7 +64,7 @@ async def ends_the_connection(scene: Scene, *steps: AnyStep, cause: type[Excepti
 
 
 @EVERYWHERE
-@FRAMED
+@VERSIONS
 @pytest.mark.parametrize("opcode", [0x33, 0xFF, Opcode.QUERY, Opcode.STARTUP, Opcode.SUPPORTED])
 def test_s14_opcode_that_is_none_of_an_answer(
     loop: str, version: int, opcode: int, caplog: pytest.LogCaptureFixture
@@ -104,7 +103,7 @@ def _rows(flags: int = 1, type_id: int = 9, columns: int = 1) -> bytes:
     return numbers + described + struct.pack(">iii", 1, 4, 7)
 
 
-@VERSIONS
+@FROM_V3
 @pytest.mark.parametrize(
     "body",
     [
@@ -136,7 +135,7 @@ def test_s15_result_that_cannot_be_read(version: int, body: bytes) -> None:
     run("simulated", row, server={"versions": (version,)})
 
 
-@VERSIONS
+@FROM_V3
 @pytest.mark.parametrize("flags", [0x20, 0x80])
 def test_s15_flags_of_a_frame_that_nobody_knows(version: int, flags: int) -> None:
     async def row(scene: Scene) -> None:

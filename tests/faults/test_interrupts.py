@@ -23,7 +23,8 @@ import triocql
 from tests.engine.world import check
 from tests.faults.invariants import executions
 from tests.faults.scene import INSERT, PATIENCE, SCHEMA, SELECT
-from tests.session.loops import open_files, settled
+from tests.files import open_files
+from tests.session.loops import settled
 from triocql import Session
 from triocql.engine.hot import Request, Streams
 from triocql.reactors.trioreactor import TrioReactor

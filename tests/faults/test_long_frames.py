@@ -12,8 +12,8 @@ import pytest
 
 from tests.engine import wire
 from tests.faults.invariants import peak, run
-from tests.faults.scene import EVERYWHERE, SCHEMA, Scene
-from tests.faults.test_frames import FRAMED, MIB, ends_the_connection
+from tests.faults.scene import EVERYWHERE, SCHEMA, VERSIONS, Scene
+from tests.faults.test_frames import MIB, ends_the_connection
 from triocql.protocol.connection import Wire
 from triocql.testing.server import CqlServer, Opcode, as_usual, oversize, rows
 
@@ -22,7 +22,7 @@ SIZES = pytest.mark.parametrize("size", [32 * MIB, 255 * MIB])
 
 
 @EVERYWHERE
-@FRAMED
+@VERSIONS
 @pytest.mark.parametrize("length", [256 * MIB + 1, 2**31 - 1, 2**31, 2**32 - 1])
 def test_s24_body_that_is_declared_too_long(loop: str, version: int, length: int) -> None:
     async def row(scene: Scene) -> None:
@@ -65,7 +65,7 @@ READER = """
 """
 
 
-@FRAMED
+@VERSIONS
 @SIZES
 def test_s24_long_row_costs_its_reader_at_most_three_times_its_length(version: int, size: int) -> None:
     with CqlServer(1, schema=SCHEMA, unprimed="echo", versions=(version,)) as server:

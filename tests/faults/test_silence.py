@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from tests.faults.invariants import run
-from tests.faults.scene import INSERT, SELECT, Scene
-from tests.faults.test_connections import ON_SOCKETS, VERSIONS
+from tests.faults.scene import INSERT, ON_SOCKETS, SELECT, VERSIONS, Scene
 from triocql import errors
 from triocql.testing.server import Opcode, as_usual, frame, trickle, truncate
 from triocql.testing.simulated import SimTask

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from tests.engine.world import free_ids
 from tests.faults.callers import Callers, callers
 from tests.faults.invariants import run
-from tests.faults.scene import EVERYWHERE, INSERT, SELECT, Scene
+from tests.faults.scene import EVERYWHERE, INSERT, ON_SOCKETS, SELECT, Scene
+from tests.faults.test_streams import late_by_chance
 from triocql import errors
 from triocql.reactors.base import nothing
-from triocql.testing.server import Gate, as_usual, delay
-from triocql.testing.server.answers import Step
-from triocql.testing.server.requests import Request
+from triocql.testing.server import Gate, as_usual
 
 STORM = 10_000
 MAX_IN_FLIGHT = 16_384
@@ -37,8 +36,7 @@ def test_c02_storm(loop: str, max_orphans: int) -> None:
             writes = [storm.write(number, LONG) for number in range(STORM)]
             await scene.received(STORM)
             assert scene.session.stats() == (1, STORM, 0, 0)
-            cancels = [caller.cancel for caller in writes]
-            took = await seconds_of(scene, cancels, lambda: all(caller.over for caller in writes))
+            took = await seconds_of([caller.cancel for caller in writes], storm.ended())
             # The loop's own part is most of it on Trio, and more than a second on a slow machine.
             assert took <= max(1.0, 3 * await seconds_of_the_loop(scene, storm))
         assert all(caller.abandoned and not caller.done for caller in writes)
@@ -72,15 +70,15 @@ async def seconds_of_the_loop(scene: Scene, storm: Callers) -> float:
 
     cancels = [storm.start(wait) for _ in range(STORM)]
     await scene.until(lambda: len(waiting) == STORM)
-    return await seconds_of(scene, cancels, lambda: not waiting)
+    return await seconds_of(cancels, scene.until(lambda: not waiting))
 
 
-async def seconds_of(scene: Scene, cancels: list[Callable[[], object]], ended: Callable[[], bool]) -> float:
+async def seconds_of(cancels: list[Callable[[], object]], ended: Awaitable[None]) -> float:
     """Return how long it takes to cancel tasks; the time of this machine's other work is not counted."""
     began = time.thread_time()
     for cancel in cancels:
         cancel()
-    await scene.until(ended)
+    await ended
     return time.thread_time() - began
 
 
@@ -91,17 +89,13 @@ LATEST = 0.1
 """Seconds that an answer takes at most."""
 
 
-@pytest.mark.parametrize("loop", ["trio", "asyncio", "thread"])
+@ON_SOCKETS
 def test_echo_on_sockets(loop: str) -> None:
     """Every answer that is delivered is its own, whoever else was cancelled or ran out of time meanwhile."""
 
     async def row(scene: Scene) -> None:
-        draw, late = random.Random(7), random.Random(1)
-
-        def answer(_request: Request) -> list[Step]:
-            return [delay(late.uniform(0.0, LATEST)), as_usual()]
-
-        scene.server.when(SELECT).then(answer)
+        draw = random.Random(7)
+        scene.server.when(SELECT).then(late_by_chance(1, LATEST))
         connection = scene.only()
         for start in range(0, REQUESTS, AT_A_TIME):
             async with callers(scene) as group:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.engine.world import free_ids
 from tests.faults.invariants import run
-from tests.faults.scene import EVERYWHERE, INSERT, SELECT, Call, Scene
+from tests.faults.scene import EVERYWHERE, INSERT, SELECT, VERSIONS, Call, Scene
 from triocql import errors
 from triocql.testing.server import (
     Gate,
@@ -28,7 +28,6 @@ from triocql.testing.server import (
 )
 from triocql.testing.server.framing import Frame
 
-VERSIONS = pytest.mark.parametrize("version", [4, 5])
 VOID = bytes.fromhex("00000001")
 
 

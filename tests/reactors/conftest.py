@@ -10,13 +10,13 @@ import functools
 import gc
 import threading
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import pytest
 import trio
 import uvloop
 
+from tests.files import open_files
 from triocql.abc import Reactor
 from triocql.reactors.asyncioreactor import AsyncioReactor
 from triocql.reactors.threadloop import ThreadLoop
@@ -99,12 +99,12 @@ def _checked(run: Run[Any]) -> Run[Any]:
     _warm(run)
 
     def checked(scenario: Scenario[T]) -> T:
-        before = len(list(Path("/proc/self/fd").iterdir()))
+        before = open_files()
         try:
             return cast("T", run(scenario))
         finally:
             gc.collect()
-            assert len(list(Path("/proc/self/fd").iterdir())) == before
+            assert open_files() == before
 
     return checked
 

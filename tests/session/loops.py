@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ import trio
 import triocql
 from tests.engine.peer import Node, PeerLink
 from tests.engine.world import World
+from tests.files import open_files
 from triocql.abc import Address
 from triocql.protocol.constants import Opcode
 from triocql.session import Connecting
@@ -352,11 +352,6 @@ def run_on(loop: str, scenario: Scenario[T], node: Node | None = None) -> T:
     gc.collect()
     assert open_files() <= files
     return result
-
-
-def open_files() -> int:
-    """Return how many files this process has open."""
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counted, not read
 
 
 async def settled(session: triocql.Session, seconds: float = PATIENCE) -> None:

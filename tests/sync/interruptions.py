@@ -23,7 +23,8 @@ import pytest
 import triocql
 from tests.engine.peer import Asked, Node
 from tests.engine.world import check
-from tests.session.loops import check_executed_once, open_files
+from tests.files import open_files
+from tests.session.loops import check_executed_once
 from tests.sync.served import SELECT, Served
 from triocql.protocol.constants import Opcode
 from triocql.reactors import threadloop

@@ -7,7 +7,6 @@ import gc
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +16,10 @@ import trustme
 import uvloop
 
 import triocql
+from tests.files import open_files
 from tests.testserver.world import INSERT, SCHEMA, SELECT
 from triocql import errors
+from triocql.abc import Address
 from triocql.session import Session
 from triocql.testing.server import (
     CqlServer,
@@ -55,9 +56,9 @@ def on_uvloop(main: Main) -> Any:
 RUNNERS = {"trio": on_trio, "asyncio": on_asyncio, "uvloop": on_uvloop}
 
 
-def open_files() -> int:
+def files_left_open() -> int:
     gc.collect()
-    return len(list(Path("/proc/self/fd").iterdir()))
+    return open_files()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -76,9 +77,9 @@ def run(request: pytest.FixtureRequest) -> Callable[[Main], Any]:
     runner = RUNNERS[request.param]
 
     def checked(main: Main) -> Any:
-        before = open_files()
+        before = files_left_open()
         result = runner(main)
-        assert open_files() == before
+        assert files_left_open() == before
         return result
 
     return checked
@@ -171,8 +172,13 @@ def test_a_port_that_is_taken_on_another_host(
     async def main() -> None:
         with socket.create_server(("127.0.0.2", 0)) as taken:
             port = taken.getsockname()[1]
-            found = iter([port, port, hosts.free_port("127.0.0.1")])
-            monkeypatch.setattr(hosts, "free_port", lambda _host: next(found))
+            given = iter([port, port])
+
+            def listening_socket(address: Address) -> socket.socket:
+                return really(address if address.port else Address(address.host, next(given, 0)))
+
+            really = hosts.listening_socket
+            monkeypatch.setattr(hosts, "listening_socket", listening_socket)
             async with CqlServer(2) as server, triocql.connect(server.contact_points):
                 assert server.port != port
 
@@ -242,7 +248,7 @@ def test_a_virtual_clock() -> None:
 
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_in_a_thread(runner: str) -> None:
-    before = open_files()
+    before = files_left_open()
     gate = Gate()
     with CqlServer(2, schema=SCHEMA) as server:
         prime(server)
@@ -265,7 +271,7 @@ def test_in_a_thread(runner: str) -> None:
         with socket.create_connection(server.nodes[1].address) as sock:
             sock.sendall(bytes.fromhex("04 00 0001 05 00000000"))
             assert sock.recv(5) == bytes.fromhex("84 00 0001 06")
-    assert open_files() == before
+    assert files_left_open() == before
 
 
 def test_simulated_and_again_after_its_end() -> None:

@@ -38,6 +38,11 @@ class SimListener:
         self.accepted: list[SimTransport] = []
         self._network = network
 
+    @property
+    def port(self) -> int:
+        """The port of `address`."""
+        return self.address.port
+
     def close(self) -> None:
         """Listen no more; connections that were made go on."""
         self._network.listeners.pop(self.address, None)

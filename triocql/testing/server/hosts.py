@@ -21,6 +21,7 @@ T = TypeVar("T")
 Accept = Callable[[Callable[[], None]], Link]
 """Makes the link of a new connection; its argument breaks the connection with RST."""
 
+_USUAL_PORT = 9042
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 PATIENCE = 10.0
 """Seconds that a call into the server's thread may take."""
@@ -28,6 +29,10 @@ PATIENCE = 10.0
 
 class Listener(Protocol):
     """Where a node takes connections."""
+
+    @property
+    def port(self) -> int:
+        """The port that it has."""
 
     def close(self) -> None:
         """Take no more."""
@@ -46,10 +51,7 @@ class Host(Protocol):
         """Call `fn` where all of the server runs, and return its result."""
 
     def listen(self, address: Address, accept: Accept) -> Listener:
-        """Take connections. Raises OSError."""
-
-    def free_port(self, host: str) -> int:
-        """Return a port on which nobody listens at the moment. Raises OSError if the host is none of this machine."""
+        """Take connections; on any port that is free if that of the address is 0. Raises OSError."""
 
 
 class NoHost:
@@ -68,10 +70,6 @@ class NoHost:
         return fn()
 
     def listen(self, address: Address, accept: Accept) -> Listener:
-        """Fail."""
-        raise RuntimeError("the server does not run: use `async with`, `with` or `run_on`")
-
-    def free_port(self, host: str) -> int:
         """Fail."""
         raise RuntimeError("the server does not run: use `async with`, `with` or `run_on`")
 
@@ -101,12 +99,8 @@ class SimulatedHost:
             number = len(listener.accepted)
             return accept(lambda: listener.accepted[number].reset())
 
-        listener = self._reactor.listen(address, factory)
+        listener = self._reactor.listen(Address(address.host, address.port or _USUAL_PORT), factory)
         return listener
-
-    def free_port(self, _host: str) -> int:
-        """Return the usual port: all are free."""
-        return 9042
 
 
 # --- A running event loop ------------------------------------------------------------------------------------
@@ -148,16 +142,13 @@ class LoopHost:
         listener.start()
         return listener
 
-    def free_port(self, host: str) -> int:
-        """Return a port on which nobody listens at the moment."""
-        return free_port(host)
-
 
 class _SocketListener:
     """Accepts connections, and has the reactor drive a link for each."""
 
     def __init__(self, reactor: Any, sock: socket.socket, accept: Accept) -> None:
         self.sock = sock
+        self.port: int = sock.getsockname()[1]
         self._reactor = reactor
         self._accept = accept
 
@@ -225,13 +216,6 @@ def listening_socket(address: Address) -> socket.socket:
     return sock
 
 
-def free_port(host: str) -> int:
-    """Return a port on which nobody listens at the moment. Raises OSError if the host is none of this machine."""
-    with listening_socket(Address(host, 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
-
-
 # --- A thread ------------------------------------------------------------------------------------------------
 
 
@@ -285,7 +269,3 @@ class ThreadHost:
     def listen(self, address: Address, accept: Accept) -> Listener:
         """Take connections."""
         return self.call(lambda: self._inner.listen(address, accept))
-
-    def free_port(self, host: str) -> int:
-        """Return a port on which nobody listens at the moment."""
-        return free_port(host)

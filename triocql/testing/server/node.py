@@ -186,6 +186,7 @@ class ServerNode:
     def _listen(self) -> None:
         if self._listener is None:
             self._listener = self.server.host.listen(self.address, self.accept)
+            self.address = Address(self.address.host, self._listener.port)
 
     def _refuse(self) -> None:
         if self._listener is not None:

@@ -170,18 +170,20 @@ class CqlServer:
         self.host = host
         for tries_left in reversed(range(1 if self._port else _MOST_TRIES)):
             try:
-                self._listen(self._port or host.free_port(self.nodes[0].address.host))
-            except OSError as error:  # on another host it is taken; or somebody else was faster
+                self._listen_on(self._port)
+            except OSError as error:  # the port that the first node got is taken on another host
                 self._stop_listening()
                 if error.errno != errno.EADDRINUSE or not tries_left:
                     raise
             else:
                 return
 
-    def _listen(self, port: int) -> None:
+    def _listen_on(self, port: int) -> None:
+        """Have all nodes listen on a port; if it is 0, on the one that the first node gets."""
         for node in self.nodes:
             node.address = Address(node.address.host, port)
             node.start()
+            port = node.address.port
 
     def _stop_listening(self) -> None:
         for node in self.nodes:

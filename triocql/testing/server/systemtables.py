@@ -55,7 +55,7 @@ def parse_selection(text: str) -> Selection | None:
 
 def is_system_query(text: str) -> bool:
     """Whether a query reads a system table."""
-    return _SELECT.match(normal(text)) is not None
+    return parse_selection(text) is not None
 
 
 def select(node: ServerNode, selection: Selection, values: list[Any]) -> tuple[dict[str, str], list[Row]]:
