@@ -246,6 +246,42 @@ def test_a_virtual_clock() -> None:
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
+def test_a_later_answer_does_not_wait_for_the_acknowledgement_of_one_before_it() -> None:
+    async def main() -> None:
+        async with CqlServer(schema=SCHEMA) as server:
+            server.when(SELECT).then(rows({"name": "text"}, [["Ann"]]))
+            server.when(INSERT).then(delay(0.001), void())
+            async with triocql.connect(server.contact_points, connections_local=1) as session:
+                for _ in range(20):  # the kernel acknowledges the first ones at once
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(session.execute, SELECT, [7])
+                        nursery.start_soon(session.execute, INSERT, [8, "Bob"])
+                assert trio.current_time() < began + 1
+
+    clock = trio.testing.MockClock(autojump_threshold=0)
+    began = clock.current_time()
+    trio.run(main, clock=clock)
+
+
+def test_accepted_sockets_do_not_delay(run: Callable[[Main], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    accepted: list[bool] = []
+
+    async def serve(listener: Any, client: socket.socket) -> None:
+        accepted.append(bool(client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)))
+        await really(listener, client)
+
+    really = hosts._SocketListener._serve
+    monkeypatch.setattr(hosts._SocketListener, "_serve", serve)
+
+    async def main() -> None:
+        async with CqlServer() as server, triocql.connect(server.contact_points):
+            pass
+
+    run(main)
+    assert accepted
+    assert all(accepted)
+
+
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_in_a_thread(runner: str) -> None:
     before = files_left_open()
