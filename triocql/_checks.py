@@ -29,3 +29,14 @@ def require_seconds(value: Any, name: str) -> None:
     """Raise unless `value` is a number of seconds above 0; infinity stands for "no bound"."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     require(number and value > 0, name, value, "a number of seconds above 0 (math.inf for no bound)")
+
+
+def require_keyspace(value: object, name: str) -> None:
+    """Raise unless `value` can be the name of a keyspace. No keyspace has quotes in its name."""
+    fits = isinstance(value, str) and value != "" and '"' not in value
+    require(
+        fits,
+        name,
+        value,
+        "the name of a keyspace, without quotes and with upper and lower case as it has them",
+    )

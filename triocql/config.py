@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
-from triocql._checks import require, require_integer, require_seconds, require_type
+from triocql._checks import require, require_integer, require_keyspace, require_seconds, require_type
 from triocql.abc import Address
 from triocql.codecs.registry import Registry
 from triocql.contactpoints import read_contact_points
@@ -209,9 +209,12 @@ class Options:
 
     def __post_init__(self) -> None:
         require(len(self.contact_points) > 0, "contact_points", self.contact_points, "at least one address")
-        for name in ("keyspace", "server_hostname"):
-            value = getattr(self, name)
-            require(value is None or (isinstance(value, str) and value != ""), name, value, "a name, or None")
+        if self.keyspace is not None:
+            require_keyspace(self.keyspace, "keyspace")
+        name = self.server_hostname
+        require(
+            name is None or (isinstance(name, str) and name != ""), "server_hostname", name, "a name, or None"
+        )
         require_integer(self.prepared_cache, "prepared_cache", 1, MAX_INT)
         if self.ssl_context is not None:
             import ssl  # not at the top: it takes a third of the time of `import triocql`

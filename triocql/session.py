@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, overload
 
 from triocql import concurrent
-from triocql._checks import require_seconds
+from triocql._checks import require_keyspace, require_seconds
 from triocql.cluster.core import Core
 from triocql.codecs.registry import Registry
 from triocql.config import Options
@@ -151,6 +151,8 @@ class Session:
         """
         if not isinstance(text, str):
             raise UsageError(f"prepare() takes the text of a statement, not {type(text).__name__}")
+        if keyspace is not None:
+            require_keyspace(keyspace, "keyspace")
         if timeout is not None:
             require_seconds(timeout, "timeout")
         waiter = self._waiter(lambda: wait.abandon())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict
 
-from triocql._checks import require, require_integer, require_seconds, require_type
+from triocql._checks import require, require_integer, require_keyspace, require_seconds, require_type
 from triocql.errors import BindValueError, UsageError
 from triocql.protocol.constants import MAX_INT, MAX_SHORT, BatchKind, Consistency
 
@@ -65,10 +65,6 @@ def _check_bool(value: object, name: str) -> None:
     require(isinstance(value, bool), name, value, "True or False")
 
 
-def _check_keyspace(value: object, name: str) -> None:
-    require(isinstance(value, str) and value != "", name, value, "the name of a keyspace")
-
-
 def _check_payload(value: Any, name: str) -> None:
     require_type(value, Mapping, name, "a mapping of str to bytes")
     for key, item in value.items():
@@ -86,7 +82,7 @@ _CHECKS: tuple[tuple[str, Callable[[Any, str], None]], ...] = (
     ("timestamp", lambda value, name: require_integer(value, name, 1 - 2**63, 2**63 - 1)),
     ("tracing", _check_bool),
     ("custom_payload", _check_payload),
-    ("keyspace", _check_keyspace),
+    ("keyspace", require_keyspace),
     ("now_in_seconds", lambda value, name: require_integer(value, name, 0, MAX_INT)),
     ("idempotent", _check_bool),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -18,9 +19,10 @@ from triocql.errors import (
     UnsupportedVersion,
     UsageError,
 )
-from triocql.protocol.types import NativeType
+from triocql.protocol.types import NativeType, quote_name
+from triocql.testing.cassandra._install import installation
 
-from .conftest import FAILING, KEYSPACE, ROOT, create_keyspace, on_every_wire, on_v4_and_v5
+from .conftest import FAILING, KEYSPACE, ROOT, connected, create_keyspace, on_every_wire, on_v4_and_v5
 
 if TYPE_CHECKING:
     from triocql.config import ConnectKeywords
@@ -246,6 +248,32 @@ async def test_connect_with_a_keyspace(session: Session, cassandra: CassandraClu
     with pytest.raises(triocql.errors.ConnectError, match="no_such_keyspace"):
         async with triocql.connect(points, keyspace="no_such_keyspace"):
             pass
+
+
+@pytest.mark.parametrize("name", ["order", "true", "select", "Order", 48 * "k"])
+async def test_any_name_of_a_keyspace_will_do(
+    session: Session, cassandra: CassandraCluster, name: str
+) -> None:
+    await session.execute(create_keyspace(f'"{name}"'))
+    await session.execute(f'USE "{name}"')
+    await session.execute("CREATE TABLE IF NOT EXISTS t (id int PRIMARY KEY)")
+    for _ in range(10):  # on every connection
+        assert (await session.execute("SELECT id FROM t WHERE id = ?", [1])).one() is None
+    select = await session.prepare("SELECT id FROM t", keyspace=name)
+    async with triocql.connect(cassandra.contact_points, keyspace=name) as other:
+        assert (await other.execute(select)).one() is None
+        await connected(other)
+        assert other.keyspace == name
+    await session.execute("USE system")
+    assert (await session.execute("SELECT id FROM t", keyspace=name)).one() is None
+
+
+def test_the_reserved_words_of_the_grammar_are_quoted(cassandra: CassandraCluster) -> None:
+    (jar,) = installation(cassandra.version).lib.glob("cassandra-all-*.jar")
+    with zipfile.ZipFile(jar) as archive:
+        words = archive.read("org/apache/cassandra/cql3/reserved_keywords.txt").decode().lower().split()
+    assert len(words) > 50
+    assert [word for word in words if quote_name(word) != f'"{word}"'] == []
 
 
 async def test_the_keyspace_of_a_request(session: Session, table: Table) -> None:

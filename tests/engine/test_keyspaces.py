@@ -12,6 +12,7 @@ from tests.engine.peer import Asked, PeerLink
 from tests.engine.world import SELECT, World, pools
 from triocql import errors
 from triocql.protocol.constants import Opcode
+from triocql.statements import RequestOptions
 
 
 def keyspaces(world: World) -> set[str | None]:
@@ -40,13 +41,50 @@ def test_every_connection_is_moved_before_the_next_request(version: int) -> None
         assert keyspaces(world) == {"Other"}
 
 
+def wants_quotes(asked: Asked) -> bool:
+    """Refuse bare names, as a node does with those that are reserved words."""
+    is_bare = asked.text.startswith("USE ") and not asked.text.endswith('"')
+    return is_bare and asked.error(0x2000, "no viable alternative at input 'order'")
+
+
+@pytest.mark.parametrize("name", ["order", "true", "Order", "1st", 48 * "k"])
+def test_any_name_will_do(name: str) -> None:
+    world = World(count=2, connections_local=2, keyspace="order")
+    for node in world.nodes:
+        node.script = wants_quotes
+    with world.session() as session:
+        assert keyspaces(world) == {"order"}
+        links = sum(len(node.links) for node in world.nodes)
+        world.call(session.execute, f'USE "{name}"')
+        world.settle()
+        assert keyspaces(world) == {name}
+        assert sum(len(node.links) for node in world.nodes) == links, "a connection was lost by the move"
+        world.listeners[0].accepted[0].reset()
+        world.reactor.advance(3)
+        assert len(session.executor.router.connections()) == 4
+        assert keyspaces(world) == {name}
+
+
+@pytest.mark.parametrize("name", ['"order"', "", 7])
+def test_a_name_that_is_none(name: Any) -> None:
+    with pytest.raises(
+        errors.OptionError, match=r"keyspace is .*; it has to be the name of a keyspace, without"
+    ):
+        World(keyspace=name).connect()
+    with pytest.raises(errors.OptionError, match="keyspace is"):
+        RequestOptions(keyspace=name)
+    world = World()
+    with world.session() as session, pytest.raises(errors.OptionError, match="keyspace is"):
+        world.call(session.prepare, SELECT, keyspace=name)
+
+
 def test_requests_wait_for_their_connection_to_be_moved() -> None:
     world = World(connections_local=2, max_in_flight=2)
     with world.session() as session:
         moving: list[Asked] = []
 
         def slow(asked: Asked) -> bool:
-            if asked.text != "USE shop" or not world.node.texts()[:-1]:
+            if asked.text != 'USE "shop"' or not world.node.texts()[:-1]:
                 return False
             moving.append(asked)
             return True
@@ -75,7 +113,7 @@ def test_connection_that_does_not_follow_is_replaced(answer: str) -> None:
         count = len(world.node.links)
 
         def refuse(asked: Asked) -> bool:
-            if asked.text != "USE shop" or world.node.texts().count("USE shop") != 2:
+            if asked.text != 'USE "shop"' or world.node.texts().count('USE "shop"') != 1:
                 return False
             if answer == "error":
                 asked.error(0x2200, "no")
@@ -130,7 +168,7 @@ def test_new_connections_are_in_the_keyspace_from_the_start() -> None:
 def test_keyspace_that_does_not_exist() -> None:
     world = World(keyspace="shop")
     world.node.script = lambda asked: (
-        asked.text == "USE shop" and asked.error(0x2200, "Keyspace 'shop' does not exist")
+        asked.text == 'USE "shop"' and asked.error(0x2200, "Keyspace 'shop' does not exist")
     )
     with pytest.raises(errors.ConnectError, match=r"10.0.0.1:9042, USE: .*'shop' does not exist"):
         world.call(world.connect().__aenter__)
@@ -251,10 +289,10 @@ def test_connection_moves_once_at_a_time() -> None:
         world.node.script = holding(held, unless=world.node.asked[-1].link)
         for name in ("one", "two", "three"):
             world.call(session.execute, f"USE {name}")
-        assert [asked.text for asked in held] == ["USE one"]
+        assert [asked.text for asked in held] == ['USE "one"']
         held.pop().respond()
         world.settle()
-        assert [asked.text for asked in held] == ["USE three"]
+        assert [asked.text for asked in held] == ['USE "three"']
         held.pop().respond()
         world.settle()
         assert held == []

@@ -64,6 +64,11 @@ def test_every_number_has_a_type() -> None:
         ('a"b', '"a""b"'),
         ("", '""'),
         ("é", '"é"'),
+        ("_a", '"_a"'),
+        ("order", '"order"'),
+        ("true", '"true"'),
+        ("text", '"text"'),
+        ("orders", "orders"),
     ],
 )
 def test_names_are_quoted_where_they_have_to_be(name: str, quoted: str) -> None:

@@ -8,14 +8,14 @@ from triocql.engine.router import Router
 from triocql.errors import ConnectionLost, Error
 from triocql.protocol.constants import Opcode, ResultKind
 from triocql.protocol.requests import QueryParameters, query
-from triocql.protocol.types import quote_name
+from triocql.protocol.types import quoted
 
 _SET_KEYSPACE = int(ResultKind.SET_KEYSPACE).to_bytes(4, "big")
 
 
 def use_keyspace(version: int, keyspace: str) -> bytes:
     """Return the body of the QUERY that moves a connection to `keyspace`."""
-    return query(version, f"USE {quote_name(keyspace)}", QueryParameters())
+    return query(version, f"USE {quoted(keyspace)}", QueryParameters())
 
 
 class _Move:

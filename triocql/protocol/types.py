@@ -114,13 +114,32 @@ class ColumnSpec(NamedTuple):
 def quote_name(name: str) -> str:
     """Return an identifier as it has to be written in CQL: in double quotes unless it is plain lower case.
 
-    >>> quote_name("users"), quote_name("Users")
-    ('users', '"Users"')
+    >>> quote_name("users"), quote_name("Users"), quote_name("order")
+    ('users', '"Users"', '"order"')
     """
-    plain = (
-        name.isascii() and name.replace("_", "a").isalnum() and name == name.lower() and name[:1].isalpha()
-    )
-    return name if plain else '"' + name.replace('"', '""') + '"'
+    plain = name.isascii() and name.isidentifier() and name == name.lower() and name[0] != "_"
+    return name if plain and name not in _NOT_BARE else quoted(name)
+
+
+def quoted(name: str) -> str:
+    """Return an identifier in double quotes, which is right for every name and every version of a server."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+_RESERVED = """
+    add allow alter and apply asc authorize batch begin by check columnfamily constraint create default delete desc
+    describe drop entries execute false from full grant if in index infinity insert into is keyspace length limit
+    materialized mbean mbeans modify nan norecursive not null of on or order primary rename replace revoke schema
+    select set table to token true truncate unlogged unset update use using view where with
+"""
+_NO_NAMES_OF_TYPES = """
+    ascii bigint bitstring blob boolean byte cast complex count counter date decimal distinct double duration enum
+    float inet int interval json macaddr maxwritetime smallint text time timestamp timeuuid tinyint ttl uuid varchar
+    varint vector writetime
+"""
+_NOT_BARE = frozenset(_RESERVED.split() + _NO_NAMES_OF_TYPES.split())
+"""What the grammar of any version of Cassandra from 3.11 on does not take for a name without quotes: its reserved
+words, the literals among them, and what no user-defined type can be called."""
 
 
 NATIVE_TYPES: dict[int, NativeType] = {
