@@ -75,7 +75,8 @@ class AsyncioReactor(ReactorBase):
     """Drives connections in the running asyncio loop.
 
     Entering and leaving may happen in different tasks of the loop. Leaving waits for the connections that are being
-    closed, drops the others, ends the background tasks, and raises nothing but a cancellation of its own wait.
+    closed, drops the others, ends the background tasks, and raises nothing but a cancellation of its own wait. That one
+    is raised whatever the block is left by: asyncio tells a task of a cancellation once.
 
     >>> async def main():
     ...     async with AsyncioReactor() as reactor:
@@ -115,11 +116,14 @@ class AsyncioReactor(ReactorBase):
                 await asyncio.wait(closing)
         finally:
             cancelled = await self._end_all()
-        if cancelled is not None and exc is None:
-            raise cancelled
+        if cancelled is not None:  # even if an exception is on its way: it is in the context of this one
+            raise asyncio.CancelledError(*cancelled)
 
-    async def _end_all(self) -> asyncio.CancelledError | None:
-        """End all that runs, whatever the caller's task is told meanwhile; returns its cancellation, if any."""
+    async def _end_all(self) -> tuple[Any, ...] | None:
+        """End all that runs, whatever the caller's task is told meanwhile; returns what its cancellation said.
+
+        That is all that tells the cancellations of a task apart; the object would be led to by its own traceback.
+        """
         cancelled = None
         while ending := [*self._tasks, *(transport.lost for transport in self.transports)]:
             for transport in list(self.transports):
@@ -129,7 +133,7 @@ class AsyncioReactor(ReactorBase):
             try:
                 await asyncio.wait(ending)
             except asyncio.CancelledError as error:
-                cancelled = error
+                cancelled = error.args
         self.ended = True
         self._set_alarm(math.inf)
         return cancelled

@@ -71,12 +71,12 @@ class ThreadReactor(ReactorBase):
                     await self._next_end()
         finally:
             cancelled = await self._end_all()
-        if cancelled is not None and exc is None:
-            raise cancelled
+        if cancelled:  # even if an exception is on its way: it is in the context of this one
+            raise Cancelled
 
-    async def _end_all(self) -> Cancelled | None:
-        """End all that runs, whatever the caller's task is told meanwhile; returns its cancellation, if any."""
-        cancelled = None
+    async def _end_all(self) -> bool:
+        """End all that runs, whatever the caller's task is told meanwhile; returns whether it was cancelled."""
+        cancelled = False
         while ending := self._tasks | self.transports:
             for transport in list(self.transports):
                 transport.abort()
@@ -85,8 +85,8 @@ class ThreadReactor(ReactorBase):
             while ending & (self._tasks | self.transports):
                 try:
                     await self._next_end()
-                except Cancelled as error:
-                    cancelled = error
+                except Cancelled:
+                    cancelled = True
         self._left = True
         return cancelled
 
