@@ -114,6 +114,25 @@ async def test_vectors(session: Session, table: Table) -> None:
     await round_trip(session, table, VECTORS)
 
 
+async def test_sets_and_maps_within_other_values(session: Session, table: Table) -> None:
+    """A row is found by its own key, and a condition holds for the value that was just read."""
+    await session.execute("CREATE TYPE IF NOT EXISTS grouped (names set<text>, ids map<uuid, int>)")
+    t = await table(
+        "k tuple<set<varint>, map<decimal, int>> PRIMARY KEY, v frozen<grouped>, w vector<frozen<set<double>>, 2>"
+    )
+    key = ({300, -5, 7, -(2**70)}, {Decimal("10"): 1, Decimal("9.5"): 2, Decimal("-3"): 3})
+    names = {str(number) for number in range(50)}
+    grouped = {"names": names, "ids": {UUID_4: 1, UUID_1: 2}}
+    vector = [{1.5, -2.5, math.inf}, {0.0, -1.0}]
+    await session.execute(f"INSERT INTO {t} (k, v, w) VALUES (?, ?, ?)", [key, grouped, vector])
+    row = (await session.execute(f"SELECT k, v, w FROM {t} WHERE k = ?", [key])).exactly_one()
+    assert row == (key, tuple(grouped.values()), vector)
+    for k in (row.k, (frozenset(sorted(key[0])), dict(sorted(key[1].items()))), (list(key[0]) * 2, key[1])):
+        update = f"UPDATE {t} SET v = ?, w = ? WHERE k = ? IF v = ? AND w = ?"
+        result = await session.execute(update, [row.v, row.w, k, row.v, row.w])
+        assert result.applied
+
+
 async def test_what_cannot_be_told_from_null(session: Session, table: Table) -> None:
     t = await table("id int PRIMARY KEY, l list<int>, s set<int>, m map<int, int>, v text")
     await session.execute(f"INSERT INTO {t} (id, l, s, m, v) VALUES (1, ?, ?, ?, 'x')", [[], set(), {}])

@@ -209,7 +209,7 @@ INVALID: list[tuple[str, str]] = [
     ("text", "ff"),
     ("text", "eda080"),
     ("ascii", "80"),
-    ("decimal", "00000000"),
+    ("decimal", "000000"),
 ]
 
 

@@ -32,11 +32,13 @@ from libc.string cimport memcpy
 from datetime import timezone
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv6Address
+from itertools import chain
 from uuid import UUID, SafeUUID
 
 from triocql.codecs import bind as pure_bind
 from triocql.codecs.bind import head, in_order
 from triocql.codecs.collections import ListNode, MapNode, SetNode
+from triocql.codecs.order import sorted_elements, sorted_items
 from triocql.codecs.rows import check_size, fail
 from triocql.codecs.scalars import (
     BlobNode,

@@ -54,6 +54,28 @@ cdef int write_elements(Buffer out, Cell element, object values) except -1:
     return 0
 
 
+cdef list written_since(Buffer out, Py_ssize_t start):
+    """Return the bytes of the values that were written after `start`, each after its length."""
+    cdef Py_ssize_t at = start
+    cdef Py_ssize_t size
+    cdef list pieces = []
+    while at < out.size:
+        size = read32(out.data + at)
+        pieces.append(PyBytes_FromStringAndSize(<const char*>out.data + at + 4, size))
+        at += 4 + size
+    return pieces
+
+
+cdef int rewrite(Buffer out, Py_ssize_t start, Py_ssize_t count, pieces) except -1:
+    """Put a number of elements and these pieces in the place of what was written after `start`."""
+    out.size = start
+    store32(out.room(4), <uint32_t>count)
+    for piece in pieces:
+        store32(out.room(4), <uint32_t>len(<bytes>piece))
+        out.append(PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece))
+    return 0
+
+
 @cython.final
 cdef class ListCell(Cell):
     cdef Cell element
@@ -89,10 +111,12 @@ cdef class ListCell(Cell):
 cdef class SetCell(Cell):
     cdef Cell element
     cdef bint hashable
+    cdef object sort_key
 
     def __init__(self, node):
         self.element = cell_of(node.element)
         self.hashable = node.make is frozenset
+        self.sort_key = node.sort_key
 
     cdef object box(self, const uint8_t* p, Py_ssize_t n):
         cdef Py_ssize_t at = 4
@@ -109,9 +133,15 @@ cdef class SetCell(Cell):
         return frozenset(values) if self.hashable else values
 
     cdef int write(self, Buffer out, object value) except -1:
-        if type(value) is set or type(value) is frozenset or type(value) is list or type(value) is tuple:
-            return write_elements(out, self.element, value)
-        return Cell.write(self, out, value)
+        cdef Py_ssize_t start = out.size
+        cdef list elements
+        if not (type(value) is set or type(value) is frozenset or type(value) is list or type(value) is tuple):
+            return Cell.write(self, out, value)
+        write_elements(out, self.element, value)
+        if self.sort_key is not None:
+            elements = sorted_elements(written_since(out, start + 4), self.sort_key)
+            rewrite(out, start, len(elements), elements)
+        return 0
 
 
 @cython.final
@@ -119,8 +149,10 @@ cdef class MapCell(Cell):
     cdef Cell key
     cdef Cell value
     cdef bint hashable
+    cdef object sort_key
 
     def __init__(self, node):
+        self.sort_key = node.sort_key
         self.key = cell_of(node.key)
         self.value = cell_of(node.value)
         self.hashable = node.make is not None
@@ -141,12 +173,18 @@ cdef class MapCell(Cell):
         return FrozenMap(items) if self.hashable else items
 
     cdef int write(self, Buffer out, object value) except -1:
+        cdef Py_ssize_t start = out.size
+        cdef list pieces
         if type(value) is not dict:
             return Cell.write(self, out, value)
         store32(out.room(4), <uint32_t>len(<dict>value))
         for key, item in (<dict>value).items():
             write_sized(out, self.key, key)
             write_sized(out, self.value, item)
+        if self.sort_key is not None:
+            pieces = written_since(out, start + 4)
+            items = sorted_items(zip(pieces[::2], pieces[1::2]), self.sort_key)
+            rewrite(out, start, len(items), chain.from_iterable(items))
         return 0
 
 

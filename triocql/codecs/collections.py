@@ -1,15 +1,18 @@
 """Lists, sets and maps (native protocol v5, section 5.11 and following).
 
 Inside a set and as keys of a map everything is hashable: lists are tuples there, sets frozensets, maps
-`FrozenMap`.
+`FrozenMap`. Inside a tuple, a user-defined type or a vector, sets and maps are ordered: sorted here, since the server
+does not do it there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from triocql.codecs.node import INT, FixedNode, FixedRun, Node, pack_sized, read_sized
+from triocql.codecs.order import sort_key, sorted_elements, sorted_items
 from triocql.codecs.values import FrozenMap
 from triocql.errors import DecodeError
 
@@ -67,9 +70,11 @@ class _ElementsNode(Node):
         return elements
 
     def _encode_elements(self, elements: Iterable[Any]) -> bytes:
-        encode = self.element.encode
-        parts = [pack_sized(encode(element)) for element in elements]
-        return INT.pack(len(parts)) + b"".join(parts)
+        encoded = self._encode_each(elements)
+        return INT.pack(len(encoded)) + b"".join(map(pack_sized, encoded))
+
+    def _encode_each(self, elements: Iterable[Any]) -> Sequence[bytes]:
+        return list(map(self.element.encode, elements))
 
 
 class ListNode(_ElementsNode):
@@ -87,27 +92,35 @@ class ListNode(_ElementsNode):
 
 
 class SetNode(_ElementsNode):
-    """set: any set or sequence but a text or bytes. Read as `set`; the server orders the elements."""
+    """set: any set or sequence but a text or bytes. Read as `set`."""
 
-    __slots__ = ()
+    __slots__ = ("sort_key",)
     takes = "a set or a sequence"
 
-    def __init__(self, cql_type: SetType, element: Node, *, hashable: bool) -> None:
+    def __init__(self, cql_type: SetType, element: Node, *, hashable: bool, ordered: bool = False) -> None:
         super().__init__(cql_type, element, frozenset if hashable else set)
+        self.sort_key = sort_key(cql_type.element) if ordered else None
 
     def encode(self, value: Any) -> bytes:
-        """Return the elements in the order that `value` gives."""
+        """Return the elements, in the server's order and each once if they have to be."""
         return self._encode_elements(value) if is_elements(value) else self.encode_other(value)
+
+    def _encode_each(self, elements: Iterable[Any]) -> Sequence[bytes]:
+        encoded = super()._encode_each(elements)
+        return encoded if self.sort_key is None else sorted_elements(encoded, self.sort_key)
 
 
 class MapNode(Node):
     """map: any mapping. Read as `dict`, in the server's order of keys."""
 
-    __slots__ = ("key", "make", "value")
+    __slots__ = ("key", "make", "sort_key", "value")
     takes = "a dict or another mapping"
 
-    def __init__(self, cql_type: MapType, key: Node, value: Node, *, hashable: bool) -> None:
+    def __init__(
+        self, cql_type: MapType, key: Node, value: Node, *, hashable: bool, ordered: bool = False
+    ) -> None:
         super().__init__(cql_type)
+        self.sort_key = sort_key(cql_type.key) if ordered else None
         self.key = key
         self.value = value
         self.make: Callable[[dict[Any, Any]], Any] | None = FrozenMap if hashable else None
@@ -125,14 +138,13 @@ class MapNode(Node):
         return items if self.make is None else self.make(items)
 
     def encode(self, value: Any) -> bytes:
-        """Return the items in the order that `value` gives."""
+        """Return the items, in the server's order and each key once if they have to be."""
         if not isinstance(value, Mapping):
             return self.encode_other(value)
-        parts = [INT.pack(len(value))]
-        for key, item in value.items():
-            parts.append(pack_sized(self.key.encode(key)))
-            parts.append(pack_sized(self.value.encode(item)))
-        return b"".join(parts)
+        items = [(self.key.encode(key), self.value.encode(item)) for key, item in value.items()]
+        if self.sort_key is not None:
+            items = sorted_items(items, self.sort_key)
+        return INT.pack(len(items)) + b"".join(map(pack_sized, chain.from_iterable(items)))
 
 
 def is_elements(value: Any) -> bool:

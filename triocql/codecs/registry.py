@@ -41,7 +41,7 @@ from triocql.protocol.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from triocql.codecs.bind import Binder
     from triocql.codecs.rows import RowPlan
@@ -165,35 +165,40 @@ class Registry:
         """Return what writes values for these bind markers, cached like `plan`."""
         return self._binders.get(columns, self._compile)  # type: ignore[no-any-return]
 
-    def node(self, cql_type: CqlType, *, hashable: bool = False) -> Node:
+    def node(self, cql_type: CqlType, *, hashable: bool = False, ordered: bool = False) -> Node:
         """Return the type node that reads and writes a type, the user's codecs included."""
-        node = self._builtin(cql_type, hashable)
+        node = self._builtin(cql_type, hashable, ordered)
         codec = self._types.get(cql_type)
         return node if codec is None else CodecNode(node, codec)
 
-    def _builtin(self, cql_type: CqlType, hashable: bool) -> Node:
+    def _builtin(self, cql_type: CqlType, hashable: bool, ordered: bool) -> Node:
         match cql_type:
             case NativeType(name) if name in NATIVE:
                 return NATIVE[name](cql_type)
             case ListType(element):
-                return ListNode(cql_type, self.node(element, hashable=hashable), hashable=hashable)
+                node = self.node(element, hashable=hashable, ordered=ordered)
+                return ListNode(cql_type, node, hashable=hashable)
             case SetType(element):
-                return SetNode(cql_type, self.node(element, hashable=True), hashable=hashable)
+                node = self.node(element, hashable=True, ordered=ordered)
+                return SetNode(cql_type, node, hashable=hashable, ordered=ordered)
             case MapType(key, value):
-                nodes = self.node(key, hashable=True), self.node(value, hashable=hashable)
-                return MapNode(cql_type, *nodes, hashable=hashable)
+                keys = self.node(key, hashable=True, ordered=ordered)
+                values = self.node(value, hashable=hashable, ordered=ordered)
+                return MapNode(cql_type, keys, values, hashable=hashable, ordered=ordered)
             case TupleType(elements):
-                return TupleNode(
-                    cql_type, tuple(self.node(element, hashable=hashable) for element in elements)
-                )
+                return TupleNode(cql_type, self._inside(elements, hashable))
             case VectorType(element):
-                return VectorNode(cql_type, self.node(element, hashable=hashable), hashable=hashable)
+                return VectorNode(cql_type, *self._inside([element], hashable), hashable=hashable)
             case UserType():
                 return self._udt(cql_type, hashable)
         return BlobNode(cql_type)
 
+    def _inside(self, types: Iterable[CqlType], hashable: bool) -> tuple[Node, ...]:
+        """Return the type nodes of what is within a tuple, a user-defined type or a vector."""
+        return tuple(self.node(each, hashable=hashable, ordered=True) for each in types)
+
     def _udt(self, cql_type: UserType, hashable: bool) -> Node:
-        fields = tuple(self.node(field, hashable=hashable) for _, field in cql_type.fields)
+        fields = self._inside((field for _, field in cql_type.fields), hashable)
         cls = self._udts.get((cql_type.keyspace, cql_type.name))
         if cls is None or (hashable and cls.__hash__ is None):
             return UserTypeNode(cql_type, fields)
@@ -207,7 +212,7 @@ class Registry:
         codec = self._columns.get((column.keyspace, column.table, column.name))
         if codec is None:
             return self.node(column.type)
-        return CodecNode(self._builtin(column.type, hashable=False), codec)
+        return CodecNode(self._builtin(column.type, hashable=False, ordered=False), codec)
 
     def _forget(self) -> None:
         self._plans = _Cache(self._make_plan)

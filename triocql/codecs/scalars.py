@@ -204,10 +204,7 @@ class DecimalNode(Node):
 
     def decode(self, raw: bytes) -> Any:
         """Return the number with its scale; EMPTY for no bytes."""
-        if len(raw) < 5:
-            return self.odd_length(raw)
-        scale = INT.unpack_from(raw)[0]
-        return _EXACT.scaleb(Decimal(int.from_bytes(raw[4:], signed=True)), -scale)
+        return self.odd_length(raw) if len(raw) < 4 else read_decimal(raw)
 
     def encode(self, value: Any) -> bytes:
         """Return the scale, and the digits as a varint."""
@@ -221,6 +218,11 @@ class DecimalNode(Node):
         if not -MAX_INT <= exponent <= MAX_INT + 1:
             return self.encode_other(value, "the exponent is out of range")
         return INT.pack(-exponent) + pack_varint(int(_EXACT.scaleb(value, -exponent)))
+
+
+def read_decimal(raw: bytes) -> Decimal:
+    """Return the number of a scale and digits; the server also stores a scale without any, which is 0."""
+    return _EXACT.scaleb(Decimal(int.from_bytes(raw[4:], signed=True)), -INT.unpack_from(raw)[0])
 
 
 def pack_varint(value: int) -> bytes:

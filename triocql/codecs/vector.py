@@ -1,23 +1,20 @@
 """Vectors, as Cassandra 5.0's VectorType writes them: packed if its elements are of fixed size, else each
 after its length, a variable-length integer.
-
-Which types count as fixed is for the server to say: boolean, int, bigint, float, double, timestamp, uuid,
-timeuuid, and vectors of them; not tinyint, smallint, date and time, in spite of their fixed widths.
 """
 
 from __future__ import annotations
 
 from collections.abc import Set
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from triocql.codecs.collections import is_array, is_elements
-from triocql.codecs.custom import CodecNode
-from triocql.codecs.node import FixedNode, Node
+from triocql.codecs.node import Node
 from triocql.codecs.vint import pack_unsigned_vint, read_unsigned_vint
+from triocql.codecs.widths import fixed_width
 from triocql.errors import DecodeError
-from triocql.protocol.types import NativeType, VectorType
 
-FIXED = frozenset({"boolean", "int", "bigint", "float", "double", "timestamp", "uuid", "timeuuid"})
+if TYPE_CHECKING:
+    from triocql.protocol.types import VectorType
 
 
 class VectorNode(Node):
@@ -31,7 +28,7 @@ class VectorNode(Node):
         self.element = element
         self.dimension = cql_type.dimension
         self.hashable = hashable
-        self.width = fixed_width(element)
+        self.width = fixed_width(cql_type.element)
 
     def decode(self, raw: bytes) -> Any:
         """Return the elements; EMPTY for no bytes."""
@@ -87,14 +84,3 @@ class VectorNode(Node):
             and value.dtype.itemsize <= self.width
             and getattr(self.element, "code", "") in ("f", "d")
         )
-
-
-def fixed_width(node: Node) -> int:
-    """Return how many bytes each element has without a length of its own; 0 if it has a length."""
-    while isinstance(node, CodecNode):
-        node = node.inner
-    if isinstance(node, VectorNode):
-        return node.width * node.dimension
-    if isinstance(node, FixedNode) and isinstance(node.type, NativeType) and node.type.name in FIXED:
-        return node.width
-    return 0
