@@ -187,7 +187,7 @@ class Abandoned(RequestError):
 
 
 class UnpreparedLoop(RequestError):
-    """A node goes on answering UNPREPARED after the statement was prepared again."""
+    """A node goes on answering UNPREPARED, however often the statement is prepared again."""
 
 
 class PreparedIdMismatch(RequestError):

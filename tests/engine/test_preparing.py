@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -268,7 +270,75 @@ def test_unprepared_for_ever(count: int) -> None:
         with pytest.raises(errors.UnpreparedLoop, match="goes on answering UNPREPARED") as info:
             world.call(session.execute, insert, [1])
         assert not info.value.maybe_executed
-        assert prepares(world) == 2
+        assert prepares(world) == 1 + 16
+
+
+def forgetful(world: World, times: int) -> Counter[tuple[int, bytes]]:
+    """Have the node forget each statement, in each request that has it, so many times."""
+    seen: Counter[tuple[int, bytes]] = Counter()
+
+    def script(asked: Asked) -> bool:
+        if asked.opcode not in (Opcode.EXECUTE, Opcode.BATCH):
+            return False
+        for number, entry in enumerate(asked.entries or [asked.id]):
+            assert isinstance(entry, bytes)
+            mark = struct.unpack(">i", asked.values[number] or b"")[0], entry
+            seen[mark] += 1
+            if seen[mark] <= times:
+                return asked.unprepared(entry)
+        return False
+
+    world.node.script = script
+    return seen
+
+
+@pytest.mark.parametrize("version", [4, 5])
+@pytest.mark.parametrize("times", [1, 2, 8, 16])
+def test_a_node_whose_memory_is_full_forgets_a_statement_at_once_some_times(version: int, times: int) -> None:
+    world = World(version)
+    with world.session() as session:
+        forgetful(world, times)
+        texts = [f"SELECT v FROM t{number} WHERE k = ?" for number in range(10)]
+        results = world.call(
+            session.execute_concurrent, [(text, [number]) for number, text in enumerate(texts)]
+        )
+        assert [result.result_or_exc.scalar() for result in results] == list(range(10))
+        assert prepares(world) == 10 * (1 + times)
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_the_statements_of_a_batch_are_counted_one_by_one(version: int) -> None:
+    world = World(version)
+    with world.session() as session:
+        forgetful(world, 16)
+        batch = Batch()
+        for number in range(5):
+            batch.add(f"INSERT INTO t{number} (k) VALUES (?)", [number])
+        world.call(session.execute, batch)
+        forgetful(world, 17)
+        with pytest.raises(errors.UnpreparedLoop, match="INSERT INTO t0"):
+            world.call(session.execute, batch)
+
+
+def test_preparing_again_and_again_ends_at_the_deadline() -> None:
+    world = World()
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+
+        def slowly(asked: Asked) -> bool:
+            def later() -> None:
+                asked.unprepared()
+
+            world.reactor.call_at(world.reactor.now() + 1.0, later)
+            return True
+
+        world.node.script = lambda asked: asked.opcode == Opcode.EXECUTE and slowly(asked)
+        task = world.start(session.execute, insert, [1], timeout=5.5)
+        world.reactor.advance(6)
+        with pytest.raises(errors.RequestTimeout):
+            task.result()
+        assert prepares(world) == 1 + 5
+        world.reactor.advance(2)
 
 
 def test_batch_unprepared_for_ever() -> None:

@@ -124,7 +124,7 @@ cdef class Execution(Request):
     cdef public bint maybe_executed
     cdef public tuple attempts
     cdef public tuple tried
-    cdef public tuple repreparing
+    cdef public dict unprepared
 
     def __init__(self, sink, recovery, double started, double timeout, bint idempotent):
         self.prepare(sink, recovery, started, timeout, idempotent)
@@ -141,7 +141,7 @@ cdef class Execution(Request):
         self.idempotent = idempotent
         self.attempts = ()
         self.tried = ()
-        self.repreparing = ()
+        self.unprepared = None
 
     @property
     def is_done(self):

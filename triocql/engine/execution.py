@@ -53,9 +53,9 @@ class Execution(Request):
         "maybe_executed",
         "message",
         "recovery",
-        "repreparing",
         "started",
         "tried",
+        "unprepared",
     )
 
     message: Message
@@ -70,7 +70,7 @@ class Execution(Request):
         self.maybe_executed = False
         self.attempts: tuple[Attempt, ...] = ()
         self.tried: tuple[str, ...] = ()
-        self.repreparing: tuple[tuple[str, bytes], ...] = ()
+        self.unprepared: dict[tuple[str, bytes], int] | None = None
 
     @property
     def is_done(self) -> bool:

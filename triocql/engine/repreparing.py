@@ -17,6 +17,10 @@ from triocql.protocol.responses import Prepared, decode_message, split_extras
 
 StateOf = Callable[[Prepared], PreparedState]
 
+# How often a request has one statement prepared again on one node. A node whose memory of statements is full keeps a
+# new one only once it was wanted more often than an old one, which it counts up to 15 (its cache is a TinyLFU).
+_MOST = 16
+
 
 class _Flight:
     """One PREPARE on one connection, and the requests that wait for it; the sink of its exchange."""
@@ -52,21 +56,22 @@ class Repreparing:
     def unprepared(self, execution: Execution, connection: Connection, error: errors.Unprepared) -> None:
         """Take the answer UNPREPARED to `execution`: prepare and send again, or fail it."""
         text = execution.message.statement(error.id)
-        mark = (connection.name, error.id)
         if text is None:
             execution.fail(
                 errors.ProtocolError(
                     f"{connection.name} does not know a statement that was not in the request"
                 )
             )
-        elif mark in execution.repreparing:
+        elif _count(execution, connection.name, error.id) > _MOST:
             execution.fail(
-                errors.UnpreparedLoop(f"{connection.name} goes on answering UNPREPARED to {text.text!r}")
+                errors.UnpreparedLoop(
+                    f"{connection.name} goes on answering UNPREPARED to {text.text!r}: it was prepared there "
+                    f"{_MOST} times for this request"
+                )
             )
         elif not connection.has_room:
             self._router.submit(execution)
         else:
-            execution.repreparing += (mark,)
             self._join(execution, connection, text, error.id)
 
     def _join(self, execution: Execution, connection: Connection, text: PreparedText, id_: bytes) -> None:
@@ -135,3 +140,12 @@ class Repreparing:
             flight.connection.send(execution)
         else:
             self._router.submit(execution)
+
+
+def _count(execution: Execution, node: str, statement_id: bytes) -> int:
+    """Return how often `node` has answered to `execution` that it does not know a statement, this time included."""
+    counts = execution.unprepared
+    if counts is None:
+        counts = execution.unprepared = {}
+    count = counts[node, statement_id] = counts.get((node, statement_id), 0) + 1
+    return count
