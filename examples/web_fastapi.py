@@ -15,7 +15,6 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel
 
 import triocql
-from triocql import errors
 
 SCHEMA = (
     "CREATE KEYSPACE IF NOT EXISTS library WITH replication = "
@@ -27,6 +26,7 @@ INSERT = "INSERT INTO books (isbn, title, pages) VALUES (:isbn, :title, :pages) 
 SELECT = "SELECT isbn, title, pages FROM books"
 UPDATE = "UPDATE books SET title = :title, pages = :pages WHERE isbn = :isbn IF EXISTS"
 DELETE = "DELETE FROM books WHERE isbn = ? IF EXISTS"
+REPEATABLE = ("GET", "HEAD", "PUT", "DELETE")  # the methods that may be sent twice, as HTTP has it
 
 
 class Details(BaseModel):
@@ -113,8 +113,13 @@ async def ready(session: Session) -> dict[str, str]:
     return {"cassandra": release.scalar()}
 
 
-@app.exception_handler(errors.RequestTimeout)
-@app.exception_handler(errors.ConnectionLost)
-@app.exception_handler(errors.NoNodeAvailable)
-async def unavailable(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, 503)
+@app.exception_handler(triocql.Error)
+async def failed(request: Request, error: triocql.Error) -> JSONResponse:
+    """Answer 503 where it makes sense to come back later, and say when only if coming back can do no harm."""
+    if not error.is_transient:
+        raise error
+    if error.maybe_executed and request.method not in REPEATABLE:
+        return JSONResponse(
+            {"detail": f"{error}; it may have been carried out: look before you send it again"}, 503
+        )
+    return JSONResponse({"detail": str(error)}, 503, {"Retry-After": "1"})

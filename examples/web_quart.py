@@ -26,6 +26,7 @@ INSERT = "INSERT INTO books (isbn, title, pages) VALUES (:isbn, :title, :pages) 
 SELECT = "SELECT isbn, title, pages FROM books"
 UPDATE = "UPDATE books SET title = :title, pages = :pages WHERE isbn = :isbn IF EXISTS"
 DELETE = "DELETE FROM books WHERE isbn = ? IF EXISTS"
+REPEATABLE = ("GET", "HEAD", "PUT", "DELETE")  # the methods that may be sent twice, as HTTP has it
 
 app = QuartTrio(__name__)
 session: triocql.Session
@@ -106,8 +107,11 @@ async def unfit(error: Exception) -> tuple[dict[str, str], int]:
     return {"detail": str(error)}, 422
 
 
-@app.errorhandler(errors.RequestTimeout)
-@app.errorhandler(errors.ConnectionLost)
-@app.errorhandler(errors.NoNodeAvailable)
-async def unavailable(error: Exception) -> tuple[dict[str, str], int]:
-    return {"detail": str(error)}, 503
+@app.errorhandler(triocql.Error)
+async def failed(error: triocql.Error) -> tuple[dict[str, str], int, dict[str, str]]:
+    """Answer 503 where it makes sense to come back later, and say when only if coming back can do no harm."""
+    if not error.is_transient:
+        raise error
+    if error.maybe_executed and request.method not in REPEATABLE:
+        return {"detail": f"{error}; it may have been carried out: look before you send it again"}, 503, {}
+    return {"detail": str(error)}, 503, {"Retry-After": "1"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from triocql.errors import AuthenticationError
+from triocql._checks import require_type
+from triocql.errors import AuthenticationError, OptionError
 
 
 class Authenticator(Protocol):
@@ -34,6 +35,8 @@ class PlainTextAuth:
         password: its password; it is in no repr, log or message.
         server_classes: names of further authenticators that take a password, besides the usual ones.
 
+    Raises OptionError for what is no text, or has a NUL in it, as when an environment variable is not set.
+
     >>> PlainTextAuth("app", "secret")
     PlainTextAuth(username='app')
     """
@@ -41,6 +44,14 @@ class PlainTextAuth:
     username: str
     password: str = field(repr=False)
     server_classes: tuple[str, ...] = field(default=(), repr=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for name in ("username", "password"):
+            value = getattr(self, name)
+            require_type(value, str, f"the {name} of PlainTextAuth", "a str")
+            if "\0" in value:
+                raise OptionError(f"the {name} of PlainTextAuth has a NUL in it, which ends it on the wire")
+        require_type(self.server_classes, tuple, "server_classes", "a tuple of str")
 
     def initial_response(self, server_class: str) -> bytes:
         """Return the credentials; raises AuthenticationError where a password is not what is asked for."""

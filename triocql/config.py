@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from triocql._checks import require, require_integer, require_keyspace, require_seconds, require_type
+from triocql._hints import check_options, near
 from triocql.abc import Address
 from triocql.codecs.registry import Registry
 from triocql.contactpoints import read_contact_points
@@ -144,8 +144,8 @@ class ConnectKeywords(TypedDict, total=False):
     prepared_cache: int
 
     timeout: float
-    consistency: Consistency
-    serial_consistency: Consistency
+    consistency: Consistency | str
+    serial_consistency: Consistency | str
     page_size: int
     tracing: bool
 
@@ -220,6 +220,11 @@ class Options:
             import ssl  # not at the top: it takes a third of the time of `import triocql`
 
             require_type(self.ssl_context, ssl.SSLContext, "ssl_context", "an ssl.SSLContext")
+            if self.ssl_context.protocol == ssl.PROTOCOL_TLS_SERVER:
+                raise OptionError(
+                    "ssl_context is one for servers; make it with ssl.create_default_context(), or with "
+                    "ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)"
+                )
         if self.codecs is not None:
             require_type(self.codecs, Registry, "codecs", "a triocql.Registry")
         if self.auth is not None and not callable(getattr(self.auth, "initial_response", None)):
@@ -252,9 +257,7 @@ class Options:
         }
         groups = {name: _take_group(name, given) for name in _GROUPS}
         own = {name: given.pop(name) for name in _OWN if name in given}
-        if given:
-            name = next(iter(given))
-            raise OptionError(f"unknown option {name!r}{_near(name)}")
+        check_options(given, (*_TYPES, *_GROUPS))
         return cls(contact_points=tuple(found.addresses), **own, **groups)
 
 
@@ -297,7 +300,7 @@ def _from_text(name: str, text: str) -> Any:
     """Read an option of a URL."""
     kind = _TYPES.get(name)
     if kind is None:
-        raise OptionError(f"unknown option {name!r} in a URL{_near(name)}")
+        raise OptionError(f"unknown option {name!r} in a URL{near(name, _TYPES)}")
     reader = _READERS.get(kind)
     if reader is None:
         raise OptionError(f"{name} cannot be given in a URL; give it as a keyword argument")
@@ -306,11 +309,3 @@ def _from_text(name: str, text: str) -> Any:
     except (KeyError, ValueError):
         kind = kind.removesuffix(" | None")
         raise OptionError(f"{name} is {text!r} in a URL; it has to be a value of type {kind}") from None
-
-
-def _near(name: str) -> str:
-    """Say which options there are with a name like this one."""
-    near = difflib.get_close_matches(name, [*_TYPES, *_GROUPS])
-    if near:
-        return f"; did you mean {' or '.join(map(repr, near))}?"
-    return f"; there are: {', '.join(sorted(_TYPES))}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
+from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote, unquote_plus
 
@@ -14,8 +15,11 @@ from triocql.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-ContactPoint: TypeAlias = str | tuple[str, int]
-"""A host, "host:port", "[::1]:9042", "/path/of.sock", a ``cql://`` URL, or an `Address`."""
+Host: TypeAlias = str | IPv4Address | IPv6Address
+ContactPoint: TypeAlias = Host | tuple[Host, int] | PathLike[str]
+"""A host, "host:port", "[::1]:9042", "/path/of.sock", a ``cql://`` URL, an `Address`, or an object of `ipaddress` or
+`pathlib`.
+"""
 
 _SCHEME = "cql://"
 
@@ -42,7 +46,7 @@ def read_contact_points(points: ContactPoint | Iterable[ContactPoint], port: int
 
 
 def _several(points: Any) -> Sequence[object]:
-    if isinstance(points, str) or _is_pair(points):
+    if isinstance(points, Host | PathLike) or _is_pair(points):
         return [points]
     try:
         return list(points)
@@ -53,14 +57,21 @@ def _several(points: Any) -> Sequence[object]:
 def _is_pair(point: Any) -> bool:
     if not isinstance(point, tuple) or len(point) != 2:
         return False
-    return isinstance(point[0], str) and isinstance(point[1], int)
+    return isinstance(point[0], Host) and isinstance(point[1], int)
 
 
 def _read_address(point: object, port: int) -> Address:
     if isinstance(point, tuple) and _is_pair(point):
-        return _checked(Address(*point), point)
+        host, port = point
+        return _checked(Address(str(host), port), point)
     if isinstance(point, str):
         return _read_host(point.strip(), port)
+    if isinstance(point, Host):
+        return Address(str(point), port)
+    if isinstance(point, PathLike):
+        from pathlib import Path  # not at the top: few need it
+
+        return Address(str(Path(point).absolute()), 0)
     raise OptionError(f"a contact point is {point!r}; it has to be a host, a path, a URL or an Address")
 
 

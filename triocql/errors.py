@@ -27,10 +27,14 @@ class Error(Exception):
     Attributes:
         attempts: what was tried before, in order.
         maybe_executed: whether a node may have carried out the request. False is a promise, True is not.
+        is_transient: whether it makes sense to come back later: the cluster, or the way to it, is not in a state to
+            do this now, and the request itself is not what is wrong. What waits for an answer by then is a matter of
+            `maybe_executed`.
     """
 
     attempts: tuple[Attempt, ...] = ()
     maybe_executed: bool = False
+    is_transient: bool = False
 
     def __str__(self) -> str:
         text = super().__str__()
@@ -84,6 +88,10 @@ class MissingExtraError(UsageError, ImportError):
     """An optional package is needed: the message names the extra to install."""
 
 
+class UnknownAttribute(UsageError, AttributeError):
+    """An attribute that a session does not have, read or set: the message says what to write instead."""
+
+
 class SessionClosed(UsageError):
     """The session was closed, or is closing."""
 
@@ -127,7 +135,12 @@ class DecodeError(ProtocolError):
 
 
 class ConnectError(Error):
-    """No connection could be made; `attempts` says what was tried."""
+    """No connection could be made; `attempts` says what was tried.
+
+    It is transient unless the node gave a reason that is not, such as that the keyspace does not exist.
+    """
+
+    is_transient = True
 
 
 class ConnectTimeout(ConnectError):
@@ -137,13 +150,19 @@ class ConnectTimeout(ConnectError):
 class UnsupportedVersion(ConnectError):
     """No protocol version that both sides speak."""
 
+    is_transient = False
+
 
 class TlsError(ConnectError):
     """The TLS handshake failed, or the certificate was refused; the message gives the reason."""
 
+    is_transient = False
+
 
 class AuthenticationError(ConnectError):
     """The node refused the credentials, or asks for an authentication that the session has no answer to."""
+
+    is_transient = False
 
 
 # --- Requests ----------------------------------------------------------------------------------------------
@@ -162,6 +181,8 @@ class RequestTimeout(RequestError):
         timeout: the bound, in seconds.
     """
 
+    is_transient = True
+
     def __init__(self, message: str, *, phase: str, written: bool, timeout: float) -> None:
         super().__init__(message)
         self.phase = phase
@@ -173,13 +194,19 @@ class RequestTimeout(RequestError):
 class ConnectionLost(RequestError):
     """The connection ended while the request was under way."""
 
+    is_transient = True
+
 
 class NoNodeAvailable(RequestError):
     """Every node was tried, or none was there to be tried: `attempts` and the message say which."""
 
+    is_transient = True
+
 
 class QueueFull(RequestError):
     """Too many requests, or too many bytes of them, wait for a free stream id."""
+
+    is_transient = True
 
 
 class Abandoned(RequestError):
@@ -247,6 +274,7 @@ class BadCredentials(ResponseError):
 class Unavailable(ResponseError):
     """0x1000: not enough replicas were alive; nothing was executed."""
 
+    is_transient = True
     code = 0x1000
     consistency: Any
     required: int
@@ -256,24 +284,28 @@ class Unavailable(ResponseError):
 class Overloaded(ResponseError):
     """0x1001: the coordinator has too much to do."""
 
+    is_transient = True
     code = 0x1001
 
 
 class IsBootstrapping(ResponseError):
     """0x1002: the coordinator is bootstrapping; nothing was executed."""
 
+    is_transient = True
     code = 0x1002
 
 
 class TruncateError(ResponseError):
     """0x1003: an error during a truncation."""
 
+    is_transient = True
     code = 0x1003
 
 
 class WriteTimeout(ResponseError):
     """0x1100: replicas did not acknowledge a write in time."""
 
+    is_transient = True
     code = 0x1100
     consistency: Any
     received: int
@@ -285,6 +317,7 @@ class WriteTimeout(ResponseError):
 class ReadTimeout(ResponseError):
     """0x1200: replicas did not answer a read in time."""
 
+    is_transient = True
     code = 0x1200
     consistency: Any
     received: int
@@ -328,12 +361,14 @@ class WriteFailure(ResponseError):
 class CdcWriteFailure(ResponseError):
     """0x1600: the space for the change-data-capture log is used up."""
 
+    is_transient = True
     code = 0x1600
 
 
 class CasWriteUnknown(ResponseError):
     """0x1700: a compare-and-set ended without it being known whether it was applied."""
 
+    is_transient = True
     code = 0x1700
     consistency: Any
     received: int
@@ -382,5 +417,6 @@ class Unprepared(ResponseError):
 class RateLimitReached(ResponseError):
     """ScyllaDB's rate limit, under a code negotiated in SUPPORTED. `op_type` is 0 for a read, 1 for a write."""
 
+    is_transient = True
     op_type: int
     rejected_by_coordinator: bool

@@ -13,7 +13,14 @@ from triocql.protocol.constants import V4, V5
 from triocql.protocol.requests import execute_id
 from triocql.protocol.responses import Prepared, RowsMetadata, rows_head
 from triocql.protocol.types import ColumnSpec
-from triocql.statements import INHERIT, Parameters, RequestKeywords, RequestOptions, is_idempotent_text
+from triocql.statements import (
+    INHERIT,
+    Parameters,
+    RequestKeywords,
+    RequestOptions,
+    is_idempotent_text,
+    with_options,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -158,7 +165,7 @@ class PreparedStatement:
 
     def with_options(self, **options: Unpack[RequestKeywords]) -> PreparedStatement:
         """Return a copy with some options changed; None goes back to the session's."""
-        return PreparedStatement(self.prepared, replace(self.options, **options))
+        return PreparedStatement(self.prepared, with_options(self.options, options))
 
     def __repr__(self) -> str:
         return f"PreparedStatement({self.text!r})"
@@ -185,7 +192,8 @@ class BoundStatement:
 
     def with_options(self, **options: Unpack[RequestKeywords]) -> BoundStatement:
         """Return a copy with some options changed; None goes back to the session's."""
-        return BoundStatement(self.prepared, self.state, self.values, replace(self.options, **options))
+        changed = with_options(self.options, options)
+        return BoundStatement(self.prepared, self.state, self.values, changed)
 
     def __repr__(self) -> str:
         return f"BoundStatement({self.prepared.text!r})"

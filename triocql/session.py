@@ -5,20 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterable, Callable, Generator, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, ParamSpec, TypeVar, overload
 
 from triocql import concurrent
 from triocql._checks import require_keyspace, require_seconds
+from triocql._hints import NoOtherAttributes
 from triocql.cluster.core import Core
 from triocql.codecs.registry import Registry
 from triocql.config import Options
-from triocql.errors import OptionError, UsageError
+from triocql.errors import OptionError, UnknownAttribute, UsageError
 from triocql.forms import row_form
 from triocql.prepared import PreparedStatement
 from triocql.reactors import running_loop, select
 from triocql.results import Result, Trace
 from triocql.rows import Row
-from triocql.statements import INHERIT, RequestOptions
+from triocql.statements import INHERIT, RequestOptions, request_options
 from triocql.streaming import RowStream
 from triocql.traces import read_trace
 
@@ -57,13 +58,15 @@ class Stats(NamedTuple):
     orphans: int
 
 
-class Session:
+class Session(NoOtherAttributes):
     """Executes statements on a cluster; made by `connect`. Any number of tasks of one event loop may use it at once.
 
     >>> async with triocql.connect("127.0.0.1") as session:                             # doctest: +SKIP
     ...     (await session.execute("SELECT release_version FROM system.local")).scalar()
     '5.0.6'
     """
+
+    _ATTRIBUTES = ("executor", "reactor")
 
     def __init__(self, core: Core) -> None:
         self._core = core
@@ -309,11 +312,11 @@ class Session:
         try:
             options = self._calls.get(key)
         except TypeError:  # a payload is not hashable
-            return RequestOptions(**keywords)
+            return request_options(keywords)
         if options is None:
             if len(self._calls) == _CALLS:
                 self._calls.clear()
-            options = self._calls[key] = RequestOptions(**keywords)
+            options = self._calls[key] = request_options(keywords)
         return options
 
     def protected(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -397,6 +400,24 @@ class Connecting:
         else:
             self._core.close()
             await self._core.reactor.__aexit__(exc_type, exc, tb)
+
+    def __enter__(self) -> NoReturn:
+        raise UsageError(
+            "write `async with triocql.connect(...) as session:`; for programs that block there is "
+            "`with triocql.sync.connect(...) as session:`"
+        )
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Do nothing: it is never entered so."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise UnknownAttribute(
+                f"connect() gives no session yet, and so has no attribute {name!r}; write "
+                "`async with triocql.connect(...) as session:` or, in asyncio, `session = await triocql.connect(...)`",
+                name=name,
+            )
 
     def __await__(self) -> Generator[Any, Any, Session]:
         if isinstance(self._choice, str) and running_loop() == "trio":

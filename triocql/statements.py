@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict, cast
 
 from triocql._checks import require, require_integer, require_keyspace, require_seconds, require_type
+from triocql._hints import check_options, forgotten_await
 from triocql.errors import BindValueError, UsageError
 from triocql.protocol.constants import MAX_INT, MAX_SHORT, BatchKind, Consistency
 
@@ -40,8 +41,8 @@ class RequestKeywords(TypedDict, total=False):
     """The fields of `RequestOptions` as keyword arguments."""
 
     timeout: float | None
-    consistency: Consistency | None
-    serial_consistency: Consistency | None
+    consistency: Consistency | str | None
+    serial_consistency: Consistency | str | None
     page_size: int | None
     paging_state: bytes | None
     timestamp: int | None
@@ -53,12 +54,13 @@ class RequestKeywords(TypedDict, total=False):
 
 
 def _check_consistency(value: object, name: str) -> None:
-    require(isinstance(value, Consistency), name, value, "one of triocql.Consistency")
+    allowed = f"one of triocql.Consistency, or its name: {', '.join(Consistency.__members__)}"
+    require(isinstance(value, Consistency), name, value, allowed)
 
 
 def _check_serial(value: object, name: str) -> None:
     serial = isinstance(value, Consistency) and value.is_serial
-    require(serial, name, value, "triocql.Consistency.SERIAL or LOCAL_SERIAL")
+    require(serial, name, value, "triocql.Consistency.SERIAL or LOCAL_SERIAL, or the name of one")
 
 
 def _check_bool(value: object, name: str) -> None:
@@ -86,7 +88,8 @@ _CHECKS: tuple[tuple[str, Callable[[Any, str], None]], ...] = (
     ("now_in_seconds", lambda value, name: require_integer(value, name, 0, MAX_INT)),
     ("idempotent", _check_bool),
 )
-_values = attrgetter(*(name for name, _ in _CHECKS))
+_NAMES = tuple(name for name, _ in _CHECKS)
+_values = attrgetter(*_NAMES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +101,7 @@ class RequestOptions:
     Attributes:
         timeout: seconds for the whole call: queueing, connecting, preparing, sending, waiting, and retries;
             `math.inf` for no bound.
-        consistency: how many replicas have to answer.
+        consistency: how many replicas have to answer: one of `triocql.Consistency`, or its name.
         serial_consistency: SERIAL or LOCAL_SERIAL, for the condition of a conditional update.
         page_size: the most rows in a page.
         paging_state: where to go on: the `Result.paging_state` of an earlier result of the same statement.
@@ -129,6 +132,10 @@ class RequestOptions:
     idempotent: bool | None = None
 
     def __post_init__(self) -> None:
+        for name in ("consistency", "serial_consistency"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                object.__setattr__(self, name, Consistency.__members__.get(value.upper(), value))
         for (name, check), value in zip(_CHECKS, _values(self), strict=True):
             if value is not None:
                 check(value, name)
@@ -152,7 +159,22 @@ class ResolvedOptions(RequestOptions):
 INHERIT = RequestOptions()
 """The options that change nothing."""
 
-_SETTERS = tuple(getattr(RequestOptions, name).__set__ for name, _ in _CHECKS)
+
+def request_options(keywords: RequestKeywords) -> RequestOptions:
+    """Return the options that these keywords give. Raises OptionError."""
+    if not keywords:
+        return INHERIT
+    check_options(keywords, _NAMES)
+    return RequestOptions(**cast("Any", keywords))
+
+
+def with_options(options: RequestOptions, keywords: RequestKeywords) -> RequestOptions:
+    """Return `options` with some of them changed. Raises OptionError."""
+    check_options(keywords, _NAMES)
+    return replace(options, **cast("Any", keywords))
+
+
+_SETTERS = tuple(getattr(RequestOptions, name).__set__ for name in _NAMES)
 
 
 def merge(base: ResolvedOptions, *layers: RequestOptions) -> ResolvedOptions:
@@ -191,12 +213,12 @@ class Statement:
     def __init__(self, text: str, **options: Unpack[RequestKeywords]) -> None:
         require_type(text, str, "the text of a statement", "a str")
         self.text = text
-        self.options = _options(options)
+        self.options = request_options(options)
 
     def with_options(self, **options: Unpack[RequestKeywords]) -> Statement:
         """Return a copy with some options changed; None goes back to the session's."""
         changed = Statement(self.text)
-        changed.options = replace(self.options, **options)
+        changed.options = with_options(self.options, options)
         return changed
 
     def __repr__(self) -> str:
@@ -219,7 +241,7 @@ class Batch:
     def __init__(self, type: BatchType = BatchType.LOGGED, **options: Unpack[RequestKeywords]) -> None:  # noqa: A002
         require(isinstance(type, BatchType), "the type of a batch", type, "one of triocql.BatchType")
         self.type = type
-        self.options = _options(options)
+        self.options = request_options(options)
         self._entries: list[tuple[str | HasOptions, Parameters]] = []
 
     def add(self, statement: str | HasOptions, parameters: Parameters = None) -> Self:
@@ -230,7 +252,9 @@ class Batch:
         if isinstance(statement, Batch):
             raise UsageError("a batch cannot hold a batch; add its statements one by one")
         if not isinstance(statement, str) and not hasattr(statement, "options"):
-            raise UsageError(f"a batch holds statements, not {type(statement).__name__}")
+            raise UsageError(
+                f"a batch holds statements, not {type(statement).__name__}{forgotten_await(statement)}"
+            )
         if len(self._entries) == MAX_SHORT:
             raise BindValueError(f"a batch holds {MAX_SHORT:,} statements at most; start another one")
         self._entries.append((statement, parameters))
@@ -239,7 +263,7 @@ class Batch:
     def with_options(self, **options: Unpack[RequestKeywords]) -> Batch:
         """Return a copy with some options changed; None goes back to the session's."""
         changed = Batch(self.type)
-        changed.options = replace(self.options, **options)
+        changed.options = with_options(self.options, options)
         changed._entries = self._entries.copy()
         return changed
 
@@ -252,10 +276,6 @@ class Batch:
 
     def __repr__(self) -> str:
         return f"Batch({self.type.name}, {len(self)} statements)"
-
-
-def _options(keywords: RequestKeywords) -> RequestOptions:
-    return RequestOptions(**keywords) if keywords else INHERIT
 
 
 _SELECT = re.compile(r"(?:\s++|(?:--|//)[^\r\n]*+|/\*.*?\*/)*+SELECT\b", re.IGNORECASE | re.DOTALL)

@@ -96,6 +96,7 @@ def test_health(service: Service, guarded: CassandraCluster) -> None:
     with held(guarded.nodes[0]):
         answer = service.client.get("/health/ready")
         assert answer.status_code == 503
+        assert answer.headers["Retry-After"] == "1"
         assert "1 s" in answer.json()["detail"]
         assert service.stats()["connections"] > 0
     answer = service.client.get("/health/ready")

@@ -4,6 +4,8 @@ import dataclasses
 import math
 import ssl
 import traceback
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -72,7 +74,8 @@ def test_the_keywords_are_the_fields_and_have_their_types() -> None:
         expected += [(prefix + name, kind) for name, kind in group.__annotations__.items()]
     assert len(dict(expected)) == len(expected), "a name occurs in two groups"
     written = {name: kind.__forward_arg__ for name, kind in ConnectKeywords.__annotations__.items()}
-    assert written == dict(expected)
+    by_name = dict.fromkeys(("consistency", "serial_consistency"), "Consistency | str")
+    assert written == {**dict(expected), **by_name}
 
 
 def test_keywords_reach_their_groups() -> None:
@@ -147,7 +150,7 @@ def test_what_belongs_to_a_single_request_is_no_option_of_a_session(name: str) -
         ("keyspace", ""),
         ("server_hostname", 1),
         ("timeout", -1),
-        ("consistency", "QUORUM"),
+        ("consistency", "QUORAM"),
         ("port", 0),
     ],
 )
@@ -164,6 +167,26 @@ def test_objects_of_the_wrong_class() -> None:
         read(auth=("user", "s3cret"))  # type: ignore[arg-type]
     context = ssl.create_default_context()
     assert read(ssl_context=context).ssl_context is context
+    with pytest.raises(OptionError, match=r"ssl_context is one for servers.*create_default_context\(\)"):
+        read(ssl_context=ssl.create_default_context(ssl.Purpose.CLIENT_AUTH))
+
+
+@pytest.mark.parametrize(
+    ("username", "password", "message"),
+    [
+        (None, None, "the username of PlainTextAuth is of type NoneType; it has to be a str"),
+        ("app", None, "the password of PlainTextAuth is of type NoneType"),
+        ("app", b"s3cret", "the password of PlainTextAuth is of type bytes"),
+        ("a\0pp", "s3cret", "the username of PlainTextAuth has a NUL"),
+        ("app", "s3\0cret", "the password of PlainTextAuth has a NUL"),
+    ],
+)
+def test_a_name_and_a_password_are_texts(username: Any, password: Any, message: str) -> None:
+    with pytest.raises(OptionError, match=message) as caught:
+        PlainTextAuth(username, password)
+    assert "s3" not in str(caught.value)
+    with pytest.raises(OptionError, match="server_classes is of type str; it has to be a tuple"):
+        PlainTextAuth("app", "s3cret", server_classes="a.b.C")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -181,6 +204,11 @@ def test_objects_of_the_wrong_class() -> None:
         ("@abstract", "@abstract"),
         (Address("host", 1), "host:1"),
         (("::1", 2), "[::1]:2"),
+        (IPv4Address("10.0.0.1"), "10.0.0.1:9042"),
+        (IPv6Address("fe80::1%eth0"), "[fe80::1%eth0]:9042"),
+        ((IPv6Address("::1"), 2), "[::1]:2"),
+        (Path("/run/cql.sock"), "/run/cql.sock"),
+        (Path("cql.sock"), str(Path.cwd() / "cql.sock")),
         ("cql://host", "host:9042"),
         ("cql://host/", "host:9042"),
         ("cql://host:1?timeout=1", "host:1"),
@@ -264,10 +292,11 @@ def test_a_keyword_goes_before_a_url() -> None:
     assert options.auth is AUTH
 
 
+_NAMES = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=20)
 _KEYSPACES = st.text(min_size=1, max_size=10).filter(lambda name: '"' not in name)
 
 
-@given(st.text(min_size=1, max_size=20), st.text(max_size=20), _KEYSPACES)
+@given(_NAMES.filter(bool), _NAMES, _KEYSPACES)
 def test_everything_can_be_written_in_a_url(user: str, password: str, keyspace: str) -> None:
     url = f"cql://{quote(user, safe='')}:{quote(password, safe='')}@host/{quote(keyspace, safe='')}"
     options = read(url)

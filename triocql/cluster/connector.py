@@ -140,8 +140,13 @@ class _Opening:
             timeout = self._connector.options.connection.connect_timeout
             return errors.ConnectTimeout(f"{where}: not done within the connect timeout of {timeout:g} s")
         if isinstance(cause, errors.ConnectError):
-            return type(cause)(f"{where}: {cause}")
-        return errors.ConnectError(f"{where}: {str(cause) or type(cause).__name__}{self._tls_hint(cause)}")
+            explained = type(cause)(f"{where}: {cause}")
+        else:
+            reason = str(cause) or type(cause).__name__
+            explained = errors.ConnectError(f"{where}: {reason}{self._tls_hint(cause)}")
+        if isinstance(cause, errors.Error):
+            explained.is_transient = cause.is_transient
+        return explained
 
     def _tls_hint(self, cause: BaseException) -> str:
         """Return what to try when a node hangs up on our first message: one that expects TLS does."""

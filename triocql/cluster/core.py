@@ -118,6 +118,9 @@ def _none_connected(attempts: list[Attempt]) -> Exception:
     error = kind("no connection to any contact point")
     assert isinstance(error, ConnectError)
     error.attempts = tuple(attempts)
+    error.is_transient = any(
+        each.error.is_transient for each in attempts if isinstance(each.error, ConnectError)
+    )
     return error
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+from triocql._hints import forgotten_await
 from triocql.codecs.registry import Registry
 from triocql.config import Options
 from triocql.engine.batches import BatchBuilder
@@ -90,7 +91,7 @@ class Executor:
             return self._start_batch(sink, statement, parameters, call)
         raise UsageError(
             f"cannot execute {type(statement).__name__}; it takes text, or a Statement, PreparedStatement, "
-            "BoundStatement or Batch"
+            f"BoundStatement or Batch{forgotten_await(statement)}"
         )
 
     def launch_of(self, statement: Any, call: RequestOptions) -> Launch | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from triocql import errors
 from triocql.engine.connection import Connection
 from triocql.engine.hot import Execution
@@ -25,6 +27,9 @@ _NOT_EXECUTED = (
     errors.Unprepared,
 )
 
+# How cassandra-driver has values marked in texts that are not prepared.
+_OLD_MARKER = re.compile(rb"%(?:s|\(\w+\)s)")
+
 
 class Recovery:
     """Decodes error answers, asks the retry policy, and carries out what it says."""
@@ -46,6 +51,8 @@ class Recovery:
                 connection.abort(errors.fresh(error))
             return
         error.coordinator = connection.name
+        if isinstance(error, errors.SyntaxError) and _OLD_MARKER.search(execution.body):
+            error.args = (f"{error.message}; write ? or :name for a value, not %s or %(name)s",)
         error.maybe_executed = not isinstance(error, _NOT_EXECUTED) or (
             # Its partitions are written one after the other: those before the unavailable one may be there.
             isinstance(error, errors.Unavailable) and execution.opcode == Opcode.BATCH

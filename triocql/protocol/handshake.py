@@ -124,6 +124,7 @@ class Handshake:
         kind = AuthenticationError if error.code == ErrorCode.BAD_CREDENTIALS else ConnectError
         refusal = kind(f"the node refuses the connection: {error.message}")
         refusal.__cause__ = error
+        refusal.is_transient = error.is_transient
         return refusal
 
     def _on_supported(self, message: Supported) -> Step:
@@ -135,7 +136,11 @@ class Handshake:
         if self._compression is not None:
             if self._compression not in self.features.compressions:
                 offered = ", ".join(self.features.compressions) or "none"
-                raise ConnectError(f"the node has no compression {self._compression!r}; it offers: {offered}")
+                refusal = ConnectError(
+                    f"the node has no compression {self._compression!r}; it offers: {offered}"
+                )
+                refusal.is_transient = False
+                raise refusal
             options["COMPRESSION"] = self._compression
         return options
 

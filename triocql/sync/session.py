@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from triocql import session as waiting
+from triocql._hints import NoOtherAttributes
 from triocql.errors import UsageError
 from triocql.forms import row_form
 from triocql.reactors.calls import Call
@@ -41,7 +42,7 @@ T = TypeVar("T")
 _DEFAULT_FORM = row_form(None)
 
 
-class Session:
+class Session(NoOtherAttributes):
     """Executes statements on a cluster; made by `connect`. Any number of threads may use it at once.
 
     Calls that wait raise UsageError in the thread that does the session's work, that is in callbacks, and in the child
@@ -52,6 +53,8 @@ class Session:
     ...     session.execute("SELECT release_version FROM system.local").scalar()
     '5.0.6'
     """
+
+    _ATTRIBUTES = ("inner", "run")
 
     def __init__(self, loop: ThreadLoop, inner: waiting.Session) -> None:
         self._loop = loop

@@ -1,0 +1,169 @@
+"""Names of cassandra-driver, misspelt names and forgotten words: each is answered with what to write instead."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import triocql
+from tests.engine.world import INSERT, World
+from tests.sync.served import session as blocking
+from triocql import Batch, Consistency, RequestOptions, Statement
+from triocql.errors import OptionError, UnknownAttribute, UsageError
+from triocql.prepared import PreparedStatement
+
+
+@pytest.fixture(params=["async", "sync"])
+def session(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A session of each kind."""
+    if request.param == "async":
+        with World().session() as session:
+            yield session
+    else:
+        with blocking() as (_, session):
+            yield session
+
+
+# --- Attributes ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("default_timeout", "write timeout="),
+        ("default_consistency_level", "write consistency="),
+        ("default_serial_consistency_level", "write serial_consistency="),
+        ("default_fetch_size", "write page_size="),
+        ("row_factory", "write row_type="),
+        ("use_client_timestamp", r"write timestamp=triocql\.SERVER"),
+        ("max_trace_wait", r"result\.trace\(timeout="),
+        ("encoder", "values are bound on the wire"),
+        ("client_protocol_handler", r"session\.codecs"),
+        ("cluster", "connect"),
+        ("set_keyspace", "USE"),
+        ("shutdown", r"close\(\)"),
+        ("anything", "'anything' is no attribute of a session"),
+    ],
+)
+def test_an_attribute_that_a_session_does_not_have(session: Any, name: str, hint: str) -> None:
+    with pytest.raises(UnknownAttribute, match=hint):
+        setattr(session, name, 5)
+    with pytest.raises(UnknownAttribute, match=hint) as caught:
+        getattr(session, name)
+    assert isinstance(caught.value, AttributeError)
+    assert caught.value.name == name
+    assert not hasattr(session, name)
+
+
+def test_the_keyspace_is_not_set_like_that(session: Any) -> None:
+    with pytest.raises(UnknownAttribute, match=r"'keyspace' cannot be set .*USE"):
+        session.keyspace = "shop"
+
+
+def test_what_a_session_has_can_be_replaced_in_tests(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "execute", lambda text: f"executed {text}")
+    assert session.execute("SELECT") == "executed SELECT"
+
+
+def test_there_is_no_session_before_it_is_entered() -> None:
+    connecting = triocql.connect("10.0.0.1")
+    with pytest.raises(UnknownAttribute, match=r"no session yet.* 'execute'; write `async with"):
+        connecting.execute("SELECT")  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match=r"`async with triocql\.connect"), connecting:
+        pass
+    assert isinstance(copy.copy(connecting), type(connecting))
+
+
+# --- Options -------------------------------------------------------------------------------------------------
+
+OPTIONS = [
+    ("fetch_size", "; write page_size="),
+    ("trace", "; write tracing="),
+    ("username", r"; write auth=triocql\.PlainTextAuth"),
+    ("consistency_level", "; write consistency="),
+    ("is_idempotent", "; write idempotent="),
+    ("pagesize", "; did you mean 'page_size'"),
+    ("zzz", "; there are: consistency, "),
+]
+
+TAKE_OPTIONS: dict[str, Callable[..., Any]] = {
+    "Statement": lambda **options: Statement("SELECT", **options),
+    "Statement.with_options": lambda **options: Statement("SELECT").with_options(**options),
+    "Batch": lambda **options: Batch(**options),
+    "Batch.with_options": lambda **options: Batch().with_options(**options),
+    "PreparedStatement.with_options": lambda **options: PreparedStatement(None).with_options(**options),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize(("name", "hint"), OPTIONS)
+@pytest.mark.parametrize("taker", TAKE_OPTIONS)
+def test_an_option_of_a_statement_that_there_is_none_of(taker: str, name: str, hint: str) -> None:
+    with pytest.raises(OptionError, match=f"unknown option '{name}'{hint}"):
+        TAKE_OPTIONS[taker](**{name: 5})
+
+
+@pytest.mark.parametrize(("name", "hint"), OPTIONS)
+def test_an_option_of_a_call_that_there_is_none_of(name: str, hint: str) -> None:
+    world = World()
+    options: Any = {name: 5}
+    with world.session() as session:
+        for _ in range(2):  # what is kept of a call makes no difference
+            with pytest.raises(OptionError, match=f"unknown option '{name}'{hint}"):
+                world.call(session.execute, "SELECT", **options)
+        with pytest.raises(OptionError, match=hint):
+            session.stream("SELECT", **options)
+
+
+@pytest.mark.parametrize(("name", "hint"), OPTIONS[:4])
+def test_an_option_of_connect_that_there_is_none_of(name: str, hint: str) -> None:
+    options: Any = {name: 5}
+    with pytest.raises(OptionError, match=f"unknown option '{name}'{hint}"):
+        triocql.connect(**options)
+    with pytest.raises(OptionError, match=hint):
+        triocql.connect(f"cql://10.0.0.1?{name}=5")
+
+
+@pytest.mark.parametrize("name", ["QUORUM", "quorum", Consistency.QUORUM])
+def test_a_consistency_by_its_name(name: Any) -> None:
+    assert RequestOptions(consistency=name).consistency is Consistency.QUORUM
+    assert Statement("SELECT", consistency=name).options.consistency is Consistency.QUORUM
+    assert RequestOptions(serial_consistency="local_serial").serial_consistency is Consistency.LOCAL_SERIAL  # type: ignore[arg-type]
+    assert triocql.Options.from_arguments(consistency=name).request.consistency is Consistency.QUORUM
+    with pytest.raises(OptionError, match=r"consistency is 'MOST'; it has to be .*LOCAL_QUORUM"):
+        Statement("SELECT", consistency="MOST")
+    with pytest.raises(OptionError, match=r"serial_consistency is .*; it has to be .*LOCAL_SERIAL"):
+        Statement("SELECT", serial_consistency="QUORUM")
+
+
+# --- Forgotten words -----------------------------------------------------------------------------------------
+
+
+def test_a_forgotten_await() -> None:
+    world = World()
+    with world.session() as session:
+        statement: Any = session.prepare(INSERT)
+        with pytest.raises(UsageError, match=r"cannot execute coroutine.*; write `await` before"):
+            world.call(session.execute, statement, [1])
+        with pytest.raises(UsageError, match=r"not coroutine; write `await` before"):
+            Batch().add(statement, [1])
+        statement.close()
+
+
+@pytest.mark.parametrize("text", ["INSERT INTO t (k) VALUES (%s)", "INSERT INTO t (k) VALUES (%(key)s)"])
+@pytest.mark.parametrize("values", [None, [1], {"key": 1}])
+def test_markers_of_the_old_driver(text: str, values: Any) -> None:
+    world = World()
+    with world.session() as session:
+        world.node.script = lambda asked: asked.error(0x2000, "no viable alternative at character '%'")
+        with pytest.raises(triocql.errors.SyntaxError, match=r"'%'; write \? or :name for a value") as caught:
+            world.call(session.execute, text, values)
+        assert caught.value.message == "no viable alternative at character '%'"
+        with pytest.raises(triocql.errors.SyntaxError, match=r"write \? or :name for a value"):
+            world.call(session.prepare, text)
+        with pytest.raises(triocql.errors.SyntaxError, match=r"write \? or :name for a value"):
+            world.call(session.execute, Batch().add(text, values))
+        with pytest.raises(triocql.errors.SyntaxError, match=r"'%'$"):
+            world.call(session.execute, "INSERT INTO t (k) VALUES (7 %)")
