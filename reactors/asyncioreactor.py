@@ -153,25 +153,28 @@ class AsyncioReactor(ReactorBase):
 
     def call_at(self, when: float, fn: Callable[[], None]) -> Callable[[], None]:
         """Call `fn` once at `when`; returns its cancel."""
-        cancel = self._timers.add(when, fn)
         if when < self._alarm_at and not self.ended:
             self._set_alarm(when)
-        return cancel
+        return self._timers.add(when, fn)
 
     def _set_alarm(self, when: float) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
+        """Have the loop ring at `when`; only once that has not raised does it count, and the alarm before no more."""
+        alarm = self.loop.call_at(when, self._ring) if when < math.inf else None
+        former, self._alarm = self._alarm, alarm
         self._alarm_at = when
-        self._alarm = self.loop.call_at(when, self._ring) if when < math.inf else None
+        if former is not None:
+            former.cancel()
 
     def _ring(self) -> None:
         """Call what is due. uvloop, whose clock goes by milliseconds, may ring up to half of one early."""
         now = self.now()
         early = now < self._alarm_at
-        for fn in self._timers.pop_due(now):
-            self.guard(fn)
-        due = self._timers.next_due()
-        self._set_alarm(max(due, now + 0.001) if early else due)
+        try:
+            for fn in self._timers.pop_due(now):
+                self.guard(fn)
+        finally:
+            due = self._timers.next_due()
+            self._set_alarm(max(due, now + 0.001) if early else due)
 
     def spawn(self, fn: Callable[..., Awaitable[None]], *args: Any) -> Callable[[], None]:
         """Run `await fn(*args)` in the background; returns its cancel."""

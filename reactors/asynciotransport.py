@@ -64,8 +64,8 @@ class AsyncioTransport(asyncio.BufferedProtocol):
     def wake(self) -> None:
         """Pull in the next tick, unless the loop's transport is full: then as soon as it is not."""
         if not (self._pulling or self._blocked):
-            self._pulling = True
             self._loop.call_soon(self._pull)
+            self._pulling = True  # not before: what has raised has told nobody
 
     def pause_reading(self) -> None:
         """Receive nothing more for now."""

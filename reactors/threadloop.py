@@ -21,6 +21,7 @@ from triocql.errors import SessionClosed, UsageError
 
 from .base import READ_SIZE
 from .calls import Call, Slot
+from .depth import is_deep
 from .interrupts import Interruptions, interruptions
 from .loops import loops, running
 from .pollers import OnReady, make_poller, threads_are_green
@@ -211,7 +212,7 @@ class ThreadLoop:
     def _drive_for(self, slot: Slot[Any]) -> bool:
         """Drive the loop until `slot` is full or the thread is wanted; returns whether the caller could."""
         ident = threading.get_ident()
-        if self._wanted or not self._shares or ident in running:
+        if self._wanted or not self._shares or ident in running or is_deep():
             return False
         guard = interruptions()
         if guard is None:

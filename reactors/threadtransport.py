@@ -47,9 +47,9 @@ class ThreadTransport:
     def wake(self) -> None:
         """Pull at the end of this turn, unless the socket is full: then as soon as it is not."""
         if not (self._dirty or self._closed):
-            self._dirty = True
             if not self._unsent:
                 self._loop.flush_soon(self)
+            self._dirty = True  # not before: what has raised has told nobody
 
     def pause_reading(self) -> None:
         """Receive nothing more for now."""

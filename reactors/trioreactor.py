@@ -32,7 +32,7 @@ from triocql.abc import Address, Link
 from .base import ReactorBase
 from .dial import dial
 from .timers import Timers
-from .triotransport import TrioTransport
+from .triotransport import Parking, TrioTransport
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -53,16 +53,16 @@ class TrioWaiter:
     def resolve(self, value: Any) -> None:
         """Give the value."""
         if not self._done:
-            self._done = True
             self._value = value
             self._wake()
+            self._done = True
 
     def reject(self, error: Exception) -> None:
         """Give the error."""
         if not self._done:
-            self._done = True
             self._error = error
             self._wake()
+            self._done = True
 
     @enable_ki_protection
     async def wait(self) -> Any:
@@ -86,13 +86,17 @@ class TrioWaiter:
     def _wake(self) -> None:
         task = self._task
         if task is not None:
-            self._task = None
             reschedule(task)
+            self._task = None
 
     def _abort(self, _raise_cancel: object) -> Abort:
-        self._task = None
         self._done = True
-        self._on_cancel()
+        try:
+            self._on_cancel()
+        except BaseException:
+            self._done = False  # the task waits on, and has to be told of what comes
+            raise
+        self._task = None
         return Abort.SUCCEEDED
 
 
@@ -114,7 +118,8 @@ class TrioReactor(ReactorBase):
 
     def __init__(self) -> None:
         self._timers = Timers()
-        self._alarm: trio.CancelScope | None = None
+        self._sleeping = Parking()
+        self._due = math.inf
         self._nursery: trio.Nursery | None = None
         self._ended = trio.Event()
         self._threads = trio.CapacityLimiter(math.inf)
@@ -166,17 +171,16 @@ class TrioReactor(ReactorBase):
 
     def call_at(self, when: float, fn: Callable[[], None]) -> Callable[[], None]:
         """Call `fn` once at `when`; returns its cancel."""
-        cancel = self._timers.add(when, fn)
-        if self._alarm is not None and when < self._alarm.deadline:
-            self._alarm.deadline = when
-        return cancel
+        if when < self._due:
+            self._sleeping.unpark()
+        return self._timers.add(when, fn)
 
     async def _run_timers(self) -> None:
-        """Sleep until the first timer, again and again. An earlier one that comes moves the alarm's deadline."""
+        """Sleep until the first timer, again and again; woken by an earlier one that comes."""
         while True:
-            with trio.CancelScope(deadline=self._timers.next_due()) as self._alarm:
-                await trio.sleep_forever()
-            self._alarm = None
+            self._due = self._timers.next_due()
+            with trio.CancelScope(deadline=self._due):
+                await self._sleeping.park()
             for fn in self._timers.pop_due(trio.current_time()):
                 self.guard(fn)
 

@@ -31,7 +31,7 @@ FAIR_SHARE = 256 * 1024
 """Bytes that a reader takes from a peer that never stops sending before it lets other tasks run."""
 
 
-class _Parking:
+class Parking:
     """Where one task waits to be woken by synchronous code; waking it early or twice is harmless."""
 
     __slots__ = ("_task",)
@@ -40,14 +40,16 @@ class _Parking:
         self._task: Task | None = None
 
     async def park(self) -> None:
+        """Wait to be woken."""
         self._task = current_task()
         await wait_task_rescheduled(self._abort)
 
     def unpark(self) -> None:
+        """Wake the task, if it waits."""
         task = self._task
         if task is not None:
-            self._task = None
             reschedule(task)
+            self._task = None  # not before: what has raised has told nobody
 
     def _abort(self, _raise_cancel: object) -> Abort:
         self._task = None
@@ -73,8 +75,8 @@ class TrioTransport:
         self._paused = False
         self._tasks = 2
         self._cancel_flush_timeout: Callable[[], None] = nothing
-        self._reading = _Parking()
-        self._writing = _Parking()
+        self._reading = Parking()
+        self._writing = Parking()
 
     def start(self, nursery: trio.Nursery) -> None:
         """Give the link its transport, and start the tasks."""

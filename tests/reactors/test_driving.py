@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -122,6 +123,15 @@ def test_a_caller_that_has_its_outcome_hands_over(driven: Driven, pool: ThreadPo
     assert first_future.result(PATIENCE) == 1
     driven.resolve(second, 2)
     assert second_future.result(PATIENCE) == 2
+
+
+def test_a_caller_from_deep_down_does_not_drive(driven: Driven) -> None:
+    def deep(levels: int) -> int:
+        return deep(levels - 1) if levels else driven.loop.run(driven.driver)
+
+    assert deep(sys.getrecursionlimit() // 4) == driven.own
+    driven.until_rest()
+    assert deep(10) != driven.own
 
 
 def test_the_thread_serves_callers_that_come_together(driven: Driven, pool: ThreadPoolExecutor) -> None:

@@ -148,8 +148,8 @@ class SimTransport:
     def wake(self) -> None:
         """Pull in the next turn."""
         if not self._pulling and not self.closed:
-            self._pulling = True
             self._reactor.soon(self._pull)
+            self._pulling = True
 
     def pause_reading(self) -> None:
         """Deliver nothing more for now."""
