@@ -226,7 +226,10 @@ class PagingLoop(RequestError):
 
 
 class InternalError(RequestError):
-    """A background task of triocql failed with a bug; the session cannot go on. `__cause__` is the bug."""
+    """A bug of triocql, or of what it calls, ended this request or, if the message says so, the session.
+
+    `__cause__` is the bug.
+    """
 
 
 # --- Answers of the server (native protocol v5, section 8 "Error codes") -----------------------------------

@@ -82,7 +82,9 @@ class Handle:
         self._nursery.ended(self, None if awaited else error)
 
     def abandon(self) -> None:
-        """End without an answer."""
+        """End without an answer, unless it has ended."""
+        if self.done:
+            return
         if self.execution is not None:
             self.execution.abandon()
         self._error = Abandoned("the request was abandoned before it was answered")

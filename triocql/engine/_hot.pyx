@@ -11,6 +11,7 @@ from libc.string cimport memcmp, memcpy
 from contextvars import copy_context
 
 from triocql.engine.phase import Phase
+from triocql.engine.telling import as_error, give, refuse, report, spoil
 from triocql.errors import Attempt, ProtocolError, RequestError, RequestTimeout, SessionClosed
 from triocql.paging import fingerprint
 from triocql.prepared import check_same_parameters
@@ -71,29 +72,25 @@ cdef class Request:
     cpdef succeed(self, value):
         """End with `value`, once."""
         if self.phase is not DONE:
-            if self.holder is not None:
-                self.leave()
-            self.phase = DONE
-            # Waiters know their request: with both knowing the other they would be garbage that waits for a collection.
-            sink, self.sink = self.sink, None
-            if type(sink) is Entry:
+            sink = self.end()
+            if type(sink) is not Entry:
+                give(sink, value)
+                return
+            try:
                 (<Entry>sink).window.end(<Entry>sink, value, None)
-            else:
-                sink.resolve(value)
+            except Exception as bug:
+                refuse(sink, as_error(bug))
+                report(bug)
 
     cpdef fail(self, error):
         """End with `error`, once."""
         if self.phase is not DONE:
-            self.leave()
-            self.phase = DONE
-            sink, self.sink = self.sink, None
-            sink.reject(error)
+            refuse(self.end(), error)
 
     cpdef abandon(self):
         """End without telling anybody: whoever waited is gone. What was not written will not be sent."""
-        self.leave()
-        self.phase = DONE
-        self.sink = None
+        if self.phase is not DONE:
+            self.end()
 
     def time_out(self):
         """End because the deadline passed."""
@@ -109,9 +106,22 @@ cdef class Request:
 
     cpdef leave(self):
         """Have whoever holds the request let go of it."""
-        if self.holder is not None:
-            self.holder.release(self)
-            self.holder = None
+        holder, self.holder = self.holder, None
+        if holder is not None:
+            holder.release(self, self.phase)
+
+    cdef end(self):
+        """Be done, before the holder lets go of it, and return the sink, which is forgotten; see `request._end`."""
+        sink, holder, phase = self.sink, self.holder, self.phase
+        self.sink = None
+        self.holder = None
+        self.phase = DONE
+        if holder is not None:
+            try:
+                holder.release(self, phase)
+            except Exception as bug:
+                report(bug)
+        return sink
 
 
 cdef class Execution(Request):
@@ -156,7 +166,9 @@ cdef class Execution(Request):
         self.body = message.body()
 
     def go(self, message):
-        """Say it and send it, from wherever the request is held."""
+        """Say it and send it, from wherever the request is held, unless it has ended."""
+        if self.phase is DONE:
+            return
         self.say(message)
         self.leave()
         self.recovery.router.submit(self)
@@ -486,7 +498,18 @@ cdef class Streams:
         self.open = True
 
     cpdef send(self, Request request):
-        """Take a stream id and put `request` into the next batch."""
+        """Take a stream id and put `request` into the next batch. What has ended is not sent."""
+        if request.phase is DONE:
+            return
+        if self.closed:
+            request.lost(self._connection, self._connection.end_error, written=False)
+            return
+        # What may fail comes first: then nothing has changed.
+        clock = self._clock
+        if request.deadline < <double>clock.armed:
+            clock.watch(request.deadline)
+        if len(self._outgoing) == 0:
+            self._connection.wake()
         stream = self.free.pop()
         if len(self.free) == 0:
             self.refill()
@@ -494,21 +517,15 @@ cdef class Streams:
         request.phase = SENDING
         request.holder = self
         self.in_flight[stream] = request
-        clock = self._clock
-        if request.deadline < <double>clock.armed:
-            clock.watch(request.deadline)
         self._outgoing.append(request)
-        if len(self._outgoing) == 1:
-            self._connection.wake()
 
-    cpdef release(self, Request request):
+    cpdef release(self, Request request, phase):
         """Let `request` go (`Holder`): unsent, its id is free again; sent, its id is an orphan's."""
         stream = request.stream
         if self.in_flight.get(stream) is not request:
             return
         del self.in_flight[stream]
-        request.holder = None
-        if request.phase is SENDING:
+        if phase is SENDING:
             self.free.append(stream)
         else:
             self.orphans.add(stream)
@@ -549,7 +566,10 @@ cdef class Streams:
                 else:
                     used.append(stream)
                 request.holder = None
-                request.answered(connection, frame[2], frame[1], frame[3])
+                try:
+                    request.answered(connection, frame[2], frame[1], frame[3])
+                except Exception as bug:
+                    spoil(request, bug)
             elif stream in self.orphans:
                 self.orphans.discard(stream)
                 if len(free) == 0:
@@ -576,9 +596,12 @@ cdef class Streams:
 
     def close(self):
         """Take no more part in anything; return what was in flight."""
+        cdef Request request
         self.open = False
         self.closed = True
         requests = list(self.in_flight.values())
+        for request in requests:
+            request.holder = None
         self.in_flight.clear()
         self.orphans.clear()
         self._outgoing.clear()
@@ -699,7 +722,11 @@ cdef class Window:
     cpdef end(self, Entry entry, response, error):
         """Take the outcome of `entry`."""
         if self._live.pop(entry.index, None) is not None:
-            self._on_ended(entry, response, error)
+            try:
+                self._on_ended(entry, response, error)
+            except Exception as bug:
+                self._on_ended(entry, None, as_error(bug))
+                report(bug)
 
     cpdef stop(self):
         """Start nothing more and abandon what is under way. Idempotent."""
@@ -817,12 +844,13 @@ cdef class CollectingWindow(PullingWindow):
         """Keep the outcome of `entry` and start what follows."""
         if self._live.pop(entry.index, None) is None:
             return
+        if response is not None and response is not self._last:
+            try:
+                self.take(response, entry.execution)
+            except Exception as bug:
+                response, error = None, as_error(bug)
+                report(bug)
         if response is not None:
-            if response is not self._last:
-                self._last = response
-                self._last_pair = tuple.__new__(
-                    self._pair, (True, self._make_result(response, entry.execution))
-                )
             self.keep(entry.index, self._last_pair)
         else:
             self.keep(entry.index, tuple.__new__(self._pair, (False, error)))
@@ -832,6 +860,11 @@ cdef class CollectingWindow(PullingWindow):
             self.pump_soon()
         else:
             self._on_over()
+
+    cdef take(self, response, execution):
+        result = self._make_result(response, execution)
+        self._last_pair = tuple.__new__(self._pair, (True, result))
+        self._last = response
 
     cdef pumped(self):
         if not self._live and self.is_over:

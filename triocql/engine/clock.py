@@ -12,6 +12,7 @@ from math import inf
 from typing import Protocol
 
 from triocql.abc import Reactor
+from triocql.engine.telling import report
 
 # A sweep costs about 0.05 µs a waiting request; at one sweep per 1 µs a request its share of a core stays at 5 %.
 _SPACING = 1e-6
@@ -60,8 +61,9 @@ class Clock:
 
     def _arm(self, when: float) -> None:
         self._disarm()
-        self.armed = when
+        # If that raises, as where the stack is at its end, the clock must not count as armed.
         self._cancel = self._call_at(when, self._fire)
+        self.armed = when
 
     def _disarm(self) -> None:
         self.armed = inf
@@ -70,11 +72,12 @@ class Clock:
             self._cancel = None
 
     def _fire(self) -> None:
-        self._cancel = None
         now = self.now()
-        if now - self.armed > _LATE:
+        late = now - self.armed > _LATE
+        self._cancel, self.armed = None, inf
+        if late:
+            self._cancel = self._call_at(now + _FINEST, self._sweep_protected)
             self.armed = now + _FINEST
-            self._cancel = self._call_at(self.armed, self._sweep_protected)
         else:
             self._sweep_protected()
 
@@ -83,7 +86,11 @@ class Clock:
         now = self.now()
         earliest, waiting = inf, 0
         for source in tuple(self._sources):
-            deadline, count = source.expire(now)
+            try:
+                deadline, count = source.expire(now)
+            except Exception as bug:
+                report(bug)
+                deadline, count = now + _LATE, 0
             earliest = min(earliest, deadline)
             waiting += count
         if earliest < self.armed and not self._closed:

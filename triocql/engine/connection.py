@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from math import inf
 from typing import Protocol
 
 from triocql.abc import Address, Transport
 from triocql.config import ConnectionOptions
 from triocql.engine.clock import Clock
-from triocql.engine.hot import Response, Streams
+from triocql.engine.hot import Request, Response, Streams
 from triocql.engine.phase import Phase
+from triocql.engine.telling import call, expire, report, tell
 from triocql.errors import ConnectionLost, Error, ProtocolError
 from triocql.protocol.connection import Wire
 
@@ -96,6 +96,12 @@ class Connection:
         """Take no requests of users while `held`: the connection is being moved to another keyspace."""
         self.streams.open = self.state is State.OPEN and not held
 
+    @property
+    def end_error(self) -> Exception:
+        """What the connection has ended with."""
+        assert self.error is not None, "it has not ended"
+        return self.error
+
     def lost_error(self) -> ConnectionLost:
         """Return the error of what was asked of this connection, which has ended."""
         lost = ConnectionLost(f"the connection to {self.name} ended: {self.error}")
@@ -104,13 +110,7 @@ class Connection:
 
     def expire(self, now: float) -> tuple[float, int]:
         """End the requests that are due (`Source`)."""
-        earliest = inf
-        for request in tuple(self.in_flight.values()):
-            if request.deadline <= now:
-                request.time_out()
-            else:
-                earliest = min(earliest, request.deadline)
-        return earliest, len(self.in_flight)
+        return expire(tuple(self.in_flight.values()), now), len(self.in_flight)
 
     def drain(self) -> None:
         """Take no more requests; close once those in flight have ended."""
@@ -156,12 +156,20 @@ class Connection:
     def connection_made(self, transport: Transport) -> None:
         """Take the transport; what was sent before is pulled now."""
         self._transport = transport
-        transport.wake()
+        if self.state is State.CLOSED:
+            transport.abort()
+        else:
+            transport.wake()
 
     def data_to_send(self) -> bytes:
         """Hand over every request that is still wanted, as one batch."""
-        frames = self.streams.take()
-        return self.wire.encode(frames) if frames else b""
+        try:
+            frames = self.streams.take()
+            return self.wire.encode(frames) if frames else b""
+        except Exception as bug:
+            self.abort(bug)
+            report(bug)
+            return b""
 
     def data_received(self, data: bytes | memoryview) -> None:
         """Give every response that became complete to its request."""
@@ -174,6 +182,10 @@ class Connection:
             self.streams.dispatch(frames)
         except ProtocolError as error:
             self.abort(error)
+            return
+        except Exception as bug:
+            self.abort(bug)
+            report(bug)
             return
         finally:
             self._owner.on_read()
@@ -204,9 +216,10 @@ class Connection:
         self.error = error
         self._clock.discard(self)
         requests = self.streams.close()
-        self._owner.on_lost(self, error)
-        for request in requests:
-            request.holder = None
-            request.lost(self, error, written=request.phase is Phase.WAITING)
+        call((lambda: self._owner.on_lost(self, error),))
+        tell(requests, self._lose)
         if self.on_end is not None:
-            self.on_end()
+            call((self.on_end,))
+
+    def _lose(self, request: Request) -> None:
+        request.lost(self, self.end_error, written=request.phase is Phase.WAITING)

@@ -85,7 +85,9 @@ class Execution(Request):
         self.body = message.body()
 
     def go(self, message: Message) -> None:
-        """Say it and send it, from wherever the request is held."""
+        """Say it and send it, from wherever the request is held, unless it has ended."""
+        if self.phase is Phase.DONE:
+            return
         self.say(message)
         self.leave()
         self.recovery.router.submit(self)

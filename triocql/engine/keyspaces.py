@@ -5,17 +5,26 @@ from __future__ import annotations
 from triocql.engine.connection import Connection, State
 from triocql.engine.exchange import Exchange
 from triocql.engine.router import Router
+from triocql.engine.telling import report
 from triocql.errors import ConnectionLost, Error
-from triocql.protocol.constants import Opcode, ResultKind
+from triocql.protocol.constants import Opcode
 from triocql.protocol.requests import QueryParameters, query
+from triocql.protocol.responses import SetKeyspace, decode_message, split_extras
 from triocql.protocol.types import quoted
-
-_SET_KEYSPACE = int(ResultKind.SET_KEYSPACE).to_bytes(4, "big")
 
 
 def use_keyspace(version: int, keyspace: str) -> bytes:
     """Return the body of the QUERY that moves a connection to `keyspace`."""
     return query(version, f"USE {quoted(keyspace)}", QueryParameters())
+
+
+def is_move(opcode: int, flags: int, body: bytes, version: int, keyspace: str) -> bool:
+    """Whether an answer to a USE says that the connection is in `keyspace` now."""
+    try:
+        message = decode_message(opcode, body, split_extras(flags, body)[1], version)
+    except Error:
+        return False
+    return isinstance(message, SetKeyspace) and message.keyspace == keyspace
 
 
 class _Move:
@@ -27,8 +36,8 @@ class _Move:
         self.keyspace = keyspace
 
     def resolve(self, answer: tuple[int, int, bytes]) -> None:
-        _, _, body = answer
-        self.owner.moved(self.connection, self.keyspace, refused=body[:4] != _SET_KEYSPACE)
+        moved = is_move(*answer, self.owner.version, self.keyspace)
+        self.owner.moved(self.connection, self.keyspace, refused=not moved)
 
     def reject(self, error: Exception) -> None:
         self.owner.moved(self.connection, self.keyspace, refused=True)
@@ -44,8 +53,8 @@ class Keyspaces:
 
     def __init__(self, router: Router, version: int, timeout: float, current: str | None) -> None:
         self.current = current
+        self.version = version
         self._router = router
-        self._version = version
         self._timeout = timeout
         self._moving: set[Connection] = set()
 
@@ -53,10 +62,9 @@ class Keyspaces:
         """A node answered a user's USE on `origin`: move all other connections."""
         self.current = keyspace
         origin.keyspace = keyspace
-        for pool in self._router.pools:
-            for connection in tuple(pool.connections):
-                if connection is not origin and connection.state is not State.CLOSED:
-                    self._move(connection)
+        for connection in [c for pool in self._router.pools for c in pool.connections]:
+            if connection is not origin and connection.state is not State.CLOSED:
+                self._move(connection)
 
     def moved(self, connection: Connection, keyspace: str, *, refused: bool) -> None:
         """Take the outcome of a move."""
@@ -76,6 +84,14 @@ class Keyspaces:
         connection.hold(True)
         if connection in self._moving:
             return
+        try:
+            self._send(connection)
+        except Exception as bug:
+            self._moving.discard(connection)
+            connection.abort(bug)
+            report(bug)
+
+    def _send(self, connection: Connection) -> None:
         if not connection.free:
             connection.abort(Error("no stream id was left to change the keyspace with"))
             return
@@ -83,6 +99,6 @@ class Keyspaces:
         move = _Move(self, connection, keyspace)
         exchange = Exchange(move, self._router.clock.now() + self._timeout, self._timeout)
         exchange.opcode = int(Opcode.QUERY)
-        exchange.body = use_keyspace(self._version, keyspace)
+        exchange.body = use_keyspace(self.version, keyspace)
         self._moving.add(connection)
         connection.send(exchange)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from math import inf
 from typing import Generic, TypeVar
 
 from triocql.engine.clock import Clock
 from triocql.engine.hot import Request
 from triocql.engine.phase import Phase
+from triocql.engine.telling import expire
 
 R = TypeVar("R", bound=Request)
 
@@ -30,14 +30,16 @@ class Parking(Generic[R]):
         return len(self._requests)
 
     def enter(self, request: R, phase: Phase) -> None:
-        """Hold `request` until it is taken, released, or its deadline passes."""
+        """Hold `request` until it is taken, released, or its deadline passes. What has ended is not held."""
+        if request.phase is Phase.DONE:
+            return
+        self._clock.watch(request.deadline)
         request.phase = phase
         request.holder = self
         self._requests[request] = size = len(request.body)
         self.size += size
-        self._clock.watch(request.deadline)
 
-    def release(self, request: Request) -> None:
+    def release(self, request: Request, phase: Phase) -> None:
         """Let `request` go, if it is here (`Holder`)."""
         held: OrderedDict[Request, int] = self._requests  # type: ignore[assignment]
         size = held.pop(request, None)
@@ -58,10 +60,4 @@ class Parking(Generic[R]):
 
     def expire(self, now: float) -> tuple[float, int]:
         """End what is due (`Source`)."""
-        earliest = inf
-        for request in self.requests():
-            if request.deadline <= now:
-                request.time_out()
-            else:
-                earliest = min(earliest, request.deadline)
-        return earliest, len(self._requests)
+        return expire(self.requests(), now), len(self._requests)

@@ -11,6 +11,7 @@ from triocql.engine.hot import Execution
 from triocql.engine.messages import PrepareMessage
 from triocql.engine.request import Sink
 from triocql.engine.router import Router
+from triocql.engine.telling import give, refuse, tell
 from triocql.errors import Error, ProtocolError, fresh
 from triocql.prepared import PreparedState, PreparedText
 from triocql.protocol.constants import V5
@@ -96,7 +97,7 @@ class Preparing:
         flight.execution = self._new_execution(flight)
         flight.join(sink, deadline)
         flight.execution.say(message)
-        self._router.submit(flight.execution)
+        tell((flight.execution,), self._router.submit)
 
     def recode(self, recoded: Callable[[PreparedState], PreparedState]) -> None:
         """Give every statement that is in use, forgotten here or not, the state that `recoded` makes of its own."""
@@ -120,7 +121,7 @@ class Preparing:
         if len(self._known) > self._capacity:
             self._known.popitem(last=False)
         for sink in flight.sinks:
-            sink.resolve(text)
+            give(sink, text)
 
     def failed(self, flight: _Flight, error: Exception) -> None:
         """Pass the error on: each caller gets an object of its own."""
@@ -129,4 +130,4 @@ class Preparing:
 
     def _reject(self, flight: _Flight, error: Exception) -> None:
         for sink in flight.sinks:
-            sink.reject(fresh(error))
+            refuse(sink, fresh(error))

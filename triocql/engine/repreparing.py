@@ -10,6 +10,7 @@ from triocql.engine.exchange import Exchange
 from triocql.engine.hot import Execution
 from triocql.engine.phase import Phase
 from triocql.engine.router import Router
+from triocql.engine.telling import tell
 from triocql.prepared import PreparedState, PreparedText
 from triocql.protocol.constants import Opcode
 from triocql.protocol.requests import prepare
@@ -78,15 +79,15 @@ class Repreparing:
         self._router.waiting.enter(execution, Phase.PREPARING)
         flight = self._flights.get((connection, id_))
         if flight is None:
-            flight = self._flights[connection, id_] = _Flight(self, connection, text)
-            self._send(flight, execution)
-        flight.join(execution)
-
-    def _send(self, flight: _Flight, first: Execution) -> None:
-        exchange = flight.exchange = Exchange(flight, first.deadline, first.timeout)
-        exchange.opcode = int(Opcode.PREPARE)
-        exchange.body = prepare(self._version, flight.text.text, flight.text.keyspace)
-        flight.connection.send(exchange)
+            flight = _Flight(self, connection, text)
+            flight.exchange = exchange = Exchange(flight, execution.deadline, execution.timeout)
+            exchange.opcode = int(Opcode.PREPARE)
+            exchange.body = prepare(self._version, text.text, text.keyspace)
+            self._flights[connection, id_] = flight
+            flight.join(execution)
+            tell((exchange,), connection.send)
+        else:
+            flight.join(execution)
 
     def answered(self, flight: _Flight, opcode: int, flags: int, body: bytes) -> None:
         """Take the answer to the PREPARE of `flight`."""
@@ -97,24 +98,25 @@ class Repreparing:
             self.failed(flight, error)
             return
         flight.text.state = state
-        for execution in self._land(flight):
-            self._resend(execution, flight, state)
+        self._land(flight, lambda execution: self._resend(execution, flight, state))
 
     def failed(self, flight: _Flight, error: Exception) -> None:
         """Fail what waits for `flight`; after the loss of the connection it goes elsewhere."""
-        for execution in self._land(flight):
-            if isinstance(error, errors.ConnectionLost):
-                self._router.submit(execution)
-            else:
-                execution.fail(errors.fresh(error))
+        if isinstance(error, errors.ConnectionLost):
+            self._land(flight, self._router.submit)
+        else:
+            self._land(flight, lambda execution: execution.fail(errors.fresh(error)))
 
-    def _land(self, flight: _Flight) -> list[Execution]:
-        """Return the requests that still wait for `flight`, released from waiting."""
+    def _land(self, flight: _Flight, following: Callable[[Execution], object]) -> None:
+        """Have the requests that still wait for `flight` wait no longer, and do with each what follows."""
         self._flights.pop((flight.connection, flight.text.state.id), None)
-        waiting = [e for e in flight.executions if e.phase is Phase.PREPARING]
-        for execution in waiting:
-            self._router.waiting.release(execution)
-        return waiting
+
+        def land(execution: Execution) -> None:
+            if execution.phase is Phase.PREPARING:
+                execution.leave()
+                following(execution)
+
+        tell(flight.executions, land)
 
     def _new_state(self, flight: _Flight, answer: object) -> PreparedState:
         if isinstance(answer, errors.ResponseError):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from triocql.engine.phase import Phase
+from triocql.engine.telling import give, refuse, report
 from triocql.errors import RequestTimeout
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 class Holder(Protocol):
     """What a request is in: a connection or a parking."""
 
-    def release(self, request: Request) -> None:
-        """Forget `request`, if it is here."""
+    def release(self, request: Request, phase: Phase) -> None:
+        """Forget `request`, if it is here; `phase` is the one that it was held in."""
 
 
 class Sink(Protocol):
@@ -73,12 +74,12 @@ class Request:
     def succeed(self, value: Any) -> None:
         """End with `value`, once."""
         if self.phase is not Phase.DONE:
-            self._end().resolve(value)
+            give(self._end(), value)
 
     def fail(self, error: Exception) -> None:
         """End with `error`, once."""
         if self.phase is not Phase.DONE:
-            self._end().reject(error)
+            refuse(self._end(), error)
 
     def abandon(self) -> None:
         """End without telling anybody: whoever waited is gone. What was not written will not be sent."""
@@ -99,16 +100,23 @@ class Request:
 
     def leave(self) -> None:
         """Have whoever holds the request let go of it."""
-        if self.holder is not None:
-            self.holder.release(self)
-            self.holder = None
+        holder, self.holder = self.holder, None
+        if holder is not None:
+            holder.release(self, self.phase)
 
     def _end(self) -> Sink:
         """Be done, and return the sink: it is forgotten, for waiters know their request, and the two would be garbage
         that waits for a collection.
+
+        What is done is so before its holder lets go of it: that may have others told, who may tell this one.
         """
-        self.leave()
+        sink, holder, phase = self.sink, self.holder, self.phase
+        self.sink = self.holder = None
         self.phase = Phase.DONE
-        sink, self.sink = self.sink, None
+        if holder is not None:
+            try:
+                holder.release(self, phase)
+            except Exception as bug:
+                report(bug)
         assert sink is not None, "what was not done has one"
         return sink

@@ -14,6 +14,7 @@ from triocql.engine.hot import Turn
 from triocql.engine.parking import Parking
 from triocql.engine.phase import Phase
 from triocql.engine.pool import Pool
+from triocql.engine.telling import call, tell
 from triocql.errors import Error, InternalError, NoNodeAvailable, QueueFull, SessionClosed
 
 if TYPE_CHECKING:
@@ -93,9 +94,7 @@ class Router:
 
     def _call_for_connections(self) -> bool:
         """Have the keepers dial at once; whether any of them does."""
-        for pool in self.pools:
-            if pool.on_need is not None:
-                pool.on_need()
+        call(pool.on_need for pool in self.pools if pool.on_need is not None)
         return any(pool.dialing for pool in self.pools)
 
     def drain(self, reason: Exception) -> None:
@@ -104,18 +103,15 @@ class Router:
         if self.ending is not None:
             return
         self.ending = reason
-        for request in (*self.waiting.requests(), *self.queue.requests()):
-            request.fail(self.ended_error())
+        tell(self._parked(), lambda request: request.fail(self.ended_error()))
         for pool in self.pools:
             pool.on_need = None
-        for connection in self.connections():
-            connection.drain()
+        call(connection.drain for connection in self.connections())
 
     def end(self, reason: Exception) -> None:
         """Fail everything that is under way and close every connection, because of `reason`."""
         self.drain(reason)
-        for connection in self.connections():
-            connection.close()
+        call(connection.close for connection in self.connections())
 
     def connections(self) -> list[Connection]:
         """Return every connection, those that drain included."""
@@ -154,11 +150,8 @@ class Router:
     def on_read(self) -> None:
         """The batch is given out: send what is queued, then do what was put off."""
         self.reading = False
-        self.on_room()
-        if self.after_reading:
-            following, self.after_reading = self.after_reading, []
-            for step in following:
-                step()
+        following, self.after_reading = self.after_reading, []
+        call((self.on_room, *following))
 
     def on_room(self) -> None:
         """Send what is queued, as far as there is room."""
@@ -166,7 +159,7 @@ class Router:
             connection = self.pick()
             if connection is None:
                 return
-            connection.send(self.queue.take_first())
+            tell((self.queue.take_first(),), connection.send)
 
     def on_event(self, connection: Connection, body: bytes, flags: int) -> None:
         """Take note of an event. Nothing subscribes to any, so that each is the node's mistake: one is told of."""
@@ -183,8 +176,7 @@ class Router:
         self._draining.discard(connection)
         self._remove(connection)
         if self.ending is not None and not self.connections():
-            for told in self.on_drained:
-                told()
+            call(tuple(self.on_drained))
 
     def _remove(self, connection: Connection) -> None:
         for pool in self.pools:
@@ -192,16 +184,23 @@ class Router:
 
     def on_connected(self) -> None:
         """A pool got a connection: send what waited for one."""
-        for request in self.waiting.requests():
-            if not isinstance(request, Wait) and request.phase is Phase.CONNECTING:
-                self.waiting.release(request)
-                self.submit(request)
+        tell(self.waiting.requests(), self._connect)
         self.on_room()
+
+    def _connect(self, request: Execution | Wait) -> None:
+        if not isinstance(request, Wait) and request.phase is Phase.CONNECTING:
+            request.leave()
+            self.submit(request)
 
     def on_dial_failed(self) -> None:
         """A keeper gave up for now: if nobody else dials and nothing is open, nothing more is to be waited for."""
         if any(pool.dialing or pool.has_open() for pool in self.pools):
             return
-        for request in (*self.waiting.requests(), *self.queue.requests()):
-            if not isinstance(request, Wait) and request.phase in (Phase.CONNECTING, Phase.QUEUED):
-                request.fail(self._no_node(request))
+        tell(self._parked(), self._give_up)
+
+    def _give_up(self, request: Execution | Wait) -> None:
+        if not isinstance(request, Wait) and request.phase in (Phase.CONNECTING, Phase.QUEUED):
+            request.fail(self._no_node(request))
+
+    def _parked(self) -> tuple[Execution | Wait, ...]:
+        return *self.waiting.requests(), *self.queue.requests()

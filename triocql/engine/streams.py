@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from triocql.engine.phase import Phase
 from triocql.engine.request import Request, is_gone
+from triocql.engine.telling import spoil
 from triocql.errors import ProtocolError
 from triocql.protocol.constants import EVENT_STREAM, Opcode
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from triocql.engine.connection import Connection
     from triocql.protocol.frames import Frame
 
-_SENDING, _WAITING = Phase.SENDING, Phase.WAITING
+_SENDING, _WAITING, _DONE = Phase.SENDING, Phase.WAITING, Phase.DONE
 _EVENT = int(Opcode.EVENT)
 _FEW = 256
 
@@ -55,28 +56,32 @@ class Streams:
         self.closed = False
 
     def send(self, request: Request) -> None:
-        """Take a stream id and put `request` into the next batch."""
+        """Take a stream id and put `request` into the next batch. What has ended is not sent."""
+        if request.phase is _DONE:
+            return
+        if self.closed:
+            request.lost(self._connection, self._connection.end_error, written=False)
+            return
+        # What may fail comes first: then nothing has changed.
+        if request.deadline < self._clock.armed:
+            self._clock.watch(request.deadline)
+        if not self._outgoing:
+            self._connection.wake()
         request.stream = stream = self.free.pop()
         if not self.free:
             self._refill()
         request.phase = _SENDING
         request.holder = self
         self.in_flight[stream] = request
-        if request.deadline < self._clock.armed:
-            self._clock.watch(request.deadline)
-        outgoing = self._outgoing
-        outgoing.append(request)
-        if len(outgoing) == 1:
-            self._connection.wake()
+        self._outgoing.append(request)
 
-    def release(self, request: Request) -> None:
+    def release(self, request: Request, phase: Phase) -> None:
         """Let `request` go (`Holder`): unsent, its id is free again; sent, its id is an orphan's."""
         stream = request.stream
         if self.in_flight.get(stream) is not request:
             return
         del self.in_flight[stream]
-        request.holder = None
-        if request.phase is _SENDING:
+        if phase is _SENDING:
             self.free.append(stream)
         else:
             self.orphans.add(stream)
@@ -104,7 +109,10 @@ class Streams:
                 del in_flight[stream]
                 (used if free else free).append(stream)
                 request.holder = None
-                request.answered(connection, opcode, flags, body)
+                try:
+                    request.answered(connection, opcode, flags, body)
+                except Exception as bug:
+                    spoil(request, bug)
             elif stream in self.orphans:
                 self.orphans.discard(stream)
                 (used if free else free).append(stream)
@@ -131,6 +139,8 @@ class Streams:
         self.open = False
         self.closed = True
         requests = list(self.in_flight.values())
+        for request in requests:
+            request.holder = None
         self.in_flight.clear()
         self.orphans.clear()
         self._outgoing.clear()

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
+from triocql.engine.telling import as_error, report
+
 if TYPE_CHECKING:
     from triocql.engine.execution import Execution
     from triocql.engine.executor import Executor
@@ -45,7 +47,7 @@ class Window:
     """Up to `concurrency` requests under way, counting those that have ended but still `occupy` room.
 
     `on_ended` is called once for every entry that was started, in the order of their ends, unless the window was
-    stopped before. It must not raise.
+    stopped before. If it raises on an outcome, it is called again with the error that it raised instead.
     """
 
     def __init__(self, executor: Executor, concurrency: int, call: RequestOptions, on_ended: OnEnded) -> None:
@@ -99,7 +101,11 @@ class Window:
     def end(self, entry: Entry, response: Response | None, error: Exception | None) -> None:
         """Take the outcome of `entry`."""
         if self._live.pop(entry.index, None) is not None:
-            self._on_ended(entry, response, error)
+            try:
+                self._on_ended(entry, response, error)
+            except Exception as bug:
+                self._on_ended(entry, None, as_error(bug))
+                report(bug)
 
     def stop(self) -> None:
         """Start nothing more and abandon what is under way. Idempotent."""
@@ -222,13 +228,15 @@ class CollectingWindow(PullingWindow):
         """Keep the outcome of `entry` and start what follows."""
         if self._live.pop(entry.index, None) is None:
             return
+        # The answers without content of one connection are one object, and make one outcome: statements
+        # that give no rows leave nothing behind for the garbage collector to go through.
+        if response is not None and response is not self._last:
+            try:
+                self._take(response, entry.execution)
+            except Exception as bug:
+                response, error = None, as_error(bug)
+                report(bug)
         if response is not None:
-            # The answers without content of one connection are one object, and make one outcome: statements
-            # that give no rows leave nothing behind for the garbage collector to go through.
-            if response is not self._last:
-                self._last = response
-                result = self._make_result(response, entry.execution)
-                self._last_pair = tuple.__new__(self._pair, (True, result))
             self._keep(entry.index, self._last_pair)
         else:
             self._keep(entry.index, tuple.__new__(self._pair, (False, error)))
@@ -238,6 +246,11 @@ class CollectingWindow(PullingWindow):
             self._pump_soon()
         else:
             self._on_over()
+
+    def _take(self, response: Response, execution: Execution | None) -> None:
+        result = self._make_result(response, execution)
+        self._last_pair = tuple.__new__(self._pair, (True, result))
+        self._last = response
 
     def _pumped(self) -> None:
         if not self._live and self.is_over:
