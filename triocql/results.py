@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from triocql.engine.response import Response
     from triocql.forms import RowForm
+    from triocql.protocol.constants import Consistency
     from triocql.protocol.responses import SchemaChange
     from triocql.protocol.types import ColumnSpec
 
@@ -45,7 +46,7 @@ class TraceEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """What the server recorded of a request that was executed with ``tracing=True``.
+    """What the server recorded of a request that was executed with ``tracing=True``: see `Result.trace`.
 
     Attributes:
         id: the session id in the tables of `system_traces`.
@@ -54,17 +55,17 @@ class Trace:
         client: where it came from.
         coordinator: the node that it was sent to.
         started_at: when that node began with it.
-        duration: microseconds until the node had ended it.
+        duration: microseconds until the node had ended it; None if it had not, in a trace that is not complete.
         events: the steps, of all nodes, in the order of their time.
     """
 
     id: UUID
-    request: str
+    request: str | None
     parameters: Mapping[str, str]
     client: IPv4Address | IPv6Address | None
     coordinator: IPv4Address | IPv6Address | None
-    started_at: datetime
-    duration: int
+    started_at: datetime | None
+    duration: int | None
     events: tuple[TraceEvent, ...]
 
 
@@ -78,8 +79,10 @@ class Pager(Protocol):
     async def fetch(self, paging_state: bytes) -> Response:
         """Execute the statement again from the server's paging state on."""
 
-    async def trace(self, tracing_id: UUID) -> Trace:
-        """Read a trace, waiting until the server has written it."""
+    async def trace(
+        self, tracing_id: UUID, consistency: Consistency | str | None, timeout: float | None, complete: bool
+    ) -> Trace:
+        """Read a trace (`Result.trace`)."""
 
 
 class BaseResult(Generic[R_co]):
@@ -275,10 +278,27 @@ class Result(BaseResult[R_co]):
         """Iterate over the rows of all pages, from this one on. Raises as `all` does."""
         return RowIterator(self._form, self._pager, self._response)
 
-    async def trace(self) -> Trace:
-        """Return what the server recorded of the request. Raises UsageError if not traced."""
+    async def trace(
+        self,
+        *,
+        consistency: Consistency | str | None = None,
+        timeout: float | None = None,
+        complete: bool = True,
+    ) -> Trace:
+        """Return what the server recorded of the request, waiting until it has written it.
+
+        Args:
+            consistency: how many replicas are asked for it: one of `triocql.Consistency`, or its name; by default ONE.
+                Whatever it is, events of nodes that are slow to write them may be missing.
+            timeout: seconds to wait; by default the timeout of the request itself.
+            complete: whether to wait for its end. If not, what is there will do as soon as there is anything: then
+                fields may be None, `duration` for one, and events that are missing can be read later.
+
+        Raises UsageError if the request was not traced, RequestTimeout if the trace is not there in time, and what
+        executing a statement can raise.
+        """
         pager, tracing_id = self._traced()
-        return await pager.trace(tracing_id)
+        return await pager.trace(tracing_id, consistency, timeout, complete)
 
 
 class RowIterator(Generic[R_co]):

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from triocql.engine.response import Response
     from triocql.forms import RowForm
     from triocql.prepared import PreparedText
+    from triocql.protocol.constants import Consistency
     from triocql.reactors import ReactorName
     from triocql.statements import Parameters, RequestKeywords
 
@@ -364,8 +365,16 @@ class _Pager:
         response: Response = await waiter.wait()
         return response
 
-    async def trace(self, tracing_id: UUID) -> Trace:
-        return await read_trace(self._session, tracing_id, self._execution.timeout)
+    async def trace(
+        self, tracing_id: UUID, consistency: Consistency | str | None, timeout: float | None, complete: bool
+    ) -> Trace:
+        if timeout is None:
+            timeout = self._execution.timeout
+        else:
+            require_seconds(timeout, "timeout")
+        return await read_trace(
+            self._session, tracing_id, consistency=consistency, timeout=timeout, complete=complete
+        )
 
 
 class Connecting:

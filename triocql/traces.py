@@ -11,6 +11,7 @@ from triocql.results import Trace, TraceEvent
 
 if TYPE_CHECKING:
     from triocql.session import Session
+    from triocql.statements import RequestKeywords
 
 _SESSION = (
     "SELECT request, parameters, client, coordinator, started_at, duration "
@@ -22,28 +23,37 @@ _EVENTS = (
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25
 
 
-async def read_trace(session: Session, tracing_id: UUID, timeout: float) -> Trace:
-    """Return the trace, waiting up to `timeout` seconds until the server has written all of it.
+async def read_trace(
+    session: Session,
+    tracing_id: UUID,
+    *,
+    consistency: Consistency | str | None,
+    timeout: float,
+    complete: bool,
+) -> Trace:
+    """Return the trace, waiting up to `timeout` seconds until the server has written all of it; a part of it will do if
+    it need not be `complete`. It is read with `consistency`, by default ONE.
 
-    Raises RequestTimeout if it has not.
+    Raises RequestTimeout if there is nothing that will do.
     """
     reactor = session.reactor
     deadline = reactor.now() + timeout
     pause = _FIRST_PAUSE
-    while True:
-        rows = await session.execute(_SESSION, [tracing_id], consistency=Consistency.ONE)
-        row = rows.one()
-        if row is not None and row.duration is not None:
-            return _trace(tracing_id, row, await _events(session, tracing_id))
-        if reactor.now() + pause > deadline:
-            raise RequestTimeout(
-                f"the server did not write the trace {tracing_id} within {timeout:g} s",
-                phase="waiting",
-                written=True,
-                timeout=timeout,
-            )
-        await reactor.sleep(pause)
+    options: RequestKeywords = {"consistency": consistency or Consistency.ONE, "tracing": False}
+    while (left := deadline - reactor.now()) > 0:
+        options["timeout"] = left
+        row = (await session.execute(_SESSION, [tracing_id], **options)).one()
+        if row is not None and not (complete and (row.duration is None or row.started_at is None)):
+            return _trace(tracing_id, row, await _events(session, tracing_id, options))
+        await reactor.sleep(min(pause, max(0.0, deadline - reactor.now())))
         pause = min(2 * pause, _LONGEST_PAUSE)
+    raise RequestTimeout(
+        f"the server did not write {'all of ' if complete else ''}the trace {tracing_id} within {timeout:g} s"
+        + ("; trace(complete=False) takes what there is" if complete else ""),
+        phase="waiting",
+        written=True,
+        timeout=timeout,
+    )
 
 
 def _trace(tracing_id: UUID, row: Any, events: tuple[TraceEvent, ...]) -> Trace:
@@ -59,10 +69,10 @@ def _trace(tracing_id: UUID, row: Any, events: tuple[TraceEvent, ...]) -> Trace:
     )
 
 
-async def _events(session: Session, tracing_id: UUID) -> tuple[TraceEvent, ...]:
+async def _events(session: Session, tracing_id: UUID, options: RequestKeywords) -> tuple[TraceEvent, ...]:
     from triocql.codecs.timeuuid import time_of  # not at the top: only traces need it
 
-    result = await session.execute(_EVENTS, [tracing_id], consistency=Consistency.ONE)
+    result = await session.execute(_EVENTS, [tracing_id], **options)
     return tuple(
         TraceEvent(
             activity=row.activity,

@@ -333,12 +333,15 @@ async def test_tracing(session: Session, table: Table) -> None:
     trace = await result.trace()
     assert trace.request == "Execute CQL3 prepared query"
     assert trace.parameters["query"] == select.text
+    assert trace.duration is not None
     assert trace.duration > 0
     assert len(trace.events) >= 2
     assert list(trace.events) == sorted(trace.events, key=lambda event: event.at)
     assert all(event.activity and event.source == trace.coordinator for event in trace.events)
     assert isinstance(trace.id, UUID)
     insert = await session.execute(f"INSERT INTO {t} (id) VALUES (1)", tracing=True)
+    early = await insert.trace(complete=False, consistency="LOCAL_ONE", timeout=20.0)
+    assert early.id != trace.id
     assert (await insert.trace()).parameters["query"] == f"INSERT INTO {t} (id) VALUES (1)"
     with pytest.raises(UsageError, match="tracing=True"):
         await (await session.execute(select, [1])).trace()

@@ -73,7 +73,7 @@ class Pages:
             raise self.failures.pop()
         return self.responses[int(paging_state)]
 
-    async def trace(self, tracing_id: UUID) -> Trace:
+    async def trace(self, tracing_id: UUID, *how: Any) -> Trace:
         """Return a trace without events."""
         return Trace(
             id=tracing_id,

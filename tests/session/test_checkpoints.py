@@ -40,6 +40,10 @@ TRACE_EVENT = (
 )
 
 
+def described(columns: Any, cells: Any, paging_state: bytes | None = None) -> bytes:
+    return wire.rows(columns, cells, paging_state=paging_state, new_metadata_id=b"of this page")
+
+
 def scripted() -> Node:
     """Return a node with pages, and with the tables of traces."""
     node = Node()
@@ -61,9 +65,6 @@ def scripted() -> Node:
         else:
             return False
         return True
-
-    def described(columns: Any, cells: Any, paging_state: bytes | None = None) -> bytes:
-        return wire.rows(columns, cells, paging_state=paging_state, new_metadata_id=b"of this page")
 
     class KnowsTraces(dict[str, Any]):
         def get(self, text: str, default: Any = None) -> Any:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from triocql import streaming
     from triocql.engine.response import Response
     from triocql.forms import RowForm
+    from triocql.protocol.constants import Consistency
     from triocql.sync.session import Session
 
 
@@ -60,10 +61,16 @@ class Result(results.BaseResult[R_co]):
         """
         return list(self)
 
-    def trace(self) -> results.Trace:
-        """Return what the server recorded of the request. Raises UsageError if not traced."""
+    def trace(
+        self,
+        *,
+        consistency: Consistency | str | None = None,
+        timeout: float | None = None,
+        complete: bool = True,
+    ) -> results.Trace:
+        """Return what the server recorded of the request; arguments and errors are those of `triocql.Result.trace`."""
         pager, tracing_id = self._traced()
-        return self._session.run(pager.trace, tracing_id)
+        return self._session.run(pager.trace, tracing_id, consistency, timeout, complete)
 
     def _pages(self) -> Iterator[list[R_co]]:
         yield self.rows
