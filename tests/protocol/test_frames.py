@@ -9,10 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.protocol.implementation import feed, halves
-from triocql.errors import LimitExceeded, ProtocolError
+from triocql.errors import LimitExceeded, ProtocolError, UsageError
+from triocql.protocol.constants import MAX_FRAME
 from triocql.protocol.frames import MIN_COMPRESSED, Frame
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.protocol.implementation import Implementation
 
 frames = st.lists(
@@ -151,3 +154,20 @@ def test_a_frame_has_to_be_a_tuple_of_four_with_bytes(impl: Implementation) -> N
     for bad in ((1, 0, 8), (1, 0, 8, "text"), (1, 0, 8, None)):
         with pytest.raises((TypeError, IndexError, ValueError)):
             impl.encode_frames(4, [bad])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("compress", [None, bytes], ids=["plain", "compressed"])
+def test_a_body_that_is_longer_than_frames_can_be_is_not_sent(
+    impl: Implementation, compress: Callable[[bytes], bytes] | None
+) -> None:
+    body = bytes(MAX_FRAME + 1)  # nobody touches it: it takes no memory
+    with pytest.raises(UsageError, match="268,435,457 bytes; the protocol allows 268,435,456 in one frame"):
+        impl.encode_frames(4, [(1, 0, 7, b"short"), (2, 0, 7, body)], compress)
+    with pytest.raises(UsageError, match="268,435,457 bytes"):
+        impl.encode_segments(5, [(1, 0, 7, b"short"), (2, 0, 7, body)])
+
+
+def test_the_longest_length_of_all_is_waited_for(impl: Implementation) -> None:
+    decoder = impl.FrameDecoder(0x84, 2**31 - 1)
+    assert feed(decoder, b"\x84\x00\x00\x01\x08\x7f\xff\xff\xff", b"a", b"b") == []
+    assert decoder.frame_size_pending == 2**31 + 8

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -227,3 +227,33 @@ def test_both_implementations_judge_the_same(
         stream = seal(short, len(short) | 1 << (17 if head == 3 else 34), head)
     pure = SimpleNamespace(FrameDecoder=pure_frames.FrameDecoder, SegmentDecoder=pure_segments.SegmentDecoder)
     assert verdict(impl, stream, compression) == verdict(cast("Implementation", pure), stream, compression)
+
+
+def test_what_compression_keeps_stays_readable(impl: Implementation) -> None:
+    kept: list[bytes | bytearray | memoryview] = []
+
+    def compress(data: bytes | bytearray | memoryview) -> bytes:
+        kept.append(data)
+        return LZ4.compress(data)
+
+    def decompress(data: bytes | bytearray | memoryview, size: int) -> bytes:
+        kept.append(data)
+        return LZ4.decompress(data, size)
+
+    keeping = BlockCompression(compress, decompress)
+    sent: list[Frame] = [(1, 0, 8, b"x" * 300_000), (2, 0, 8, b"y" * 500)]
+    data = impl.encode_segments(0x85, sent, keeping)
+    decoder = impl.SegmentDecoder(impl.FrameDecoder(0x85), keeping)
+    assert feed(decoder, data[:1000], data[1000:]) == sent
+    packed, plain = [bytes(each) for each in kept[:4]], [bytes(each) for each in kept[4:]]
+    assert [LZ4.decompress(each, len(other)) for each, other in zip(plain, packed, strict=True)] == packed
+
+
+@pytest.mark.parametrize("made", [None, "text"])
+def test_what_compression_makes_is_checked(impl: Implementation, made: Any) -> None:
+    odd = BlockCompression(lambda data: made, lambda data, size: made)
+    data = impl.encode_segments(0x85, [(1, 0, 8, b"x" * 500)], LZ4)
+    with pytest.raises(TypeError):
+        impl.encode_segments(0x85, [(1, 0, 8, b"x" * 500)], odd)
+    with pytest.raises(TypeError):
+        impl.SegmentDecoder(impl.FrameDecoder(0x85), odd).feed(data)

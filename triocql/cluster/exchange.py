@@ -5,6 +5,7 @@ from __future__ import annotations
 from triocql.abc import Reactor
 from triocql.engine.connection import Connection, State
 from triocql.engine.exchange import Exchange
+from triocql.protocol.frames import check_body
 
 
 async def exchange(
@@ -12,8 +13,10 @@ async def exchange(
 ) -> tuple[int, int, bytes]:
     """Send one message on `connection` and return the answer's (opcode, flags, body).
 
-    Raises RequestTimeout at `deadline` (`timeout` seconds is what its message says), or ConnectionLost.
+    Raises RequestTimeout at `deadline` (`timeout` seconds is what its message says), ConnectionLost, or UsageError
+    if the message is too long for a frame.
     """
+    check_body(len(body))
     waiter = reactor.waiter(lambda: request.abandon())
     request = Exchange(waiter, deadline, timeout)
     request.opcode, request.body = int(opcode), body

@@ -15,7 +15,8 @@ from triocql.engine.telling import as_error, give, refuse, report, spoil
 from triocql.errors import Attempt, ProtocolError, RequestError, RequestTimeout, SessionClosed
 from triocql.paging import fingerprint
 from triocql.prepared import check_same_parameters
-from triocql.protocol.constants import EVENT_STREAM, Opcode, ResultKind
+from triocql.protocol.constants import EVENT_STREAM, MAX_FRAME, Opcode, ResultKind
+from triocql.protocol.frames import check_body
 
 cdef object NEW = Phase.NEW
 cdef object SENDING = Phase.SENDING
@@ -27,6 +28,7 @@ cdef int OP_RESULT = Opcode.RESULT
 cdef int OP_EXECUTE = Opcode.EXECUTE
 cdef int EVENTS = EVENT_STREAM
 cdef int FEW = 256
+cdef Py_ssize_t MAX_BODY = MAX_FRAME
 # A window asks for the time once for so many requests that it starts in a row.
 cdef int BATCH = 64
 cdef bytes VOID = int(ResultKind.VOID).to_bytes(4, "big")
@@ -159,11 +161,14 @@ cdef class Execution(Request):
         return self.phase is DONE
 
     def say(self, message):
-        """Set what the request says."""
+        """Set what the request says. Raises UsageError if it is too long for a frame."""
+        cdef bytes body = message.body()
+        if len(body) > MAX_BODY:
+            check_body(len(body))
         self.message = message
         self.opcode = message.opcode
         self.flags = message.flags
-        self.body = message.body()
+        self.body = body
 
     def go(self, message):
         """Say it and send it, from wherever the request is held, unless it has ended."""
@@ -345,7 +350,7 @@ cdef inline char* put(char* at, bytes part):
 cdef bytes join(
     bytes payload, bytes prefix, bytes head, bytes values, bytes before, long long timestamp, bytes after
 ):
-    """Return the parts of an EXECUTE body in one piece."""
+    """Return the parts of an EXECUTE body in one piece. Raises UsageError if it is too long for a frame."""
     cdef Py_ssize_t size = (
         PyBytes_GET_SIZE(payload)
         + PyBytes_GET_SIZE(prefix)
@@ -355,10 +360,14 @@ cdef bytes join(
         + 8
         + PyBytes_GET_SIZE(after)
     )
-    cdef bytes body = PyBytes_FromStringAndSize(NULL, size)
-    cdef char* at = PyBytes_AS_STRING(body)
+    cdef bytes body
+    cdef char* at
     cdef unsigned long long stamp = <unsigned long long>timestamp
     cdef int i
+    if size > MAX_BODY:
+        check_body(size)
+    body = PyBytes_FromStringAndSize(NULL, size)
+    at = PyBytes_AS_STRING(body)
     at = put(put(put(put(put(at, payload), prefix), head), values), before)
     for i in range(8):
         at[i] = <char>((stamp >> (56 - 8 * i)) & 0xFF)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 from triocql.engine.phase import Phase
 from triocql.engine.request import Request, Sink
 from triocql.errors import Attempt, RequestError, SessionClosed
-from triocql.protocol.constants import Opcode, ResultKind
+from triocql.protocol.constants import MAX_FRAME, Opcode, ResultKind
+from triocql.protocol.frames import check_body
 
 if TYPE_CHECKING:
     from triocql.engine.connection import Connection
@@ -78,11 +79,14 @@ class Execution(Request):
         return self.phase is Phase.DONE
 
     def say(self, message: Message) -> None:
-        """Set what the request says."""
+        """Set what the request says. Raises UsageError if it is too long for a frame."""
+        body = message.body()
+        if len(body) > MAX_FRAME:
+            check_body(len(body))
         self.message = message
         self.opcode = message.opcode
         self.flags = message.flags
-        self.body = message.body()
+        self.body = body
 
     def go(self, message: Message) -> None:
         """Say it and send it, from wherever the request is held, unless it has ended."""

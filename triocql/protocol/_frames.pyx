@@ -13,7 +13,7 @@ from zlib import crc32
 from triocql.errors import ChecksumError, ProtocolError
 from triocql.protocol.constants import MAX_FRAME
 from triocql.protocol.frames import MIN_COMPRESSED as _MIN_COMPRESSED
-from triocql.protocol.frames import decompressed, header_error
+from triocql.protocol.frames import check_body, decompressed, header_error
 from triocql.protocol.segments import CRC32_START
 
 cdef enum:
@@ -27,22 +27,34 @@ cdef enum:
     CRC24_POLYNOMIAL = 0x1974F0B
 
 cdef Py_ssize_t MIN_COMPRESSED = _MIN_COMPRESSED
+cdef Py_ssize_t MAX_BODY = MAX_FRAME
 
 
 # --- Frames -----------------------------------------------------------------------------------------------------
 
 
 def encode_frames(int version, frames, compress=None):
-    """Return the bytes of `frames` with a header before each body, compressed where that makes it shorter."""
+    """Return the bytes of `frames` with a header before each body, compressed where that makes it shorter.
+
+    Raises UsageError for a body that is longer than frames can be.
+    """
     cdef list items = list(frames)
     if compress is not None:
         items = [_packed(frame, compress) for frame in items]
     return _join(version, items, 0, len(items))
 
 
-cdef tuple _packed(tuple frame, compress):
+cdef Py_ssize_t _size(tuple frame) except -1:
+    """Return the length of a frame's body, checked: a longer one would be announced as a shorter one."""
+    cdef Py_ssize_t size = PyBytes_Size(frame[3])  # checks the type, unlike the macro
+    if size > MAX_BODY:
+        check_body(size)
+    return size
+
+
+cdef tuple _packed(frame, compress):
     """Return a frame with its body compressed if that makes it shorter."""
-    cdef Py_ssize_t size = PyBytes_Size(frame[3])
+    cdef Py_ssize_t size = _size(<tuple?>frame)
     if size < MIN_COMPRESSED:
         return frame
     packed = compress(frame[3])
@@ -58,13 +70,12 @@ cdef bytes _join(int version, list items, Py_ssize_t start, Py_ssize_t stop):
     cdef bytes body, out
     cdef uint8_t* at
     for position in range(start, stop):
-        frame = items[position]
-        total += HEADER_SIZE + PyBytes_Size(frame[3])  # checks the type, unlike the macro
+        total += HEADER_SIZE + _size(<tuple?>items[position])
     out = PyBytes_FromStringAndSize(NULL, total)
     at = <uint8_t*>PyBytes_AS_STRING(out)
     for position in range(start, stop):
-        frame = items[position]
-        body = frame[3]
+        frame = <tuple>items[position]
+        body = <bytes>frame[3]
         length = PyBytes_GET_SIZE(body)
         _write_header(at, version, <int>frame[1], <int>frame[0], <int>frame[2], length)
         memcpy(at + HEADER_SIZE, PyBytes_AS_STRING(body), length)
@@ -140,14 +151,14 @@ cdef class FrameDecoder:
 
     cdef Py_ssize_t _cut(self, const uint8_t* data, Py_ssize_t size, list frames) except -1:
         """Add the whole frames in some bytes to `frames`; return how many bytes they take."""
-        cdef Py_ssize_t start = 0, stop
-        cdef int32_t length
+        cdef Py_ssize_t start = 0, stop, length
         cdef int flags
         cdef const uint8_t* at
         cdef bytes body
         self._needed = HEADER_SIZE
         while size - start >= HEADER_SIZE:
             at = data + start
+            # Narrowed for its sign, then widened: the header is added to it.
             length = <int32_t>(
                 (<uint32_t>at[5] << 24) | (<uint32_t>at[6] << 16) | (<uint32_t>at[7] << 8) | at[8]
             )
@@ -223,12 +234,12 @@ cdef inline void _write_little(uint8_t* at, uint64_t value, int size) noexcept:
 
 
 def encode_segments(int version, frames, compression=None):
-    """Return the bytes of `frames` in as few segments as the rules allow."""
+    """Return the bytes of `frames` in as few segments as the rules allow. Raises UsageError as `encode_frames`."""
     cdef list items = list(frames)
     cdef list segments = []
     cdef Py_ssize_t start = 0, size = 0, position, length
     for position in range(len(items)):
-        length = HEADER_SIZE + PyBytes_Size((<tuple?>items[position])[3])
+        length = HEADER_SIZE + _size(<tuple?>items[position])
         if size and size + length > MAX_PAYLOAD:
             _add_segments(segments, _join(version, items, start, position), compression)
             start, size = position, 0
@@ -241,28 +252,32 @@ def encode_segments(int version, frames, compression=None):
 cdef int _add_segments(list segments, bytes payload, compression) except -1:
     """Add the segments of whole frames, or of the parts of one that fits no segment."""
     cdef Py_ssize_t size = PyBytes_GET_SIZE(payload), start = 0
-    cdef const uint8_t* data = <const uint8_t*>PyBytes_AS_STRING(payload)
+    cdef bytes part
     if size <= MAX_PAYLOAD:
-        segments.append(_segment(data, size, 1, compression))
+        segments.append(_segment(payload, 1, compression))
         return 0
     while start < size:
-        segments.append(_segment(data + start, min(size - start, <Py_ssize_t>MAX_PAYLOAD), 0, compression))
+        part = PyBytes_FromStringAndSize(
+            PyBytes_AS_STRING(payload) + start, min(size - start, <Py_ssize_t>MAX_PAYLOAD)
+        )
+        segments.append(_segment(part, 0, compression))
         start += MAX_PAYLOAD
     return 0
 
 
-cdef bytes _segment(const uint8_t* data, Py_ssize_t size, uint64_t self_contained, compression):
+cdef bytes _segment(bytes payload, uint64_t self_contained, compression):
     """Return one segment: header, payload and its checksum."""
     cdef int head_size = 3
-    cdef Py_ssize_t stored = size
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(payload), stored = size
     cdef uint64_t fields
     cdef bytes packed, out
     cdef uint8_t* at
+    cdef const uint8_t* data = <const uint8_t*>PyBytes_AS_STRING(payload)
     if compression is None:
         fields = <uint64_t>size | self_contained << LENGTH_BITS
     else:
         head_size = 5
-        packed = compression.compress(PyMemoryView_FromMemory(<char*>data, size, PyBUF_READ))
+        packed = <bytes?>compression.compress(payload)
         if PyBytes_GET_SIZE(packed) < size:
             data = <const uint8_t*>PyBytes_AS_STRING(packed)
             stored = PyBytes_GET_SIZE(packed)
@@ -366,10 +381,11 @@ cdef class SegmentDecoder:
         """Add the frames that a payload completes to `frames`."""
         cdef bytes content
         if plain:
-            packed = PyMemoryView_FromMemory(<char*>data, size, PyBUF_READ)
-            content = self._compression.decompress(packed, plain)
+            # A copy: whoever keeps what it is given, be it by a traceback, must not keep a view of our buffer.
+            packed = PyBytes_FromStringAndSize(<const char*>data, size)
+            content = <bytes?>self._compression.decompress(packed, plain)
             data = <const uint8_t*>PyBytes_AS_STRING(content)
-            size = PyBytes_Size(content)
+            size = PyBytes_GET_SIZE(content)
         if self_contained and PyByteArray_GET_SIZE(self._frames._buffer):
             raise ProtocolError("a self-contained segment comes in the middle of a frame")
         self._frames.take(data, size, frames)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from triocql.errors import LimitExceeded, ProtocolError
+from triocql.errors import LimitExceeded, ProtocolError, UsageError
 from triocql.protocol.constants import FLAG_COMPRESSED, HEADER_SIZE, MAX_FRAME, RESPONSE_BIT, VERSIONS
 
 if TYPE_CHECKING:
@@ -26,9 +26,13 @@ _HEADER = struct.Struct(">BBhBi")
 def encode_frames(
     version: int, frames: Sequence[Frame], compress: Callable[[bytes], bytes] | None = None
 ) -> bytes:
-    """Return the bytes of `frames` with a header before each body, compressed where that makes it shorter."""
+    """Return the bytes of `frames` with a header before each body, compressed where that makes it shorter.
+
+    Raises UsageError for a body that is longer than frames can be.
+    """
     parts = []
     for stream, flags, opcode, body in frames:
+        check_body(len(body))
         if compress is not None and len(body) >= MIN_COMPRESSED:
             packed = compress(body)
             if len(packed) < len(body):
@@ -107,6 +111,12 @@ class FrameDecoder:
         """Refuse a header by its first byte: TLS and HTTP servers may send fewer bytes than a header has."""
         if len(view) and view[0] != self._version_byte:
             raise header_error(view, self._version_byte, self._max_frame)
+
+
+def check_body(size: int) -> None:
+    """Check that a body can be sent; raises UsageError for one that is longer than frames can be."""
+    if size > MAX_FRAME:
+        raise UsageError(f"a request has {size:,} bytes; the protocol allows {MAX_FRAME:,} in one frame")
 
 
 def decompressed(body: bytes, decompress: Callable[[bytes], bytes] | None) -> bytes:

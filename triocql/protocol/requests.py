@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from triocql.errors import BindValueError, UsageError
 from triocql.protocol import constants as c
+from triocql.protocol.frames import check_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -95,12 +96,11 @@ def query(version: int, text: str, parameters: QueryParameters) -> bytes:
 def prepare(version: int, text: str, keyspace: str | None = None) -> bytes:
     """Return the body of PREPARE; `keyspace` needs v5."""
     _check_v5(version, "keyspace", keyspace)
-    statement = encode_long_string(text)
-    if version < c.V5:
-        return statement
-    if keyspace is None:
-        return statement + _INT.pack(0)
-    return statement + _INT.pack(c.PREPARE_KEYSPACE) + encode_string(keyspace)
+    body = encode_long_string(text)
+    if version >= c.V5:
+        body += _INT.pack(0) if keyspace is None else _INT.pack(c.PREPARE_KEYSPACE) + encode_string(keyspace)
+    check_body(len(body))
+    return body
 
 
 def execute(

@@ -57,7 +57,7 @@ def crc24(data: bytes) -> int:
 def encode_segments(
     version: int, frames: Sequence[Frame], compression: BlockCompression | None = None
 ) -> bytes:
-    """Return the bytes of `frames` in as few segments as the rules allow."""
+    """Return the bytes of `frames` in as few segments as the rules allow. Raises UsageError as `encode_frames`."""
     segments: list[bytes | memoryview] = []
     for group in _grouped(frames):
         payload = encode_frames(version, group)
