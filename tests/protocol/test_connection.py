@@ -79,21 +79,29 @@ def test_the_answer_to_startup_may_be_compressed(impl: Implementation) -> None:
         connected(4).receive(sent)
 
 
-def test_an_error_of_a_lower_version_is_let_through_before_the_answer_to_startup(
-    impl: Implementation,
+@pytest.mark.parametrize(("version", "other"), [(5, 3), (5, 4), (4, 5), (3, 5), (5, 6), (4, 7), (3, 15)])
+def test_an_error_of_another_version_is_let_through_before_the_answer_to_startup(
+    impl: Implementation, version: int, other: int
 ) -> None:
-    error = impl.encode_frames(0x84, [(0, 0, Opcode.ERROR, b"no v5 here")])
+    error = impl.encode_frames(other | 0x80, [(0, 0, Opcode.ERROR, b"none of this here")])
     for first, second in halves(error):
-        wire = Wire(5)
-        assert wire.receive(first) + wire.receive(second) == [(0, 0, Opcode.ERROR, b"no v5 here")]
-    wire = Wire(5)
-    wire.receive(impl.encode_frames(0x85, [(0, 0, Opcode.READY, b"")]))
+        wire = Wire(version)
+        assert wire.receive(first) + wire.receive(second) == [(0, 0, Opcode.ERROR, b"none of this here")]
+    wire = Wire(version)
+    wire.receive(impl.encode_frames(version | 0x80, [(0, 0, Opcode.READY, b"")]))
     with pytest.raises(ProtocolError):
         wire.receive(error)
 
 
 def test_nothing_else_of_another_version_is(impl: Implementation) -> None:
-    for version, opcode in ((4, Opcode.SUPPORTED), (4, Opcode.READY), (6, Opcode.ERROR)):
+    for version, opcode in (
+        (4, Opcode.SUPPORTED),
+        (4, Opcode.READY),
+        (6, Opcode.READY),
+        (2, 0),
+        (16, 0),
+        (127, 0),
+    ):
         with pytest.raises(ProtocolError, match="version byte 0x85"):
             Wire(5).receive(impl.encode_frames(version | 0x80, [(0, 0, opcode, b"")]))
 

@@ -116,6 +116,10 @@ def test_any_other_error() -> None:
         (5, "Invalid or unsupported protocol version: 5", (), 4),
         (4, "Invalid or unsupported protocol version: 4", (), 3),
         (3, "Invalid or unsupported protocol version (3); supported versions are (4/v4, 5/v5)", (4, 5), None),
+        (5, "version: the lowest supported version is 4 and the greatest is 100000000", (4, 5), 4),
+        (5, "version: the lowest supported version is 6 and the greatest is 100000000", (6,), None),
+        (5, f"version: the lowest supported version is 4 and the greatest is {'9' * 9000}", (), 4),
+        (5, f"version: supported versions are ({'9' * 9000}/v3, 4/v4)", (4,), 4),
     ],
 )
 def test_a_refused_version(

@@ -103,7 +103,9 @@ cdef class RowPlan:
     cdef readonly tuple nodes
     cdef tuple cells
 
-    def __init__(self, tuple columns, tuple nodes):
+    # Not by `__init__`, here and below: whatever has it called again, the rest relies on what is set here.
+    def __cinit__(self, tuple columns not None, tuple nodes not None):
+        same_length(columns, nodes)
         self.columns = columns
         self.names = tuple([column.name for column in columns])
         self.nodes = nodes
@@ -111,7 +113,7 @@ cdef class RowPlan:
 
     def page(self, bytes body not None, Py_ssize_t offset, Py_ssize_t row_count):
         """Return the page whose rows start at `offset` of `body`; nothing is read yet."""
-        cdef Py_ssize_t size = len(body) - offset
+        cdef Py_ssize_t size = len(body) - offset if offset >= 0 else -1
         if row_count < 0 or size < 0 or row_count > size // (4 * max(len(self.cells), 1)):
             check_size(self.columns, size, row_count)
         return new_page(self, body, offset, row_count)
@@ -126,9 +128,7 @@ cdef Page new_page(RowPlan plan, bytes body, Py_ssize_t offset, Py_ssize_t row_c
     return page
 
 
-# Never part of a cycle: the collector need not know of it, of which there may be very many.
 @cython.final
-@cython.no_gc
 cdef class Page:
     """The rows of one response, as bytes until a form for them is chosen; see `rows.Page`."""
 
@@ -136,12 +136,6 @@ cdef class Page:
     cdef readonly Py_ssize_t row_count
     cdef bytes body
     cdef Py_ssize_t offset
-
-    def __init__(self, RowPlan plan, bytes body, Py_ssize_t offset, Py_ssize_t row_count):
-        self.plan = plan
-        self.row_count = row_count
-        self.body = body
-        self.offset = offset
 
     def read_by(self, RowPlan plan not None):
         """Return the same rows, to be read by another plan for the same columns."""
@@ -166,7 +160,9 @@ cdef class RowCursor:
     cdef Py_ssize_t row
     cdef Py_ssize_t left
 
-    def __init__(self, RowPlan plan, bytes body, Py_ssize_t offset, Py_ssize_t row_count):
+    def __cinit__(self, RowPlan plan not None, bytes body not None, Py_ssize_t offset, Py_ssize_t row_count):
+        if not 0 <= offset <= len(body):
+            raise ValueError("the rows start outside of the body")
         self.plan = plan
         self.body = body
         self.at = offset
@@ -195,12 +191,20 @@ cdef class RowCursor:
                 else:
                     rows.append(read_dict(cells, names, data, size, &at))
                 i += 1
+        except MemoryError:
+            raise
         except Exception as error:
             fail(self.plan.columns, self.plan.nodes, self.body, start, self.row + i, error)
         self.row += n
         self.left -= n
         self.at = at
         return rows
+
+
+cdef int same_length(tuple columns, tuple nodes) except -1:
+    if len(columns) != len(nodes):
+        raise ValueError("a node is needed for each column")
+    return 0
 
 
 cdef object read_row(tuple cells, PyTypeObject* cls, const uint8_t* data, Py_ssize_t size, Py_ssize_t* at):
@@ -231,10 +235,11 @@ cdef class Binder:
     cdef bytes head
     cdef object pure
 
-    def __init__(self, tuple columns, tuple nodes):
+    def __cinit__(self, tuple columns not None, tuple nodes not None):
+        same_length(columns, nodes)
         self.columns = columns
         self.cells = tuple([cell_of(node) for node in nodes])
-        self.head = head(columns)
+        self.head = <bytes?>head(columns)
         self.pure = pure_bind.Binder(columns, nodes)
 
     def bind(self, values):
@@ -246,7 +251,7 @@ cdef class Binder:
         elif type(values) is list and len(<list>values) == len(self.cells):
             ordered = tuple(<list>values)
         else:
-            ordered = tuple(in_order(self.columns, values))
+            ordered = in_order(self.columns, values)
         out = Buffer.__new__(Buffer)
         try:
             self.write(out, ordered)
@@ -256,6 +261,7 @@ cdef class Binder:
 
     cdef int write(self, Buffer out, tuple values) except -1:
         cdef Py_ssize_t i
+        same_length(self.cells, values)
         out.append(PyBytes_AS_STRING(self.head), 2)
         for i in range(PyTuple_GET_SIZE(self.cells)):
             value = <object>PyTuple_GET_ITEM(values, i)

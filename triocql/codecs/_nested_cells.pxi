@@ -230,6 +230,9 @@ cdef class UserTypeCell(Cell):
 
     def __init__(self, node):
         self.fields = tuple(map(cell_of, node.fields))
+        cls = node.value_class
+        if cls is not None and not (isinstance(cls, type) and issubclass(cls, tuple)):
+            raise TypeError("the class of values has to be a tuple: its instances are filled in place")
         self.value_class = node.value_class
         self.make = node.make
 

@@ -12,7 +12,7 @@ cdef class Cell:
         return self.node.decode(PyBytes_FromStringAndSize(<const char*>p, n))
 
     cdef int write(self, Buffer out, object value) except -1:
-        cdef bytes raw = self.node.encode(value)
+        cdef bytes raw = <bytes?>self.node.encode(value)
         return out.append(PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
 
 
@@ -180,7 +180,9 @@ cdef class UuidCell(Cell):
         if type(value) is not uuid_class:
             return Cell.write(self, out, value)
         number = value.int
-        high = PyLong_AsUnsignedLongLongMask(number >> 64)
+        if type(number) is not int:
+            return Cell.write(self, out, value)
+        high = number >> 64  # raises if the number has more than 128 bits, or is negative
         if self.time_based and (high >> 12) & 0xF != 1:
             return Cell.write(self, out, value)
         p = out.room(16)
@@ -212,14 +214,23 @@ cdef class InetCell(Cell):
 
     cdef int write(self, Buffer out, object value) except -1:
         cdef uint8_t* p
+        cdef uint32_t low
+        cdef uint64_t high
         if type(value) is v4_class:
-            store32(out.room(4), <uint32_t>PyLong_AsUnsignedLongLongMask(value._ip))
+            number = value._ip
+            if type(number) is not int:
+                return Cell.write(self, out, value)
+            low = number  # raises if the number has more than 32 bits, or is negative
+            store32(out.room(4), low)
             return 0
         if type(value) is not v6_class or value._scope_id is not None:
             return Cell.write(self, out, value)
         number = value._ip
+        if type(number) is not int:
+            return Cell.write(self, out, value)
+        high = number >> 64
         p = out.room(16)
-        store64(p, PyLong_AsUnsignedLongLongMask(number >> 64))
+        store64(p, high)
         store64(p + 8, PyLong_AsUnsignedLongLongMask(number))
         return 0
 

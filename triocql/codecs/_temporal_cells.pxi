@@ -194,7 +194,9 @@ cdef class DurationCell(Cell):
         cdef int64_t months
         cdef int64_t days
         cdef int64_t nanoseconds
-        if type(value) is not duration_class:
+        if type(value) is not duration_class or not (
+            type(value.months) is int and type(value.days) is int and type(value.nanoseconds) is int
+        ):
             return Cell.write(self, out, value)
         months = value.months
         days = value.days

@@ -70,6 +70,8 @@ class Binder:
     def _encode(self, index: int, value: Any) -> bytes:
         try:
             raw = self._nodes[index].encode(value)
+        except MemoryError:
+            raise
         except Exception as error:
             refuse(self.columns[index], value, error)
         if len(raw) > MAX_INT:

@@ -48,6 +48,8 @@ class CodecNode(Node):
             return value
         try:
             return self.codec.decode(value)
+        except MemoryError:
+            raise
         except Exception as error:
             raise DecodeError(f"{type_name(self.codec)}.decode raised {type(error).__name__}") from error
 
@@ -57,7 +59,7 @@ class CodecNode(Node):
             return self.inner.encode(value)
         try:
             inner = self.codec.encode(value)
-        except (BindTypeError, BindValueError):
+        except (BindTypeError, BindValueError, MemoryError):
             raise
         except Exception as error:
             raise BindValueError(f"{type_name(self.codec)}.encode raised {type(error).__name__}") from error

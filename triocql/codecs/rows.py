@@ -44,7 +44,7 @@ class RowPlan:
         Raises:
             DecodeError: the body is too short for so many rows.
         """
-        check_size(self.columns, len(body) - offset, row_count)
+        check_size(self.columns, len(body) - offset if offset >= 0 else -1, row_count)
         return Page(self, body, offset, row_count)
 
 
@@ -96,16 +96,19 @@ class RowCursor:
 
     def take(self, n: int, row_class: type[Any] = tuple) -> list[Any]:
         """Return the next rows, `n` at most, as `Page.rows` does; an empty list at the end."""
-        make = _maker(row_class, self._plan.names)
+        plan, body = self._plan, self._body
+        make = _maker(row_class, plan.names)
         rows: list[Any] = []
         start = self._at
         try:
             for _ in range(min(n, self._left)):
-                cells, end = _read_row(self._plan.steps, self._body, start)
+                cells, end = _read_row(plan.steps, body, start)
                 rows.append(make(cells))
                 start = end
+        except MemoryError:
+            raise
         except Exception as error:
-            fail(self._plan.columns, self._plan.nodes, self._body, start, self._row + len(rows), error)
+            fail(plan.columns, plan.nodes, body, start, self._row + len(rows), error)
         self._row += len(rows)
         self._left -= len(rows)
         self._at = start
@@ -174,6 +177,8 @@ def fail(
     for column, node in zip(columns, nodes, strict=True):
         try:
             _, at = read_sized(body, at, node)
+        except MemoryError:
+            raise
         except Exception as cause:
             place = f"row {row}, column {column.name!r} ({column.type}) of {column.keyspace}.{column.table}"
             if isinstance(cause, DecodeError):

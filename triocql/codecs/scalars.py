@@ -148,9 +148,10 @@ class UuidNode(FixedNode):
                 return self.encode_other(value, "the str is not the text of a UUID")
         if not isinstance(value, UUID):
             return self.encode_other(value)
-        if self.time_based and (value.int >> 76) & 0xF != 1:
+        number = value.int
+        if self.time_based and (number >> 76) & 0xF != 1:
             return self.encode_other(value, "a UUID of version 1 is needed")
-        return value.bytes
+        return int.to_bytes(number, 16)
 
 
 class InetNode(Node):
@@ -176,7 +177,7 @@ class InetNode(Node):
             return self.encode_other(value)
         if getattr(value, "scope_id", None):
             return self.encode_other(value, "an address cannot have a scope")
-        return value.packed
+        return int(value).to_bytes(4 if isinstance(value, IPv4Address) else 16)
 
 
 class VarintNode(Node):
@@ -227,5 +228,6 @@ def read_decimal(raw: bytes) -> Decimal:
 
 def pack_varint(value: int) -> bytes:
     """Return an int in the fewest bytes of two's complement, one at least."""
+    value = int.__index__(value)  # of a subclass the number, not what its methods say
     bits = value.bit_length() if value >= 0 else (~value).bit_length()
     return value.to_bytes(bits // 8 + 1, signed=True)

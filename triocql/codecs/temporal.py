@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from operator import index
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from triocql.codecs.node import FixedNode, Node
+from triocql.codecs.node import FixedNode, Node, type_name
 from triocql.codecs.vint import pack_signed_vint, read_signed_vint
 from triocql.errors import BindValueError, DecodeError
 from triocql.protocol.constants import MAX_INT
@@ -26,9 +27,17 @@ _ZERO_DAY = 2**31
 """The number that stands for 1970-01-01 in a ``date``."""
 
 
-def _check(name: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise ValueError(f"{name} has to be from {low} to {high}, not {value}")
+def _settle(owner: Any, name: str, low: int, high: int) -> None:
+    """Make an attribute of a frozen dataclass an int, whatever says by ``__index__`` that it is one, and check it."""
+    value = getattr(owner, name)
+    try:
+        number = int.__index__(index(value))
+    except TypeError:
+        raise TypeError(f"{name} has to be an int, not {type_name(value)}") from None
+    if not low <= number <= high:
+        raise ValueError(f"{name} has to be from {low} to {high}, not {number}")
+    if type(value) is not int:
+        object.__setattr__(owner, name, number)
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -39,6 +48,7 @@ class Duration:
     All three have to be of one sign (or zero) to be bound.
 
     Raises:
+        TypeError: one is no integer.
         ValueError: one is out of range (32 bits for months and days, 64 for nanoseconds).
 
     >>> Duration(months=1, days=2, nanoseconds=3_000_000_000)
@@ -50,9 +60,9 @@ class Duration:
     nanoseconds: int = 0
 
     def __post_init__(self) -> None:
-        _check("months", self.months, -MAX_INT - 1, MAX_INT)
-        _check("days", self.days, -MAX_INT - 1, MAX_INT)
-        _check("nanoseconds", self.nanoseconds, -MAX_LONG - 1, MAX_LONG)
+        _settle(self, "months", -MAX_INT - 1, MAX_INT)
+        _settle(self, "days", -MAX_INT - 1, MAX_INT)
+        _settle(self, "nanoseconds", -MAX_LONG - 1, MAX_LONG)
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -66,7 +76,7 @@ class Date:
     days: int
 
     def __post_init__(self) -> None:
-        _check("days", self.days, -_ZERO_DAY, MAX_INT)
+        _settle(self, "days", -_ZERO_DAY, MAX_INT)
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -80,7 +90,7 @@ class Time:
     nanoseconds: int
 
     def __post_init__(self) -> None:
-        _check("nanoseconds", self.nanoseconds, 0, NANOSECONDS_OF_DAY - 1)
+        _settle(self, "nanoseconds", 0, NANOSECONDS_OF_DAY - 1)
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -95,7 +105,7 @@ class Timestamp:
     milliseconds: int
 
     def __post_init__(self) -> None:
-        _check("milliseconds", self.milliseconds, -MAX_LONG - 1, MAX_LONG)
+        _settle(self, "milliseconds", -MAX_LONG - 1, MAX_LONG)
 
 
 def _datetime64(value: Any, unit: str) -> int | None:
@@ -243,7 +253,7 @@ class DurationNode(Node):
         if not isinstance(value, Duration):
             try:
                 value = Duration(value.months, value.days, value.nanoseconds)
-            except AttributeError:
+            except (AttributeError, TypeError):
                 return self.encode_other(value)
             except ValueError:
                 return self.encode_other(value, "months, days or nanoseconds are out of range")

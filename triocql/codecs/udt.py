@@ -108,6 +108,8 @@ class UserTypeNode(Node):
 
     def by_position(self, value: Any) -> Sequence[Any] | None:
         """Return the values of the fields in their order; None if `value` has no fields."""
+        if type(value) is self.value_class:
+            return tuple(value)
         if isinstance(value, Mapping):
             unknown = [str(name) for name in value if name not in self.names]
             if unknown:

@@ -1,7 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=False
 """The classes that every request passes through. Compiled twin of request, execution, launch, streams and window."""
 
-cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_DelItem, PyDict_GetItem
 from cpython.object cimport PyObject
@@ -215,8 +214,6 @@ cdef class Execution(Request):
         self.maybe_executed = self.maybe_executed or error.maybe_executed
 
 
-# Never part of a cycle: the collector need not know of it, of which there may be very many.
-@cython.no_gc
 cdef class Response:
     """The answer to one request; see `response.Response`."""
 

@@ -32,7 +32,7 @@ class Wire:
     """Frames, segments and compression of one connection; no stream table and no I/O.
 
     It starts with plain frames. The answer to STARTUP switches both directions over: to segments in v5, to
-    compressed bodies in v3 and v4 if `use_compression` asked for it. Before that answer, an ERROR of a lower
+    compressed bodies in v3 and v4 if `use_compression` asked for it. Before that answer, an ERROR of another
     version than ours is let through, because a server refuses so a version that it does not know.
 
     >>> wire = Wire(5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from triocql.protocol.constants import FLAG_COMPRESSED, HEADER_SIZE, RESPONSE_BIT, VERSIONS, Opcode
+from triocql.protocol.constants import FLAG_COMPRESSED, HEADER_SIZE, RESPONSE_BIT, V3, Opcode
 from triocql.protocol.frames import Frame, decompressed, header_error
 
 if TYPE_CHECKING:
@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 
 ANSWERS_TO_STARTUP = (Opcode.READY, Opcode.AUTHENTICATE)
 
+_REFUSALS = range(RESPONSE_BIT | V3, RESPONSE_BIT | 16)
+"""The version bytes that an ERROR may have: of the versions that are there, and of those that are to come."""
+
 _HEADER = struct.Struct(">BBhBi")
 
 
 class GreetingDecoder:
     """Cuts frames out of bytes up to the answer to STARTUP; what follows it is left in `rest`.
 
-    A server refuses a version that it does not know in one that it does: an ERROR of a lower version passes.
+    A server refuses a version that it does not know in one that it does: an ERROR of another version passes.
     """
 
     def __init__(self, version: int, max_frame: int) -> None:
@@ -27,7 +30,6 @@ class GreetingDecoder:
         self.rest = bytearray()
         self.answered = False
         self._version_byte = version | RESPONSE_BIT
-        self._accepted = {known | RESPONSE_BIT for known in VERSIONS if known <= version}
         self._max_frame = max_frame
 
     @property
@@ -54,7 +56,7 @@ class GreetingDecoder:
 
     def _next(self) -> Frame | None:
         """Take one frame from the front of `rest`, None if it is not complete."""
-        if self.rest and self.rest[0] not in self._accepted:
+        if self.rest and self.rest[0] not in _REFUSALS:
             raise header_error(self.rest, self._version_byte, self._max_frame)
         if len(self.rest) < HEADER_SIZE:
             return None

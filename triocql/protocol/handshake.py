@@ -204,10 +204,14 @@ def _driver_version() -> str:
 def _offered_versions(message: str) -> tuple[int, ...]:
     """Find the versions in a server's refusal, those in beta left out.
 
-    Cassandra 4 and 5 list them as "(3/v3, 4/v4, 5/v5-beta)", Cassandra 3 gives the lowest and the greatest.
+    Cassandra 4 and 5 list them as "(3/v3, 4/v4, 5/v5-beta)", Cassandra 3 gives the lowest and the greatest: what lies
+    between is compared, never counted up to.
     """
-    listed = re.findall(r"\b(\d+)/v\d+(-beta)?", message)
+    listed = re.findall(r"\b(\d{1,9})/v\d+(-beta)?", message)
     if listed:
         return tuple(int(number) for number, beta in listed if not beta)
-    bounds = re.search(r"lowest supported version is (\d+) and the greatest is (\d+)", message)
-    return tuple(range(int(bounds[1]), int(bounds[2]) + 1)) if bounds else ()
+    bounds = re.search(r"lowest supported version is (\d{1,9}) and the greatest is (\d{1,9})\b", message)
+    if bounds is None:
+        return ()
+    lowest, greatest = int(bounds[1]), int(bounds[2])
+    return tuple(known for known in sorted(VERSIONS) if lowest <= known <= greatest) or (lowest,)
