@@ -57,7 +57,7 @@ def test_addresses_of_numbers_that_addresses_do_not_have(registry: Registry, num
 @pytest.mark.parametrize("answer", [None, b"", b"longer than it should be", bytearray(16), "text"])
 def test_methods_of_subclasses_play_no_part(registry: Registry, answer: Any) -> None:
     class OddUUID(UUID):
-        bytes = property(lambda self: answer)  # type: ignore[assignment]
+        bytes = property(lambda self: answer)
 
     class OddAddress(IPv4Address):
         packed = property(lambda self: answer)
@@ -210,11 +210,12 @@ def test_plans_have_a_node_for_each_column(impl: Impl) -> None:
     from triocql.codecs import _codec
 
     spec, node = columns("int", "text"), Registry().node(NativeType("int"))
+    nothing: Any = None
     for cls in (_codec.RowPlan, _codec.Binder):
         with pytest.raises(ValueError, match="a node is needed for each column"):
             cls(spec, (node,))
         with pytest.raises(TypeError):
-            cls(None, (node,))
+            cls(nothing, (node,))
         with pytest.raises(TypeError):
             cls.__new__(cls)
     with pytest.raises(TypeError):

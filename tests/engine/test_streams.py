@@ -7,6 +7,9 @@ import pytest
 from tests.engine import wire
 from tests.engine.world import INSERT, SELECT, World, free_ids, only
 from triocql import errors
+from triocql.engine.connection import State
+from triocql.protocol.frames import Frame
+from triocql.protocol.segments import encode_segments
 
 
 @pytest.mark.parametrize("version", [3, 4, 5])
@@ -144,6 +147,48 @@ def test_event_on_a_connection_that_did_not_ask_for_any_is_ignored() -> None:
         world.settle()
         assert world.call(session.execute, SELECT, [3]).scalar() == 3
         assert len(world.node.links) == 1
+
+
+def test_connection_that_sends_events_without_end_is_ended() -> None:
+    world = World()
+    with world.session() as session:
+        connection = only(session)
+        for _ in range(1000):
+            world.node.links[0].send(-1, wire.EVENT, b"")
+        world.settle()
+        assert world.call(session.execute, SELECT, [3]).scalar() == 3
+        assert len(world.node.links) == 1
+        world.node.links[0].send(-1, wire.EVENT, b"")
+        world.settle()
+        assert connection.state is State.CLOSED
+        assert "1,001 events that it was not asked for" in str(connection.error)
+        world.reactor.advance(2)
+        assert world.call(session.execute, SELECT, [3]).scalar() == 3
+
+
+def test_bomb_of_events_is_opened_no_further_than_needed() -> None:
+    world = World(5)
+    with world.session() as session:
+        connection = only(session)
+        events: list[Frame] = [(-1, 0, wire.EVENT, b"")] * 14_563
+        connection.data_received(encode_segments(0x85, events) * 20)
+        assert connection.state is State.CLOSED
+        assert connection.events == 1001
+        assert connection.wire.has_more
+        world.reactor.advance(2)
+        assert world.call(session.execute, SELECT, [3]).scalar() == 3
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_many_answers_at_once(version: int) -> None:
+    world = World(version, max_in_flight=4096)
+    with world.session() as session:
+        select = world.call(session.prepare, SELECT)
+        world.node.holding = True
+        tasks = [world.start(session.execute, select, [number]) for number in range(3000)]
+        world.node.release()
+        world.settle()
+        assert [task.result().scalar() for task in tasks] == list(range(3000))
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -31,11 +31,18 @@ class Implementation(Protocol):
 
 
 class Feeds(Protocol):
+    has_more: bool
+
     def feed(self, data: bytes) -> list[Frame]: ...
 
 
 def feed(decoder: Feeds, *chunks: bytes) -> list[Frame]:
-    return [frame for chunk in chunks for frame in decoder.feed(chunk)]
+    frames = []
+    for chunk in chunks:
+        frames += decoder.feed(chunk)
+        while decoder.has_more:
+            frames += decoder.feed(b"")
+    return frames
 
 
 def halves(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import chain
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -257,3 +258,31 @@ def test_what_compression_makes_is_checked(impl: Implementation, made: Any) -> N
         impl.encode_segments(0x85, [(1, 0, 8, b"x" * 500)], odd)
     with pytest.raises(TypeError):
         impl.SegmentDecoder(impl.FrameDecoder(0x85), odd).feed(data)
+
+
+@compressions
+def test_many_frames_are_returned_segment_by_segment(
+    impl: Implementation, compression: BlockCompression | None
+) -> None:
+    few: list[Frame] = [(number, 0, 8, b"") for number in range(500)]
+    many: list[Frame] = [(-1, 0, 12, b"")] * 14_563
+    parts = [few, few, few, many, few, many, many]
+    data = b"".join(impl.encode_segments(0x85, part, compression) for part in parts)
+    for chunks in ((data,), (data[:-1], data[-1:]), (data[:20_000], data[20_000:])):
+        decoder = impl.SegmentDecoder(impl.FrameDecoder(0x85), compression)
+        returned = []
+        for chunk in chunks:
+            returned.append(decoder.feed(chunk))
+            while decoder.has_more:
+                returned.append(decoder.feed(b""))
+        assert list(chain(*returned)) == list(chain(*parts))
+        assert max(map(len, returned)) < 1024 + len(many)
+        assert not decoder.mid_frame
+
+
+def test_a_bomb_of_frames_is_opened_bit_by_bit(impl: Implementation) -> None:
+    bomb = impl.encode_segments(0x85, [(-1, 0, 12, b"")] * 14_563, LZ4) * 200
+    assert len(bomb) < 128 * 1024
+    decoder = impl.SegmentDecoder(impl.FrameDecoder(0x85), LZ4)
+    assert len(decoder.feed(bomb)) == 14_563
+    assert decoder.has_more

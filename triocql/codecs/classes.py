@@ -199,10 +199,9 @@ def shape_of(cls: type[Any]) -> Shape:
 
 def _is_plain_named_tuple(cls: type[Any]) -> bool:
     """Whether a class is a NamedTuple that adds nothing to how it is made."""
-    if not issubclass(cls, tuple):
-        return False
     base = next((each for each in cls.__mro__ if "_field_defaults" in vars(each)), None)
-    return base is not None and cls.__new__ is base.__new__ and cls.__init__ is object.__init__
+    is_plain = base is not None and cls.__new__ is base.__new__ and cls.__init__ is object.__init__
+    return is_plain and issubclass(cls, tuple)
 
 
 def _parameters(cls: type[Any]) -> list[inspect.Parameter]:

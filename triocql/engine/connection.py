@@ -15,6 +15,9 @@ from triocql.engine.telling import call, expire, report, tell
 from triocql.errors import ConnectionLost, Error, ProtocolError
 from triocql.protocol.connection import Wire
 
+_MOST_EVENTS = 1000
+"""How many events that nobody asked for are ignored."""
+
 
 class State(Enum):
     """OPEN takes requests; DRAINING only ends those it has; CLOSED has none."""
@@ -147,8 +150,10 @@ class Connection:
         self._owner.on_room()
 
     def pushed(self, flags: int, body: bytes) -> None:
-        """The server sent an event."""
+        """The server sent an event. Raises ProtocolError if it goes on and on with what nobody asked for."""
         self.events += 1
+        if self.events > _MOST_EVENTS:
+            raise ProtocolError(f"{self.name} sent {self.events:,} events that it was not asked for")
         self._owner.on_event(self, body, flags)
 
     # --- The reactor's side (`Link`) -------------------------------------------------------------------------
@@ -180,6 +185,9 @@ class Connection:
         try:
             frames = self.wire.receive(data)
             self.streams.dispatch(frames)
+            while self.wire.has_more and not self.streams.closed:
+                frames = self.wire.receive(b"")
+                self.streams.dispatch(frames)
         except ProtocolError as error:
             self.abort(error)
             return

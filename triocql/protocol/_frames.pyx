@@ -25,6 +25,7 @@ cdef enum:
     CRC32_SIZE = 4
     CRC24_START = 0x875060
     CRC24_POLYNOMIAL = 0x1974F0B
+    AT_ONCE = 1024
 
 cdef Py_ssize_t MIN_COMPRESSED = _MIN_COMPRESSED
 cdef Py_ssize_t MAX_BODY = MAX_FRAME
@@ -100,6 +101,7 @@ cdef inline void _write_header(
 cdef class FrameDecoder:
     """Cuts a stream of bytes, in chunks of any size, into frames."""
 
+    cdef readonly bint has_more
     cdef int _version_byte
     cdef Py_ssize_t _max_frame
     cdef Py_ssize_t _needed
@@ -297,6 +299,7 @@ cdef bytes _segment(bytes payload, uint64_t self_contained, compression):
 cdef class SegmentDecoder:
     """Cuts a stream of bytes, in chunks of any size, into segments, and their payloads into frames."""
 
+    cdef readonly bint has_more
     cdef FrameDecoder _frames
     cdef object _compression
     cdef int _head_size
@@ -321,7 +324,9 @@ cdef class SegmentDecoder:
         return self._frames.frame_size_pending
 
     def feed(self, data):
-        """Take bytes and return the frames that they complete; raises ProtocolError for what is not valid."""
+        """Take bytes and return the frames that they complete, up to the end of a segment if they are many: `has_more`
+        says so. Raises ProtocolError for what is not valid.
+        """
         cdef list frames = []
         cdef Py_buffer view
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
@@ -334,6 +339,7 @@ cdef class SegmentDecoder:
     cdef int _take(self, const uint8_t* data, Py_ssize_t size, list frames) except -1:
         cdef bytearray whole
         cdef Py_ssize_t consumed
+        self.has_more = False
         if PyByteArray_GET_SIZE(self._buffer):
             _append(self._buffer, data, size)
             size = PyByteArray_GET_SIZE(self._buffer)
@@ -373,6 +379,9 @@ cdef class SegmentDecoder:
                 raise ChecksumError("the checksum of a segment's payload is wrong")
             self._unwrap(at, stored, plain, fields & 1, frames)
             start = stop
+            if len(frames) >= AT_ONCE:
+                self.has_more = start < size
+                break
         return start
 
     cdef int _unwrap(

@@ -86,7 +86,8 @@ class Wire:
         return encode_frames(self.version, frames, self._bodies and self._bodies.compress)
 
     def receive(self, data: bytes | bytearray | memoryview) -> list[Frame]:
-        """Take bytes from the server, in chunks of any size, and return the frames that they complete.
+        """Take bytes from the server, in chunks of any size, and return the frames that they complete, or the first
+        of them: while `has_more` says that others are left, call it again, with no bytes.
 
         Raises ProtocolError; the connection cannot go on then.
         """
@@ -102,6 +103,11 @@ class Wire:
         decoder = FrameDecoder(self.version | RESPONSE_BIT, self._max_frame, decompress)
         self._decoder = SegmentDecoder(decoder, self._blocks) if self.version >= V5 else decoder
         return self._decoder.feed(rest)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether bytes are here that `receive` may make more frames of: a peer can pack millions into few bytes."""
+        return self._decoder.has_more
 
     @property
     def mid_frame(self) -> bool:

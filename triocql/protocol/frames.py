@@ -50,6 +50,9 @@ class FrameDecoder:
     are collected in one growing buffer, so that a frame costs its length however many chunks it comes in.
     """
 
+    has_more = False
+    """Never: all frames are returned at once. Bytes are not many frames, unless they were compressed."""
+
     def __init__(
         self,
         version_byte: int,

@@ -25,6 +25,9 @@ class GreetingDecoder:
     A server refuses a version that it does not know in one that it does: an ERROR of another version passes.
     """
 
+    has_more = False
+    """Never: all frames are returned at once."""
+
     def __init__(self, version: int, max_frame: int) -> None:
         self.decompress: Callable[[bytes], bytes] | None = None
         self.rest = bytearray()

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MAX_PAYLOAD = 128 * 1024 - 1
 """The longest payload of one segment, in bytes, before compression."""
 
+AT_ONCE = 1024
+"""No more segments are opened in one go once they have given so many frames."""
+
 _SELF_CONTAINED = 1
 _LENGTH_BITS = 17
 _CRC24_SIZE = 3
@@ -105,9 +108,14 @@ def _segment(
 
 
 class SegmentDecoder:
-    """Cuts a stream of bytes, in chunks of any size, into segments, and their payloads into frames."""
+    """Cuts a stream of bytes, in chunks of any size, into segments, and their payloads into frames.
+
+    A segment may have 255 times its size within, in 14,000 frames. So they are not opened all at once: where `has_more`
+    says that some are left, feed it again, with no bytes.
+    """
 
     def __init__(self, frames: FrameDecoder, compression: BlockCompression | None = None) -> None:
+        self.has_more = False
         self._frames = frames
         self._compression = compression
         self._head_size = 3 if compression is None else 5
@@ -125,7 +133,10 @@ class SegmentDecoder:
         return self._frames.frame_size_pending
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[Frame]:
-        """Take bytes and return the frames that they complete; raises ProtocolError for what is not valid."""
+        """Take bytes and return the frames that they complete, up to the end of a segment if they are many: `has_more`
+        says so. Raises ProtocolError for what is not valid.
+        """
+        self.has_more = False
         if self._buffer:
             self._buffer += data
             if len(self._buffer) < self._needed:
@@ -153,6 +164,9 @@ class SegmentDecoder:
                 raise ChecksumError("the checksum of a segment's payload is wrong")
             frames += self._unwrapped(payload, plain, self_contained)
             start = stop
+            if len(frames) >= AT_ONCE:
+                self.has_more = start < end
+                break
         return start
 
     def _header(self, header: memoryview) -> tuple[int, int, bool]:
