@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.metadata import PackageNotFoundError, distributions, version
+from itertools import chain
 from pathlib import Path
 
 from triocql import _impl
 
+_MODULE_ENDINGS = tuple(EXTENSION_SUFFIXES)
 _REBUILD = """\
 To build the compiled part, with a C compiler and Python's headers at hand (on Debian: gcc and python3-dev):
   from a checkout:  {python} -m pip install --force-reinstall --no-deps --editable {checkout}
   otherwise:        {python} -m pip install --force-reinstall --no-deps --no-binary triocql triocql
 TRIOCQL_IMPL=cython makes its absence an error, TRIOCQL_IMPL=python does without it."""
+_SHADOWED = """\
+This is the code in {here}, which Python finds before the installed package in
+{installed}, whose compiled part it therefore does not use. Start Python in another
+folder, or install the checkout such that it is the package: `pip install --editable`, as below.
+"""
 
 
 def report() -> str:
     """Return what ``python -m triocql`` prints."""
-    checkout = Path(__file__).parent.parent
-    where = checkout if (checkout / "pyproject.toml").exists() else "."
+    here = Path(__file__).resolve().parent.parent
+    installed = _other_installation(here)
+    where = here if (here / "pyproject.toml").exists() else "."
     return "\n".join(
         [
             f"triocql  {_version_of('triocql')} on {platform.python_implementation()} {platform.python_version()}",
@@ -27,9 +37,20 @@ def report() -> str:
             f"reactors trio {_version_of('trio')}",
             f"         asyncio, with uvloop {_version_of('uvloop')}",
             "",
+            *([_SHADOWED.format(here=here, installed=installed)] if installed is not None else []),
             _REBUILD.format(python=sys.executable, checkout=where),
         ]
     )
+
+
+def _other_installation(here: Path) -> Path | None:
+    """Return where an installed package has the compiled modules that this one, found first, lacks; None if nowhere."""
+    if _impl.compiled or os.environ.get("TRIOCQL_IMPL"):
+        return None
+    files = chain.from_iterable(found.files or [] for found in distributions(name="triocql"))
+    modules = (file.locate() for file in files if file.name.endswith(_MODULE_ENDINGS))
+    packages = {Path(str(module)).resolve().parents[2] for module in modules}
+    return next(iter(packages - {here}), None)
 
 
 def _version_of(distribution: str) -> str:

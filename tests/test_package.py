@@ -1,0 +1,131 @@
+"""The package as it is installed, built and told of."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import tomllib
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import pytest
+
+from triocql import __main__, _impl
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+# --- What `python -m triocql` says ---------------------------------------------------------------------------
+
+
+def install_elsewhere(site: Path) -> None:
+    """Write what is left of an installation with compiled modules in a folder of packages."""
+    about = site / "triocql-0.1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: triocql\nVersion: 0.1.0\n")
+    (about / "RECORD").write_text(f"triocql/codecs/_codec{EXTENSION_SUFFIXES[0]},,\n")
+
+
+def test_a_checkout_that_hides_the_compiled_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("TRIOCQL_IMPL", raising=False)
+    monkeypatch.setattr(_impl, "compiled", False)
+    assert "finds before" not in __main__.report()
+    install_elsewhere(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert f"finds before the installed package in\n{tmp_path}, whose compiled" in __main__.report()
+    monkeypatch.setenv("TRIOCQL_IMPL", "python")
+    assert "finds before" not in __main__.report()
+
+
+def test_the_compiled_package_is_not_hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("TRIOCQL_IMPL", raising=False)
+    monkeypatch.setattr(_impl, "compiled", True)
+    install_elsewhere(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "finds before" not in __main__.report()
+
+
+# --- What is told of it --------------------------------------------------------------------------------------
+
+
+def test_nothing_is_promised_that_is_not_there() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    told = [project["description"], *project["keywords"], (ROOT / "README.md").read_text().partition("##")[0]]
+    assert not any("scylla" in text.lower() for text in told)
+
+
+# --- The sdist -----------------------------------------------------------------------------------------------
+
+
+def run(*command: str | Path, folder: Path, **environment: str) -> str:
+    """Run a command; return what it prints."""
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sdist of this checkout, unpacked."""
+    folder = tmp_path_factory.mktemp("sdist")
+    build = f"import setuptools.build_meta as backend; backend.build_sdist({str(folder)!r})"
+    run(sys.executable, "-W", "ignore", "-c", build, folder=ROOT)
+    (archive,) = folder.glob("triocql-*.tar.gz")
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    (found,) = folder.glob("triocql-*/")
+    return found
+
+
+def test_the_sdist_has_all_that_its_tests_need(unpacked: Path) -> None:
+    """Nothing that was built goes into it, and the modules behind the symlink do."""
+    needed = [
+        "Makefile",
+        "README.md",
+        "CHANGELOG.md",
+        "LICENSE",
+        ".ci/run",
+        "docs/schema.cql",
+        "docs/conf.py",
+    ]
+    needed += [
+        "examples/flights.py",
+        "tests/conftest.py",
+        "tests/protocol/golden",
+        "triocql/reactors/dial.py",
+    ]
+    needed += ["reactors/dial.py", "triocql/py.typed", "triocql/testing/cassandra/jars/5.0.6.txt"]
+    assert [name for name in needed if not (unpacked / name).exists()] == []
+    assert [path for path in unpacked.rglob("*") if path.suffix in {".so", ".c", ".pyc"}] == []
+    assert os.access(unpacked / ".ci" / "run", os.X_OK)
+
+
+@pytest.mark.long
+def test_the_sdist_builds_and_passes_its_tests(unpacked: Path, tmp_path: Path) -> None:
+    environment = tmp_path / "venv"
+    run(sys.executable, "-m", "venv", "--without-pip", environment, folder=tmp_path)
+    (site,) = environment.glob("lib/python*/site-packages")
+    (dependencies,) = {Path(pytest.__file__).parents[1]}
+    (site / "dependencies.pth").write_text(f"{dependencies}\n")
+    python = environment / "bin" / "python"
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "--ignore-installed", "--editable")
+    run(python, "-W", "ignore", "-m", "pip", "install", *options, unpacked, folder=tmp_path)
+    assert "codec    cython" in run(python, "-m", "triocql", folder=tmp_path)
+    modules = [path for path in unpacked.rglob("*") if path.name.endswith(tuple(EXTENSION_SUFFIXES))]
+    assert len(modules) == 3
+    assert not any(b".symtab" in module.read_bytes() for module in modules)
+    some = [
+        "tests/codecs",
+        "tests/protocol",
+        "tests/session",
+        "tests/docs",
+        "tests/reactors",
+        "tests/test_layers.py",
+    ]
+    for impl in ("cython", "python"):
+        chosen = ("-m", "pytest", "-q", "-m", "not cassandra and not long", *some)
+        assert "passed" in run(python, *chosen, folder=unpacked, TRIOCQL_IMPL=impl)
