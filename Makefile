@@ -13,18 +13,19 @@ PURE   := $(addprefix tests/,protocol codecs engine session concurrency faults s
           --ignore=tests/sync/test_greenlets.py --ignore=tests/session/test_typing.py
 PURE_ALONE := $(addprefix tests/cassandra/test_,types.py typed_rows.py sync.py)
 
-.PHONY: demo test test-long test-all lint format bench docs clean cassandra
+.PHONY: demo test test-long test-all lint format bench docs clean cassandra tools
 
 demo: $(VENV)/.flights cassandra
 	$(PY) examples/flights.py
 
-test: $(VENV)/.group-test cassandra
+test: $(VENV)/.group-test cassandra tools
+	$(PY) -m triocql.testing.cassandra install --version 4.1
 	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest $(ALONE)
 	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -n 2 $(addprefix --ignore=,$(ALONE))
 	TRIOCQL_IMPL=python $(PY) -m pytest -n 2 $(PURE)
 	TRIOCQL_IMPL=python $(PY) -m pytest $(PURE_ALONE)
 
-test-long: $(VENV)/.group-test cassandra
+test-long: $(VENV)/.group-test cassandra tools
 	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -m long -o faulthandler_timeout=3600
 
 test-all:
@@ -53,10 +54,12 @@ clean:
 	find triocql reactors tests examples -name __pycache__ -prune -exec rm -rf {} +
 	find triocql tests -name '*.pyx' | sed 's/pyx$$//' | while read -r stem; do rm -f "$$stem"c "$$stem"*.so; done
 
-# Java 17 and Maven, and Cassandra itself in the user's cache folder.
+# Cassandra, and Java if this machine has no Java 17, in the user's cache folder.
 cassandra: $(VENV)/.installed
-	.ci/system java
 	$(PY) -m triocql.testing.cassandra install
+
+tools:
+	.ci/system java
 
 $(VENV)/.group-%: $(VENV)/.installed
 	$(PY) -m pip install --quiet --group $*

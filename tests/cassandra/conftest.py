@@ -1,9 +1,14 @@
-"""Sessions on real nodes: every asynchronous test of this folder runs on asyncio and on Trio."""
+"""Sessions on real nodes: every asynchronous test of this folder runs on asyncio and on Trio.
+
+The modules in `VERSIONED` run on older versions of Cassandra, too.
+"""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -48,6 +53,51 @@ def create_keyspace(name: str) -> str:
     return f"CREATE KEYSPACE IF NOT EXISTS {name} WITH replication = {replication}"
 
 
+VERSIONED = {"test_types", "test_session", "test_paging", "test_server_errors"}
+"""The modules whose tests run on nodes of Cassandra 4.0 and 4.1, too, from the version on that a test says by
+``@pytest.mark.since``. In `make test` it is only 4.1, and what is marked as ``short``."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Have the tests of `VERSIONED` run on nodes of several versions."""
+    fixtures = {"cassandra", "guarded"} & set(metafunc.fixturenames)
+    if metafunc.module.__name__.rpartition(".")[2] not in VERSIONED or not fixtures:
+        return
+    marks = {mark.name: mark for mark in metafunc.definition.iter_markers()}
+    since = marks["since"].args[0] if "since" in marks else "4.0"
+    short = {"5.0", "4.1"} if "short" in marks else {"5.0"}
+    versions = [
+        pytest.param(version, marks=[] if version in short else pytest.mark.long)
+        for version in ("5.0", "4.1", "4.0")
+        if version >= since
+    ]
+    metafunc.parametrize("cassandra_version", versions, scope="session")
+
+
+@pytest.fixture(scope="session")
+def cassandra_version() -> str:
+    """The series of Cassandra that nodes are of; overridden by parametrization."""
+    return "5.0"
+
+
+@pytest.fixture(scope="session")
+def cassandra(cassandra: CassandraCluster, cassandra_version: str) -> Iterator[CassandraCluster]:
+    """The node of the whole run, or one of another version."""
+    if cassandra_version == "5.0":
+        yield cassandra
+    else:
+        with CassandraCluster(version=cassandra_version) as older:
+            yield older
+
+
+@pytest.fixture
+def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Have the launcher's cache and the temporary folders within a folder of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
 @pytest.fixture
 def options() -> ConnectKeywords:
     """How `session` is to be connected; overridden by parametrization."""
@@ -56,9 +106,11 @@ def options() -> ConnectKeywords:
 
 @pytest.fixture
 async def session(
-    anyio_backend: str, cassandra: CassandraCluster, options: ConnectKeywords
+    anyio_backend: str, cassandra: CassandraCluster, cassandra_version: str, options: ConnectKeywords
 ) -> AsyncIterator[Session]:
     """A session in a keyspace of its own for all tests here. A test that hangs fails."""
+    if cassandra_version == "4.0" and options.get("protocol_version") == 3:
+        pytest.skip("Cassandra 4.0 answers v3 with an error where it would warn, as of unqualified names")
     patient: ConnectKeywords = {"timeout": 30.0, **options}
     with anyio.fail_after(60):
         async with triocql.connect(cassandra.contact_points, **patient) as session:
@@ -80,18 +132,19 @@ def table(session: Session) -> Table:
 
 
 @pytest.fixture(scope="session")
-def guarded() -> Iterator[CassandraCluster]:
+def guarded(cassandra_version: str) -> Iterator[CassandraCluster]:
     """A node with passwords, permissions and a query handler that mirrors custom payloads, where writes to the
     keyspace `FAILING` fail and reads of 1,000 tombstones. Tests may stop, hold and kill it, and leave it running.
     """
     require_cassandra()
     handler = "org.apache.cassandra.cql3.CustomPayloadMirroringQueryHandler"
+    unit, zero = ("_in_ms", 0) if cassandra_version == "4.0" else ("", "0ms")
     yaml = {
         "authenticator": "PasswordAuthenticator",
         "authorizer": "CassandraAuthorizer",
-        "roles_validity": "0ms",
-        "permissions_validity": "0ms",
-        "credentials_validity": "0ms",
+        f"roles_validity{unit}": zero,
+        f"permissions_validity{unit}": zero,
+        f"credentials_validity{unit}": zero,
         "tombstone_warn_threshold": 100,
         "tombstone_failure_threshold": 1000,
     }
@@ -99,7 +152,7 @@ def guarded() -> Iterator[CassandraCluster]:
         f"-Dcassandra.custom_query_handler_class={handler}",
         f"-Dcassandra.test.fail_writes_ks={FAILING}",
     ]
-    with CassandraCluster(name="guarded", yaml=yaml, jvm=flags) as cluster:
+    with CassandraCluster(version=cassandra_version, name="guarded", yaml=yaml, jvm=flags) as cluster:
         yield cluster
 
 

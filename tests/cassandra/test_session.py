@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.cassandra, pytest.mark.anyio]
 
 
+@pytest.mark.short
 @on_every_wire
 async def test_statements_in_every_form(session: Session, table: Table, options: ConnectKeywords) -> None:
     assert session.protocol_version == options["protocol_version"]
@@ -121,6 +122,7 @@ async def test_the_form_of_rows(session: Session, table: Table) -> None:
     assert as_tuple == (1, "x")
 
 
+@pytest.mark.short
 @on_every_wire
 async def test_unset_null_and_empty(session: Session, table: Table, options: ConnectKeywords) -> None:
     t = await table("id int PRIMARY KEY, n int, v text")

@@ -99,16 +99,19 @@ def shown(kind: str) -> str:
     return str(parse_type(kind))
 
 
+@pytest.mark.short
 @on_every_wire
 async def test_scalars(session: Session, table: Table) -> None:
     await round_trip(session, table, SCALARS)
 
 
+@pytest.mark.short
 @on_v4_and_v5
 async def test_durations_and_nested_types(session: Session, table: Table) -> None:
     await round_trip(session, table, V4_SCALARS | NESTED)
 
 
+@pytest.mark.since("5.0")
 @on_v4_and_v5
 async def test_vectors(session: Session, table: Table) -> None:
     await round_trip(session, table, VECTORS)
@@ -183,6 +186,7 @@ class Place(NamedTuple):
     tags: set[str]
 
 
+@pytest.mark.short
 @on_v4_and_v5
 async def test_user_defined_types(session: Session, table: Table) -> None:
     await session.execute("CREATE TYPE IF NOT EXISTS street (name text, number int)")

@@ -9,8 +9,8 @@ and then::
     async def test_it(cassandra: CassandraCluster) -> None:
         async with triocql.connect(cassandra.contact_points) as session: ...
 
-Where Java or Maven is missing, tests that ask for a node are skipped with the command that installs it as the
-reason; with ``CI=true`` in the environment they fail instead.
+Where Java or Cassandra is missing and cannot be fetched, tests that ask for a node are skipped, and the reason says
+what to do; with ``CI=true`` in the environment they fail instead.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Real Apache Cassandra nodes for tests and trials, without Docker: Java 17, Maven the first time, and Linux.
+"""Real Apache Cassandra nodes for tests and trials, without Docker, without root, on Linux: 4.0, 4.1 and 5.0.
 
 >>> from triocql.testing.cassandra import CassandraCluster, prepare
 >>> with CassandraCluster(nodes=3) as cluster:  # doctest: +SKIP
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from triocql.testing.cassandra._cluster import CassandraCluster, prepare
 from triocql.testing.cassandra._errors import LauncherError, MissingTool, StartError
-from triocql.testing.cassandra._install import DEFAULT_VERSION
 from triocql.testing.cassandra._node import Node
+from triocql.testing.cassandra._versions import DEFAULT_VERSION
 
 __all__ = [
     "DEFAULT_VERSION",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from triocql.testing.cassandra import _background
 from triocql.testing.cassandra._cluster import TLS_KINDS, CassandraCluster, prepare
 from triocql.testing.cassandra._errors import LauncherError
-from triocql.testing.cassandra._install import DEFAULT_VERSION
+from triocql.testing.cassandra._versions import DEFAULT_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,9 @@ def _parser() -> argparse.ArgumentParser:
 
     for command in (install, start):
         command.add_argument(
-            "--version", default=DEFAULT_VERSION, help="a version of Cassandra 5.0 (default: %(default)s)"
+            "--version",
+            default=DEFAULT_VERSION,
+            help="a version of Cassandra, or 4.0, 4.1 or 5.0 for the one of it that is tested (default: %(default)s)",
         )
     for command in (start, stop, status):
         command.add_argument("--name", default="default", help="which cluster (default: %(default)s)")
@@ -62,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _install(options: argparse.Namespace) -> int:
     ready = prepare(options.version)
-    print(f"Cassandra {ready.version} is in {ready.lib}, to be run by {ready.java}")
+    print(f"Cassandra {ready.version.text} is in {ready.lib}, to be run by {ready.java.program}")
     return 0
 
 

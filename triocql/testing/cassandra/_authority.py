@@ -8,8 +8,7 @@ import subprocess
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from triocql.testing.cassandra._errors import LauncherError, MissingTool
-from triocql.testing.cassandra._install import install_command
+from triocql.testing.cassandra._errors import LauncherError, MissingTool, install_command
 
 if TYPE_CHECKING:
     from pathlib import Path

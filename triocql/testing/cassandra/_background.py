@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triocql.testing.cassandra._authority import client_context
+from triocql.testing.cassandra._cache import cache_folder
 from triocql.testing.cassandra._errors import LauncherError
-from triocql.testing.cassandra._install import cache_folder
 from triocql.testing.cassandra._probe import answers_options
 
 if TYPE_CHECKING:

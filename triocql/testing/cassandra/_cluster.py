@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 import anyio
@@ -14,16 +11,21 @@ import anyio.to_thread
 
 from triocql.auth import PlainTextAuth
 from triocql.testing.cassandra._authority import Authority, client_context
-from triocql.testing.cassandra._configuration import DEFAULT_YAML
+from triocql.testing.cassandra._cache import locked
+from triocql.testing.cassandra._configuration import NUM_TOKENS
 from triocql.testing.cassandra._errors import LauncherError, StartError
-from triocql.testing.cassandra._install import DEFAULT_VERSION, Installation, installation, locked
+from triocql.testing.cassandra._folder import ClusterFolder
+from triocql.testing.cassandra._install import Installation, installation
 from triocql.testing.cassandra._loopback import LoopbackBlock
 from triocql.testing.cassandra._node import SUPERUSER, ClusterFacts, Node
+from triocql.testing.cassandra._signals import uninterrupted
 from triocql.testing.cassandra._topology import Place, Topology, places, tokens
+from triocql.testing.cassandra._versions import DEFAULT_VERSION, version_of
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
 
 Tls: TypeAlias = Literal["one-way", "mutual"]
@@ -35,18 +37,20 @@ _GOSSIP_TIMEOUT: Final = 60.0
 class CassandraCluster:
     """A cluster of real Apache Cassandra nodes, each a process on a loopback address of its own.
 
-    Java 17 must be there and, the first time, Maven, which fetches Cassandra into the user's cache folder.
-    Clusters of any number of processes run side by side. No node outlives its owner: neither the ``with``
-    block nor the process, however that ends. Linux only.
+    The first time, Cassandra is fetched into the user's cache folder, and Java, too, unless the machine has the right
+    one: 17 for Cassandra 5.0, 11 for 4.1 and 4.0. Clusters of any number of processes run side by side. No node
+    outlives its owner: neither the ``with`` block nor the process, however that ends. Linux only.
 
     Args:
         nodes: how many nodes, in "rack1" of data centre "dc1"; one by default.
         topology: instead of `nodes`, how many nodes in each rack of each data centre.
-        version: a version of Cassandra 5.0 on Maven Central.
+        version: a version of Cassandra on Maven Central, or one of the series "4.0", "4.1" and "5.0" for the version
+            of it that the launcher is tested with.
         name: the cluster's name, as in ``system.local``.
         auth: whether nodes ask for a password; `auth` has it.
         tls: "one-way" for nodes that speak TLS only, "mutual" if they ask for a certificate as well; an authority
-            made on the spot signs theirs, `ssl_context` trusts it. Needs the program ``openssl``.
+            made on the spot signs theirs, `ssl_context` trusts it. Needs the program ``openssl``, and Cassandra 4.1 or
+            newer.
         yaml: overrides of ``cassandra.yaml`` for all nodes.
         jvm: additional flags of the JVM for all nodes, such as "-Xmx1g".
         node_yaml: further overrides for single nodes, by their index.
@@ -55,11 +59,12 @@ class CassandraCluster:
 
     Attributes:
         nodes: the nodes; empty before the start.
+        version: the version of Cassandra.
         auth: the first superuser's password, to connect with; None if nodes do not ask for one.
         tls: the kind of TLS, or None.
 
     Raises:
-        MissingTool: Java, Maven or, with TLS, OpenSSL is not there; the message says how to install it.
+        MissingTool: Java, Maven or, with TLS, OpenSSL is needed and cannot be had; the message says what to do.
         StartError: a node did not start; the message ends with what its log says.
 
     >>> with CassandraCluster(topology={"dc1": {"rack1": 2, "rack2": 1}}) as cluster:  # doctest: +SKIP
@@ -89,11 +94,14 @@ class CassandraCluster:
         start_timeout: float = 120.0,
     ) -> None:
         self.name = name
-        self.version = version
+        wanted = version_of(version)
+        self.version = wanted.text
         self.nodes: list[Node] = []
         self.auth = PlainTextAuth(*SUPERUSER) if auth else None
         if tls not in (None, *TLS_KINDS):
             raise LauncherError(f"tls is 'one-way', 'mutual' or None, not {tls!r}")
+        if tls is not None and wanted.series < (4, 1):
+            raise LauncherError(f"tls= needs Cassandra 4.1 or newer, not {wanted.text}")
         self.tls = tls
         self._layout = places(nodes, topology)
         self._yaml = dict(yaml or {})
@@ -104,7 +112,7 @@ class CassandraCluster:
         self._node_jvm = dict(node_jvm or {})
         self._start_timeout = start_timeout
         self._facts: ClusterFacts | None = None
-        self._folder: Path | None = None
+        self._folder: ClusterFolder | None = None
 
     def __repr__(self) -> str:
         return f"<CassandraCluster {self.name!r} {self.nodes}>"
@@ -135,16 +143,16 @@ class CassandraCluster:
             raise
 
     def _set_up(self, ready: Installation) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="triocql-cassandra-"))
+        self._folder = ClusterFolder.take()
         # In the folder of a node, for that is removed however this process ends.
-        authority = Authority(self._folder / "node0" / "tls") if self.tls else None
+        authority = Authority(self._folder.path / "node0" / "tls") if self.tls else None
         block = LoopbackBlock.take()
         firsts = {place.dc: index for index, place in reversed(list(enumerate(self._layout)))}
         seeds = tuple(block.address(index) for index in sorted(firsts.values()))
         self._facts = ClusterFacts(self.name, ready, block, seeds, self._start_timeout, authority)
         for index, place in enumerate(self._layout):
             yaml = {**self._yaml, **self._node_yaml.get(index, {})}
-            parts = int(yaml.get("num_tokens", DEFAULT_YAML["num_tokens"]))
+            parts = int(yaml.get("num_tokens", NUM_TOKENS))
             jvm = [*self._jvm, *self._node_jvm.get(index, ())]
             self._add(place, tokens(self._layout, index, parts), yaml, jvm)
 
@@ -154,7 +162,7 @@ class CassandraCluster:
         if self._facts is None or self._folder is None:
             raise LauncherError(f"{self} does not run")
         index = len(self.nodes)
-        folder = self._folder / f"node{index}"
+        folder = self._folder.path / f"node{index}"
         settings = {**self._encryption(self._facts.block.address(index)), **yaml}
         node = Node(self._facts, index, place, folder, tokens=own_tokens, yaml=settings, jvm=jvm)
         self.nodes.append(node)
@@ -231,15 +239,16 @@ class CassandraCluster:
             raise StartError(f"{complaint} in time")
 
     def close(self) -> None:
-        """Kill all nodes and remove their data. Idempotent."""
-        for node in self.nodes:
-            node.remove()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-        if self._facts is not None:
-            self._facts.block.release()
-        self.nodes = []
-        self._facts = self._folder = None
+        """Kill all nodes and remove their data, even if Ctrl-C comes meanwhile. Idempotent."""
+        with uninterrupted():
+            for node in self.nodes:
+                node.remove()
+            if self._folder is not None:
+                self._folder.remove()
+            if self._facts is not None:
+                self._facts.block.release()
+            self.nodes = []
+            self._facts = self._folder = None
 
     def __enter__(self) -> CassandraCluster:
         self.start()
@@ -265,8 +274,8 @@ def prepare(version: str = DEFAULT_VERSION) -> Installation:
     """Fetch a version of Cassandra and make its class archive, unless both are there.
 
     Raises:
-        MissingTool: Java 17 is not there, or Maven is needed and not there.
-        LauncherError: not a version of Cassandra 5.0, or it cannot be fetched.
+        MissingTool: Java or Maven is needed, not there, and cannot be fetched.
+        LauncherError: not a version of Cassandra 4.0, 4.1 or 5.0, or it cannot be fetched.
     """
     ready = installation(version)
     _ensure_archive(ready)
@@ -274,14 +283,16 @@ def prepare(version: str = DEFAULT_VERSION) -> Installation:
 
 
 def _ensure_archive(ready: Installation) -> None:
-    """Make the class archive, once a version and a Java: a node writes it as it ends."""
-    if ready.archive.exists():
+    """Make the class archive, once a version and a Java that can: a node writes it as it ends."""
+    if ready.archive.exists() or not ready.java.archives_classes:
         return
     with locked(ready.archive.with_suffix(".lock")):
         if ready.archive.exists():
             return
         scratch = ready.archive.with_name(f"{ready.archive.name}.{os.getpid()}")
-        trainer = CassandraCluster(name="training", jvm=[f"-XX:ArchiveClassesAtExit={scratch}"])
+        trainer = CassandraCluster(
+            name="training", version=ready.version.text, jvm=[f"-XX:ArchiveClassesAtExit={scratch}"]
+        )
         try:
             trainer._start(ready)
             trainer.nodes[0].stop()

@@ -1,4 +1,4 @@
-"""The configuration of one node of Cassandra 5.0: its yaml, its JVM flags and the files around them."""
+"""The configuration of one node: its yaml, its JVM flags and the files around them."""
 
 from __future__ import annotations
 
@@ -13,26 +13,44 @@ if TYPE_CHECKING:
 
 JMX_PORT: Final = 7199
 
-DEFAULT_YAML: Final[Mapping[str, Any]] = {
-    "num_tokens": 16,
+NUM_TOKENS: Final = 16
+_SETTINGS: Final[Mapping[str, Any]] = {
+    "num_tokens": NUM_TOKENS,
     "partitioner": "org.apache.cassandra.dht.Murmur3Partitioner",
     "endpoint_snitch": "GossipingPropertyFileSnitch",
     # Every acknowledged write outlives a kill -9, which the default, "periodic", does not promise. With
     # cassandra.skip_sync it costs a quarter of the write throughput, for there is no fsync to wait for.
     "commitlog_sync": "batch",
-    "commitlog_segment_size": "8MiB",
-    "commitlog_total_space": "64MiB",
     "auto_snapshot": False,
-    "memtable_heap_space": "64MiB",
-    "memtable_offheap_space": "64MiB",
-    "file_cache_size": "32MiB",
-    "key_cache_size": "8MiB",
-    "user_defined_functions_enabled": True,
-    "materialized_views_enabled": True,
-    "sasi_indexes_enabled": True,
 }
+_MEBIBYTES: Final = {
+    "commitlog_segment_size": 8,
+    "commitlog_total_space": 64,
+    "memtable_heap_space": 64,
+    "memtable_offheap_space": 64,
+    "file_cache_size": 32,
+    "key_cache_size": 8,
+}
+_ENABLED: Final = ("user_defined_functions", "materialized_views", "sasi_indexes")
 
-# The access to its internals that Cassandra needs on JDK 17.
+
+def default_yaml(series: tuple[int, int]) -> dict[str, Any]:
+    """Return the settings of every node, by the names that they have in this series of Cassandra."""
+    if series < (4, 1):
+        return {
+            **_SETTINGS,
+            **{f"{name}_in_mb": size for name, size in _MEBIBYTES.items()},
+            **{f"enable_{name}": True for name in _ENABLED},
+        }
+    return {
+        **_SETTINGS,
+        **{name: f"{size}MiB" for name, size in _MEBIBYTES.items()},
+        **{f"{name}_enabled": True for name in _ENABLED},
+    }
+
+
+# The access to its internals that Cassandra needs. What a Java does not have, it only warns of. (Its compiler is not
+# among them: Cassandra has one of its own for functions.)
 _EXPORTS: Final = (
     "java.base/java.lang.ref",
     "java.base/jdk.internal.misc",
@@ -41,7 +59,6 @@ _EXPORTS: Final = (
     "java.rmi/sun.rmi.server",
     "java.sql/java.sql",
     "jdk.attach/sun.tools.attach",
-    "jdk.compiler/com.sun.tools.javac.file",
     "jdk.unsupported/sun.misc",
 )
 _OPENS: Final = (
@@ -57,7 +74,6 @@ _OPENS: Final = (
     "java.base/jdk.internal.reflect",
     "java.base/jdk.internal.util.jar",
     "java.base/sun.nio.ch",
-    "jdk.compiler/com.sun.tools.javac",
     "jdk.management/com.sun.management.internal",
 )
 MODULE_FLAGS: Final = (
@@ -101,6 +117,7 @@ def node_yaml(
     folder: Path,
     address: str,
     *,
+    series: tuple[int, int],
     cluster_name: str,
     seeds: Sequence[str],
     tokens: Sequence[int] | None,
@@ -108,7 +125,7 @@ def node_yaml(
 ) -> dict[str, Any]:
     """Put the yaml of a node together. With `tokens` it joins at once, without them it bootstraps."""
     settings: dict[str, Any] = {
-        **DEFAULT_YAML,
+        **default_yaml(series),
         "cluster_name": cluster_name,
         "listen_address": address,
         "rpc_address": address,

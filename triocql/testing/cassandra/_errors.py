@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 from triocql.errors import Error
 
 
@@ -10,8 +13,16 @@ class LauncherError(Error):
 
 
 class MissingTool(LauncherError):
-    """Java or Maven is not there; the message is the command that installs it."""
+    """Java, Maven or OpenSSL is not there; the message says how to get it."""
 
 
 class StartError(LauncherError):
     """A node ended, or did not answer, while it was starting; the message ends with what its log says."""
+
+
+def install_command(package: str) -> str:
+    """Say how to install a package of Debian's, here or on another system."""
+    if shutil.which("apt-get"):
+        sudo = "" if os.geteuid() == 0 else "sudo "
+        return f"run: {sudo}apt-get update && {sudo}apt-get install -y {package}"
+    return f"install it with your system's package manager (Debian calls it {package})"

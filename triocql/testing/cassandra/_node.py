@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from triocql.testing.cassandra._authority import client_context
 from triocql.testing.cassandra._configuration import JMX_PORT, node_flags, node_yaml, tool_flags, write_files
 from triocql.testing.cassandra._errors import LauncherError, StartError
+from triocql.testing.cassandra._java import find_java_for_tools
 from triocql.testing.cassandra._probe import accepts_password, answers_options, unchecked_context
 from triocql.testing.cassandra._process import OwnedProcess
 from triocql.testing.cassandra._topology import Place
@@ -147,6 +148,7 @@ class Node:
         self._settings = node_yaml(
             self.folder,
             self.address,
+            series=facts.installation.version.series,
             cluster_name=facts.name,
             seeds=facts.seeds,
             tokens=self._tokens,
@@ -154,7 +156,8 @@ class Node:
         )
         write_files(self.folder, Place(self.dc, self.rack), self._settings)
         flags = [*node_flags(self.folder, self.address), *self.jvm]
-        command = self._java(flags, "org.apache.cassandra.service.CassandraDaemon")
+        java = facts.installation.java.program
+        command = self._java(java, flags, "org.apache.cassandra.service.CassandraDaemon")
         self._paused = False
         self._launched_at = datetime.now(UTC)
         self._process = OwnedProcess(
@@ -189,10 +192,10 @@ class Node:
                 )
             time.sleep(_POLL)
 
-    def _java(self, flags: Sequence[str], main: str) -> list[str]:
+    def _java(self, java: Path, flags: Sequence[str], main: str) -> list[str]:
         facts = self._facts.installation
         archive = [f"-XX:SharedArchiveFile={facts.archive}"] if facts.archive.exists() else []
-        return [str(facts.java), "-Xshare:auto", *archive, *flags, "-cp", facts.classpath, main]
+        return [str(java), "-Xshare:auto", *archive, *flags, "-cp", facts.classpath, main]
 
     def _log_tail(self) -> str:
         lines = self.log_path.read_text(errors="replace").splitlines()
@@ -262,9 +265,11 @@ class Node:
         """Run Cassandra's ``nodetool`` on it; returns what it prints.
 
         Raises:
+            MissingTool: there is no Java for it: the one of the extra "cassandra" does not do.
             LauncherError: it failed, or was not done in `timeout` seconds.
         """
-        command = self._java(tool_flags(self.folder), "org.apache.cassandra.tools.NodeTool")
+        java = find_java_for_tools(self._facts.installation.java.program)
+        command = self._java(java, tool_flags(self.folder), "org.apache.cassandra.tools.NodeTool")
         output = self.folder / f"nodetool-{time.monotonic_ns()}.out"
         process = OwnedProcess(
             [*command, "-h", self.address, "-p", str(JMX_PORT), *args], folder=self.folder, output=output
