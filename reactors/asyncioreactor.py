@@ -13,13 +13,14 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from threading import get_ident
 from types import TracebackType
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from triocql.abc import Address, Link
 
 from .asynciotransport import AsyncioTransport
-from .base import ReactorBase
+from .base import ReactorBase, wrong_caller
 from .dial import dial
 from .timers import Timers
 
@@ -90,6 +91,8 @@ class AsyncioReactor(ReactorBase):
     def __init__(self) -> None:
         self.now = _not_running
         self._create_future: Callable[[], asyncio.Future[Any]] = _not_running
+        self._loop_runs: Callable[[], bool] = _not_running
+        self._thread = 0
         self.ended = False
         self._timers = Timers()
         self._alarm: asyncio.TimerHandle | None = None
@@ -106,6 +109,8 @@ class AsyncioReactor(ReactorBase):
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         self._create_future = self._loop.create_future
+        self._loop_runs = self._loop.is_running
+        self._thread = get_ident()
         return self
 
     async def __aexit__(
@@ -126,8 +131,7 @@ class AsyncioReactor(ReactorBase):
         """
         cancelled = None
         while ending := [*self._tasks, *(transport.lost for transport in self.transports)]:
-            for transport in list(self.transports):
-                transport.abort()
+            self.drop()
             for task in self._tasks:
                 task.cancel()
             try:
@@ -137,6 +141,12 @@ class AsyncioReactor(ReactorBase):
         self.ended = True
         self._set_alarm(math.inf)
         return cancelled
+
+    def check_caller(self) -> None:
+        """Raise UsageError outside the loop (`Reactor`). What was left is left everywhere."""
+        other_thread = get_ident() != self._thread
+        if self._loop is not None and not self.ended and (other_thread or not self._loop_runs()):
+            raise wrong_caller(ended=self._loop.is_closed(), other_thread=other_thread)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -149,6 +159,8 @@ class AsyncioReactor(ReactorBase):
 
     def waiter(self, on_cancel: Callable[[], None]) -> AsyncioWaiter:
         """Make a waiter."""
+        if get_ident() != self._thread or not self._loop_runs():
+            self.check_caller()
         return AsyncioWaiter(self._create_future(), on_cancel)
 
     def call_at(self, when: float, fn: Callable[[], None]) -> Callable[[], None]:

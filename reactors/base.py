@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+from triocql.errors import UsageError
 
 logger = logging.getLogger("triocql.reactors")
 
@@ -18,10 +21,45 @@ def nothing() -> None:
     """Do nothing: what there is to cancel before there is anything."""
 
 
-class ReactorBase:
-    """The reporting of bugs. They never reach the user's tasks by themselves."""
+def wrong_caller(*, ended: bool, other_thread: bool) -> UsageError:
+    """Return the error for a session that is used from outside the event loop that it was made in."""
+    if ended:
+        return UsageError(
+            "the event loop that this session was made in has ended, and its connections with it: close a session in "
+            "its own loop, and connect in the loop that runs now"
+        )
+    if other_thread:
+        return UsageError(
+            "this session belongs to the event loop of another thread: hand the call over to that loop "
+            "(trio.from_thread.run, anyio.from_thread.run, asyncio.run_coroutine_threadsafe), or use triocql.sync, "
+            "whose sessions any thread may use"
+        )
+    return UsageError(
+        "this session was made in another event loop than the one that runs here: use it where it was made, and "
+        "connect once more for this loop"
+    )
 
+
+class Abortable(Protocol):
+    """A transport, as far as its reactor drops it."""
+
+    def abort(self) -> None:
+        """Close now."""
+
+
+class ReactorBase:
+    """The transports, and the reporting of bugs: they never reach the user's tasks by themselves."""
+
+    transports: Collection[Abortable]
     on_bug: Callable[[Exception], None] | None = None
+
+    def drop(self) -> None:
+        """Abort every connection."""
+        for transport in tuple(self.transports):
+            transport.abort()
+
+    def check_caller(self) -> None:
+        """Nobody but what runs in the loop has this reactor, unless it says otherwise."""
 
     def report_bug(self, error: Exception) -> None:
         """Tell `on_bug` about an exception that nobody awaits; without one, log it."""

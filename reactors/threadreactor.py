@@ -78,8 +78,7 @@ class ThreadReactor(ReactorBase):
         """End all that runs, whatever the caller's task is told meanwhile; returns whether it was cancelled."""
         cancelled = False
         while ending := self._tasks | self.transports:
-            for transport in list(self.transports):
-                transport.abort()
+            self.drop()
             for task in list(self._tasks):
                 task.cancel()
             while ending & (self._tasks | self.transports):

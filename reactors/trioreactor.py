@@ -13,6 +13,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from inspect import isfunction
+from threading import get_ident
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
@@ -29,7 +30,7 @@ from trio.lowlevel import (
 
 from triocql.abc import Address, Link
 
-from .base import ReactorBase
+from .base import ReactorBase, wrong_caller
 from .dial import dial
 from .timers import Timers
 from .triotransport import Parking, TrioTransport
@@ -113,7 +114,6 @@ class TrioReactor(ReactorBase):
     """
 
     name = "trio"
-    waiter = TrioWaiter
     now = staticmethod(trio.current_time)
 
     def __init__(self) -> None:
@@ -122,6 +122,8 @@ class TrioReactor(ReactorBase):
         self._due = math.inf
         self._nursery: trio.Nursery | None = None
         self._ended = trio.Event()
+        self._left = False
+        self._thread = 0
         self._threads = trio.CapacityLimiter(math.inf)
         self.transports: set[TrioTransport] = set()
 
@@ -135,19 +137,20 @@ class TrioReactor(ReactorBase):
         trio.lowlevel.spawn_system_task(self._host, ready, name="triocql")
         with trio.CancelScope(shield=True):
             await ready.wait()
+        self._thread = get_ident()
         return self
 
     @enable_ki_protection
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
+        self._left = True
         try:
             if exc is None:
                 for transport in [t for t in self.transports if t.closing]:
                     await transport.lost.wait()
         finally:
-            for transport in list(self.transports):
-                transport.abort()
+            self.drop()
             if self._nursery is not None:
                 self._nursery.cancel_scope.cancel()
             with trio.CancelScope(shield=True):
@@ -160,7 +163,14 @@ class TrioReactor(ReactorBase):
                 ready.set()
                 await self._run_timers()
         finally:
+            if not self._left:
+                self._thread = 0  # the whole run has ended
             self._ended.set()
+
+    def check_caller(self) -> None:
+        """Raise UsageError outside the run (`Reactor`). What was left is left everywhere."""
+        if get_ident() != self._thread and not (self._left and self._ended.is_set()):
+            raise wrong_caller(ended=self._thread == 0, other_thread=True)
 
     def _running_nursery(self) -> trio.Nursery:
         if self._nursery is None or self._ended.is_set():
@@ -168,6 +178,12 @@ class TrioReactor(ReactorBase):
         return self._nursery
 
     # --- Time and tasks ------------------------------------------------------------------------------------
+
+    def waiter(self, on_cancel: Callable[[], None]) -> TrioWaiter:
+        """Make a waiter."""
+        if get_ident() != self._thread:
+            self.check_caller()
+        return TrioWaiter(on_cancel)
 
     def call_at(self, when: float, fn: Callable[[], None]) -> Callable[[], None]:
         """Call `fn` once at `when`; returns its cancel."""

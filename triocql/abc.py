@@ -108,8 +108,17 @@ class Reactor(Protocol):
     def now(self) -> float:
         """Return the loop's monotonic clock in seconds."""
 
+    def check_caller(self) -> None:
+        """Raise UsageError if the caller is not in this loop: in another thread or loop, or after the loop's end.
+
+        Users reach a session from anywhere; what drives connections must not.
+        """
+
     def waiter(self, on_cancel: Callable[[], None]) -> Waiter[Any]:
-        """Make a waiter; `on_cancel` is called, synchronously, if its consumer is cancelled."""
+        """Make a waiter; `on_cancel` is called, synchronously, if its consumer is cancelled.
+
+        Raises as `check_caller` does.
+        """
 
     def call_at(self, when: float, fn: Callable[[], None]) -> Callable[[], None]:
         """Call `fn` once when `now()` reaches `when`; returns the function that cancels it."""
@@ -124,6 +133,9 @@ class Reactor(Protocol):
 
     def protect(self, fn: Callable[P, T]) -> Callable[P, T]:
         """Return `fn` such that KeyboardInterrupt is held back while it runs."""
+
+    def drop(self) -> None:
+        """Abort every connection: what waits to be sent is lost."""
 
     async def connect(
         self, address: Address, link: Link, *, timeout: float, local_port: int | None = None

@@ -71,6 +71,7 @@ class Session(NoOtherAttributes):
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._check_caller = core.reactor.check_caller
         self._protect = core.reactor.protect
         self._start = core.reactor.protect(core.executor.start)
         self._waiter = core.reactor.waiter
@@ -321,7 +322,8 @@ class Session(NoOtherAttributes):
         return options
 
     def protected(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a step of the engine with KeyboardInterrupt held back."""
+        """Call a step of the engine with KeyboardInterrupt held back. Raises UsageError outside the session's loop."""
+        self._check_caller()
         return self._protect(fn)(*args, **kwargs)
 
     async def aclose(self, timeout: float = DRAIN_TIMEOUT) -> None:
@@ -339,6 +341,7 @@ class Session(NoOtherAttributes):
         """
         if timeout != 0:
             require_seconds(timeout, "timeout")
+        self._check_caller()
         await self._core.leave(timeout)
 
     def __repr__(self) -> str:
@@ -404,6 +407,7 @@ class Connecting:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         assert self._core is not None
+        self._core.reactor.check_caller()
         if exc is None:
             await self._core.leave(DRAIN_TIMEOUT)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from tests.faults import invariants
 from tests.faults.callers import callers
 from tests.faults.scene import EVERYWHERE, Scene
 from tests.faults.scene import INSERT as WRITE
+from tests.faults.test_cancellation import Ignored
 from triocql import errors
+from triocql.reactors.base import FLUSH_TIMEOUT
 from triocql.session import DRAIN_TIMEOUT
-from triocql.testing.server import Gate, as_usual
+from triocql.testing.server import CqlServer, Gate, as_usual
 from triocql.testing.simulated import SimCancelled, SimTask
 
 Tasks = list[SimTask[Any]]
@@ -275,3 +278,43 @@ def test_c10_twice_at_the_same_time(loop: str) -> None:
         assert write.succeeded
 
     invariants.run(loop, row, check=invariants.closed)
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("timeout", [0, 0.1])
+def test_c10_while_the_node_does_not_read(loop: str, timeout: float) -> None:
+    """What is on its way out gets no more time than the rest."""
+
+    async def row(scene: Scene) -> None:
+        (link,) = scene.server.connections
+        scene.server.call(link.stop_reading)
+        call = scene.session.executor.start(Ignored(), "SELECT '" + "x" * 20_000_000 + "'")
+        await scene.until(lambda: call.phase.value == "waiting")
+        began = scene.now()
+        await scene.session.aclose(timeout)
+        assert scene.now() - began < FLUSH_TIMEOUT / 2
+        scene.server.call(link.resume_reading)
+
+    invariants.run(loop, row, check=invariants.closed)
+
+
+def test_c10_a_blocking_session_while_the_node_does_not_read() -> None:
+    began = 0.0
+
+    def program(server: CqlServer) -> None:
+        nonlocal began
+        with triocql.sync.connect(server.contact_points, connections_local=1) as session:
+            (link,) = server.connections
+            server.call(link.stop_reading)
+            future = session.execute_async("SELECT '" + "x" * 20_000_000 + "'")
+            while session.stats().in_flight == 0:
+                assert not future.done()
+            session.stats()  # by now it is on its way out
+            began = time.monotonic()
+            raise ZeroDivisionError
+
+    with CqlServer(1) as server:
+        with pytest.raises(ZeroDivisionError):
+            program(server)
+        assert time.monotonic() - began < FLUSH_TIMEOUT / 2
+        server.call(server.connections[0].resume_reading)

@@ -60,7 +60,8 @@ class Core:
             self.reactor.spawn(keeper.run)
 
     async def leave(self, seconds: float) -> None:
-        """Take nothing more, wait `seconds` at most for what is in flight, then close and leave the reactor."""
+        """Take nothing more, wait `seconds` at most for what is in flight or on its way out, and leave the reactor."""
+        end = self.clock.now() + seconds
         try:
             await self._drained(seconds)
         except BaseException as error:
@@ -68,7 +69,13 @@ class Core:
             await self.reactor.__aexit__(type(error), error, error.__traceback__)
             raise
         self.close()
-        await self.reactor.__aexit__(None, None, None)
+        if seconds <= 0:
+            self.reactor.drop()
+        cancel = self.reactor.call_at(end, self.reactor.drop)
+        try:
+            await self.reactor.__aexit__(None, None, None)
+        finally:
+            cancel()
 
     def close(self) -> None:
         """Fail what is under way with SessionClosed, and close every connection. Synchronous and idempotent."""

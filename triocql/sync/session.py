@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, overload
 
 from triocql import session as waiting
 from triocql._hints import NoOtherAttributes
@@ -316,6 +316,16 @@ class Session(NoOtherAttributes):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         self.close(waiting.DRAIN_TIMEOUT if exc is None else 0)
+
+    def __aenter__(self) -> NoReturn:
+        self.close(0)
+        raise UsageError(
+            "a session of triocql.sync blocks, and is entered by `with`; in async programs, write "
+            "`async with triocql.connect(...)`"
+        )
+
+    def __aexit__(self, *exc: object) -> NoReturn:
+        raise AssertionError("it is never entered")
 
     def __del__(self) -> None:
         loop = self._loop

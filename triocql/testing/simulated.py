@@ -69,6 +69,7 @@ class SimulatedReactor(ReactorBase):
         self.current: Task[Any] | None = None
         self.tasks: set[SimTask[Any]] = set()
         self.network = SimNetwork(self)
+        self.transports = self.network.clients
         self._background: set[SimTask[Any]] = set()
         self._ready: list[Callable[[], None]] = []
         self._timers = Timers()
