@@ -25,11 +25,26 @@ class Reading(NamedTuple):
 
 
 class Field(NamedTuple):
-    """What a class takes: its attribute, the names that a value for it can go by, and whether it has to be there."""
+    """Something that a class takes.
+
+    Attributes:
+        attribute: where instances keep it.
+        names: the names that a value for it can go by.
+        required: whether it has to be there.
+        default: what it is if it is not there.
+        sources: the names of values that it is taken out of.
+    """
 
     attribute: str
     names: tuple[str, ...]
     required: bool
+    default: Any = None
+    sources: tuple[str, ...] = ()
+
+    @property
+    def read_by(self) -> tuple[str, ...]:
+        """The names of all values that it can be made of."""
+        return self.names + self.sources
 
 
 class Shape(ABC):
@@ -43,18 +58,22 @@ class Shape(ABC):
 
     has_order: ClassVar[bool] = False
     """Whether it is made of values in the order of its fields."""
+    keeps_all: ClassVar[bool] = False
+    """Whether instances keep each of its fields as an attribute, without having to be asked."""
 
     def __init__(self, cls: type[Any], fields: Iterable[Field], *, takes_others: bool = False) -> None:
         self.cls = cls
         self.fields = tuple(fields)
         self.takes_others = takes_others
-        names = (name for field in self.fields for name in field.names)
+        names = (name for field in self.fields for name in field.read_by)
         self._ranks = {name: rank for rank, name in enumerate(names)}
 
     def missing(self, names: Sequence[str]) -> list[str]:
         """Return what the class needs and `names` lack."""
         given = set(names)
-        return [field.names[0] for field in self.fields if field.required and given.isdisjoint(field.names)]
+        return [
+            field.read_by[0] for field in self.fields if field.required and given.isdisjoint(field.read_by)
+        ]
 
     def unknown(self, names: Sequence[str]) -> list[str]:
         """Return those of `names` that the class does not take."""
@@ -66,7 +85,7 @@ class Shape(ABC):
         return {name: by_attribute.get(field.attribute, Any) for field in self.fields for name in field.names}
 
     def _annotations(self) -> dict[str, Any]:
-        return get_type_hints(self.cls.__init__) | get_type_hints(self.cls)
+        return get_type_hints(self.cls)
 
     def rows(self, names: tuple[str, ...]) -> Reading:
         """Return how rows of these columns are read; all of them are what the class takes."""
@@ -134,9 +153,21 @@ class _Called(Shape):
         takes_others = any(each.kind is each.VAR_KEYWORD for each in parameters)
         if not named and not takes_others:
             raise OptionError(f"{cls!r} cannot be made of named values: it takes none")
-        fields = (Field(each.name, (each.name,), each.default is each.empty) for each in named)
+        attributes = _attributes(cls)
+        fields = (
+            Field(
+                attributes.get(each.name, each.name), (each.name,), each.default is each.empty, each.default
+            )
+            for each in named
+        )
         super().__init__(cls, fields, takes_others=takes_others)
         self._positional = tuple(each.name for each in named if each.kind is each.POSITIONAL_OR_KEYWORD)
+
+    def _annotations(self) -> dict[str, Any]:
+        hints = super()._annotations()
+        if all(field.attribute in hints for field in self.fields):
+            return hints
+        return get_type_hints(self.cls.__init__) | hints
 
     def _reading(self, names: tuple[str, ...]) -> Reading:
         if names == self._positional[: len(names)]:
@@ -147,10 +178,16 @@ class _Called(Shape):
 class _Struct(Shape):
     """A class of msgspec: converted, so that it is checked and values become what it asks for."""
 
+    keeps_all = True
+
     def __init__(self, cls: type[Any]) -> None:
         names = dict(zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True))
-        required = {each.name for each in _parameters(cls) if each.default is each.empty}
-        super().__init__(cls, (Field(name, (names[name],), name in required) for name in names))
+        defaults = {each.name: each.default for each in _parameters(cls)}
+        fields = (
+            Field(name, (names[name],), default is inspect.Parameter.empty, default)
+            for name, default in defaults.items()
+        )
+        super().__init__(cls, fields)
 
     def _reading(self, names: tuple[str, ...]) -> Reading:
         return Reading(dict, partial(map, partial(sys.modules["msgspec"].convert, type=self.cls)))
@@ -159,11 +196,14 @@ class _Struct(Shape):
 class _Model(Shape):
     """A model of pydantic: validated. One that says what becomes of other names is asked about them, too."""
 
+    keeps_all = True
+
     def __init__(self, cls: type[Any]) -> None:
         config = cls.model_config
         by_name = bool(config.get("populate_by_name") or config.get("validate_by_name"))
+        by_alias = config.get("validate_by_alias", True)
         fields = (
-            Field(name, _names_of(name, info.validation_alias, by_name), info.is_required())
+            _model_field(name, info, info.validation_alias if by_alias else None, by_name=by_name)
             for name, info in cls.model_fields.items()
         )
         super().__init__(cls, fields, takes_others=config.get("extra") in ("allow", "ignore"))
@@ -215,18 +255,31 @@ def _parameters(cls: type[Any]) -> list[inspect.Parameter]:
     return parameters
 
 
-def _names_of(name: str, alias: Any, by_name: bool) -> tuple[str, ...]:
-    names = tuple(_aliases(alias))
-    return (*names, name) if by_name or not names else names
+def _attributes(cls: type[Any]) -> dict[str, str]:
+    """Return the attributes that are named otherwise than what the class takes for them."""
+    if hasattr(cls, "__attrs_attrs__"):
+        return {field.alias: field.name for field in cls.__attrs_attrs__}
+    fields = getattr(cls, "__pydantic_fields__", {})  # of a dataclass of pydantic
+    return {path[0]: name for name, info in fields.items() for path in _paths(info.validation_alias)}
 
 
-def _aliases(alias: Any) -> Iterator[str]:
-    """Iterate over the keys that an alias of pydantic is looked up by: a text, a path into a value, or choices."""
+def _model_field(name: str, info: Any, alias: Any, *, by_name: bool) -> Field:
+    paths = list(_paths(alias))
+    names = [path[0] for path in paths if len(path) == 1]
+    if by_name or not paths:
+        names.append(name)
+    sources = tuple(path[0] for path in paths if len(path) > 1)
+    return Field(name, tuple(names), info.is_required(), info.default, sources)
+
+
+def _paths(alias: Any) -> Iterator[list[Any]]:
+    """Iterate over where an alias of pydantic is looked up: a text, a path into a value, or choices of these."""
     if isinstance(alias, str):
-        yield alias
-    yield from getattr(alias, "path", ())[:1]
+        yield [alias]
+    if hasattr(alias, "path"):
+        yield alias.path
     for choice in getattr(alias, "choices", ()):
-        yield from _aliases(choice)
+        yield from _paths(choice)
 
 
 def _by_name(cls: type[Any], rows: Iterable[dict[str, Any]]) -> Iterator[Any]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from triocql.codecs.classes import shape_of
 from triocql.codecs.node import Node
+from triocql.codecs.records import values_of
 from triocql.codecs.tuples import pack_elements, read_elements
-from triocql.errors import BindValueError
 
 if TYPE_CHECKING:
     from triocql.protocol.types import UserType
@@ -69,8 +69,9 @@ def user_value_class(name: str, fields: tuple[str, ...]) -> type[UserValue]:
 
 
 class UserTypeNode(Node):
-    """A user-defined type. Taken: mappings by field name; what has the fields as attributes (named tuples,
-    dataclasses, any object); other sequences by position. Fields that are missing are null.
+    """A user-defined type. Taken: mappings and named tuples by the names of the fields; instances of the classes
+    that it can be read as, and other objects that keep its fields as attributes; other sequences by position.
+    Fields that are missing are null.
     """
 
     __slots__ = ("fields", "make", "names", "value_class")
@@ -110,23 +111,4 @@ class UserTypeNode(Node):
         """Return the values of the fields in their order; None if `value` has no fields."""
         if type(value) is self.value_class:
             return tuple(value)
-        if isinstance(value, Mapping):
-            unknown = [str(name) for name in value if name not in self.names]
-            if unknown:
-                raise BindValueError(
-                    f"{self.type} has no field {', '.join(unknown)}, but {', '.join(self.names)}"
-                )
-            return [value.get(name) for name in self.names]
-        if isinstance(value, (str, bytes, bytearray, memoryview)):
-            return None
-        if isinstance(value, UserValue):
-            by_name = value._asdict()
-            return [by_name.get(name) for name in self.names]
-        if isinstance(value, Sequence) and not hasattr(value, "_fields"):
-            missing = len(self.names) - len(value)
-            if missing < 0:
-                raise BindValueError(f"{self.type} has {len(self.names)} fields, not {len(value)}")
-            return [*value, *[None] * missing]
-        if any(hasattr(value, name) for name in self.names):
-            return [getattr(value, name, None) for name in self.names]
-        return None
+        return values_of(value, self.type, self.names)
