@@ -22,7 +22,7 @@ from triocql.errors import Error, RequestTimeout
 from triocql.nursery import Handle, RequestNursery, open_request_nursery
 from triocql.paging import PagingState
 from triocql.prepared import BoundStatement, PreparedStatement
-from triocql.protocol.constants import UNSET, Consistency
+from triocql.protocol.constants import SERVER, UNSET, Consistency
 from triocql.results import Result, Trace, TraceEvent
 from triocql.rows import Row
 from triocql.session import Session, connect
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EMPTY",
+    "SERVER",
     "UNSET",
     "Authenticator",
     "Batch",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict, cast
 from triocql._checks import require, require_integer, require_keyspace, require_seconds, require_type
 from triocql._hints import check_options, forgotten_await
 from triocql.errors import BindValueError, UsageError
-from triocql.protocol.constants import MAX_INT, MAX_SHORT, BatchKind, Consistency
+from triocql.protocol.constants import MAX_INT, MAX_SHORT, SERVER, BatchKind, Consistency
 
 if TYPE_CHECKING:
     from typing import Self
@@ -80,8 +80,7 @@ _CHECKS: tuple[tuple[str, Callable[[Any, str], None]], ...] = (
     ("serial_consistency", _check_serial),
     ("page_size", lambda value, name: require_integer(value, name, 1, MAX_INT)),
     ("paging_state", lambda value, name: require_type(value, bytes, name, "bytes")),
-    # The smallest 64-bit number is what the server itself writes for "no timestamp".
-    ("timestamp", lambda value, name: require_integer(value, name, 1 - 2**63, 2**63 - 1)),
+    ("timestamp", lambda value, name: require_integer(value, name, SERVER, 2**63 - 1)),
     ("tracing", _check_bool),
     ("custom_payload", _check_payload),
     ("keyspace", require_keyspace),
@@ -105,7 +104,8 @@ class RequestOptions:
         serial_consistency: SERIAL or LOCAL_SERIAL, for the condition of a conditional update.
         page_size: the most rows in a page.
         paging_state: where to go on: the `Result.paging_state` of an earlier result of the same statement.
-        timestamp: the write time of the cells, in microseconds since 1970; by default the client's clock.
+        timestamp: the write time of the cells, in microseconds since 1970; by default the client's clock,
+            `triocql.SERVER` for the node's.
         tracing: whether the server records what it does: see `Result.trace`.
         custom_payload: for a query handler of the server's own; protocol v4 or newer.
         keyspace: where unqualified table names are looked up; protocol v5.

@@ -337,6 +337,10 @@ def _parse_parameters(asked: Asked, reader: Reader) -> None:
     asked.skip_metadata = bool(flags & 0x02)
     asked.page_size = reader.int32() if flags & 0x04 else None
     asked.paging_state = reader.nullable_bytes() if flags & 0x08 else None
+    _parse_extras(asked, reader, flags)
+
+
+def _parse_extras(asked: Asked, reader: Reader, flags: int) -> None:
     if flags & 0x10:
         reader.short()
     if flags & 0x20:
@@ -350,6 +354,8 @@ def _parse_batch(asked: Asked, reader: Reader) -> None:
         entry = reader.short_bytes() if reader.byte() else _long_string(reader)
         asked.entries.append(entry)
         asked.values += _values(reader)
+    reader.short()  # consistency
+    _parse_extras(asked, reader, reader.int32() if asked.link.version >= 5 else reader.byte())
 
 
 def _values(reader: Reader) -> list[bytes | None]:

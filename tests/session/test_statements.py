@@ -95,7 +95,7 @@ def test_merging_is_as_updating_a_dict(layers: list[set[str]]) -> None:
         ("page_size", 10.0),
         ("page_size", True),
         ("paging_state", "here"),
-        ("timestamp", -(2**63)),
+        ("timestamp", -(2**63) - 1),
         ("timestamp", 1.5),
         ("tracing", 1),
         ("custom_payload", [b"x"]),

@@ -14,7 +14,7 @@ from triocql.engine.telling import as_error, give, refuse, report, spoil
 from triocql.errors import Attempt, ProtocolError, RequestError, RequestTimeout, SessionClosed
 from triocql.paging import fingerprint
 from triocql.prepared import check_same_parameters
-from triocql.protocol.constants import EVENT_STREAM, MAX_FRAME, Opcode, ResultKind
+from triocql.protocol.constants import EVENT_STREAM, MAX_FRAME, SERVER, Opcode, ResultKind
 from triocql.protocol.frames import check_body
 
 cdef object NEW = Phase.NEW
@@ -30,6 +30,7 @@ cdef int FEW = 256
 cdef Py_ssize_t MAX_BODY = MAX_FRAME
 # A window asks for the time once for so many requests that it starts in a row.
 cdef int BATCH = 64
+cdef long long SERVER_TIME = SERVER
 cdef bytes VOID = int(ResultKind.VOID).to_bytes(4, "big")
 
 
@@ -348,13 +349,14 @@ cdef bytes join(
     bytes payload, bytes prefix, bytes head, bytes values, bytes before, long long timestamp, bytes after
 ):
     """Return the parts of an EXECUTE body in one piece. Raises UsageError if it is too long for a frame."""
+    cdef Py_ssize_t stamped = 0 if timestamp == SERVER_TIME else 8
     cdef Py_ssize_t size = (
         PyBytes_GET_SIZE(payload)
         + PyBytes_GET_SIZE(prefix)
         + PyBytes_GET_SIZE(head)
         + PyBytes_GET_SIZE(values)
         + PyBytes_GET_SIZE(before)
-        + 8
+        + stamped
         + PyBytes_GET_SIZE(after)
     )
     cdef bytes body
@@ -366,9 +368,9 @@ cdef bytes join(
     body = PyBytes_FromStringAndSize(NULL, size)
     at = PyBytes_AS_STRING(body)
     at = put(put(put(put(put(at, payload), prefix), head), values), before)
-    for i in range(8):
+    for i in range(stamped):
         at[i] = <char>((stamp >> (56 - 8 * i)) & 0xFF)
-    put(at + 8, after)
+    put(at + stamped, after)
     return body
 
 

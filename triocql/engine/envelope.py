@@ -28,7 +28,7 @@ class Envelope:
         paging_state: bytes | None = None,
     ) -> None:
         parameters = replace(
-            base_parameters(options, version, timestamp=0),
+            base_parameters(options, version, c.SERVER if options.timestamp == c.SERVER else 0),
             values=b"" if values else None,
             skip_metadata=skip_metadata,
             page_size=options.page_size,
@@ -44,12 +44,16 @@ class Envelope:
 
     def around(self, values: bytes, timestamp: int) -> bytes:
         """Return the parameters with `values` in them, b"" for none; `timestamp` in microseconds."""
-        stamp = timestamp.to_bytes(8, "big", signed=True)
-        return b"".join((self.head, values, self.before, stamp, self.after))
+        return b"".join((self.head, values, self.before, stamp(timestamp), self.after))
+
+
+def stamp(timestamp: int) -> bytes:
+    """Return a timestamp as the parameters have it: with `SERVER` there is none."""
+    return b"" if timestamp == c.SERVER else timestamp.to_bytes(8, "big", signed=True)
 
 
 def base_parameters(options: ResolvedOptions, version: int, timestamp: int) -> QueryParameters:
-    """Return the parameters that batches have, too; `timestamp` in microseconds."""
+    """Return the parameters that batches have, too; `timestamp` in microseconds, or `SERVER`."""
     if version < c.V5:
         for name in ("keyspace", "now_in_seconds"):
             if getattr(options, name) is not None:
@@ -59,7 +63,7 @@ def base_parameters(options: ResolvedOptions, version: int, timestamp: int) -> Q
     return QueryParameters(
         consistency=options.consistency,
         serial_consistency=options.serial_consistency,
-        timestamp=timestamp,
+        timestamp=None if timestamp == c.SERVER else timestamp,
         keyspace=options.keyspace,
         now_in_seconds=options.now_in_seconds,
     )

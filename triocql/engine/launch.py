@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from triocql.engine.envelope import stamp
 from triocql.engine.execution import Execution
 from triocql.engine.response import Response
 from triocql.paging import fingerprint
@@ -54,7 +55,6 @@ class ExecuteMessage:
     def body(self) -> bytes:
         """Return the body (`Message`)."""
         envelope = self._envelope
-        stamp = self._timestamp.to_bytes(8, "big", signed=True)
         return b"".join(
             (
                 envelope.payload,
@@ -62,7 +62,7 @@ class ExecuteMessage:
                 envelope.head,
                 self._values,
                 envelope.before,
-                stamp,
+                stamp(self._timestamp),
                 envelope.after,
             )
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 V3 = 3
 V4 = 4
@@ -160,3 +161,8 @@ class Unset:
 
 UNSET = Unset()
 """Bind this to leave a column as it is: neither written nor, as None does, deleted. Needs protocol v4."""
+
+SERVER: Final = -(2**63)
+"""Give this as the option `timestamp` to leave the write time to the node, by its clock. It is the one number of 64 bits
+that is no timestamp: the server itself writes it for "none".
+"""
