@@ -8,7 +8,7 @@ from typing import Protocol
 
 from triocql.errors import UsageError
 
-logger = logging.getLogger("triocql.reactors")
+logger = logging.getLogger("triocql.reactors.base")
 
 FLUSH_TIMEOUT = 5.0
 """Seconds that `Transport.close` gives the peer to take what waits to be sent."""

@@ -2,7 +2,17 @@
 
 import signal
 
+import pytest
+
+from triocql._logs import once_a_minute
+
 pytest_plugins = ["triocql.testing.plugin"]
+
+
+@pytest.fixture(autouse=True)
+def _every_line_is_new() -> None:
+    """Have each test see the lines that a test before it had, too."""
+    once_a_minute.forget()
 
 
 def pytest_configure() -> None:

@@ -1,38 +1,75 @@
-"""A password that crosses a network without TLS is warned of, once."""
+"""A password that crosses a network without TLS is warned of, once, where a node really asks for it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from tests.engine.peer import Asked
+from tests.engine.world import World
 from triocql import PlainTextAuth
-from triocql.cluster import core
-from triocql.config import Options
+from triocql.abc import Address
+from triocql.protocol.constants import Opcode
+from triocql.protocol.requests import encode_string
+
+SERVER_CLASS = encode_string("org.apache.cassandra.auth.PasswordAuthenticator")
 
 
-@pytest.fixture(autouse=True)
-def _first_time() -> Iterator[None]:
-    core._warn_once.cache_clear()
-    yield
-    core._warn_once.cache_clear()
+def asks(asked: Asked) -> bool:
+    if asked.opcode == Opcode.STARTUP:
+        return asked.answer(Opcode.AUTHENTICATE, SERVER_CLASS)
+    return asked.opcode == Opcode.AUTH_RESPONSE and asked.answer(Opcode.AUTH_SUCCESS, b"\xff\xff\xff\xff")
 
 
-def test_a_password_in_the_open_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
-    options = Options.from_arguments("10.0.0.1", auth=PlainTextAuth("app", "canary-secret"))
-    core.warn_of_plain_passwords(options)
-    core.warn_of_plain_passwords(options)
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "ssl_context" in caplog.text
+def world_of(point: Address, script: Any, **options: Any) -> World:
+    world = World(connections_local=2, **options)
+    world.addresses = [point]
+    world.listeners = [world.reactor.listen(point, world.node.accept)]
+    world.node.script = script
+    return world
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_a_password_in_the_open_is_warned_of_once_a_session(caplog: pytest.LogCaptureFixture) -> None:
+    world = world_of(Address("10.0.0.7", 9042), asks, auth=PlainTextAuth("app", "canary-secret"))
+    with world.session():
+        pass
+    (warning,) = warnings(caplog)
+    assert warning.startswith("the password is sent to 10.0.0.7:9042 without TLS")
+    assert "ssl_context" in warning
     assert "canary-secret" not in caplog.text
 
 
-@pytest.mark.parametrize("point", ["127.0.0.1", "localhost", "[::1]:9042", "/run/cql.sock"])
-def test_not_on_the_own_machine(point: str, caplog: pytest.LogCaptureFixture) -> None:
-    core.warn_of_plain_passwords(Options.from_arguments(point, auth=PlainTextAuth("app", "secret")))
-    assert not caplog.records
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.3.2.1", "localhost", "::1", "/run/cql.sock"])
+def test_not_on_the_own_machine(host: str, caplog: pytest.LogCaptureFixture) -> None:
+    world = world_of(Address(host, 9042), asks, auth=PlainTextAuth("app", "secret"))
+    with world.session():
+        pass
+    assert warnings(caplog) == []
 
 
-def test_not_without_a_password(caplog: pytest.LogCaptureFixture) -> None:
-    core.warn_of_plain_passwords(Options.from_arguments("10.0.0.1"))
-    assert not caplog.records
+def test_not_if_the_node_does_not_ask(caplog: pytest.LogCaptureFixture) -> None:
+    world = world_of(Address("10.0.0.7", 9042), None, auth=PlainTextAuth("app", "secret"))
+    with world.session():
+        pass
+    assert warnings(caplog) == []
+
+
+def test_not_if_it_is_no_password_that_is_sent(caplog: pytest.LogCaptureFixture) -> None:
+    class Token:
+        def initial_response(self, server_class: str) -> bytes:
+            return b"token"
+
+        def challenge(self, token: bytes | None) -> bytes:
+            raise NotImplementedError
+
+        def success(self, token: bytes | None) -> None:
+            pass
+
+    with world_of(Address("10.0.0.7", 9042), asks, auth=Token()).session():
+        pass
+    assert warnings(caplog) == []

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from triocql import errors
+from triocql._logs import get_logger
 from triocql.abc import Address, Link, Reactor, Transport
+from triocql.auth import PlainTextAuth
 from triocql.cluster.exchange import exchange
 from triocql.config import Options
 from triocql.engine.clock import Clock
@@ -13,6 +17,8 @@ from triocql.protocol.connection import Wire
 from triocql.protocol.constants import V4, VERSIONS, Opcode
 from triocql.protocol.handshake import Handshake, VersionRefused
 from triocql.protocol.responses import SetKeyspace, decode_message, split_extras
+
+logger = get_logger(__name__)
 
 
 class Connector:
@@ -28,6 +34,7 @@ class Connector:
         self.options = options
         self.owner = owner
         self.version = options.connection.protocol_version
+        self._warned = False
 
     async def open(self, address: Address, keyspace: str | None) -> Connection:
         """Return a connection that is ready for requests. Raises ConnectError and its kinds."""
@@ -42,15 +49,38 @@ class Connector:
                 lower = refused.next_version
                 if self.version is not None or lower is None:
                     raise self._unsupported(address, refused) from refused
+                logger.info("%s refuses protocol v%d, trying v%d", str(address), version, lower)
                 version = lower
             else:
+                if self.version is None:
+                    logger.info("agreed on protocol v%d with %s", version, str(address))
                 self.version = version
                 return connection
+
+    def warn_of_plain_password(self, address: Address) -> None:
+        """Log, once a session, that a password crosses a network in the open, if that is so."""
+        in_the_open = isinstance(self.options.auth, PlainTextAuth) and self.options.ssl_context is None
+        if in_the_open and not self._warned and not _is_local(address):
+            self._warned = True
+            logger.warning(
+                "the password is sent to %s without TLS, readable for everybody on the way: set ssl_context=",
+                str(address),
+            )
 
     def _unsupported(self, address: Address, refused: VersionRefused) -> errors.UnsupportedVersion:
         forced = self.options.connection.protocol_version is not None
         hint = "; leave protocol_version out to have it found out" if forced else ""
         return errors.UnsupportedVersion(f"{address}: {refused}{hint}")
+
+
+def _is_local(address: Address) -> bool:
+    """Whether what is sent to `address` stays on this machine, as far as its name tells."""
+    if address.is_unix or address.host == "localhost":
+        return True
+    try:
+        return ip_address(address.host).is_loopback
+    except ValueError:
+        return False
 
 
 class _Opening:
@@ -113,6 +143,8 @@ class _Opening:
         message: tuple[int, bytes] | None = handshake.start()
         while message is not None:
             opcode, body = message
+            if opcode == Opcode.AUTH_RESPONSE:
+                self._connector.warn_of_plain_password(self._address)
             message = handshake.receive(*await self._ask(opcode, body))
 
     async def _use(self, keyspace: str) -> None:

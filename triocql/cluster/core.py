@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from functools import cache
-
+from triocql._logs import get_logger
 from triocql.abc import Reactor
-from triocql.auth import PlainTextAuth
 from triocql.cluster.connector import Connector
 from triocql.cluster.keeper import Keeper
 from triocql.codecs.registry import Registry
@@ -17,6 +14,8 @@ from triocql.engine.executor import Executor
 from triocql.engine.pool import Pool
 from triocql.engine.router import Router
 from triocql.errors import Attempt, ConnectError, SessionClosed
+
+logger = get_logger(__name__)
 
 
 class Core:
@@ -43,7 +42,6 @@ class Core:
 
         Raises ConnectError with every attempt; the error itself if there was one contact point.
         """
-        warn_of_plain_passwords(self.options)
         try:
             first = await self._first_connection()
         except BaseException:
@@ -58,6 +56,7 @@ class Core:
             if address == first.address:
                 keeper.adopt(first)
             self.reactor.spawn(keeper.run)
+        logger.info("opened a session with %s", self.router.names)
 
     async def leave(self, seconds: float) -> None:
         """Take nothing more, wait `seconds` at most for what is in flight or on its way out, and leave the reactor."""
@@ -129,20 +128,3 @@ def _none_connected(attempts: list[Attempt]) -> Exception:
         each.error.is_transient for each in attempts if isinstance(each.error, ConnectError)
     )
     return error
-
-
-def warn_of_plain_passwords(options: Options) -> None:
-    """Log a warning, once a process, if a password will cross a network in the open."""
-    local = all(point.is_unix or point.host in _LOCAL for point in options.contact_points)
-    if isinstance(options.auth, PlainTextAuth) and options.ssl_context is None and not local:
-        _warn_once()
-
-
-_LOCAL = ("127.0.0.1", "::1", "localhost")
-
-
-@cache
-def _warn_once() -> None:
-    logging.getLogger("triocql").warning(
-        "the password is sent without TLS, readable for everybody on the way: set ssl_context="
-    )

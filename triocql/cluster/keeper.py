@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
+from triocql._logs import get_logger
 from triocql.abc import Reactor, Waiter
 from triocql.cluster.connector import Connector
 from triocql.cluster.exchange import exchange
@@ -14,6 +15,8 @@ from triocql.engine.router import Router
 from triocql.errors import Attempt, ConnectError, ConnectionLost, Error
 from triocql.policies.reconnection import ExponentialBackoff
 from triocql.protocol.constants import Opcode
+
+logger = get_logger(__name__)
 
 # A user's request brings the next attempt forward, but not more often than this, in seconds.
 _NUDGE_EVERY = 1.0
@@ -54,6 +57,7 @@ class Keeper:
 
     def adopt(self, connection: Connection) -> None:
         """Put a connection into the pool, and watch over it from now on."""
+        logger.info("connected to %s", connection.name)
         self._pool.add(connection)
         self._reactor.spawn(self._watch, connection)
         self._router.on_connected()
@@ -80,7 +84,12 @@ class Keeper:
     def _failed(self, error: ConnectError, began: float) -> None:
         now = self._reactor.now()
         self._failures += 1
-        self._due = now + self._backoff.delay(self._failures)
+        delay = self._backoff.delay(self._failures)
+        self._due = now + delay
+        if self._router.ending is None:
+            logger.warning(
+                "could not connect to %s, trying again in %.1f s: %s", self._pool.name, delay, str(error)
+            )
         self._pool.last_failure = Attempt(self._pool.name, error, now - began)
         self._pool.dialing = False
         self._router.on_dial_failed()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from triocql._logs import get_logger
 from triocql.config import PoolOptions
 from triocql.engine.clock import Clock
 from triocql.engine.connection import Connection
@@ -20,7 +20,7 @@ from triocql.errors import Error, InternalError, NoNodeAvailable, QueueFull, Ses
 if TYPE_CHECKING:
     from triocql.engine.hot import Execution
 
-logger = logging.getLogger("triocql.engine")
+logger = get_logger(__name__)
 
 # How many requests in a row go to one node before it is the next one's turn.
 _IN_A_ROW = 32
@@ -73,6 +73,11 @@ class Router:
         return fallback
 
     @property
+    def names(self) -> str:
+        """The nodes, for messages."""
+        return ", ".join(pool.name for pool in self.pools)
+
+    @property
     def is_full(self) -> bool:
         """Whether the queue takes no more requests."""
         return len(self.queue) >= self._options.max_queue or self.queue.size >= self._options.max_queue_bytes
@@ -103,6 +108,8 @@ class Router:
         if self.ending is not None:
             return
         self.ending = reason
+        if self.pools:
+            logger.info("closing a session with %s: %s", self.names, str(reason))
         tell(self._parked(), lambda request: request.fail(self.ended_error()))
         for pool in self.pools:
             pool.on_need = None
@@ -134,8 +141,7 @@ class Router:
         )
 
     def _no_node(self, request: Execution) -> NoNodeAvailable:
-        names = ", ".join(pool.name for pool in self.pools)
-        error = NoNodeAvailable(f"no connection to any node ({names})")
+        error = NoNodeAvailable(f"no connection to any node ({self.names})")
         failures = tuple(pool.last_failure for pool in self.pools if pool.last_failure is not None)
         error.attempts = request.attempts + failures
         error.maybe_executed = request.maybe_executed
@@ -168,11 +174,19 @@ class Router:
 
     def on_draining(self, connection: Connection) -> None:
         """Have the connection replaced."""
+        if self.ending is None:
+            logger.info(
+                "a connection to %s takes no more requests and is replaced: %d were given up on it",
+                connection.name,
+                len(connection.orphans),
+            )
         self._draining.add(connection)
         self._remove(connection)
 
     def on_lost(self, connection: Connection, error: Exception) -> None:
         """Have the connection replaced."""
+        if self.ending is None and any(connection in pool.connections for pool in self.pools):
+            logger.warning("lost a connection to %s: %s", connection.name, str(error))
         self._draining.discard(connection)
         self._remove(connection)
         if self.ending is not None and not self.connections():

@@ -6,11 +6,11 @@ being told.
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from triocql._logs import get_logger
 from triocql.engine.phase import Phase
 from triocql.errors import Error, InternalError
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     R = TypeVar("R", bound=Request)
 
-logger = logging.getLogger("triocql.engine")
+logger = get_logger(__name__)
 
 
 def tell(requests: Iterable[R], told: Callable[[R], object]) -> None:

@@ -163,6 +163,6 @@ UNSET = Unset()
 """Bind this to leave a column as it is: neither written nor, as None does, deleted. Needs protocol v4."""
 
 SERVER: Final = -(2**63)
-"""Give this as the option `timestamp` to leave the write time to the node, by its clock. It is the one number of 64 bits
-that is no timestamp: the server itself writes it for "none".
+"""Give this as the option `timestamp` to leave the write time to the node, by its clock. It is the one number of 64
+bits that is no timestamp: the server itself writes it for "none".
 """

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from triocql._logs import get_logger
 from triocql.errors import Abandoned
 from triocql.reactors.calls import Call, told
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
-logger = logging.getLogger("triocql.sync")
+logger = get_logger(__name__)
 
 
 class ResultFuture(Future["Result[R]"]):
