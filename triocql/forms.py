@@ -8,23 +8,29 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_origin, overload
 
 from triocql.codecs.annotated import annotated_nodes
-from triocql.codecs.classes import Shape, shape_of
+from triocql.codecs.classes import Reading, Shape, shape_of
 from triocql.errors import OptionError, RowTypeError
 from triocql.rows import Row, row_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from triocql.codecs.classes import Reading
     from triocql.codecs.rows import Page, RowPlan
 
 R_co = TypeVar("R_co", covariant=True)
+
+APPLIED = "[applied]"
+"""The first column of what a conditional update gives."""
 
 _CELLS_A_SLICE = 2048
 
 
 class RowForm(ABC, Generic[R_co]):
     """Makes rows of one kind of a page."""
+
+    def count(self, page: Page) -> int:
+        """Return how many rows of the page there are."""
+        return page.row_count
 
     @abstractmethod
     def build(self, page: Page) -> list[R_co]:
@@ -60,17 +66,29 @@ class _Plain(RowForm[R_co]):
 
 
 class _Objects(RowForm[R_co]):
-    """Instances of a user's class."""
+    """Instances of a user's class.
+
+    The column `[applied]` of a conditional update is left out for a class that does not know it. A row that has no
+    other column, as when the update was applied, is no row then.
+    """
 
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
 
     def build(self, page: Page) -> list[R_co]:
-        return _Maker(self._shape, page).take(page.row_count)
+        return _Maker(self._shape, page).take(page.row_count) if self._has_rows(page) else []
 
     def iterate(self, page: Page) -> Iterator[R_co]:
+        if not self._has_rows(page):
+            return iter(())
         maker, count = _Maker(self._shape, page), _slice_of(page.plan.names)
         return _flat(lambda: maker.take(count))
+
+    def count(self, page: Page) -> int:
+        return page.row_count if self._has_rows(page) else 0
+
+    def _has_rows(self, page: Page) -> bool:
+        return page.plan.names != (APPLIED,) or self._shape.knows(APPLIED)
 
 
 class _Fit(NamedTuple):
@@ -112,6 +130,8 @@ class _Maker:
 def _fit(shape: Shape, plan: RowPlan) -> _Fit:
     """Check a class against the columns of a plan. Raises RowTypeError."""
     cls, names = shape.cls, plan.names
+    leaves_out = int(names[:1] == (APPLIED,) and not shape.knows(APPLIED))
+    names = names[leaves_out:]
     missing, unknown = shape.missing(names), shape.unknown(names)
     if missing or unknown:
         problems = [f"there is no column {_listed(missing)}"] * bool(missing)
@@ -120,12 +140,16 @@ def _fit(shape: Shape, plan: RowPlan) -> _Fit:
             f"the rows do not fit {cls.__qualname__}: {', and '.join(problems)}; the columns are {_listed(names)}"
         )
     try:
-        nodes = annotated_nodes(shape, names, plan.nodes)
+        nodes = annotated_nodes(shape, names, plan.nodes[leaves_out:])
     except OptionError as error:
         raise RowTypeError(f"the rows do not fit {cls.__qualname__}: {error}") from error.__cause__
+    nodes = plan.nodes[:leaves_out] + nodes
     if nodes != plan.nodes:
         plan = type(plan)(plan.columns, nodes)
-    return _Fit(plan, shape.rows(names))
+    if not leaves_out:
+        return _Fit(plan, shape.rows(names))
+    build = shape.builder(names)
+    return _Fit(plan, Reading(tuple, lambda rows: build(row[1:] for row in rows)))
 
 
 def _listed(names: list[str] | tuple[str, ...]) -> str:

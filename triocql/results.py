@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, overload
 
 from triocql.errors import NoSingleRow, PagesRemain, PagingLoop, UsageError
-from triocql.forms import R_co
+from triocql.forms import APPLIED, R_co
 from triocql.paging import PagingState
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from triocql.protocol.constants import Consistency
     from triocql.protocol.responses import SchemaChange
     from triocql.protocol.types import ColumnSpec
-
-_APPLIED = "[applied]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +117,7 @@ class BaseResult(Generic[R_co]):
         rows = self._rows
         if rows is None:
             page = self._response.page
-            if page is not None and page.row_count == 1:
+            if page is not None and self._form.count(page) == 1:
                 # Not kept: of many results that are read once, by this, only the bytes stay in memory.
                 return self._form.build(page)[0]
             rows = self.rows
@@ -144,9 +142,8 @@ class BaseResult(Generic[R_co]):
         ...     return (await session.execute("SELECT count(*) FROM users")).scalar()
         """
         page = self._response.page
-        if page is None or not self:
-            return None
-        return page.cursor().take(1, tuple)[0][0]
+        rows = [] if page is None else page.cursor().take(1, tuple)
+        return rows[0][0] if rows or self else None
 
     def __bool__(self) -> bool:
         """Whether there is a row. Raises PagesRemain if only the pages that follow can tell."""
@@ -156,7 +153,7 @@ class BaseResult(Generic[R_co]):
 
     def __len__(self) -> int:
         page = self._response.page
-        return 0 if page is None else page.row_count
+        return 0 if page is None else self._form.count(page)
 
     @overload
     def __getitem__(self, index: int) -> R_co: ...
@@ -194,7 +191,7 @@ class BaseResult(Generic[R_co]):
     def applied(self) -> bool | None:
         """Whether the condition of a conditional update held; None for all other statements."""
         page = self._response.page
-        if page is None or page.plan.names[:1] != (_APPLIED,):
+        if page is None or page.plan.names[:1] != (APPLIED,):
             return None
         for row in page.cursor().take(1, tuple):
             return bool(row[0])

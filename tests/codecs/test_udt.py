@@ -13,7 +13,7 @@ import pytest
 
 from triocql.codecs.udt import UserValue, user_value_class
 from triocql.errors import BindTypeError, BindValueError, DecodeError, OptionError
-from triocql.protocol.types import ColumnSpec, CqlType, ListType, NativeType, SetType, UserType
+from triocql.protocol.types import ColumnSpec, CqlType, ListType, MapType, NativeType, SetType, UserType
 
 from .helpers import ADDRESS, columns, decode, encode, round_trip
 
@@ -191,6 +191,38 @@ def test_a_class_that_is_not_hashable_in_a_set(registry: Registry) -> None:
     assert decode(registry, SetType(PLACE), b"\0\0\0\1\0\0\0\x0e" + RAW[:14]) == {("ab", 7)}
     registry.register_udt("ks", "place", FrozenPlace)
     assert decode(registry, SetType(PLACE), b"\0\0\0\1\0\0\0\x0e" + RAW[:14]) == {FrozenPlace(7, "ab")}
+
+
+class ModelWithList(pydantic.BaseModel, frozen=True):
+    street: str
+    numbers: list[int]
+
+
+@dataclass(frozen=True)
+class PlaceWithList:
+    street: str
+    numbers: Any
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "numbers", list(self.numbers))
+
+
+@pytest.mark.parametrize(
+    "cls", [StructPlace, ModelPlace, MappedPlace, ModelWithList, PlaceWithList, Place, dict]
+)
+def test_a_set_whose_class_turns_out_not_to_be_hashable(registry: Registry, cls: type[Any]) -> None:
+    """Its values are read as if no class was registered."""
+    place = UserType("ks", "place", (("street", TEXT), ("numbers", ListType(INT))))
+    if "numbers" not in getattr(cls, "__annotations__", {}):
+        place = PLACE
+    registry.register_udt("ks", "place", cls)
+    value = ("ab", 7) if place is PLACE else ("ab", (7,))
+    raw = encode(registry, SetType(place), [value])
+    assert decode(registry, SetType(place), raw) == {value}
+    assert decode(
+        registry, MapType(place, place), encode(registry, MapType(place, place), {value: value})
+    ).keys() == {value}
+    assert encode(registry, SetType(place), decode(registry, SetType(place), raw)) == raw
 
 
 def test_only_in_its_keyspace(registry: Registry) -> None:

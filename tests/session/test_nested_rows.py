@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Optional, TypedDic
 
 import msgspec
 import pydantic
+import pydantic.dataclasses
 import pytest
 import typing_extensions
 
@@ -163,9 +164,15 @@ class Mutable:
     street: str
 
 
+class MutableStruct(msgspec.Struct):
+    street: str
+    number: int
+
+
 WRONG: list[tuple[Any, CqlType, str]] = [
     (NeedsMore, PLACE, r"User\.place: frozen<place> has no zip, which NeedsMore needs"),
     (set[Mutable], SetType(PLACE), r"User\.place: Mutable is not hashable"),
+    (set[MutableStruct], SetType(PLACE), r"User\.place: MutableStruct is not hashable"),
     (set[dict[str, Any]], SetType(PLACE), r"User\.place: dict is not hashable"),
     (int, PLACE, r"User\.place: <class 'int'> cannot be made of named values"),
 ]
@@ -215,3 +222,13 @@ def test_a_nested_value_that_its_class_refuses(registry: Registry) -> None:
     with pytest.raises(DecodeError, match=r"row 0, column 'place' .*ValidationError") as caught:
         one(registry, cls, {"street": "Main"})
     assert isinstance(caught.value.__cause__, pydantic.ValidationError)
+
+
+@pydantic.dataclasses.dataclass
+class Validated:
+    place: Place
+    others: list[TuplePlace] | None = None
+
+
+def test_a_dataclass_of_pydantic(registry: Registry) -> None:
+    assert one(registry, Validated, VALUE) == Validated(Place(**VALUE))

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.session.pages import run
-from tests.session.typed import INT, ROWS, TEXT, page_of, users
+from tests.session.typed import INT, ROWS, TEXT, USER, page_of, users
 from triocql.codecs.registry import Registry
 from triocql.engine.response import Response
 from triocql.errors import OptionError, RowTypeError, UsageError
 from triocql.forms import row_form
-from triocql.protocol.types import ColumnSpec, ListType
+from triocql.protocol.types import ColumnSpec, ListType, NativeType
 from triocql.results import Result
 
 
@@ -395,3 +395,43 @@ def test_every_class_has_the_same_values(rows: list[tuple[Any, ...]]) -> None:
     classes: list[type[Any]] = [Tuple, Data, Frozen, Attrs, Model, Struct]
     for cls in classes:
         assert [(row.id, row.name, row.age) for row in row_form(cls).build(page)] == rows
+
+
+REFUSED = {"[applied]": NativeType("boolean"), **USER}
+Marked = TypedDict("Marked", {"[applied]": bool, "id": int})
+
+
+@pytest.mark.parametrize(
+    "cls", [Data, Frozen, Mixed, Attrs, Plain, Model, Struct, Mapped, Tuple, TupleOfItsOwn]
+)
+def test_the_row_of_a_conditional_update_that_was_refused(registry: Registry, cls: Any) -> None:
+    page = page_of(registry, REFUSED, [(False, 1, "Ada", 36)])
+    result = Result(Response(page), row_form(cls))
+    assert result.applied is False
+    assert result.exactly_one() == cls(id=1, name="Ada", age=36)
+    assert list(row_form(cls).iterate(page)) == [result.one()]
+
+
+@pytest.mark.parametrize("cls", [Data, Model, Struct, Mapped, Tuple])
+@pytest.mark.parametrize("applied", [True, False])
+def test_a_conditional_update_that_gives_nothing_but_whether_it_was_applied(
+    registry: Registry, cls: Any, applied: bool
+) -> None:
+    """There is no row that an instance could be made of."""
+    page = page_of(registry, {"[applied]": NativeType("boolean")}, [(applied,)])
+    result = Result(Response(page), row_form(cls))
+    assert (result.applied, result.scalar()) == (applied, applied)
+    assert (len(result), bool(result), result.one(), result.rows) == (0, False, None, [])
+    assert list(row_form(cls).iterate(page)) == []
+    assert row_form(dict).build(page) == [{"[applied]": applied}]
+
+
+def test_a_class_that_asks_whether_the_update_was_applied(registry: Registry) -> None:
+    page = page_of(registry, {"[applied]": NativeType("boolean"), "id": INT}, [(False, 1)])
+    assert row_form(Marked).build(page) == [{"[applied]": False, "id": 1}]
+
+
+def test_a_refused_row_has_to_fit_all_the_same(registry: Registry) -> None:
+    page = page_of(registry, {"[applied]": NativeType("boolean"), "id": INT}, [(False, 1)])
+    with pytest.raises(RowTypeError, match="there is no column 'name', 'age'; the columns are 'id'"):
+        row_form(Data).build(page)

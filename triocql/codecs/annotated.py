@@ -6,7 +6,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from triocql.codecs.classes import Shape, shape_of
+from triocql.codecs.classes import Shape, is_hashable, shape_of
 from triocql.codecs.collections import ListNode, MapNode, SetNode
 from triocql.codecs.node import Node
 from triocql.codecs.tuples import TupleNode
@@ -94,14 +94,14 @@ def _user_type(node: UserTypeNode, hint: Any, hashable: bool) -> UserTypeNode:
         return node
     if cls in _MAPPINGS:
         cls = dict
-    if hashable and cls.__hash__ is None:
+    if hashable and not is_hashable(cls):
         raise OptionError(f"{cls.__qualname__} is not hashable, as it has to be in a set and as a key")
     shape = shape_of(cls)
     missing = shape.missing(node.names)
     if missing:
         raise OptionError(f"{node.type} has no {', '.join(missing)}, which {cls.__qualname__} needs")
     fields = annotated_nodes(shape, node.names, node.fields, hashable=hashable)
-    return UserTypeNode(node.type, fields, cls)  # type: ignore[arg-type]
+    return UserTypeNode(node.type, fields, cls, hashable=hashable)  # type: ignore[arg-type]
 
 
 def _bare(hint: Any) -> Any:

@@ -79,6 +79,10 @@ class Shape(ABC):
         """Return those of `names` that the class does not take."""
         return [] if self.takes_others else [name for name in names if name not in self._ranks]
 
+    def knows(self, name: str) -> bool:
+        """Whether it has a field that goes by this name."""
+        return name in self._ranks
+
     def annotations(self) -> dict[str, Any]:
         """Return the annotations by the names of values. Raises NameError for what is not defined, and others."""
         by_attribute = self._annotations()
@@ -235,6 +239,14 @@ def shape_of(cls: type[Any]) -> Shape:
             cls, (Field(name, (name,), name not in cls._field_defaults) for name in cls._fields)
         )
     return _Called(cls)
+
+
+def is_hashable(cls: type[Any]) -> bool:
+    """Whether instances of a class are hashable, as far as it is for the class to say."""
+    config = getattr(
+        cls, "__struct_config__", None
+    )  # of msgspec: others of its classes raise when they are hashed
+    return cls.__hash__ is not None and (config is None or config.frozen or not config.eq)
 
 
 def _is_plain_named_tuple(cls: type[Any]) -> bool:

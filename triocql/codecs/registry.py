@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from triocql import _impl
 from triocql.codecs import bind, rows
-from triocql.codecs.classes import shape_of
+from triocql.codecs.classes import is_hashable, shape_of
 from triocql.codecs.collections import ListNode, MapNode, SetNode
 from triocql.codecs.custom import Codec, CodecNode
 from triocql.codecs.node import Node, type_name
@@ -143,8 +143,8 @@ class Registry:
         pydantic, a Struct of msgspec, a TypedDict or `dict`, or any class that is called with the fields by name.
 
         Fields that the class does not know are left out, so that the type may get new ones. Where values have
-        to be hashable (in sets and keys of maps) and `cls` is not, they are read as if no class was
-        registered.
+        to be hashable (in sets and keys of maps) and instances of `cls` are not, they are read as if no class
+        was registered.
 
         Raises:
             OptionError: a name is no text, `cls` is no class, or it is not known how it is called.
@@ -200,9 +200,9 @@ class Registry:
     def _udt(self, cql_type: UserType, hashable: bool) -> Node:
         fields = self._inside((field for _, field in cql_type.fields), hashable)
         cls = self._udts.get((cql_type.keyspace, cql_type.name))
-        if cls is None or (hashable and cls.__hash__ is None):
+        if cls is None or (hashable and not is_hashable(cls)):
             return UserTypeNode(cql_type, fields)
-        return UserTypeNode(cql_type, fields, cls)
+        return UserTypeNode(cql_type, fields, cls, hashable=hashable)
 
     def _compile(self, columns: Columns) -> tuple[Columns, tuple[Node, ...]]:
         columns = tuple(column._replace(type=_resolved(column.type)) for column in columns)

@@ -68,6 +68,22 @@ def user_value_class(name: str, fields: tuple[str, ...]) -> type[UserValue]:
     return type(name, (UserValue,), namespace)
 
 
+def _hashable(
+    make: Callable[[Sequence[Any]], Any], value_class: type[UserValue]
+) -> Callable[[Sequence[Any]], Any]:
+    """Return what makes the same values, but for those that turn out not to be hashable."""
+
+    def made(values: Sequence[Any]) -> Any:
+        value = make(values)
+        try:
+            hash(value)
+        except TypeError:
+            return tuple.__new__(value_class, values)
+        return value
+
+    return made
+
+
 class UserTypeNode(Node):
     """A user-defined type. Taken: mappings and named tuples by the names of the fields; instances of the classes
     that it can be read as, and other objects that keep its fields as attributes; other sequences by position.
@@ -77,7 +93,9 @@ class UserTypeNode(Node):
     __slots__ = ("fields", "make", "names", "value_class")
     takes = "a dict, an object with its fields as attributes, or a sequence"
 
-    def __init__(self, cql_type: UserType, fields: tuple[Node, ...], cls: type | None = None) -> None:
+    def __init__(
+        self, cql_type: UserType, fields: tuple[Node, ...], cls: type | None = None, *, hashable: bool = False
+    ) -> None:
         super().__init__(cql_type)
         self.names = tuple(name for name, _ in cql_type.fields)
         self.fields = fields
@@ -93,6 +111,8 @@ class UserTypeNode(Node):
         elif cls is not None:
             builder = shape_of(cls).builder(self.names)
             self.make = lambda values: next(builder((values,)))
+        if hashable:
+            self.make = _hashable(self.make, user_value_class(cql_type.name, self.names))
 
     def decode(self, raw: bytes) -> Any:
         """Return the value; fields missing at the end are None, fields that the type does not know yet left
