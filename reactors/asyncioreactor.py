@@ -38,7 +38,7 @@ class AsyncioWaiter:
     __slots__ = ("_error", "_future", "_on_cancel", "is_gone")
 
     def __init__(self, future: asyncio.Future[Any], on_cancel: Callable[[], None]) -> None:
-        self._error: Exception | None = None  # not in the future: it would hold on to what it has raised
+        self._error: BaseException | None = None  # not in the future: it would hold on to what it has raised
         self._future = future
         self.is_gone = future.cancelled
         self._on_cancel = on_cancel
@@ -48,7 +48,7 @@ class AsyncioWaiter:
         if not self._future.done():
             self._future.set_result(value)
 
-    def reject(self, error: Exception) -> None:
+    def reject(self, error: BaseException) -> None:
         """Give the error."""
         if not self._future.done():
             self._error = error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 from triocql.errors import UsageError
@@ -48,7 +48,10 @@ class Abortable(Protocol):
 
 
 class ReactorBase:
-    """The transports, and the reporting of bugs: they never reach the user's tasks by themselves."""
+    """The transports, the wait that nothing cuts short, and the reporting of bugs.
+
+    Bugs never reach the user's tasks by themselves.
+    """
 
     transports: Collection[Abortable]
     on_bug: Callable[[Exception], None] | None = None
@@ -70,6 +73,24 @@ class ReactorBase:
             self.on_bug(error)
         except Exception:
             logger.exception("on_bug itself failed")
+
+    async def outlast(self, wait: Callable[[], Awaitable[None]]) -> None:
+        """Await `wait()` to its end, whatever the caller is told meanwhile, which is raised after that.
+
+        For loops that tell a task once that it is cancelled.
+        """
+        told: BaseException | None = None
+        while True:
+            try:
+                await wait()
+            except (Exception, GeneratorExit):
+                raise
+            except BaseException as error:
+                told = error
+            else:
+                break
+        if told is not None:
+            raise told
 
     def guard(self, fn: Callable[[], None]) -> None:
         """Call `fn`; report what it raises."""

@@ -122,7 +122,7 @@ class StepWaiter:
         self._gone = False
         self._done = False
         self._value: Any = None
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._task: Task[Any] | None = None
 
     def resolve(self, value: Any) -> None:
@@ -132,7 +132,7 @@ class StepWaiter:
             self._value = value
             self._wake()
 
-    def reject(self, error: Exception) -> None:
+    def reject(self, error: BaseException) -> None:
         """Give the error."""
         if not self._done:
             self._done = True

@@ -48,7 +48,7 @@ class TrioWaiter:
         self._on_cancel = on_cancel
         self._done = False
         self._value: Any = None
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._task: Task | None = None
 
     def resolve(self, value: Any) -> None:
@@ -58,7 +58,7 @@ class TrioWaiter:
             self._wake()
             self._done = True
 
-    def reject(self, error: Exception) -> None:
+    def reject(self, error: BaseException) -> None:
         """Give the error."""
         if not self._done:
             self._error = error
@@ -229,6 +229,11 @@ class TrioReactor(ReactorBase):
     async def sleep(self, seconds: float) -> None:
         """Let `seconds` pass."""
         await trio.sleep(max(seconds, 0))
+
+    async def outlast(self, wait: Callable[[], Awaitable[None]]) -> None:
+        """Await `wait()` to its end; a cancellation of the caller comes at its next checkpoint."""
+        with trio.CancelScope(shield=True):
+            await wait()
 
     async def run_blocking(self, fn: Callable[..., T], *args: Any) -> T:
         """Run a function that blocks in a thread."""

@@ -12,7 +12,6 @@ from triocql.codecs.timeuuid import max_time_uuid, min_time_uuid, time_of, time_
 from triocql.codecs.values import EMPTY, FrozenMap
 from triocql.concurrent import (
     ConcurrentStream,
-    ExecutionResult,
     execute_concurrent,
     execute_concurrent_with_args,
     stream_concurrent,
@@ -28,6 +27,7 @@ from triocql.rows import Row
 from triocql.session import Session, connect
 from triocql.statements import Batch, BatchType, RequestOptions, Statement
 from triocql.streaming import RowStream
+from triocql.windowcall import ExecutionResult
 
 if TYPE_CHECKING:
     from triocql import sync as sync

@@ -89,8 +89,11 @@ class Waiter(Protocol[T]):
     def resolve(self, value: T) -> None:
         """Give the value."""
 
-    def reject(self, error: Exception) -> None:
-        """Give the error. Each waiter needs an exception object of its own."""
+    def reject(self, error: BaseException) -> None:
+        """Give the error. Each waiter needs an exception object of its own.
+
+        It is no `Exception` where code of the consumer's, a codec say, raised such a thing while it was run for them.
+        """
 
     async def wait(self) -> T:
         """Wait for the outcome: always a checkpoint. If cancelled, `on_cancel` is called before the cancellation
@@ -149,6 +152,12 @@ class Reactor(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Let `seconds` of this reactor's clock pass; 0 lets others run once."""
+
+    async def outlast(self, wait: Callable[[], Awaitable[None]]) -> None:
+        """Await what `wait()` returns, until it has ended by itself: a cancellation of the caller is raised after that.
+
+        If it is cancelled, `wait` is called again, so that it has to know whether there is anything to wait for.
+        """
 
     async def run_blocking(self, fn: Callable[..., T], *args: Any) -> T:
         """Run a function that blocks in a thread. If cancelled, the thread is abandoned."""

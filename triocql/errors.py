@@ -7,7 +7,9 @@ are: they are the ``__cause__`` of one of these. Cancellation is the exception t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
+
+E = TypeVar("E", bound=BaseException)
 
 
 class Attempt(NamedTuple):
@@ -30,11 +32,14 @@ class Error(Exception):
         is_transient: whether it makes sense to come back later: the cluster, or the way to it, is not in a state to
             do this now, and the request itself is not what is wrong. What waits for an answer by then is a matter of
             `maybe_executed`.
+        index: which statement it was of those that `execute_concurrent` and its kin were given, counted from 0; None
+            elsewhere.
     """
 
     attempts: tuple[Attempt, ...] = ()
     maybe_executed: bool = False
     is_transient: bool = False
+    index: int | None = None
 
     def __str__(self) -> str:
         text = super().__str__()
@@ -52,7 +57,7 @@ def _rebuild(cls: type[Error], args: tuple[Any, ...], state: dict[str, Any]) -> 
     return error
 
 
-def fresh(error: Exception) -> Exception:
+def fresh(error: E) -> E:
     """Return an error like `error` to be raised in another task: tracebacks of several tasks must not mix.
 
     >>> fresh(ConnectionLost("gone"))
@@ -62,7 +67,7 @@ def fresh(error: Exception) -> Exception:
         return error
     copy = _rebuild(type(error), error.args, error.__dict__)
     copy.__cause__ = error.__cause__
-    return copy
+    return cast("E", copy)
 
 
 # --- Mistakes of the caller, found before anything is sent -------------------------------------------------

@@ -7,9 +7,10 @@ from collections.abc import Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from triocql.concurrent import check_concurrency
+from triocql._checks import require_integer
 from triocql.errors import Abandoned, UsageError, fresh
 from triocql.forms import row_form
+from triocql.protocol.constants import MAX_INT
 from triocql.results import Result
 from triocql.statements import INHERIT
 
@@ -38,7 +39,7 @@ class Handle:
         self._nursery = nursery
         self._form = form
         self._result: Result[Any] | None = None
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._waiters: list[Waiter[None]] = []
         self.execution: Execution | None = None
 
@@ -74,7 +75,7 @@ class Handle:
         self._end()
         self._nursery.ended(self, None)
 
-    def reject(self, error: Exception) -> None:
+    def reject(self, error: BaseException) -> None:
         """Take the error (`Sink`)."""
         awaited = bool(self._waiters)
         self._error = error
@@ -104,7 +105,7 @@ class RequestNursery:
         self._live: dict[Handle, None] = {}
         self._queue: deque[Waiter[None]] = deque()
         self._reserved = 0
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._entered = False
         self._open = False
         self._idle: Waiter[None] | None = None
@@ -216,7 +217,7 @@ class RequestNursery:
 
     # --- What handles tell ---------------------------------------------------------------------------------
 
-    def ended(self, handle: Handle, failure: Exception | None) -> None:
+    def ended(self, handle: Handle, failure: BaseException | None) -> None:
         """A request ended; with a failure that nobody was waiting for, so does everything else."""
         self._live.pop(handle, None)
         if failure is not None and self._failure is None:
@@ -242,11 +243,11 @@ def open_request_nursery(session: Session, concurrency: int = 100) -> RequestNur
         session: the session.
         concurrency: how many requests `RequestNursery.start` lets be under way at the same time.
 
-    Raises ValueError for a concurrency below 1.
+    Raises OptionError for a concurrency that is no integer from 1.
 
     >>> async with triocql.open_request_nursery(session, concurrency=200) as nursery:    # doctest: +SKIP
     ...     async for line in lines:
     ...         await nursery.start(insert, line)
     """
-    check_concurrency(concurrency)
+    require_integer(concurrency, "concurrency", 1, MAX_INT)
     return RequestNursery(session, concurrency)

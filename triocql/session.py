@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, ParamSpec, TypeVar, overload
 
 from triocql import concurrent
-from triocql._checks import require_keyspace, require_seconds
+from triocql._checks import require_integer, require_keyspace, require_seconds
 from triocql._hints import NoOtherAttributes
 from triocql.cluster.core import Core
 from triocql.codecs.registry import Registry
@@ -16,6 +16,7 @@ from triocql.config import Options
 from triocql.errors import OptionError, UnknownAttribute, UsageError
 from triocql.forms import row_form
 from triocql.prepared import PreparedStatement
+from triocql.protocol.constants import MAX_INT
 from triocql.reactors import running_loop, select
 from triocql.results import Result, Trace
 from triocql.rows import Row
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
     from triocql.prepared import PreparedText
     from triocql.protocol.constants import Consistency
     from triocql.reactors import ReactorName
+    from triocql.sources import Statements
     from triocql.statements import Parameters, RequestKeywords
+    from triocql.windowcall import ExecutionResult
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -219,8 +222,7 @@ class Session(NoOtherAttributes):
         ...     async for row in rows:
         ...         print(row.id)
         """
-        if not isinstance(prefetch, int) or prefetch < 0:
-            raise OptionError(f"prefetch is {prefetch!r}; it has to be a number of pages, 0 or more")
+        require_integer(prefetch, "prefetch", 0, MAX_INT)
         call = self.call_options(options) if options else INHERIT
         return RowStream(self, statement, parameters, call, row_form(row_type), prefetch)
 
@@ -228,15 +230,21 @@ class Session(NoOtherAttributes):
 
     async def execute_concurrent(
         self,
-        statements_and_parameters: concurrent.Statements,
+        statements_and_parameters: Statements,
         concurrency: int = 100,
         raise_on_first_error: bool = True,
         *,
         timeout: float | None = None,
-    ) -> list[concurrent.ExecutionResult]:
+        row_type: type[Any] | None = None,
+    ) -> list[ExecutionResult]:
         """Execute many statements: see `triocql.execute_concurrent`."""
         return await concurrent.execute_concurrent(
-            self, statements_and_parameters, concurrency, raise_on_first_error, timeout=timeout
+            self,
+            statements_and_parameters,
+            concurrency,
+            raise_on_first_error,
+            timeout=timeout,
+            row_type=row_type,
         )
 
     async def execute_concurrent_with_args(
@@ -247,20 +255,22 @@ class Session(NoOtherAttributes):
         raise_on_first_error: bool = True,
         *,
         timeout: float | None = None,
-    ) -> list[concurrent.ExecutionResult]:
+        row_type: type[Any] | None = None,
+    ) -> list[ExecutionResult]:
         """Execute one statement with many values: see `triocql.execute_concurrent_with_args`."""
         return await concurrent.execute_concurrent_with_args(
-            self, statement, parameters, concurrency, raise_on_first_error, timeout=timeout
+            self, statement, parameters, concurrency, raise_on_first_error, timeout=timeout, row_type=row_type
         )
 
     def stream_concurrent(
         self,
-        statements_and_parameters: concurrent.Statements,
+        statements_and_parameters: Statements,
         concurrency: int = 100,
         raise_on_first_error: bool = True,
         *,
         ordered: bool = True,
         timeout: float | None = None,
+        row_type: type[Any] | None = None,
     ) -> concurrent.ConcurrentStream:
         """Execute many statements and hand over the outcomes one by one: see `triocql.stream_concurrent`."""
         return concurrent.stream_concurrent(
@@ -270,6 +280,7 @@ class Session(NoOtherAttributes):
             raise_on_first_error,
             ordered=ordered,
             timeout=timeout,
+            row_type=row_type,
         )
 
     # --- The session itself --------------------------------------------------------------------------------

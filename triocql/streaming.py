@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic
 
-from triocql.errors import PagingLoop, UsageError
+from triocql.blocks import Block
+from triocql.errors import PagingLoop, UsageError, fresh
 from triocql.forms import R_co
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class PageQueue:
         self._pages: deque[Response] = deque()
         self._execution: Execution | None = None
         self._waiter: Waiter[None] | None = None
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._state: bytes | None = None
         self._closed = False
 
@@ -55,7 +56,7 @@ class PageQueue:
         self._fetch()
         self._wake()
 
-    def reject(self, error: Exception) -> None:
+    def reject(self, error: BaseException) -> None:
         """Take an error: it is raised once the pages before it are taken (`Sink`)."""
         self._error = error
         self._wake()
@@ -67,9 +68,7 @@ class PageQueue:
             self._fetch()
             return page
         if self._error is not None:
-            error, self._error = self._error, None
-            self._state = None
-            raise error
+            raise fresh(self._error)  # again and again: what follows a page that failed is not the end
         return None
 
     @property
@@ -120,10 +119,11 @@ class PageQueue:
 class RowStream(Generic[R_co]):
     """Made by `Session.stream`: an async context manager, and the async iterator over the rows in it.
 
-    Leaving the block, however that happens, abandons what is being fetched.
+    Leaving the block, however that happens, abandons what is being fetched. A loop that was left goes on where it was;
+    once all rows were read, another one raises UsageError, as everything does that is not within the block.
     """
 
-    __slots__ = ("_call", "_form", "_parameters", "_queue", "_rows", "_session", "_statement")
+    __slots__ = ("_block", "_call", "_form", "_parameters", "_queue", "_rows", "_session", "_statement")
 
     def __init__(
         self,
@@ -140,11 +140,11 @@ class RowStream(Generic[R_co]):
         self._call = call
         self._form = form
         self._queue = PageQueue(session.executor, prefetch)
-        self._rows: Iterator[R_co] | None = None
+        self._block = Block("async with session.stream(...) as rows")
+        self._rows: Iterator[R_co] | None = None  # within the block only
 
     async def __aenter__(self) -> Self:
-        if self._rows is not None:
-            raise UsageError("a stream is entered once; make another one")
+        self._block.enter()
         self._rows = iter(())
         self._session.protected(self._queue.start, self._statement, self._parameters, self._call)
         return self
@@ -152,18 +152,16 @@ class RowStream(Generic[R_co]):
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
+        self._block.leave()
+        self._rows = None
         self._queue.close()
 
     def __aiter__(self) -> Self:
-        if self._rows is None:
-            raise UsageError("write `async with session.stream(...) as rows:` around the loop")
+        self._block.check_unread()
         return self
 
     async def __anext__(self) -> R_co:
-        rows = self._rows
-        if rows is None:
-            raise UsageError("write `async with session.stream(...) as rows:` around the loop")
-        for row in rows:
+        for row in self._rows or ():
             return row
         return await self._advance()
 
@@ -173,12 +171,15 @@ class RowStream(Generic[R_co]):
             self._rows = self._form.iterate(page)
             for row in self._rows:
                 return row
+        self._block.exhausted = True
         raise StopAsyncIteration
 
     async def next_page(self) -> Page | None:
-        """Return the next page, None after the last one."""
+        """Return the next page, None after the last one. Raises UsageError outside the block."""
+        self._block.check_open()
         while not self._queue.is_over:
             await self._wait()
+            self._block.check_open()
             response = self._queue.take()
             if response is not None and response.page is not None:
                 return response.page

@@ -240,21 +240,49 @@ def test_a_stream_is_entered_once_and_before_it_is_read() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_after_the_block_there_is_nothing_more(form: str) -> None:
+def test_it_is_read_within_its_block_and_once(form: str) -> None:
     world = World()
     with world.session() as session:
         taken: list[Any] = []
 
-        async def late() -> list[Any]:
+        async def misread() -> None:
+            async with session_stream(session, given(form, ["INSERT 1"] * 100, taken)) as results:
+                async for _ in results:
+                    break
+                assert len([outcome async for outcome in results]) == 99
+                with pytest.raises(errors.UsageError, match="read to its end already"):
+                    aiter(results)
+                with pytest.raises(StopAsyncIteration):
+                    await anext(results)
             async with session_stream(session, given(form, ["INSERT 1"] * 100, taken)) as results:
                 async for _ in results:
                     break
             before = len(taken)
-            rest = [outcome async for outcome in results]
+            for read in (results.__anext__, results.__aiter__):
+                with pytest.raises(errors.UsageError, match="after its block"):
+                    await read()  # type: ignore[misc]
             assert len(taken) == before
-            return rest
+            with pytest.raises(errors.UsageError, match="write `async with"):
+                aiter(session_stream(session, ["INSERT 1"]))
 
-        assert world.call(late) == []
+        world.call(misread)
+
+
+def test_a_task_that_waits_for_an_outcome_learns_that_the_block_is_left() -> None:
+    world = World()
+    with world.session() as session:
+        world.node.holding = True
+
+        async def leave() -> None:
+            async with session_stream(session, ["INSERT 1"]) as results:
+                other = world.reactor.start(results.__anext__)
+                await world.reactor.sleep(0)
+            await other.wait()
+            with pytest.raises(errors.UsageError, match="after its block"):
+                other.result()
+
+        world.call(leave)
+        world.node.release()
 
 
 def test_statement_that_cannot_be_sent_is_not_mistaken_for_the_one_before() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +17,10 @@ from tests.engine import wire
 from tests.engine.peer import Asked
 from tests.sync.served import INSERT, SELECT, Served, session
 from triocql import errors
+from triocql.protocol.constants import Opcode
 from triocql.sync import Session
-from triocql.sync.feed import LARGEST, Chunks, Feed
+from triocql.sync.feed import HELD, Chunks, Feed
+from triocql.testing.simulated import SimulatedReactor
 
 FATAL = wire.integer(500)
 
@@ -189,6 +192,28 @@ def test_a_slow_iterator_holds_up_nobody() -> None:
         assert len(s.execute_concurrent(items(), 10)) == 300
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("concurrency", [1, 100])
+def test_what_was_taken_is_sent_before_the_iterator_has_to_give_more(
+    streaming: bool, concurrency: int
+) -> None:
+    """It waits for each of its statements to come to the node, at times only for some in a row."""
+    with session() as (served, s):
+        select = s.prepare(SELECT)
+        executed = served.node.counts
+        before = executed.get(Opcode.EXECUTE, 0)
+
+        def items() -> Iterator[Any]:
+            for number in range(100):
+                yield select, [number]
+                if number % 9 in (0, 1, 5):
+                    wanted = before + number + 1
+                    served.loop.run(served.until, lambda: executed.get(Opcode.EXECUTE, 0) >= wanted)  # noqa: B023
+
+        outcomes = consumed(s, items(), streaming, concurrency=concurrency)
+        assert [result.scalar() for _, result in outcomes] == list(range(100))
+
+
 # --- Streams ------------------------------------------------------------------------------------------------------
 
 
@@ -241,6 +266,15 @@ def test_a_stream_misused() -> None:
             next(stream)
         with stream, pytest.raises(errors.UsageError, match="entered once"):
             stream.__enter__()
+        for read in (stream.__next__, stream.__iter__):
+            with pytest.raises(errors.UsageError, match="after its block"):
+                read()
+        with s.stream_concurrent(["SELECT a"] * 3) as stream:
+            for _ in stream:
+                break
+            assert len(list(stream)) == 2
+            with pytest.raises(errors.UsageError, match="read to its end already"):
+                iter(stream)
 
 
 # --- The request nursery ------------------------------------------------------------------------------------------
@@ -306,11 +340,22 @@ def test_nursery_of_a_closed_session() -> None:
 # --- The feed -----------------------------------------------------------------------------------------------------
 
 
-class Room:
-    """As much of a window as a feed needs."""
+class Window:
+    """As much of a window as a feed needs: it takes what it has room for."""
 
-    def __init__(self) -> None:
+    def __init__(self, feed: Feed, concurrency: int) -> None:
         self.occupied = 0
+        self.taken: list[Any] = []
+        self.room = 0
+        self._feed = feed
+        self._concurrency = concurrency
+
+    def pump(self) -> None:
+        while (
+            self.room and self.occupied < self._concurrency and (item := next(self._feed, None)) is not None
+        ):
+            self.room -= 1
+            self.taken.append(item)
 
 
 @settings(deadline=None)
@@ -318,47 +363,92 @@ class Room:
 def test_a_feed_gives_all_in_order_and_holds_the_window_when_empty(
     sizes: list[int], concurrency: int, data: st.DataObject
 ) -> None:
-    room: Any = Room()
-    lows: list[int] = []
-    feed = Feed(concurrency, lambda: lows.append(1))
-    feed.feeds(room)
+    feed = Feed(SimulatedReactor(), concurrency, lambda: None)
+    window: Any = Window(feed, concurrency)
+    feed.feeds(window)
     expected: list[Any] = []
-    given_out: list[Any] = []
-    chunks = iter(sizes)
-    number = 0
-    while True:
-        assert room.occupied == (concurrency if number == len(given_out) else 0)
-        if number == len(given_out) or (feed.is_hungry and data.draw(st.booleans())):
-            size = next(chunks, 0)
-            chunk: Any = [(number + each, None) for each in range(size)]
-            expected += chunk
-            number += size
-            feed.add(chunk)
-            if not chunk:
-                break
-            assert not feed.is_hungry
-        else:
-            given_out.append(next(feed))
-    given_out += feed
-    assert given_out == expected
-    assert room.occupied == 0
+    for size in sizes:
+        chunk: Any = [(len(expected) + each, None) for each in range(size)]
+        expected += chunk
+        feed.items.extend(chunk)
+        feed.go_on(ended=False)
+        while not feed.is_hungry or data.draw(st.booleans()):
+            window.room = data.draw(st.integers(1, 5))
+            window.pump()
+            assert (window.occupied == concurrency) is (len(window.taken) == len(expected))
+        window.room = 0
+    feed.go_on(ended=True)
+    assert window.occupied == 0
+    window.room = len(expected)
+    window.pump()
+    assert window.taken == expected
     assert not feed.is_hungry
+
+
+def chunks_of(count: int, size: int) -> tuple[Chunks, Feed]:
+    feed = Feed(SimulatedReactor(), 1, lambda: None)
+    feed.crossed = math.inf
+    return Chunks(iter([(number, None) for number in range(count)]), size, feed), feed
 
 
 @settings(deadline=None)
 @given(st.integers(0, 5000), st.integers(1, 3000))
 def test_chunks(count: int, size: int) -> None:
-    chunks = Chunks(iter([(number, None) for number in range(count)]), size)
-    pulled: list[Any] = []
-    while chunk := chunks.pull():
-        assert len(chunk) <= LARGEST
-        pulled += chunk
-    assert [number for number, _ in pulled] == list(range(count))
-    assert chunks.pull() == []
+    chunks, feed = chunks_of(count, size)
+    while chunks.pull():
+        assert not feed.pulling
+    assert [number for number, _ in feed.items] == list(range(count))
+    assert not chunks.pull()
 
 
 def test_chunks_of_a_slow_iterator_shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(1000))
     monkeypatch.setattr("triocql.sync.feed.time.monotonic", lambda: next(clock))
-    chunks = Chunks(iter([(number, None) for number in range(100)]), 32)
-    assert [len(chunks.pull()) for _ in range(8)] == [32, 16, 8, 4, 2, 1, 1, 1]
+    chunks, feed = chunks_of(100, 32)
+    sizes = []
+    for _ in range(8):
+        feed.items.clear()
+        assert chunks.pull()
+        sizes.append(len(feed.items))
+    assert sizes == [32, 16, 8, 4, 2, 1, 1, 1]
+
+
+def test_a_caller_that_comes_late_pulls_one() -> None:
+    """The loop does not look for what it takes any more."""
+    chunks, feed = chunks_of(100, 32)
+    feed.crossed = 0.0
+    assert chunks.pull()
+    assert len(feed.items) == 1
+
+
+class Stuck(Iterator[Any]):
+    """Gives two statements, then lets wait for a third until those before have been taken."""
+
+    def __init__(self, reactor: SimulatedReactor, feed: Feed) -> None:
+        self.given = 0
+        self._reactor = reactor
+        self._feed = feed
+
+    def __next__(self) -> Any:
+        self.given += 1
+        if self.given == 3:
+            assert len(self._feed.items) == 2
+            self._reactor.advance(HELD)
+            assert not self._feed.items
+        return self.given, None
+
+
+def test_the_loop_takes_what_there_is_while_the_iterator_lets_wait() -> None:
+    reactor = SimulatedReactor()
+    feed = Feed(reactor, 10, lambda: None)
+    window: Any = Window(feed, 10)
+    window.room = 10
+    feed.feeds(window)
+    feed.cross()
+    feed.crossed = math.inf
+    assert Chunks(Stuck(reactor, feed), 4, feed).pull()
+    assert [number for number, _ in window.taken] == [1, 2]
+    assert [number for number, _ in feed.items] == [3, 4]
+    feed.crossed = 0.0
+    reactor.advance(1)
+    assert reactor._timers.next_due() == math.inf

@@ -107,12 +107,21 @@ class Core:
             try:
                 return await self._connector.open(address, self.options.keyspace)
             except ConnectError as error:
+                if (thrown := _thrown(error)) is not None:
+                    raise thrown from None
                 attempts.append(Attempt(str(address), error, self.clock.now() - began))
         raise _none_connected(attempts)
 
 
 def _closed() -> SessionClosed:
     return SessionClosed("the session is closed")
+
+
+def _thrown(error: BaseException | None) -> BaseException | None:
+    """Return what the authenticator raised if that is no `Exception`: such as SystemExit, which is the caller's."""
+    while isinstance(error, Exception):
+        error = error.__cause__
+    return error
 
 
 def _none_connected(attempts: list[Attempt]) -> Exception:

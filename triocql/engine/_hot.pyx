@@ -11,7 +11,7 @@ from contextvars import copy_context
 
 from triocql.engine.phase import Phase
 from triocql.engine.telling import as_error, give, refuse, report, spoil
-from triocql.errors import Attempt, ProtocolError, RequestError, RequestTimeout, SessionClosed
+from triocql.errors import Attempt, Error, ProtocolError, RequestError, RequestTimeout, SessionClosed
 from triocql.paging import fingerprint
 from triocql.prepared import check_same_parameters
 from triocql.protocol.constants import EVENT_STREAM, MAX_FRAME, SERVER, Opcode, ResultKind
@@ -192,7 +192,7 @@ cdef class Execution(Request):
                 response = (<ExecuteMessage>message).read(flags, body, connection)
             else:
                 response = message.read(flags, body, connection)
-        except Exception as error:
+        except BaseException as error:  # a class or a codec of the caller's may have raised it
             self.recovery.unreadable(self, error)
         else:
             self.succeed(response)
@@ -641,6 +641,12 @@ cdef class Turn:
         return True
 
 
+cdef number_error(error, Py_ssize_t index):
+    """Note in an error which statement of a call it is of."""
+    if isinstance(error, Error):
+        error.index = index
+
+
 cdef class Entry:
     """One request of a window; see `window.Entry`."""
 
@@ -731,6 +737,8 @@ cdef class Window:
         """Take the outcome of `entry`."""
         if self._live.pop(entry.index, None) is not None:
             try:
+                if error is not None:
+                    number_error(error, entry.index)
                 self._on_ended(entry, response, error)
             except Exception as bug:
                 self._on_ended(entry, None, as_error(bug))
@@ -790,7 +798,7 @@ cdef class PullingWindow(Window):
         self._pumping = True
         try:
             self._context.run(self._fill)
-        except Exception as error:
+        except BaseException as error:  # the iterator's: whoever reads the responses now has nothing to do with it
             self.exhausted = True
             self._on_error(error)
         finally:
@@ -861,8 +869,9 @@ cdef class CollectingWindow(PullingWindow):
         if response is not None:
             self.keep(entry.index, self._last_pair)
         else:
+            number_error(error, entry.index)
             self.keep(entry.index, tuple.__new__(self._pair, (False, error)))
-            if self._stop_on_error and error is not None:
+            if self._stop_on_error or not isinstance(error, Exception):
                 self._on_error(error)
         if self._live or not self.is_over:
             self.pump_soon()

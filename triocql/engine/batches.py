@@ -77,10 +77,10 @@ class BatchBuilder:
             return
         try:
             self._send()
-        except Exception as error:
+        except BaseException as error:  # a codec's, or that of a value: the caller's in any case
             self._execution.fail(error)
 
-    def reject(self, error: Exception) -> None:
+    def reject(self, error: BaseException) -> None:
         """Fail the batch: one of its statements cannot be prepared."""
         self._execution.fail(error)
 

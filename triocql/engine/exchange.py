@@ -22,7 +22,7 @@ class Wait(Request):
         """End with `value`."""
         self.succeed(value)
 
-    def reject(self, error: Exception) -> None:
+    def reject(self, error: BaseException) -> None:
         """End with `error`."""
         self.fail(error)
 

@@ -106,7 +106,7 @@ class Execution(Request):
             return
         try:
             response = self.message.read(flags, body, connection)
-        except Exception as error:
+        except BaseException as error:  # a class or a codec of the caller's may have raised it
             self.recovery.unreadable(self, error)
         else:
             self.succeed(response)
@@ -115,7 +115,7 @@ class Execution(Request):
         """Have recovery decide."""
         self.recovery.lost(self, connection, error, written=written)
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """End with `error`, which gets to know the attempts before it."""
         if isinstance(error, (RequestError, SessionClosed)):
             error.attempts = error.attempts or self.attempts

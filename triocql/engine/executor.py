@@ -221,8 +221,8 @@ class _Continuation:
         try:
             launch = self.profile.launches[prepared]
             execution.go(launch.message(state, state.binder.bind(self.parameters)))
-        except Exception as error:
+        except BaseException as error:  # a codec's, or that of a value: the caller's in any case
             execution.fail(error)
 
-    def reject(self, error: Exception) -> None:
+    def reject(self, error: BaseException) -> None:
         self.execution.fail(error)

@@ -39,7 +39,7 @@ class _Move:
         moved = is_move(*answer, self.owner.version, self.keyspace)
         self.owner.moved(self.connection, self.keyspace, refused=not moved)
 
-    def reject(self, error: Exception) -> None:
+    def reject(self, error: BaseException) -> None:
         self.owner.moved(self.connection, self.keyspace, refused=True)
 
 

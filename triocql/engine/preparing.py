@@ -43,7 +43,7 @@ class _Flight:
     def resolve(self, answer: object) -> None:
         self.owner.prepared(self, answer)
 
-    def reject(self, error: Exception) -> None:
+    def reject(self, error: BaseException) -> None:
         self.owner.failed(self, error)
 
 
@@ -113,7 +113,7 @@ class Preparing:
         keyspace = flight.key.keyspace if self._version >= V5 else None
         try:
             text = PreparedText(flight.key.text, keyspace, self._state_of(answer))
-        except Exception as error:
+        except BaseException as error:  # a class of the callers' may have raised it
             self._reject(flight, error)
             return
         self._known[flight.key] = text
@@ -123,11 +123,11 @@ class Preparing:
         for sink in flight.sinks:
             give(sink, text)
 
-    def failed(self, flight: _Flight, error: Exception) -> None:
+    def failed(self, flight: _Flight, error: BaseException) -> None:
         """Pass the error on: each caller gets an object of its own."""
         del self._flights[flight.key]
         self._reject(flight, error)
 
-    def _reject(self, flight: _Flight, error: Exception) -> None:
+    def _reject(self, flight: _Flight, error: BaseException) -> None:
         for sink in flight.sinks:
             refuse(sink, fresh(error))

@@ -62,8 +62,11 @@ class Recovery:
         else:
             self._decide(execution, connection, error)
 
-    def unreadable(self, execution: Execution, error: Exception) -> None:
+    def unreadable(self, execution: Execution, error: BaseException) -> None:
         """Take a failure to read the answer: what was asked for may have been done."""
+        if not isinstance(error, Exception):
+            execution.fail(error)
+            return
         if not isinstance(error, errors.Error):
             cause, error = error, errors.RequestError(f"reading the answer raised {type(error).__name__}")
             error.__cause__ = cause
@@ -94,6 +97,9 @@ class Recovery:
             failed.__cause__ = bug
             failed.maybe_executed = error.maybe_executed
             execution.fail(failed)
+            return
+        except BaseException as bug:
+            execution.fail(bug)
             return
         if decision is Decision.RAISE or not self._retry(execution, connection, error, decision):
             execution.fail(error)

@@ -41,7 +41,7 @@ class _Flight:
     def resolve(self, answer: tuple[int, int, bytes]) -> None:
         self.owner.answered(self, *answer)
 
-    def reject(self, error: Exception) -> None:
+    def reject(self, error: BaseException) -> None:
         self.owner.failed(self, error)
 
 
@@ -100,7 +100,7 @@ class Repreparing:
         flight.text.state = state
         self._land(flight, lambda execution: self._resend(execution, flight, state))
 
-    def failed(self, flight: _Flight, error: Exception) -> None:
+    def failed(self, flight: _Flight, error: BaseException) -> None:
         """Fail what waits for `flight`; after the loss of the connection it goes elsewhere."""
         if isinstance(error, errors.ConnectionLost):
             self._land(flight, self._router.submit)

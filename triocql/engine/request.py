@@ -33,7 +33,7 @@ class Sink(Protocol):
     def resolve(self, value: Any) -> None:
         """Take the value."""
 
-    def reject(self, error: Exception) -> None:
+    def reject(self, error: BaseException) -> None:
         """Take the error."""
 
 
@@ -76,7 +76,7 @@ class Request:
         if self.phase is not Phase.DONE:
             give(self._end(), value)
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """End with `error`, once."""
         if self.phase is not Phase.DONE:
             refuse(self._end(), error)

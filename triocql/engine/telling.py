@@ -64,7 +64,7 @@ def give(sink: Sink, value: Any) -> None:
         report(bug)
 
 
-def refuse(sink: Sink, error: Exception) -> None:
+def refuse(sink: Sink, error: BaseException) -> None:
     """Reject `sink`."""
     try:
         sink.reject(error)

@@ -7,6 +7,7 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
 from triocql.engine.telling import as_error, report
+from triocql.errors import Error
 
 if TYPE_CHECKING:
     from triocql.engine.execution import Execution
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 # A window asks for the time once for so many requests that it starts in a row.
 _BATCH = 64
 
-OnEnded = Callable[["Entry", "Response | None", "Exception | None"], None]
+OnEnded = Callable[["Entry", "Response | None", "BaseException | None"], None]
 
 
 class Entry:
@@ -38,7 +39,7 @@ class Entry:
         """Take the response."""
         self.window.end(self, response, None)
 
-    def reject(self, error: Exception) -> None:
+    def reject(self, error: BaseException) -> None:
         """Take the error."""
         self.window.end(self, None, error)
 
@@ -98,10 +99,12 @@ class Window:
                 self._abandon(entry)
         return entry
 
-    def end(self, entry: Entry, response: Response | None, error: Exception | None) -> None:
+    def end(self, entry: Entry, response: Response | None, error: BaseException | None) -> None:
         """Take the outcome of `entry`."""
         if self._live.pop(entry.index, None) is not None:
             try:
+                if error is not None:
+                    _number(error, entry.index)
                 self._on_ended(entry, response, error)
             except Exception as bug:
                 self._on_ended(entry, None, as_error(bug))
@@ -132,7 +135,7 @@ class PullingWindow(Window):
         call: RequestOptions,
         on_ended: OnEnded,
         source: Iterator[tuple[Any, Parameters]],
-        on_error: Callable[[Exception], None],
+        on_error: Callable[[BaseException], None],
     ) -> None:
         Window.__init__(self, executor, concurrency, call, on_ended)
         self.exhausted = False
@@ -167,7 +170,9 @@ class PullingWindow(Window):
         self._pumping = True
         try:
             self._context.run(self._fill)
-        except Exception as error:
+        except (
+            BaseException
+        ) as error:  # the iterator's: whoever reads the responses now has nothing to do with it
             self.exhausted = True
             self._on_error(error)
         finally:
@@ -198,7 +203,8 @@ class CollectingWindow(PullingWindow):
     Args:
         pair: the class of the pairs, a tuple.
         make_result: makes the result of a response.
-        stop_on_error: whether the first error is told to `on_error` and ends the pulling.
+        stop_on_error: whether the first error is told to `on_error` and ends the pulling; one that is no `Exception`
+            is in any case.
         on_over: called once nothing is under way and nothing will follow.
     """
 
@@ -212,7 +218,7 @@ class CollectingWindow(PullingWindow):
         pair: type[tuple[Any, ...]],
         make_result: Callable[[Response, Execution | None], Any],
         stop_on_error: bool,
-        on_error: Callable[[Exception], None],
+        on_error: Callable[[BaseException], None],
         on_over: Callable[[], None],
     ) -> None:
         PullingWindow.__init__(self, executor, concurrency, call, _unused, source, on_error)
@@ -224,7 +230,7 @@ class CollectingWindow(PullingWindow):
         self._last: Response | None = None
         self._last_pair: Any = None
 
-    def end(self, entry: Entry, response: Response | None, error: Exception | None) -> None:
+    def end(self, entry: Entry, response: Response | None, error: BaseException | None) -> None:
         """Keep the outcome of `entry` and start what follows."""
         if self._live.pop(entry.index, None) is None:
             return
@@ -238,9 +244,10 @@ class CollectingWindow(PullingWindow):
                 report(bug)
         if response is not None:
             self._keep(entry.index, self._last_pair)
-        else:
+        elif error is not None:
+            _number(error, entry.index)
             self._keep(entry.index, tuple.__new__(self._pair, (False, error)))
-            if self._stop_on_error and error is not None:
+            if self._stop_on_error or not isinstance(error, Exception):
                 self._on_error(error)
         if self._live or not self.is_over:
             self._pump_soon()
@@ -263,5 +270,11 @@ class CollectingWindow(PullingWindow):
         outcomes[index] = outcome
 
 
-def _unused(entry: Entry, response: Response | None, error: Exception | None) -> None:
+def _number(error: BaseException, index: int) -> None:
+    """Note in an error which statement of a call it is of."""
+    if isinstance(error, Error):
+        error.index = index
+
+
+def _unused(entry: Entry, response: Response | None, error: BaseException | None) -> None:
     """A window that collects tells nobody else."""

@@ -187,7 +187,7 @@ def _ask(answer: Callable[[A], T], argument: A) -> T:
         return answer(argument)
     except Error:
         raise
-    except Exception as error:
+    except BaseException as error:  # no cancellation: nothing waits here
         raise AuthenticationError(f"the authenticator raised {type(error).__name__}") from error
 
 

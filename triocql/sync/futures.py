@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from triocql._logs import get_logger
 from triocql.errors import Abandoned
 from triocql.reactors.calls import Call, told
+from triocql.reactors.loops import running_thread_loop
 
 if TYPE_CHECKING:
     from typing import Self
@@ -51,7 +53,7 @@ class ResultFuture(Future["Result[R]"]):
 
         def ended(future: Future[Result[R]]) -> None:
             if not future.cancelled() and future.exception() is None:
-                _call(fn, future.result(), *args, **kwargs)
+                fn(future.result(), *args, **kwargs)
 
         self.add_done_callback(ended)
         return self
@@ -62,7 +64,7 @@ class ResultFuture(Future["Result[R]"]):
         def ended(future: Future[Result[R]]) -> None:
             error = Abandoned("the request was cancelled") if future.cancelled() else future.exception()
             if error is not None:
-                _call(fn, error, *args, **kwargs)
+                fn(error, *args, **kwargs)
 
         self.add_done_callback(ended)
         return self
@@ -79,6 +81,12 @@ class ResultFuture(Future["Result[R]"]):
         """Add both: one of them is called, once."""
         self.add_callback(callback, *callback_args, **(callback_kwargs or {}))
         return self.add_errback(errback, *errback_args, **(errback_kwargs or {}))
+
+    def add_done_callback(self, fn: Callable[[Future[Result[R]]], object]) -> None:
+        """Call ``fn(future)`` once the request has ended. What it raises is logged; that goes for SystemExit and the
+        like, too, in the session's own thread, where nobody is to be told.
+        """
+        super().add_done_callback(partial(self._tell, fn))
 
     def result(self, timeout: float | None = None) -> Result[R]:
         """Return the `Result`, waiting for it, `timeout` seconds at most.
@@ -119,9 +127,10 @@ class ResultFuture(Future["Result[R]"]):
         if not self.done():
             self._loop.check_may_block()
 
-
-def _call(fn: Callable[..., object], *args: Any, **kwargs: Any) -> None:
-    try:
-        fn(*args, **kwargs)
-    except Exception:
-        logger.exception("a callback of a request failed")
+    def _tell(self, fn: Callable[[Future[Result[R]]], object], _: Future[Result[R]]) -> None:
+        try:
+            fn(self)
+        except BaseException as error:
+            if not isinstance(error, Exception) and running_thread_loop() is not self._loop:
+                raise  # whoever adds it to a request that has ended calls it
+            logger.exception("a callback of a request failed")

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Generic
 
 from triocql import results
+from triocql.blocks import Block
 from triocql.errors import UsageError
 from triocql.forms import R_co
 
@@ -85,40 +86,45 @@ class RowStream(Generic[R_co]):
     """Made by `Session.stream`: a context manager, and the iterator over the rows of all pages in it.
 
     Pages are fetched ahead while rows are read. Leaving the block, however that happens, abandons what is being
-    fetched.
+    fetched. A loop that was left goes on where it was; once all rows were read, another one raises UsageError, as
+    everything does that is not within the block.
     """
 
     def __init__(self, session: Session, stream: streaming.RowStream[R_co], form: RowForm[R_co]) -> None:
         self._session = session
         self._stream = stream
         self._form = form
-        self._rows: Iterator[R_co] | None = None
+        self._block = Block("with session.stream(...) as rows")
+        self._rows: Iterator[R_co] = iter(())
 
     def __enter__(self) -> Self:
+        self._block.enter()
         try:
             self._session.run(self._stream.__aenter__)
         except BaseException as error:  # Ctrl-C may come when the first page is on its way already
             self.__exit__(type(error), error, error.__traceback__)
             raise
-        self._rows = iter(())
         return self
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
+        self._block.leave()
+        self._rows = iter(())
         with suppress(UsageError):  # the session is closed already
             self._session.run(self._stream.__aexit__, exc_type, exc, tb)
 
     def __iter__(self) -> Self:
+        self._block.check_unread()
         return self
 
     def __next__(self) -> R_co:
-        if self._rows is None:
-            raise UsageError("write `with session.stream(...) as rows:` around the loop")
         for row in self._rows:
             return row
+        self._block.check_open()
         while (page := self._session.run(self._stream.next_page)) is not None:
             self._rows = self._form.iterate(page)
             for row in self._rows:
                 return row
+        self._block.exhausted = True
         raise StopIteration

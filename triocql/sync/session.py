@@ -26,20 +26,22 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from triocql.concurrent import ExecutionResult, Item
     from triocql.config import ConnectKeywords, Options
     from triocql.contactpoints import ContactPoint
     from triocql.engine.hot import Execution
     from triocql.engine.response import Response
+    from triocql.forms import RowForm
     from triocql.prepared import PreparedStatement
     from triocql.rows import Row
     from triocql.session import Stats
+    from triocql.sources import Item
     from triocql.statements import Parameters, RequestKeywords
+    from triocql.windowcall import ExecutionResult
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_DEFAULT_FORM = row_form(None)
+_DEFAULT_FORM: RowForm[Any] = row_form(None)
 
 
 class Session(NoOtherAttributes):
@@ -220,10 +222,16 @@ class Session(NoOtherAttributes):
         raise_on_first_error: bool = True,
         *,
         timeout: float | None = None,
+        row_type: type[Any] | None = None,
     ) -> list[ExecutionResult]:
         """Execute many statements: see `triocql.sync.execute_concurrent`."""
         return concurrent.execute_concurrent(
-            self, statements_and_parameters, concurrency, raise_on_first_error, timeout=timeout
+            self,
+            statements_and_parameters,
+            concurrency,
+            raise_on_first_error,
+            timeout=timeout,
+            row_type=row_type,
         )
 
     def execute_concurrent_with_args(
@@ -234,10 +242,11 @@ class Session(NoOtherAttributes):
         raise_on_first_error: bool = True,
         *,
         timeout: float | None = None,
+        row_type: type[Any] | None = None,
     ) -> list[ExecutionResult]:
         """Execute one statement with many values: see `triocql.sync.execute_concurrent_with_args`."""
         return concurrent.execute_concurrent_with_args(
-            self, statement, parameters, concurrency, raise_on_first_error, timeout=timeout
+            self, statement, parameters, concurrency, raise_on_first_error, timeout=timeout, row_type=row_type
         )
 
     def stream_concurrent(
@@ -248,6 +257,7 @@ class Session(NoOtherAttributes):
         *,
         ordered: bool = True,
         timeout: float | None = None,
+        row_type: type[Any] | None = None,
     ) -> concurrent.ConcurrentStream:
         """Execute many statements and hand over the outcomes one by one: see `triocql.sync.stream_concurrent`."""
         return concurrent.stream_concurrent(
@@ -257,6 +267,7 @@ class Session(NoOtherAttributes):
             raise_on_first_error,
             ordered=ordered,
             timeout=timeout,
+            row_type=row_type,
         )
 
     # --- The session itself --------------------------------------------------------------------------------
@@ -288,11 +299,13 @@ class Session(NoOtherAttributes):
 
         return self.run(calling)
 
-    def result(self, response: Response, execution: Execution | None) -> Result[Row]:
+    def result(
+        self, response: Response, execution: Execution | None, form: RowForm[T] = _DEFAULT_FORM
+    ) -> Result[T]:
         """Return what users get for the response to `execution`."""
         if execution is None or (response.paging_state is None and response.extras is None):
-            return Result(self, response, _DEFAULT_FORM)
-        return Result.of(self, self.inner.result(response, execution))
+            return Result(self, response, form)
+        return Result.of(self, self.inner.result(response, execution, form))
 
     def close(self, timeout: float = waiting.DRAIN_TIMEOUT) -> None:
         """Close the session as `triocql.Session.aclose` does. Idempotent; does nothing in a child process.

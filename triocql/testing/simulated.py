@@ -201,6 +201,15 @@ class SimulatedReactor(ReactorBase):
         finally:
             cancel()
 
+    async def outlast(self, wait: Callable[[], Awaitable[None]]) -> None:
+        """Await `wait()` to its end; a cancellation of the caller comes at its next checkpoint."""
+        task = self.current_task()
+        task.shield(1)
+        try:
+            await wait()
+        finally:
+            task.shield(-1)
+
     async def run_blocking(self, fn: Callable[..., T], *args: Any) -> T:
         """Call the function at once: nothing blocks virtual time."""
         await self.sleep(0)
