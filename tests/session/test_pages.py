@@ -244,11 +244,70 @@ def test_stream_is_entered_once_and_before_it_is_read() -> None:
         with pytest.raises(errors.UsageError, match="entered once"):
             world.call(stream.__aenter__)
         world.call(stream.__aexit__, None, None, None)
-        with pytest.raises(StopAsyncIteration):
+        with pytest.raises(errors.UsageError, match="after its block"):
             world.call(stream.__anext__)
+        with pytest.raises(errors.UsageError, match="after its block"):
+            aiter(stream)
 
 
-@pytest.mark.parametrize("prefetch", [-1, 1.5, None])
+def test_rows_of_a_page_that_is_here_are_not_read_after_the_block() -> None:
+    world = paged()
+    with world.session() as session:
+
+        async def late() -> None:
+            async with session.stream(TEXT) as rows:
+                await anext(rows)
+            await anext(rows)
+
+        with pytest.raises(errors.UsageError, match="after its block"):
+            world.call(late)
+
+
+def test_a_stream_is_read_once() -> None:
+    """A loop that was left goes on; one after the last row would find nothing."""
+    world = paged()
+    with world.session() as session:
+
+        async def twice() -> tuple[int, list[int]]:
+            async with session.stream(TEXT) as rows:
+                async for row in rows:
+                    first = row.v
+                    break
+                rest = [row.v async for row in rows]
+                with pytest.raises(errors.UsageError, match="read to its end already"):
+                    aiter(rows)
+                with pytest.raises(StopAsyncIteration):
+                    await anext(rows)
+            return first, rest
+
+        first, rest = world.call(twice)
+        assert [first, *rest] == [value for page in world.node.pages[TEXT] for value in page]
+
+
+def test_a_page_that_cannot_be_fetched_is_not_the_end_of_the_stream() -> None:
+    world = paged()
+    with world.session() as session:
+        world.node.script = lambda asked: asked.paging_state is not None and asked.error(0x2200, "no more")
+
+        async def read() -> None:
+            async with session.stream(TEXT) as rows:
+                while True:
+                    try:
+                        async for _ in rows:
+                            pass
+                    except errors.InvalidQuery as error:
+                        failed.append(error)
+                        if len(failed) == 3:
+                            return
+                    else:
+                        raise AssertionError("it ended")
+
+        failed: list[errors.InvalidQuery] = []
+        world.call(read)
+        assert len(set(map(id, failed))) == 3
+
+
+@pytest.mark.parametrize("prefetch", [-1, 1.5, None, True, 10**30])
 def test_prefetch_that_is_not_valid(prefetch: Any) -> None:
     world = paged()
     with world.session() as session, pytest.raises(errors.OptionError, match="prefetch"):
