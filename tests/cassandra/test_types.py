@@ -264,3 +264,57 @@ async def test_time_uuids(session: Session, table: Table) -> None:
     between = f"SELECT id, toTimestamp(id) FROM {t} WHERE k = 0 AND id >= ? AND id <= ?"
     rows = (await session.execute(between, [min_time_uuid(times[1]), max_time_uuid(times[3])])).rows
     assert [time_of(row[0]) for row in rows] == [row[1] for row in rows] == times[1:4]
+
+
+class Marked:
+    """Values are pairs with a mark, so that nothing else can be mistaken for one."""
+
+    def encode(self, value: tuple[str, Any]) -> Any:
+        mark, inner = value
+        assert mark == "marked"
+        return inner
+
+    def decode(self, value: Any) -> tuple[str, Any]:
+        return ("marked", value)
+
+
+async def test_codecs_for_types_leave_the_server_alone(session: Session, table: Table) -> None:
+    t = await table("id int, c int, cost bigint, PRIMARY KEY (id, c)")
+    for name in ("int", "bigint", "text", "uuid", "timeuuid", "inet", "timestamp", "boolean"):
+        session.codecs.register(name, Marked())
+    one, two = ("marked", 1), ("marked", 2)
+    insert = f"INSERT INTO {t} (id, c, cost) VALUES (?, ?, ?) USING TTL ? AND TIMESTAMP ?"
+    for c in (one, two):
+        await session.execute(insert, [one, c, two, 1000, 5])
+    limited = f"SELECT c, writetime(cost), cost FROM {t} WHERE id = ? PER PARTITION LIMIT ? LIMIT ?"
+    result = await session.execute(limited, [one, 1, 1], tracing=True)
+    assert result.rows == [(one, 5, two)]
+    assert (await session.execute(f"SELECT count(*), count(cost) FROM {t}")).one() == (2, 2)
+    token = (await session.execute(f"SELECT token(id) FROM {t} LIMIT 1")).scalar()
+    assert isinstance(token, int)
+    assert len((await session.execute(f"SELECT c FROM {t} WHERE token(id) >= ?", [token])).rows) == 2
+    many = await session.execute(f"SELECT c FROM {t} WHERE id IN ? AND (c) IN ?", [[one], [(one,), (two,)]])
+    assert [row.c for row in many] == [one, two]
+    assert (await session.execute(f"INSERT INTO {t} (id, c) VALUES (1, 1) IF NOT EXISTS")).applied is False
+    trace = await result.trace()
+    assert isinstance(trace.duration, int)
+    assert trace.request == "Execute CQL3 prepared query"
+
+
+async def test_a_codec_for_a_column_by_its_name(session: Session, table: Table) -> None:
+    t = await table("id int, cost bigint, PRIMARY KEY (id, cost)")
+    session.codecs.register_column(KEYSPACE, t, "cost", Marked())
+    await session.execute(
+        f"INSERT INTO {t} (id, cost) VALUES (:key, :cost)", {"key": 1, "cost": ("marked", 7)}
+    )
+    for where, value in (
+        ("cost = ?", ("marked", 7)),
+        ("cost IN ?", [("marked", 7)]),
+        ("(cost) IN ?", [(("marked", 7),)]),
+    ):
+        row = (
+            await session.execute(
+                f"SELECT cost, max(cost), cost AS c FROM {t} WHERE id = 1 AND {where}", [value]
+            )
+        ).one()
+        assert row == (("marked", 7), 7, 7)

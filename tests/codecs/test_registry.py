@@ -13,7 +13,7 @@ from triocql.errors import BindTypeError, BindValueError, DecodeError, OptionErr
 from triocql.protocol.constants import UNSET
 from triocql.protocol.types import ColumnSpec, CustomType, ListType, NativeType, UserType, VectorType
 
-from .helpers import ADDRESS, columns, decode, encode, round_trip
+from .helpers import ADDRESS, columns, cql, decode, encode, round_trip
 
 MARSHAL = "org.apache.cassandra.db.marshal"
 
@@ -99,6 +99,96 @@ def test_a_codec_for_a_column_comes_first(registry: Registry) -> None:
     assert registry.plan(spec).page(body, 2, 1).rows() == [(1, {"a": [1]})]
     other = ColumnSpec("ks", "other", "c1", NativeType("blob"))
     assert registry.binder((other,)).encode(0, b"x") == b"x"
+
+
+def named(name: str, cql_type: str, keyspace: str = "ks") -> tuple[ColumnSpec]:
+    return (ColumnSpec(keyspace, "t", name, cql(cql_type)),)
+
+
+SERVERS_OWN = [
+    ("[limit]", "int"),
+    ("[per_partition_limit]", "int"),
+    ("[ttl]", "int"),
+    ("[timestamp]", "bigint"),
+    ("[json]", "text"),
+    ("[applied]", "boolean"),
+    ("partition key token", "bigint"),
+    ("idx(l)", "int"),
+    ("count", "bigint"),
+    ("system.count(cost)", "bigint"),
+    ("system.token(id)", "bigint"),
+    ("system.tojson(cost)", "text"),
+    ("system.to_json(cost)", "text"),
+    ("writetime(cost)", "bigint"),
+    ("maxwritetime(cost)", "bigint"),
+    ("ttl(cost)", "int"),
+]
+EXAMPLES: dict[str, Any] = {"int": 7, "bigint": 7, "text": "7", "boolean": True}
+
+
+@pytest.mark.parametrize(("name", "cql_type"), SERVERS_OWN)
+def test_a_codec_for_a_type_leaves_alone_what_is_the_servers_own(
+    registry: Registry, name: str, cql_type: str
+) -> None:
+    registry.register(cql_type, Broken())
+    value = EXAMPLES[cql_type]
+    raw = registry.binder(named(name, cql_type)).bind([value])
+    assert registry.plan(named(name, cql_type)).page(raw, 2, 1).rows() == [(value,)]
+
+
+def test_a_codec_for_a_type_leaves_the_servers_tables_alone(registry: Registry) -> None:
+    registry.register("text", Broken())
+    raw = registry.binder(named("request", "text", "system_traces")).bind(["x"])
+    assert registry.plan(named("request", "text", "system_traces")).page(raw, 2, 1).rows() == [("x",)]
+    registry.register_column("system_traces", "t", "request", Json())
+    assert registry.binder(named("request", "text", "system_traces")).encode(0, "x") == b'"x"'
+
+
+@pytest.mark.parametrize(
+    ("name", "cql_type"),
+    [
+        ("cost", "bigint"),
+        ("count", "int"),
+        ("system.max(cost)", "bigint"),
+        ("value(m)", "bigint"),
+        ("counted", "bigint"),
+        ("arg0(system.token)", "bigint"),
+        ("ttl", "int"),
+        ("in(cost)", "list<bigint>"),
+        ("p.cost", "bigint"),
+    ],
+)
+def test_a_codec_for_a_type_counts_for_whatever_else(registry: Registry, name: str, cql_type: str) -> None:
+    registry.register("bigint", Broken())
+    registry.register("int", Broken())
+    with pytest.raises(BindValueError, match="RuntimeError"):
+        registry.binder(named(name, cql_type)).bind([[1] if "list" in cql_type else 1])
+
+
+MONEY = Decimal("1.5")
+
+
+@pytest.mark.parametrize(
+    ("name", "cql_type", "value", "written"),
+    [
+        ("cost", "bigint", MONEY, 150),
+        ("in(cost)", "list<bigint>", [MONEY, MONEY], [150, 150]),
+        ("(cost)", "tuple<bigint>", (MONEY,), (150,)),
+        ("(id,cost)", "tuple<bigint, bigint>", (7, MONEY), (7, 150)),
+        ("in(id,cost)", "list<frozen<tuple<bigint, bigint>>>", [(7, MONEY)], [(7, 150)]),
+        ("in(cost)", "list<frozen<tuple<bigint>>>", [(MONEY,)], [(150,)]),
+        ("(id,other)", "tuple<bigint, bigint>", (7, 8), (7, 8)),
+        ("price", "bigint", 7, 7),
+        ("value(cost)", "bigint", 7, 7),
+    ],
+)
+def test_a_codec_for_a_column_counts_wherever_the_server_names_it(
+    registry: Registry, name: str, cql_type: str, value: Any, written: Any
+) -> None:
+    plain = Registry(impl=registry._impl)
+    registry.register_column("ks", "t", "cost", Cents())
+    columns = named(name, cql_type)
+    assert registry.binder(columns).encode(0, value) == plain.binder(columns).encode(0, written)
 
 
 def test_registering_counts_from_then_on(registry: Registry) -> None:

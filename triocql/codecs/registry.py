@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from triocql import _impl
@@ -78,8 +79,9 @@ class Registry:
     """Codecs: the built-in ones, and those of the user that replace them.
 
     A codec for a column counts before one for its type, that one before the built-in one. Codecs for a type
-    count inside of collections, tuples and user-defined types, too. What is named need not exist yet. Names are
-    as the schema has them: in lower case, unless they were quoted when it was declared.
+    count inside of collections, tuples and user-defined types, too; not for what is the server's own: its tables,
+    LIMIT, TTL, timestamps, counts. What is named need not exist yet. Names are as the schema has them: in lower
+    case, unless they were quoted when it was declared.
 
     Each session has its own as `Session.codecs`. Registering there changes what is executed from then on, prepared
     statements included: results that are there already stay as they are.
@@ -130,6 +132,9 @@ class Registry:
 
     def register_column(self, keyspace: str, table: str, column: str, codec: Codec) -> None:
         """Let `codec` stand for the values of one column, read and bound, whatever its type.
+
+        The server has to name the column: it does not for an alias, which it names instead, for results of functions,
+        and for bind markers with names of their own.
 
         Raises:
             OptionError: a name is no text, or `codec` has no `encode` and `decode`.
@@ -209,16 +214,66 @@ class Registry:
         return columns, tuple(map(self._column_node, columns))
 
     def _column_node(self, column: ColumnSpec) -> Node:
-        codec = self._columns.get((column.keyspace, column.table, column.name))
-        if codec is None:
-            return self.node(column.type)
-        return CodecNode(self._builtin(column.type, hashable=False, ordered=False), codec)
+        node = self._registered(column, column.name, column.type)
+        if node is not None:
+            return node
+        if _is_servers_own(column):
+            return self._builtin(column.type, hashable=False, ordered=False)
+        return self.node(column.type)
+
+    def _registered(self, column: ColumnSpec, name: str, cql_type: CqlType) -> Node | None:
+        """Return the type node for what the server names after columns, if one of them has a codec of its own: a column
+        alone, several of them as ``(a,b)``, lists of these as ``in(a)`` and ``in(a,b)``.
+        """
+        codec = self._columns.get((column.keyspace, column.table, name))
+        if codec is not None:
+            return CodecNode(self._builtin(cql_type, hashable=False, ordered=False), codec)
+        match cql_type:
+            case ListType(element) if name.startswith("in("):
+                inner = self._registered(column, name[2:], element)
+                inner = inner or self._registered(column, name[3:-1], element)
+                return None if inner is None else ListNode(cql_type, inner, hashable=False)
+            case TupleType(elements) if name.startswith("("):
+                names = name[1:-1].split(",")
+                nodes = [self._registered(column, *each) for each in zip(names, elements, strict=False)]
+                if len(names) == len(elements) and any(nodes):
+                    others = self._inside(elements, hashable=False)
+                    return TupleNode(
+                        cql_type, tuple(node or other for node, other in zip(nodes, others, strict=True))
+                    )
+        return None
 
     def _forget(self) -> None:
         self._plans = _Cache(self._make_plan)
         self._binders = _Cache(self._make_binder)
         for listener in self._listeners:
             listener()
+
+
+_SERVERS_KEYSPACES = frozenset(
+    {
+        "system",
+        "system_auth",
+        "system_distributed",
+        "system_schema",
+        "system_traces",
+        "system_views",
+        "system_virtual_schema",
+    }
+)
+_SERVERS_NAMES = re.compile(
+    r"\[.*\]|partition key token|idx\(.*\)|(writetime|maxwritetime|ttl)\(.*\)|system\.(count|token|to_?json)\(.*\)",
+    re.DOTALL,
+)
+
+
+def _is_servers_own(column: ColumnSpec) -> bool:
+    """Whether something is no value of the user's: of a table of the server itself, ``[limit]``, ``[ttl]``, ``count``,
+    and so on. Codecs for types leave it alone.
+    """
+    if column.keyspace in _SERVERS_KEYSPACES or _SERVERS_NAMES.fullmatch(column.name):
+        return True
+    return column.name == "count" and column.type == NativeType("bigint")
 
 
 class _Cache:
