@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_origin, overload
 
 from triocql.codecs.annotated import annotated_nodes
+from triocql.codecs.cache import remembered, weight_of_columns
 from triocql.codecs.classes import Reading, Shape, shape_of
 from triocql.errors import OptionError, RowTypeError
 from triocql.rows import Row, row_class
@@ -126,7 +126,7 @@ class _Maker:
         return made
 
 
-@lru_cache(maxsize=1024)
+@remembered(lambda shape, plan: weight_of_columns(plan.columns))
 def _fit(shape: Shape, plan: RowPlan) -> _Fit:
     """Check a class against the columns of a plan. Raises RowTypeError."""
     cls, names = shape.cls, plan.names

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex, overload
+
+from triocql.codecs.cache import remembered, weight_of_names
 
 if TYPE_CHECKING:
     from typing import Self
@@ -77,7 +78,7 @@ def _is_attribute(name: str) -> bool:
     return name.isidentifier() and not name.startswith("_")
 
 
-@lru_cache(maxsize=1024)
+@remembered(weight_of_names)
 def row_class(names: tuple[str, ...]) -> type[Row]:
     """Return the class of rows with these columns; made once for as long as it is in use.
 

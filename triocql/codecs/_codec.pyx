@@ -38,6 +38,8 @@ from uuid import UUID, SafeUUID
 from triocql.codecs import bind as pure_bind
 from triocql.codecs.bind import head, in_order
 from triocql.codecs.collections import ListNode, MapNode, SetNode
+from triocql.codecs.collisions import MOST_ALIKE as _MOST_ALIKE
+from triocql.codecs.collisions import check_hashes
 from triocql.codecs.order import sorted_elements, sorted_items
 from triocql.codecs.rows import check_size, fail
 from triocql.codecs.scalars import (
@@ -52,7 +54,8 @@ from triocql.codecs.scalars import (
     VarintNode,
 )
 from triocql.codecs.temporal import Duration, DateNode, DurationNode, TimeNode, TimestampNode
-from triocql.codecs.tuples import TupleNode
+from triocql.codecs.tuples import FEW as _FEW
+from triocql.codecs.tuples import TupleNode, padding
 from triocql.codecs.udt import UserTypeNode
 from triocql.codecs.values import FrozenMap
 from triocql.codecs.vector import VectorNode
@@ -82,6 +85,8 @@ cdef extern from *:
 import_datetime()
 
 cdef Py_ssize_t MAX_INT = 0x7FFFFFFF
+cdef Py_ssize_t MOST_ALIKE = _MOST_ALIKE
+cdef Py_ssize_t FEW = _FEW
 cdef int64_t MIN_MILLISECONDS = -62135596800000
 cdef int64_t MAX_MILLISECONDS = 253402300799999
 cdef int64_t NANOSECONDS_OF_DAY = 86400000000000
@@ -102,6 +107,7 @@ cdef class RowPlan:
     cdef readonly tuple names
     cdef readonly tuple nodes
     cdef tuple cells
+    cdef bint pads
 
     # Not by `__init__`, here and below: whatever has it called again, the rest relies on what is set here.
     def __cinit__(self, tuple columns not None, tuple nodes not None):
@@ -110,6 +116,7 @@ cdef class RowPlan:
         self.names = tuple([column.name for column in columns])
         self.nodes = nodes
         self.cells = tuple([cell_of(node) for node in nodes])
+        self.pads = any([type(cell) in CONTAINERS for cell in self.cells])
 
     def page(self, bytes body not None, Py_ssize_t offset, Py_ssize_t row_count):
         """Return the page whose rows start at `offset` of `body`; nothing is read yet."""
@@ -183,6 +190,8 @@ cdef class RowCursor:
         if names is None and not (isinstance(row_class, type) and PyType_IsSubtype(cls, &PyTuple_Type)):
             raise TypeError("row_class has to be dict or a subclass of tuple")
         n = max(min(n, self.left), 0)
+        if self.plan.pads:
+            padding.begin(size)
         try:
             while i < n:
                 start = at

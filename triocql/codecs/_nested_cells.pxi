@@ -16,6 +16,19 @@ cdef inline object read_sized(Cell cell, const uint8_t* p, Py_ssize_t n, Py_ssiz
     return cell.box(p + start, length)
 
 
+cdef inline int skip_sized(const uint8_t* p, Py_ssize_t n, Py_ssize_t* at) except -1:
+    """Move `at` to the end of the value that starts there."""
+    cdef Py_ssize_t start = at[0] + 4
+    cdef int32_t length
+    if n - start < 0:
+        raise DecodeError("an element goes beyond its value")
+    length = <int32_t>read32(p + start - 4)
+    if length > n - start:
+        raise DecodeError("an element goes beyond its value")
+    at[0] = start + max(length, 0)
+    return 0
+
+
 cdef inline int write_sized(Buffer out, Cell cell, object value) except -1:
     cdef Py_ssize_t start = out.size
     out.room(4)
@@ -111,26 +124,30 @@ cdef class ListCell(Cell):
 cdef class SetCell(Cell):
     cdef Cell element
     cdef bint hashable
+    cdef bint collides
     cdef object sort_key
 
     def __init__(self, node):
         self.element = cell_of(node.element)
         self.hashable = node.make is frozenset
+        self.collides = node.collides
         self.sort_key = node.sort_key
 
     cdef object box(self, const uint8_t* p, Py_ssize_t n):
         cdef Py_ssize_t at = 4
         cdef Py_ssize_t i
         cdef Py_ssize_t count
-        cdef set values
+        cdef list values
         if n < 4:
             return Cell.box(self, p, n)
         count = count_of(p, n, 4)
-        values = set()
+        values = []
         for i in range(count):
-            values.add(read_sized(self.element, p, n, &at))
+            values.append(read_sized(self.element, p, n, &at))
         refuse_rest(at, n)
-        return frozenset(values) if self.hashable else values
+        if self.collides and count > MOST_ALIKE:
+            check_hashes(values)
+        return frozenset(values) if self.hashable else set(values)
 
     cdef int write(self, Buffer out, object value) except -1:
         cdef Py_ssize_t start = out.size
@@ -149,6 +166,7 @@ cdef class MapCell(Cell):
     cdef Cell key
     cdef Cell value
     cdef bint hashable
+    cdef bint collides
     cdef object sort_key
 
     def __init__(self, node):
@@ -156,6 +174,7 @@ cdef class MapCell(Cell):
         self.key = cell_of(node.key)
         self.value = cell_of(node.value)
         self.hashable = node.make is not None
+        self.collides = node.collides
 
     cdef object box(self, const uint8_t* p, Py_ssize_t n):
         cdef Py_ssize_t at = 4
@@ -165,12 +184,25 @@ cdef class MapCell(Cell):
         if n < 4:
             return Cell.box(self, p, n)
         count = count_of(p, n, 8)
+        if self.collides and count > MOST_ALIKE:
+            self.check_keys(p, n, count)
         items = {}
         for i in range(count):
             key = read_sized(self.key, p, n, &at)
             items[key] = read_sized(self.value, p, n, &at)
         refuse_rest(at, n)
         return FrozenMap(items) if self.hashable else items
+
+    cdef int check_keys(self, const uint8_t* p, Py_ssize_t n, Py_ssize_t count) except -1:
+        """Read the keys alone, to refuse those that have one hash."""
+        cdef Py_ssize_t at = 4
+        cdef Py_ssize_t i
+        cdef list keys = []
+        for i in range(count):
+            keys.append(read_sized(self.key, p, n, &at))
+            skip_sized(p, n, &at)
+        check_hashes(keys)
+        return 0
 
     cdef int write(self, Buffer out, object value) except -1:
         cdef Py_ssize_t start = out.size
@@ -191,10 +223,17 @@ cdef class MapCell(Cell):
 cdef object read_elements(tuple cells, PyTypeObject* cls, const uint8_t* p, Py_ssize_t n, Py_ssize_t* at):
     """Return a tuple, or an instance of a subclass of it, with a value for each cell."""
     cdef Py_ssize_t i
+    cdef Py_ssize_t missing = 0
     cdef Py_ssize_t count = PyTuple_GET_SIZE(cells)
     values = PyTuple_New(count) if cls == &PyTuple_Type else allocator(cls)(cls, count)
     for i in range(count):
-        value = None if at[0] == n else read_sized(<Cell>PyTuple_GET_ITEM(cells, i), p, n, at)
+        if at[0] < n:
+            value = read_sized(<Cell>PyTuple_GET_ITEM(cells, i), p, n, at)
+        elif missing == 0:
+            missing = count - i
+            if missing > FEW:
+                padding.take(missing)
+            value = None
         Py_INCREF(value)
         PyTuple_SET_ITEM(values, i, value)
     return values
@@ -326,6 +365,10 @@ cdef dict CELLS = {
     VarintNode: VarintCell,
     VectorNode: VectorCell,
 }
+
+
+# What may have a tuple or a user-defined type within, as a user's codec may, too.
+cdef frozenset CONTAINERS = frozenset((Cell, ListCell, MapCell, SetCell, TupleCell, UserTypeCell, VectorCell))
 
 
 cdef Cell cell_of(node):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from triocql.codecs.collisions import can_collide, check_hashes
 from triocql.codecs.node import INT, FixedNode, FixedRun, Node, pack_sized, read_sized
 from triocql.codecs.order import sort_key, sorted_elements, sorted_items
 from triocql.codecs.values import FrozenMap
@@ -26,7 +27,7 @@ _LONGEST_RUN = 256
 class _ElementsNode(Node):
     """What lists and sets have in common: a count, then the elements, each after its length."""
 
-    __slots__ = ("element", "make", "runs")
+    __slots__ = ("collides", "element", "make", "runs")
 
     def __init__(
         self, cql_type: ListType | SetType, element: Node, make: Callable[[list[Any]], Any] | None
@@ -34,6 +35,7 @@ class _ElementsNode(Node):
         super().__init__(cql_type)
         self.element = element
         self.make = make
+        self.collides = False
         self.runs: dict[int, FixedRun] = {}
 
     def decode(self, raw: bytes) -> Any:
@@ -44,6 +46,8 @@ class _ElementsNode(Node):
         elements = self._read_run(raw, count)
         if elements is None:
             elements = self._read_each(raw, count)
+        if self.collides:
+            check_hashes(elements)
         return elements if self.make is None else self.make(elements)
 
     def _read_run(self, raw: bytes, count: int) -> list[Any] | None:
@@ -99,6 +103,7 @@ class SetNode(_ElementsNode):
 
     def __init__(self, cql_type: SetType, element: Node, *, hashable: bool, ordered: bool = False) -> None:
         super().__init__(cql_type, element, frozenset if hashable else set)
+        self.collides = can_collide(element)
         self.sort_key = sort_key(cql_type.element) if ordered else None
 
     def encode(self, value: Any) -> bytes:
@@ -113,7 +118,7 @@ class SetNode(_ElementsNode):
 class MapNode(Node):
     """map: any mapping. Read as `dict`, in the server's order of keys."""
 
-    __slots__ = ("key", "make", "sort_key", "value")
+    __slots__ = ("collides", "key", "make", "sort_key", "value")
     takes = "a dict or another mapping"
 
     def __init__(
@@ -123,18 +128,24 @@ class MapNode(Node):
         self.sort_key = sort_key(cql_type.key) if ordered else None
         self.key = key
         self.value = value
+        self.collides = can_collide(key)
         self.make: Callable[[dict[Any, Any]], Any] | None = FrozenMap if hashable else None
 
     def decode(self, raw: bytes) -> Any:
         """Return the items; EMPTY for no bytes."""
         if len(raw) < 4:
             return self.odd_length(raw)
-        items = {}
+        keys, values = [], []
         at = 4
         for _ in range(read_count(raw, 8)):
             key, at = read_sized(raw, at, self.key)
-            items[key], at = read_sized(raw, at, self.value)
+            value, at = read_sized(raw, at, self.value)
+            keys.append(key)
+            values.append(value)
         check_end(raw, at)
+        if self.collides:
+            check_hashes(keys)
+        items = dict(zip(keys, values, strict=True))
         return items if self.make is None else self.make(items)
 
     def encode(self, value: Any) -> bytes:

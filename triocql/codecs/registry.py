@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from triocql import _impl
 from triocql.codecs import bind, rows
+from triocql.codecs.cache import Cache, weight_of_columns
 from triocql.codecs.classes import is_hashable, shape_of
 from triocql.codecs.collections import ListNode, MapNode, SetNode
 from triocql.codecs.custom import Codec, CodecNode
@@ -71,8 +72,6 @@ NATIVE: dict[str, Callable[[CqlType], Node]] = {
     "uuid": lambda t: UuidNode(t, time_based=False),
     "varint": VarintNode,
 }
-
-_CACHED = 1024
 
 
 class Registry:
@@ -211,15 +210,20 @@ class Registry:
 
     def _compile(self, columns: Columns) -> tuple[Columns, tuple[Node, ...]]:
         columns = tuple(column._replace(type=_resolved(column.type)) for column in columns)
-        return columns, tuple(map(self._column_node, columns))
+        shared: dict[CqlType, Node] = {}
+        return columns, tuple(self._column_node(column, shared) for column in columns)
 
-    def _column_node(self, column: ColumnSpec) -> Node:
+    def _column_node(self, column: ColumnSpec, shared: dict[CqlType, Node]) -> Node:
+        """Return the type node of a column: the same for all of a type, as far as that is all that counts."""
         node = self._registered(column, column.name, column.type)
         if node is not None:
             return node
         if _is_servers_own(column):
             return self._builtin(column.type, hashable=False, ordered=False)
-        return self.node(column.type)
+        node = shared.get(column.type)
+        if node is None:
+            node = shared[column.type] = self.node(column.type)
+        return node
 
     def _registered(self, column: ColumnSpec, name: str, cql_type: CqlType) -> Node | None:
         """Return the type node for what the server names after columns, if one of them has a codec of its own: a column
@@ -284,7 +288,12 @@ class _Cache:
     def __init__(self, make: Callable[[Columns, tuple[Node, ...]], Any]) -> None:
         self._make = make
         self._by_identity: dict[int, tuple[Sequence[ColumnSpec], Any]] = {}
-        self._by_value: dict[Columns, Any] = {}
+        self._by_value: Cache[Columns, Any] = Cache(
+            on_dropped=lambda key: self._by_identity.pop(id(key), None)
+        )
+
+    def __len__(self) -> int:
+        return len(self._by_value)
 
     def get(
         self, columns: Sequence[ColumnSpec], compiled: Callable[[Columns], tuple[Columns, tuple[Node, ...]]]
@@ -296,11 +305,9 @@ class _Cache:
         key = tuple(columns)
         made = self._by_value.get(key)
         if made is None:
-            if len(self._by_value) >= _CACHED:
-                self._by_identity.clear()
-                self._by_value.clear()
-            made = self._by_value[key] = self._make(*compiled(key))
-            self._by_identity[id(key)] = key, made
+            made = self._make(*compiled(key))
+            if self._by_value.keep(key, made, weight_of_columns(key)):
+                self._by_identity[id(key)] = key, made
         return made
 
 

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from triocql.codecs.node import INT, FixedNode, FixedRun, Node, read_sized
+from triocql.codecs.tuples import padding
 from triocql.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class RowCursor:
         """Return the next rows, `n` at most, as `Page.rows` does; an empty list at the end."""
         plan, body = self._plan, self._body
         make = _maker(row_class, plan.names)
+        padding.begin(len(body))
         rows: list[Any] = []
         start = self._at
         try:

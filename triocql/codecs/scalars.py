@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import struct
-from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from decimal import Decimal
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 from uuid import UUID, SafeUUID
 
+from triocql.codecs.digits import EXACT, to_decimal
 from triocql.codecs.node import INT, FixedNode, Node
 from triocql.errors import DecodeError
 from triocql.protocol.constants import MAX_INT
 
-_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 _set_uuid_int = UUID.__dict__["int"].__set__
 _set_uuid_safety = UUID.__dict__["is_safe"].__set__
 _unknown_safety = SafeUUID.unknown
@@ -218,12 +218,12 @@ class DecimalNode(Node):
             return self.encode_other(value, "NaN and infinity do not exist")
         if not -MAX_INT <= exponent <= MAX_INT + 1:
             return self.encode_other(value, "the exponent is out of range")
-        return INT.pack(-exponent) + pack_varint(int(_EXACT.scaleb(value, -exponent)))
+        return INT.pack(-exponent) + pack_varint(int(EXACT.scaleb(value, -exponent)))
 
 
 def read_decimal(raw: bytes) -> Decimal:
     """Return the number of a scale and digits; the server also stores a scale without any, which is 0."""
-    return _EXACT.scaleb(Decimal(int.from_bytes(raw[4:], signed=True)), -INT.unpack_from(raw)[0])
+    return EXACT.scaleb(to_decimal(raw[4:]), -INT.unpack_from(raw)[0])
 
 
 def pack_varint(value: int) -> bytes:

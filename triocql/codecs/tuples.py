@@ -13,6 +13,33 @@ if TYPE_CHECKING:
 
 NULL = b"\xff\xff\xff\xff"
 
+FEW = 16
+"""So many elements may be missing without being counted: the value itself takes more memory than they do."""
+
+
+class Padding:
+    """Counts the elements that are missing at the end of values: a None is made for each, and no byte pays for it."""
+
+    __slots__ = ("left",)
+    MOST = 1 << 22
+
+    def __init__(self) -> None:
+        self.left = self.MOST
+
+    def begin(self, size: int) -> None:
+        """Begin to read a page of `size` bytes."""
+        self.left = self.MOST + size
+
+    def take(self, count: int) -> None:
+        """Count the elements that one value lacks; raises DecodeError if they are too many for the page."""
+        self.left -= count
+        if self.left < 0:
+            raise DecodeError("values lack millions of elements that their types have")
+
+
+padding = Padding()
+"""That of the page that is being read."""
+
 
 class TupleNode(Node):
     """tuple: any sequence of the right length but a text or bytes; None for null. Read as `tuple`."""
@@ -46,10 +73,13 @@ def read_elements(raw: bytes, nodes: Sequence[Node]) -> tuple[list[Any], int]:
     at = 0
     for node in nodes:
         if at == len(raw):
-            values.append(None)
-        else:
-            value, at = read_sized(raw, at, node)
-            values.append(value)
+            break
+        value, at = read_sized(raw, at, node)
+        values.append(value)
+    missing = len(nodes) - len(values)
+    if missing > FEW:
+        padding.take(missing)
+    values += [None] * missing
     return values, at
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from keyword import iskeyword
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from triocql.codecs.cache import remembered, weight_of_names
 from triocql.codecs.classes import shape_of
 from triocql.codecs.node import Node
 from triocql.codecs.records import values_of
@@ -53,7 +54,7 @@ def _rebuild(name: str, fields: tuple[str, ...], values: tuple[Any, ...]) -> Use
     return tuple.__new__(user_value_class(name, fields), values)
 
 
-@lru_cache(maxsize=1024)
+@remembered(lambda name, fields: weight_of_names((name, *fields)))
 def user_value_class(name: str, fields: tuple[str, ...]) -> type[UserValue]:
     """Return the class of the values of a user-defined type by its name and its fields."""
     namespace: dict[str, Any] = {

@@ -297,6 +297,8 @@ def _rows_metadata(reader: Reader, flags: int, column_count: int, known: RowsMet
 
 
 def _columns(reader: Reader, global_spec: bool, count: int) -> tuple[ColumnSpec, ...]:
+    if count > c.MAX_SHORT:
+        raise LimitExceeded(f"{count} columns or bind markers are announced; the limit is {c.MAX_SHORT}")
     if global_spec and count:
         keyspace, table = reader.string(), reader.string()
         reader.count(count, 4)
