@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from triocql.codecs.bindv3 import BinderV3
 from triocql.errors import BindTypeError, BindValueError
 from triocql.protocol.constants import UNSET
 from triocql.protocol.types import ColumnSpec, NativeType
@@ -174,3 +175,11 @@ def test_binding_in_the_middle_of_binding(registry: Registry) -> None:
     assert (
         registry.binder(blobs).bind((2,)).hex() == "0001" + "0000000c" + "0001" + "00000006" + "000100000000"
     )
+
+
+@pytest.mark.parametrize("values", [np.array([1, 2]), np.array([1, 2], dtype="int8"), np.array([7, 8])[::1]])
+def test_an_array_in_protocol_v3(registry: Registry, values: Any) -> None:
+    binder = registry.binder(columns("int", "int"))
+    assert BinderV3(binder).bind(values) == binder.bind(values)
+    with pytest.raises(BindValueError, match="0 values for 2 bind markers"):
+        BinderV3(binder).bind(values[:0])

@@ -12,7 +12,7 @@ from tests.engine.peer import Asked
 from tests.engine.world import World
 from tests.session.test_checkpoints import TRACE_EVENT, TRACE_SESSION, TRACED, described, scripted
 from triocql import Consistency, Result
-from triocql.errors import OptionError, RequestTimeout
+from triocql.errors import OptionError, ProtocolError, RequestTimeout
 from triocql.protocol.constants import Opcode
 from triocql.protocol.reader import Reader
 
@@ -67,6 +67,40 @@ def test_a_part_of_a_trace() -> None:
     assert {consistency_of(each) for each in asked} == {Consistency.QUORUM}
 
 
+EVENT_NAMES = ["event_id", "activity", "source", "source_elapsed", "thread"]
+ODD: dict[str, tuple[Any, list[Any], Any, list[Any]]] = {
+    "no columns of a session": ((("other", "int"),), [bytes(4)], TRACE_EVENT, []),
+    "no columns of an event": (TRACE_SESSION, WHOLE, (("other", "int"),), [bytes(4)]),
+    "an event at no time": (TRACE_SESSION, WHOLE, TRACE_EVENT, [bytes(16), b"", None, None, b""]),
+    "an event with no id": (TRACE_SESSION, WHOLE, TRACE_EVENT, [None, b"", None, None, b""]),
+    "an event with an empty id": (TRACE_SESSION, WHOLE, TRACE_EVENT, [b"", b"", None, None, b""]),
+    "events of another type": (
+        TRACE_SESSION,
+        WHOLE,
+        tuple((name, "int") for name in EVENT_NAMES),
+        [bytes(4)] * 5,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_rows_that_are_none_of_a_trace(name: str) -> None:
+    session_columns, session_row, event_columns, event_row = ODD[name]
+    world, result, _ = traced(lambda n: [])
+    by_itself = world.node.script
+
+    def script(asked: Asked) -> bool:
+        if asked.opcode != Opcode.EXECUTE:
+            return bool(by_itself and by_itself(asked))
+        if "system_traces.events" in asked.text:
+            return asked.answer(wire.RESULT, described(event_columns, [event_row] if event_row else []))
+        return asked.answer(wire.RESULT, described(session_columns, [session_row]))
+
+    world.node.script = script
+    with pytest.raises(ProtocolError, match="rows of system_traces that are none of a trace"):
+        world.call(result.trace)
+
+
 @pytest.mark.parametrize("complete", [True, False])
 def test_a_wait_of_its_own(complete: bool) -> None:
     world, result, _ = traced(lambda n: [PARTIAL] if complete else [])
@@ -85,7 +119,7 @@ def test_the_wait_is_that_of_the_request_unless_said_otherwise() -> None:
 
 
 def test_a_node_that_does_not_answer() -> None:
-    world, result, _ = traced(lambda n: None)  # type: ignore[arg-type, return-value]
+    world, result, _ = traced(lambda n: [])  # type: ignore[arg-type, return-value]
     began = world.reactor.now()
     with pytest.raises(RequestTimeout):
         world.call(result.trace, timeout=2.0)

@@ -23,7 +23,7 @@ class BinderV3:
     def bind(self, values: Sequence[Any] | Mapping[str, Any] | None) -> bytes:
         """Return the values as `Binder.bind` does. Raises BindValueError for UNSET, too."""
         bound = self._binder.bind(values)
-        given = values.values() if isinstance(values, Mapping) else values or ()
+        given = values.values() if isinstance(values, Mapping) else () if values is None else values
         if any(value is UNSET for value in given):
             raise BindValueError(
                 "UNSET needs protocol v4 or newer; leave the column out of the statement instead"

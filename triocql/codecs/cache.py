@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from functools import wraps
-from threading import RLock
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from triocql.protocol.types import ListType, MapType, SetType, TupleType, UserType, VectorType
@@ -39,8 +38,6 @@ class Cache(Generic[K, V]):
         self._on_dropped = on_dropped
         self._kept: OrderedDict[K, V] = OrderedDict()
         self._weights: dict[K, int] = {}
-        self._weight = 0
-        self._lock = RLock()  # a collection of garbage may lead back here
         self.get = self._kept.get
 
     def __len__(self) -> int:
@@ -49,18 +46,16 @@ class Cache(Generic[K, V]):
     def keep(self, key: K, value: V, weight: int) -> bool:
         """Keep what was made for `key`, and drop the oldest others as needed; return whether it is kept."""
         weight += _ENTRY
-        with self._lock:
-            if key in self._kept or weight * _LARGEST_SHARE > self._limit:
-                return False
-            self._kept[key] = value
-            self._weights[key] = weight
-            self._weight += weight
-            while self._weight > self._limit:
-                oldest, _ = self._kept.popitem(last=False)
-                self._weight -= self._weights.pop(oldest)
-                if self._on_dropped is not None:
-                    self._on_dropped(oldest)
-            return True
+        if weight * _LARGEST_SHARE > self._limit or self._kept.setdefault(key, value) is not value:
+            return False
+        self._weights[key] = weight
+        # Summed up each time: a number that several threads change would not stay right.
+        while sum(self._weights.values()) > self._limit:
+            oldest, _ = self._kept.popitem(last=False)
+            self._weights.pop(oldest, None)
+            if self._on_dropped is not None:
+                self._on_dropped(oldest)
+        return True
 
 
 def remembered(weigh: Callable[P, int]) -> Callable[[Callable[P, V]], Callable[P, V]]:

@@ -22,7 +22,7 @@ from triocql.engine.reading import ResultReader
 from triocql.engine.recovery import Recovery
 from triocql.engine.request import Sink
 from triocql.engine.router import Router
-from triocql.errors import PreparedIdMismatch, UsageError
+from triocql.errors import PreparedIdMismatch, ProtocolError, UsageError
 from triocql.policies.retry import DefaultRetryPolicy
 from triocql.prepared import BoundStatement, PreparedState, PreparedStatement, PreparedText
 from triocql.protocol.constants import V5
@@ -199,7 +199,8 @@ class Executor:
 
 def _paged(execution: Execution) -> QueryMessage | ExecuteMessage:
     message: Message = execution.message
-    assert isinstance(message, (QueryMessage, ExecuteMessage)), "nothing else has pages"
+    if not isinstance(message, (QueryMessage, ExecuteMessage)):
+        raise ProtocolError("a node says that more pages follow what has none, a batch")
     return message
 
 
