@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import Any
 
 import pytest
 
+from tests.engine.peer import Asked
 from tests.engine.world import INSERT, SELECT, World, only, pools
 from triocql import errors
 from triocql.policies.reconnection import ExponentialBackoff
@@ -84,19 +86,104 @@ def test_jitter(failures: int) -> None:
     random.seed(failures)
     exact = ExponentialBackoff(1.0, 60.0, 0.0).delay(failures)
     delays = [ExponentialBackoff(1.0, 60.0, 0.15).delay(failures) for _ in range(200)]
+    longest = min(1.15 * exact, 60.0)
     assert 0.85 * exact <= min(delays) < 0.9 * exact
-    assert 1.1 * exact < max(delays) <= 1.15 * exact
+    assert 0.95 * longest < max(delays) <= longest
 
 
-def test_a_node_that_ends_each_connection_is_not_dialled_in_a_tight_loop() -> None:
+def test_a_node_that_ends_each_connection_is_dialled_with_back_off() -> None:
     world = World()
     with world.session():
         dials = Dials(world)
-        for _ in range(100):
+        for _ in range(1000):
             lose(world)
             world.reactor.advance(0.1)
-        assert 8 <= len(dials.times) <= 12
+        assert dials.pauses() == [2, 4, 8, 16, 32]
         assert dials.most == 1
+
+
+@pytest.mark.parametrize("after", [0.0, 0.5, 1.9])
+def test_back_off_begins_anew_only_with_a_connection_that_has_lasted(after: float) -> None:
+    """A node that answers READY and hangs up, at once or soon after."""
+    world = World()
+    with world.session() as session:
+        world.reactor.advance(5)
+        dials = Dials(world)
+        world.node.script = partial(_hang_up, world, after)
+        lose(world)
+        world.reactor.advance(100)
+        assert dials.pauses() == pytest.approx([1, 2, 4, 8, 16, 32], abs=2)
+        assert dials.most == 1
+        world.node.script = None
+        world.reactor.advance(62)
+        assert len(pools(session)[0].connections) == 1
+        dials.times.clear()
+        lose(world)
+        assert len(dials.times) == 1
+
+
+def _hang_up(world: World, after: float, asked: Asked) -> bool:
+    if asked.opcode != Opcode.STARTUP:
+        return False
+    asked.respond()
+    transport = world.listeners[0].accepted[-1]
+    world.reactor.call_at(world.reactor.now() + after, transport.close)
+    return True
+
+
+def test_users_have_a_node_that_hangs_up_dialled_once_a_second() -> None:
+    world = World()
+    with world.session() as session:
+        world.reactor.advance(5)
+        dials = Dials(world)
+        world.node.script = partial(_hang_up, world, 0.01)
+        lose(world)
+        for _ in range(100):
+            world.start(session.execute, "INSERT INTO t", timeout=0.1)
+            world.reactor.advance(0.1)
+        assert 8 <= len(dials.times) <= 12
+        world.node.script = None
+        world.reactor.advance(2)
+
+
+def test_who_waits_when_the_last_connection_is_lost_waits_for_a_dial_that_begins_after_that() -> None:
+    """An older dial that is stuck says nothing of the node as it is now."""
+    world = World(connections_local=2)
+    with world.session() as session:
+        world.reactor.advance(5)
+        dials = Dials(world)
+        (listener,) = world.listeners
+        listener.black_hole = True
+        listener.accepted[0].reset()
+        world.reactor.advance(3)
+        listener.black_hole = False
+        listener.accepted[1].reset()
+        world.settle()
+        task = world.start(session.execute, "SELECT x", timeout=4.0)
+        world.reactor.advance(3)
+        assert task.result().scalar() == "SELECT x"
+        assert dials.times[:2] == pytest.approx([5.0, 10.0], abs=0.1)
+        assert world.call(session.execute, "SELECT y").scalar() == "SELECT y"
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_who_is_queued_when_the_last_connection_is_lost_waits_for_the_next_dial(refused: bool) -> None:
+    world = World(max_in_flight=1)
+    with world.session() as session:
+        world.reactor.advance(5)
+        world.node.holding = True
+        first = world.start(session.execute, "INSERT INTO t", timeout=100.0)
+        queued = world.start(session.execute, "SELECT x", timeout=100.0)
+        world.node.holding = False
+        world.listeners[0].refuse = refused
+        lose(world)
+        assert isinstance(error_of(first), errors.ConnectionLost)
+        if refused:
+            assert isinstance(error_of(queued), errors.NoNodeAvailable)
+        else:
+            assert queued.result().scalar() == "SELECT x"
+        world.listeners[0].refuse = False
+        world.reactor.advance(5)
 
 
 @pytest.mark.parametrize("connections", [1, 3])

@@ -48,6 +48,7 @@ def test_a_node_that_goes_away_and_comes_back(
     world = World(reconnection_base=4.0)
     monkeypatch.setattr(once_a_minute, "_now", world.reactor.now)
     with world.session():
+        world.reactor.advance(3)
         list(lines(caplog))
         world.listeners[0].refuse = True
         world.listeners[0].accepted[0].reset()

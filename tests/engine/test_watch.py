@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from tests.engine import wire
@@ -123,3 +125,49 @@ def test_the_watch_ends_with_its_connection() -> None:
             transport.reset()
             world.settle()
             assert [task.name for task in world.reactor.tasks].count("Keeper._watch") == left
+
+
+def test_a_full_connection_that_falls_silent_is_given_up() -> None:
+    """No stream id is left to ask for a sign of life, and the requests wait for ever."""
+    world = World(max_in_flight=3)
+    with world.session() as session:
+        world.reactor.advance(1)
+        world.node.holding = True
+        tasks = [world.start(session.execute, "INSERT 1", timeout=math.inf) for _ in range(5)]
+        began = world.reactor.now()
+        world.node.holding = False
+        world.reactor.advance(30)
+        assert not any(task.done for task in tasks)
+        world.reactor.advance(50)
+        for task in tasks[:3]:
+            assert isinstance(error_of(task), errors.ConnectionLost)
+            assert "full and answered nothing" in str(error_of(task))
+        assert all(task.result() is not None for task in tasks[3:])
+        assert world.reactor.now() - began < 100
+
+
+def test_a_full_connection_that_answers_is_kept() -> None:
+    world = World(max_in_flight=3)
+    with world.session() as session:
+        world.node.holding = True
+        tasks = [world.start(session.execute, "INSERT 1", timeout=math.inf) for _ in range(20)]
+        for _ in range(20):
+            world.reactor.advance(20)
+            world.node.held.pop(0).respond()
+        world.settle()
+        assert all(task.result() is not None for task in tasks)
+        assert len(world.node.links) == 1
+
+
+def test_events_are_no_sign_of_life() -> None:
+    world = World()
+    with world.session() as session:
+        world.node.script = lambda asked: True
+        body = wire.string("STATUS_CHANGE") + wire.string("UP") + bytes.fromhex("040a00000100002352")
+        for _ in range(12):
+            world.node.links[0].send(-1, wire.EVENT, body)
+            world.reactor.advance(5)
+        assert world.node.links[0].lost
+        world.node.script = None
+        world.reactor.advance(20)
+        assert world.call(session.execute, "SELECT x").scalar() == "SELECT x"

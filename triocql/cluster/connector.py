@@ -11,7 +11,7 @@ from triocql.auth import PlainTextAuth
 from triocql.cluster.exchange import exchange
 from triocql.config import Options
 from triocql.engine.clock import Clock
-from triocql.engine.connection import Connection, Owner
+from triocql.engine.connection import Connection, Owner, State
 from triocql.engine.keyspaces import use_keyspace
 from triocql.protocol.connection import Wire
 from triocql.protocol.constants import V4, VERSIONS, Opcode
@@ -103,6 +103,7 @@ class _Opening:
             await self._shake_hands()
             if keyspace is not None:
                 await self._use(keyspace)
+            self._check_open()
         except BaseException as error:
             cause = self._connection.error or error
             self._connection.abort(errors.ConnectError("the connection was given up while it was being made"))
@@ -153,9 +154,14 @@ class _Opening:
         message = decode_message(opcode, body, split_extras(flags, body)[1], version)
         if isinstance(message, errors.ResponseError):
             raise message
-        if not isinstance(message, SetKeyspace):
-            raise errors.ProtocolError(f"USE was answered with {type(message).__name__}")
+        if message != SetKeyspace(keyspace):
+            raise errors.ProtocolError(f"USE of keyspace {keyspace!r} was answered with {message!r}")
         self._connection.keyspace = keyspace
+
+    def _check_open(self) -> None:
+        """Raise ConnectionLost if the connection has ended since its last answer came."""
+        if self._connection.state is not State.OPEN:
+            raise self._connection.lost_error()
 
     async def _ask(self, opcode: int, body: bytes) -> tuple[int, int, bytes]:
         if self._connection.is_connected:

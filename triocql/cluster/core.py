@@ -43,10 +43,13 @@ class Core:
         Raises ConnectError with every attempt; the error itself if there was one contact point.
         """
         try:
-            first = await self._first_connection()
+            self._keep(await self._first_connection())
         except BaseException:
             self.close()
             raise
+
+    def _keep(self, first: Connection) -> None:
+        """Have keepers for all contact points."""
         version = first.wire.version
         self._executor = Executor(self.router, self.options, self.registry, version)
         for address in self.options.contact_points:

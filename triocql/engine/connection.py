@@ -61,7 +61,7 @@ class Connection:
         self.state = State.OPEN
         self.keyspace: str | None = None
         self.error: Exception | None = None
-        self.last_read = clock.now()
+        self.began = self.last_answer = clock.now()
         self.frame_begun: float | None = None
         self.events = 0
         self.on_end: Callable[[], None] | None = None
@@ -180,14 +180,16 @@ class Connection:
         """Give every response that became complete to its request."""
         if self.state is State.CLOSED:
             return
-        self.last_read = self._clock.now()
+        now, events, count = self._clock.now(), self.events, 0
         self._owner.on_reading()
         try:
-            frames = self.wire.receive(data)
-            self.streams.dispatch(frames)
-            while self.wire.has_more and not self.streams.closed:
-                frames = self.wire.receive(b"")
+            while True:
+                frames = self.wire.receive(data)
+                count += len(frames)
                 self.streams.dispatch(frames)
+                if not self.wire.has_more or self.streams.closed:
+                    break
+                data = b""
         except ProtocolError as error:
             self.abort(error)
             return
@@ -197,10 +199,12 @@ class Connection:
             return
         finally:
             self._owner.on_read()
+        if count > self.events - events:
+            self.last_answer = now
         if not self.wire.mid_frame:
             self.frame_begun = None
         elif frames or self.frame_begun is None:
-            self.frame_begun = self.last_read
+            self.frame_begun = now
         self._close_if_drained()
 
     def eof_received(self) -> None:

@@ -12,7 +12,8 @@ from triocql.errors import Attempt
 class Pool:
     """Connections to one node, filled in turn: a batch on one connection is cheaper than two halves on two.
 
-    The keeper of the pool dials; the pool tells it by `on_need` that a connection is missing, or that somebody waits.
+    The keeper of the pool dials. It is told by `on_lost` that a connection is missing, by `on_need` that somebody waits
+    for one.
     """
 
     def __init__(self, address: Address, size: int, fill_threshold: int) -> None:
@@ -22,6 +23,7 @@ class Pool:
         self.dialing = False
         self.last_failure: Attempt | None = None
         self.on_need: Callable[[], None] | None = None
+        self.on_lost: Callable[[Connection], None] | None = None
         self._size = size
         self._fill_threshold = fill_threshold
 
@@ -45,17 +47,20 @@ class Pool:
                     best = connection
         return best
 
-    def add(self, connection: Connection) -> None:
-        """Take a connection that is ready for requests."""
+    def add(self, connection: Connection) -> bool:
+        """Take a connection that is ready for requests; whether it was taken: what has ended meanwhile is not."""
+        if connection.state is not State.OPEN:
+            return False
         self.connections.append(connection)
         self.last_failure = None
+        return True
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection that takes no more requests, and have it replaced."""
         if connection in self.connections:
             self.connections.remove(connection)
-            if self.on_need is not None:
-                self.on_need()
+            if self.on_lost is not None:
+                self.on_lost(connection)
 
     def has_open(self) -> bool:
         """Whether a connection takes requests, now or once one of its ids is free."""

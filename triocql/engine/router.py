@@ -85,7 +85,7 @@ class Router:
     def _hold(self, request: Execution) -> None:
         if self.ending is not None:
             request.fail(self.ended_error())
-        elif any(pool.has_open() for pool in self.pools):
+        elif self._has_open():
             if self.is_full:
                 request.fail(self._queue_full())
             else:
@@ -112,7 +112,7 @@ class Router:
             logger.info("closing a session with %s: %s", self.names, str(reason))
         tell(self._parked(), lambda request: request.fail(self.ended_error()))
         for pool in self.pools:
-            pool.on_need = None
+            pool.on_need = pool.on_lost = None
         call(connection.drain for connection in self.connections())
 
     def end(self, reason: Exception) -> None:
@@ -193,8 +193,14 @@ class Router:
             call(tuple(self.on_drained))
 
     def _remove(self, connection: Connection) -> None:
+        """Forget a connection. If it was the last, who is queued for it waits for the next dial, as who comes now."""
         for pool in self.pools:
             pool.remove(connection)
+        if len(self.queue) and not self._has_open() and not self._call_for_connections():
+            self.on_dial_failed()
+
+    def _has_open(self) -> bool:
+        return any(pool.has_open() for pool in self.pools)
 
     def on_connected(self) -> None:
         """A pool got a connection: send what waited for one."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 class ExponentialBackoff:
     """Waits that double from `base` to `maximum` seconds, each varied by ±`jitter` so that clients do not storm.
 
+    None is longer than `maximum`: there they vary downwards only.
+
     >>> [ExponentialBackoff(base=1.0, maximum=60.0, jitter=0.0).delay(n) for n in (1, 2, 3, 10)]
     [1.0, 2.0, 4.0, 60.0]
     """
@@ -21,4 +23,5 @@ class ExponentialBackoff:
     def delay(self, failures: int) -> float:
         """Return the seconds to wait after `failures` failed attempts in a row (at least 1)."""
         exact = min(self.maximum, self.base * 2.0 ** min(failures - 1, 32))
-        return exact * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311 - not a secret
+        longest = min(self.maximum, exact * (1 + self.jitter))
+        return random.uniform(exact * (1 - self.jitter), longest)  # noqa: S311 - not a secret
