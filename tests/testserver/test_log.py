@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 
@@ -63,3 +64,45 @@ def test_assertions() -> None:
     log.clear()
     with pytest.raises(AssertionError, match="there was no request at all"):
         log.assert_executed()
+
+
+def test_the_log_has_a_bound_and_says_when_it_has_forgotten_something() -> None:
+    world = World(log_bytes=10 * 1100)
+    log = world.server.log
+    world.server.when("SELECT 1").then(void())
+
+    async def scenario(session: Session) -> None:
+        log.clear()
+        for _ in range(8):
+            await session.execute("SELECT 1")
+        assert log.count("SELECT 1") == 8
+        for _ in range(1000):
+            await session.execute("SELECT 1")
+
+    world.run(scenario)
+    assert len(log._entries) == 10
+    asked: list[Callable[[], object]] = [
+        lambda: log.everything,
+        lambda: list(log),
+        lambda: len(log),
+        lambda: log.count("SELECT 1"),
+        lambda: log.requests(Opcode.QUERY),
+        lambda: log.assert_not_executed("SELECT 2"),
+        lambda: log.assert_at_most_once(),
+    ]
+    for ask in asked:
+        with pytest.raises(
+            RuntimeError, match=r"forgotten \d+ requests, as it keeps 11,000 bytes.*log_bytes"
+        ):
+            ask()
+    log.clear()
+    assert log.everything == []
+    log.assert_not_executed("SELECT 2")
+
+
+def test_a_single_request_is_kept_however_long_it_is() -> None:
+    world = World(log_bytes=1)
+    world.run(lambda session: session.execute("SELECT key FROM system.local"))
+    with pytest.raises(RuntimeError, match="forgotten"):
+        world.server.log.count()
+    assert len(world.server.log._entries) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,10 @@ from .encoder import Opcode
 from .requests import RawValue, Request
 
 Query = str | re.Pattern[str]
+
+DEFAULT_BYTES = 256 * 1024 * 1024
+_ENTRY_BYTES = 1024
+"""About what an entry takes besides the bytes of the request."""
 
 EXECUTIONS = frozenset({Opcode.QUERY, Opcode.EXECUTE, Opcode.BATCH})
 """The opcodes of the requests that carry something out."""
@@ -58,6 +62,11 @@ class Execution:
     executed: bool = True
 
     @property
+    def size(self) -> int:
+        """What it counts in the log, in bytes."""
+        return len(self.request.body) + _ENTRY_BYTES
+
+    @property
     def text(self) -> str:
         """The query; the texts of a batch, joined by semicolons."""
         return "; ".join(self.request.texts)
@@ -83,14 +92,41 @@ class ExecutionLog:
     Iterating over it gives each `Execution` of a user's query, prepared statement or batch, in order; `everything`
     has the handshakes, PREPAREs and system queries, too.
 
+    It has a bound, so that a server can run for days: beyond it, the oldest requests are forgotten, and what then asks
+    the log gets a RuntimeError instead of an answer that may be wrong, until `clear`.
+
+    Args:
+        max_bytes: how many bytes of requests it keeps, each counted with 1 KiB for itself.
+
     >>> def check(server):
     ...     assert server.log.count("INSERT INTO users (id) VALUES (?)") == 1
     ...     server.log.assert_executed("SELECT * FROM users WHERE id = ?", times=2, values=[7])
     ...     server.log.assert_at_most_once(re.compile("^INSERT"))
     """
 
-    def __init__(self) -> None:
-        self.everything: list[Execution] = []
+    def __init__(self, max_bytes: int = DEFAULT_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._entries: deque[Execution] = deque()
+        self._bytes = 0
+        self._forgotten = 0
+
+    def add(self, entry: Execution) -> None:
+        """Take an entry, for the oldest ones if there is no more room."""
+        self._entries.append(entry)
+        self._bytes += entry.size
+        while self._bytes > self._max_bytes and len(self._entries) > 1:
+            self._bytes -= self._entries.popleft().size
+            self._forgotten += 1
+
+    @property
+    def everything(self) -> list[Execution]:
+        """All entries, in order. Raises RuntimeError if some were forgotten."""
+        if self._forgotten:
+            raise RuntimeError(
+                f"the log has forgotten {self._forgotten:,} requests, as it keeps {self._max_bytes:,} bytes of them: "
+                "clear() it now and then, or give the server a larger log_bytes"
+            )
+        return list(self._entries)
 
     def __iter__(self) -> Iterator[Execution]:
         return (each for each in self.everything if each.request.opcode in EXECUTIONS and not each.system)
@@ -123,7 +159,8 @@ class ExecutionLog:
 
     def clear(self) -> None:
         """Forget everything."""
-        self.everything.clear()
+        self._entries.clear()
+        self._bytes = self._forgotten = 0
 
     def assert_executed(
         self,

@@ -19,7 +19,7 @@ from .connection import ServerConnection
 from .encoder import Column
 from .faults import Fault
 from .hosts import Host, LoopHost, NoHost, SimulatedHost, ThreadHost
-from .log import Execution, ExecutionLog, Query
+from .log import DEFAULT_BYTES, Execution, ExecutionLog, Query
 from .node import ServerNode
 from .performance import Performance
 from .priming import Rule, Rules
@@ -63,6 +63,7 @@ class CqlServer:
         host: the address of the first node; the following nodes have the following addresses.
         port: of all nodes; a free one if 0.
         name: the cluster's name.
+        log_bytes: how many bytes of requests the log keeps.
 
     Attributes:
         nodes: the nodes (`ServerNode`): stop, start, pause, move or replace them.
@@ -94,6 +95,7 @@ class CqlServer:
         host: str = "127.0.0.1",
         port: int = 0,
         name: str = "test server",
+        log_bytes: int = DEFAULT_BYTES,
     ) -> None:
         if unprimed not in ("fail", "echo"):
             raise ValueError(f"unprimed={unprimed!r}: it can be 'fail' or 'echo'")
@@ -109,7 +111,7 @@ class CqlServer:
         self.schema.execute(schema)
         self.rules = Rules()
         self.edits: dict[str, Edit | None] = {}
-        self.log = ExecutionLog()
+        self.log = ExecutionLog(log_bytes)
         self.host: Host = NoHost()
         self._connections = 0
         self._port = port
@@ -346,7 +348,7 @@ class CqlServer:
         """Log a request, and answer it by a rule or as usual."""
         system = usual.is_system(request)
         entry = Execution(request, self.host.now(), request.node.index, request.connection.number, system)
-        self.log.everything.append(entry)
+        self.log.add(entry)
         self._answer(request, entry, None, ())
 
     def _answer(
