@@ -101,12 +101,19 @@ class ThreadLoop:
     # --- For all threads -----------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread. Raises UsageError where none can be started, as at the end of the interpreter."""
         self._waker.setblocking(False)
         self._wakee.setblocking(False)
         self.watch(self._wakee, EVENT_READ, self._woken)
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._close_sockets()
+            raise UsageError(
+                f"a session that blocks needs a thread, and {error}: what is done at the end of a program, by atexit "
+                "for instance, can use a session that was opened before"
+            ) from error
         loops.add(self)
-        self._thread.start()
 
     def post(self, fn: Callable[[], None]) -> None:
         """Have the loop call `fn` in its next turn."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -54,6 +56,78 @@ def test_nothing_is_promised_that_is_not_there() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     told = [project["description"], *project["keywords"], (ROOT / "README.md").read_text().partition("##")[0]]
     assert not any("scylla" in text.lower() for text in told)
+
+
+def test_the_docs_are_built_with_all_that_they_import() -> None:
+    pages = "".join(page.read_text() for page in (ROOT / "docs" / "reference").glob("*.md"))
+    documented = {name for name in re.findall(r"auto\w+:: (triocql[\w.]*)", pages) if _source(name).exists()}
+    imported = {root for name in documented for root in _imports(_source(name))}
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    installed = " ".join([*data["project"]["dependencies"], *data["dependency-groups"]["docs"]])
+    assert "triocql.testing.plugin" in documented
+    assert [name for name in imported if name.replace("_", "-") not in installed] == []
+
+
+def _source(module: str) -> Path:
+    return ROOT.joinpath(*module.split(".")).with_suffix(".py")
+
+
+def _imports(source: Path) -> set[str]:
+    """Return the packages that a module imports, but for those of Python and ourselves."""
+    nodes = ast.walk(ast.parse(source.read_text()))
+    names = [
+        *(alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names),
+        *(
+            node.module or ""
+            for node in ast.walk(ast.parse(source.read_text()))
+            if isinstance(node, ast.ImportFrom) and node.level == 0
+        ),
+    ]
+    return {name.partition(".")[0] for name in names} - {"triocql", *sys.stdlib_module_names}
+
+
+# --- Interpreters --------------------------------------------------------------------------------------------
+
+SUBINTERPRETER = """
+import os, sys
+import triocql
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+run = getattr(interpreters, "exec", None) or interpreters.run_string
+run(interpreters.create(), f"import sys; sys.path[:] = {sys.path!r}; import triocql._impl, triocql.sync\\n"
+    "print(triocql._impl.impl, triocql._impl.reason, flush=True)")
+os._exit(0)  # to end it is no concern of ours, and CPython 3.12 does not always survive it
+"""
+
+
+def test_a_subinterpreter_has_the_pure_twin() -> None:
+    """Isolated or not: the compiled modules are for one interpreter."""
+    environment = {name: value for name, value in os.environ.items() if name != "TRIOCQL_IMPL"}
+    done = subprocess.run(
+        [sys.executable, "-c", SUBINTERPRETER],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.startswith("python "), done.stderr
+    assert not _impl.compiled or "cannot be loaded" in done.stdout
+
+
+def test_a_compiled_module_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / f"broken{EXTENSION_SUFFIXES[0]}").write_bytes(b"not a library")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(_impl, "_COMPILED", ("broken",))
+    monkeypatch.delenv("TRIOCQL_IMPL", raising=False)
+    impl, reason = _impl._choose()
+    assert impl == "python"
+    assert reason.startswith("the compiled broken cannot be loaded: ")
+    monkeypatch.setenv("TRIOCQL_IMPL", "cython")
+    with pytest.raises(ImportError, match="TRIOCQL_IMPL=cython, but the compiled broken cannot be loaded"):
+        _impl._choose()
 
 
 # --- The sdist -----------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec
 from typing import Literal
 
 Impl = Literal["cython", "python"]
@@ -20,16 +20,27 @@ def _choose() -> tuple[Impl, str]:
         raise ImportError(f"TRIOCQL_IMPL is {forced!r}; it can be 'cython', 'python' or unset")
     if forced == "python":
         return "python", "TRIOCQL_IMPL=python"
-    # Found, not imported: they import what needs to know the choice.
-    missing = [name for name in _COMPILED if find_spec(name) is None]
-    if missing and forced:
-        raise ImportError(
-            f"TRIOCQL_IMPL=cython, but there is no compiled {missing[0]}; "
-            "`python -m triocql` says how to build it"
-        )
-    if missing:
-        return "python", f"there is no compiled {missing[0]}"
+    obstacle = next(filter(None, map(_obstacle, _COMPILED)), None)
+    if obstacle and forced:
+        raise ImportError(f"TRIOCQL_IMPL=cython, but {obstacle}; `python -m triocql` says how to build it")
+    if obstacle:
+        return "python", obstacle
     return "cython", "TRIOCQL_IMPL=cython" if forced else "the compiled modules are there"
+
+
+def _obstacle(name: str) -> str | None:
+    """Say why a compiled module is of no use: it is not there, or cannot be loaded, as in a subinterpreter.
+
+    It is loaded, but not run: it imports what needs to know the choice.
+    """
+    spec = find_spec(name)
+    if spec is None:
+        return f"there is no compiled {name}"
+    try:
+        module_from_spec(spec)
+    except ImportError as error:
+        return f"the compiled {name} cannot be loaded: {error}"
+    return None
 
 
 impl: Impl

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import signal
+import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 import trustme
 
+import triocql
 from tests.reactors.certificates import server_context
 from tests.sync.programs import run, start
 from tests.sync.served import Served
+from triocql.errors import UsageError
 from triocql.testing.server import CqlServer
 
 
@@ -138,6 +142,40 @@ def test_exit_with_an_open_session(options: tuple[str, ...]) -> None:
         rows, at = line.split()
         assert (rows, err) == ("[]", "")
         assert time.time() - float(at) < 2
+
+
+@pytest.mark.parametrize("opened", ["before", "then"])
+def test_what_is_done_at_the_very_end(opened: str) -> None:
+    """A session that was opened before can be used. Python 3.12 and newer start no more threads: it is said."""
+    program = """
+        import atexit
+        def last():
+            try:
+                with BEFORE or connect() as session:
+                    print(session.execute("SELECT a").scalar())
+            except triocql.errors.UsageError as error:
+                print(error)
+        BEFORE = connect() if OPENED == "before" else None
+        atexit.register(last)
+    """
+    with Served() as served:
+        out, err = run(program.replace("OPENED", repr(opened)), served.port, "-X", "dev", "-W", "error")
+    if opened == "then" and sys.version_info >= (3, 12):
+        assert len(out) == 1
+        assert "needs a thread" in out[0]
+        assert "opened before" in out[0]
+    else:
+        assert out == ["SELECT a"]
+    assert err == ""
+
+
+def test_a_thread_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(UsageError, match="needs a thread, and can't start new thread: "):
+        triocql.sync.connect("127.0.0.1")
 
 
 def test_left_to_the_garbage_collector() -> None:
