@@ -48,6 +48,7 @@ some: 2,625
     "quickstart.py": r"""Ada \{'ada@example.org'\}
 ([0-9a-f-]{36} Ada
 )+""",
+    "readings.py": "20,001 readings of 21 stations\n",
     "request_nursery.py": r"""[0-9]+ lines are there already
 1000 lines in the end
 """,

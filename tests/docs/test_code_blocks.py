@@ -8,12 +8,12 @@ import inspect
 import io
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
 import tomllib
 from contextlib import redirect_stdout
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from triocql.testing.cassandra import CassandraCluster
 
 ADDRESS = "127.19.1.1"  # where the pages have their node
-SCHEMA = (ROOT / "docs" / "schema.cql").read_text()
-START = datetime(2026, 7, 1, tzinfo=UTC)
+READINGS = runpy.run_path(str(ROOT / "examples" / "readings.py"))
+TUTORIAL = ROOT / "docs" / "tutorial.md"
+_WRITES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|ALTER|DROP)\b")
 
 
 def _name(page: Path) -> str:
@@ -46,41 +47,46 @@ def _pages_with(language: str) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def node(cassandra: CassandraCluster) -> Iterator[str]:
-    """The address of a node with the tables of ``docs/schema.cql``."""
-    address = cassandra.contact_points[0]
-    drop = "DROP KEYSPACE IF EXISTS weather"
-    trio.run(_execute, address, [drop, *filter(str.strip, SCHEMA.split(";"))])
-    yield address
-    trio.run(_execute, address, [drop])
+def data(cassandra: CassandraCluster) -> Iterator[Data]:
+    """The keyspace of the pages on a node of the run."""
+    data = Data(cassandra.contact_points[0])
+    yield data
+    for keyspace in ("weather", "trial"):
+        data.execute(f"DROP KEYSPACE IF EXISTS {keyspace}")
 
 
-async def _execute(address: str, statements: list[str]) -> None:
-    async with triocql.connect(address, timeout=60.0) as session:
-        for statement in statements:
-            await session.execute(statement)
+class Data:
+    """What is in the keyspace of the pages: what the tutorial leaves behind, or what a page has written since."""
 
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.as_the_tutorial_left_it = False
 
-async def _fill(address: str) -> None:
-    """Bring the tables to the state that fragments begin with."""
-    async with triocql.connect(address, timeout=60.0) as session:
-        await session.execute("TRUNCATE weather.stations")
-        rows = [
-            (f"station-{station:02}", START + timedelta(minutes=minute), 15.0 + station + minute / 100)
-            for station in range(20)
-            for minute in range(100)
-        ]
-        insert = "INSERT INTO weather.readings (station, at, celsius) VALUES (?, ?, ?)"
-        await session.execute_concurrent_with_args(insert, rows)
+    def prepare(self, page: Path) -> None:
+        """Bring it to the state that a page begins with: the tutorial with nothing, the others with the whole."""
+        if page == TUTORIAL:
+            self.execute("DROP KEYSPACE IF EXISTS weather")
+        elif not self.as_the_tutorial_left_it:
+            with redirect_stdout(io.StringIO()):
+                READINGS["main"](self.address)
+        self.as_the_tutorial_left_it = _WRITES.search(page.read_text()) is None
+
+    def execute(self, statement: str) -> None:
+        with triocql.sync.connect(self.address, timeout=60.0) as session:
+            session.execute(statement)
 
 
 @pytest.mark.cassandra
-@pytest.mark.parametrize("page", _pages_with("python"), ids=_name)
-def test_python(page: Path, node: str, tmp_path: Path) -> None:
-    trio.run(_execute, node, ["TRUNCATE weather.readings"])
+@pytest.mark.parametrize("page", [page for page in _pages_with("python") if page != TUTORIAL], ids=_name)
+def test_python(page: Path, data: Data, tmp_path: Path) -> None:
+    run_page(page, data, tmp_path)
+
+
+def run_page(page: Path, data: Data, tmp_path: Path) -> None:
+    """Run all blocks of a page, and compare what they print."""
+    data.prepare(page)
+    node = data.address
     names: dict[str, Any] = {}
-    if not all(run.blocks[0].is_program for run in runs_of(page)):
-        trio.run(_fill, node)
     for run in runs_of(page):
         printed = io.StringIO()
         with redirect_stdout(printed):
@@ -94,6 +100,25 @@ def test_python(page: Path, node: str, tmp_path: Path) -> None:
                 _run_fragments(run, node, names)
         if run.output is not None:
             _check_output(printed.getvalue(), run.output)
+
+
+@pytest.mark.cassandra
+def test_the_tutorial_leaves_the_data_that_the_guides_begin_with(data: Data, tmp_path: Path) -> None:
+    run_page(TUTORIAL, data, tmp_path)
+    with triocql.sync.connect(data.address, keyspace="weather") as session:
+        found = session.execute("SELECT station, at, celsius FROM readings", row_type=tuple)
+        assert sorted(found) == sorted(READINGS["readings"]())
+        assert list(session.execute("SELECT station, place, tags, cost, settings FROM stations")) == []
+
+
+def test_the_schema_is_the_same_everywhere() -> None:
+    def normal(text: str) -> str:
+        return " ".join(text.split()).replace("IF NOT EXISTS ", "").replace("( ", "(").rstrip(";")
+
+    shown = [normal(text) for text in (ROOT / "docs" / "schema.cql").read_text().split(";") if text.strip()]
+    tutorial = normal(TUTORIAL.read_text())
+    assert shown == [normal(statement) for statement in READINGS["SCHEMA"][1:]]
+    assert [statement for statement in shown if statement not in tutorial] == []
 
 
 def _compile(block: Block, node: str, flags: int = 0) -> Any:
