@@ -35,6 +35,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "prepared",
             "rows",
             "statements",
+            "texts",
         ),
     ),
     ("policies", ("policies",)),

@@ -132,6 +132,10 @@ class LimitExceeded(ProtocolError):
     """A length or count on the wire is over its limit; nothing was allocated for it."""
 
 
+class UnfitAnswer(ProtocolError):
+    """A node answered with what cannot be the answer to this request. No other answer on its connection is trusted."""
+
+
 class DecodeError(ProtocolError):
     """A value in a page is not valid for its type. The connection goes on."""
 

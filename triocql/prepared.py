@@ -18,9 +18,9 @@ from triocql.statements import (
     Parameters,
     RequestKeywords,
     RequestOptions,
-    is_idempotent_text,
     with_options,
 )
+from triocql.texts import SELECT, answers_to
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -57,29 +57,26 @@ class PreparedState:
 
     @classmethod
     def from_answer(cls, answer: Prepared, registry: Registry, version: int) -> PreparedState:
-        """Make the state that a RESULT/Prepared tells."""
+        """Make the state that a RESULT/Prepared tells, but for the columns of the result."""
         binder = registry.binder(answer.bind_columns)
-        state = cls(
+        return cls(
             id=answer.id,
             prefix=execute_id(version, answer.id, answer.metadata_id),
             bind_columns=binder.columns,
             partition_key=answer.pk_indexes,
             binder=binder if version >= V4 else BinderV3(binder),
         )
-        if answer.result_metadata is None or not answer.result_metadata.columns:
-            return state
-        return state.with_result(answer.result_metadata, answer.metadata_id, registry, version)
 
     def with_result(
-        self, metadata: RowsMetadata, metadata_id: bytes | None, registry: Registry, version: int
+        self, metadata: RowsMetadata, metadata_id: bytes | None, plan: RowPlan, version: int
     ) -> PreparedState:
-        """Return the state after a node said that the columns of the result are these."""
+        """Return the state after a node said that the columns of the result are these, which `plan` reads."""
         by_id = version >= V5 and metadata_id is not None
         return replace(
             self,
             prefix=execute_id(version, self.id, metadata_id) if by_id else self.prefix,
             metadata=metadata,
-            plan=registry.plan(metadata.columns),
+            plan=plan,
             skip_metadata=by_id,
             rows_head=rows_head(metadata, described=not by_id),
         )
@@ -94,16 +91,50 @@ class PreparedState:
         )
 
 
-class PreparedText:
-    """A statement's text and the newest state that is known of it, shared by everybody who prepared the text."""
+_MEANINGS = 16
 
-    __slots__ = ("__weakref__", "idempotent", "keyspace", "state", "text")
+
+class PreparedText:
+    """A statement's text and the newest state that is known of it, shared by everybody who prepared the text.
+
+    Attributes:
+        text: the CQL.
+        keyspace: where its unqualified names are looked up.
+        state: the newest state.
+        idempotent: whether it may be executed twice, as far as the text tells.
+        answers: which answers it can have, as far as the text tells.
+        trusts_ids: whether rows may come without their columns, which an id stands for.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_meanings",
+        "answers",
+        "idempotent",
+        "keyspace",
+        "state",
+        "text",
+        "trusts_ids",
+    )
 
     def __init__(self, text: str, keyspace: str | None, state: PreparedState) -> None:
         self.text = text
         self.keyspace = keyspace
         self.state = state
-        self.idempotent = is_idempotent_text(text)
+        self.answers = answers_to(text)
+        self.idempotent = self.answers is SELECT
+        self.trusts_ids = True
+        self._meanings: dict[bytes, tuple[ColumnSpec, ...]] = {}
+
+    def stands_for(self, metadata_id: bytes, metadata: RowsMetadata) -> bool:
+        """Remember that the id was said to stand for these columns; return whether it is the first time, or the same
+        as before.
+        """
+        meanings = self._meanings
+        known = meanings.setdefault(metadata_id, metadata.columns)
+        if len(meanings) > _MEANINGS:
+            del meanings[next(iter(meanings))]
+        return known == metadata.columns
 
 
 class PreparedStatement:

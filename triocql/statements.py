@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
@@ -27,7 +26,6 @@ __all__ = [
     "RequestOptions",
     "ResolvedOptions",
     "Statement",
-    "is_idempotent_text",
     "merge",
 ]
 
@@ -276,15 +274,3 @@ class Batch:
 
     def __repr__(self) -> str:
         return f"Batch({self.type.name}, {len(self)} statements)"
-
-
-_SELECT = re.compile(r"(?:\s++|(?:--|//)[^\r\n]*+|/\*.*?\*/)*+SELECT\b", re.IGNORECASE | re.DOTALL)
-
-
-def is_idempotent_text(query: str) -> bool:
-    """Whether a statement may be executed twice as far as its text tells: it is a SELECT.
-
-    >>> is_idempotent_text("/* all */ select * from users")
-    True
-    """
-    return _SELECT.match(query) is not None

@@ -102,6 +102,30 @@ def test_any_name_of_a_field(registry: Registry, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        "__classcell__",
+        "__del__",
+        "__bool__",
+        "__getattr__",
+        "__getattribute__",
+        "__slots__",
+        "__set_name__",
+        "__",
+    ],
+)
+def test_fields_with_names_that_mean_something_to_python_change_no_class(
+    registry: Registry, name: str
+) -> None:
+    named = UserType("ks", "odd\0name", ((name, INT), ("a", INT)))
+    value = round_trip(registry, named, {name: 0, "a": 2})
+    assert (value[name], value["a"], value.a, bool(value)) == (0, 2, 2, True)
+    assert type(value).__name__ == "odd\\0name"
+    assert pickle.loads(pickle.dumps(value)) == value
+    assert copy.copy(value) == value
+
+
+@pytest.mark.parametrize(
     "value",
     [
         {"street": "ab", "number": 7},

@@ -305,5 +305,6 @@ def test_use_by_error_code_of_another_kind_is_no_move() -> None:
         world.node.script = lambda asked: (
             asked.text.startswith("USE") and asked.answer(wire.RESULT, wire.void())
         )
-        world.call(session.execute, "USE shop")
+        with pytest.raises(errors.UnfitAnswer):
+            world.call(session.execute, "USE shop")
         assert session.keyspace is None

@@ -18,7 +18,6 @@ from triocql.statements import (
     RequestOptions,
     ResolvedOptions,
     Statement,
-    is_idempotent_text,
     merge,
 )
 
@@ -178,50 +177,3 @@ def test_a_batch_has_at_most_65535_statements() -> None:
     with pytest.raises(BindValueError, match="65,535 statements at most"):
         batch.add("DELETE FROM t WHERE id = 1")
     assert len(batch) == 65_535
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "SELECT * FROM t",
-        "select * from t",
-        "  \n\tSelect(a)",
-        "-- first\nSELECT 1",
-        "// first\r// second\r\nSELECT 1",
-        "/* a -- b\n */ /**/ SELECT 1",
-        "SELECT/**/a FROM t",
-    ],
-)
-def test_a_select_is_idempotent(text: str) -> None:
-    assert is_idempotent_text(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "INSERT INTO t (a) VALUES (1)",
-        "UPDATE t SET n = n + 1",
-        "selection",
-        "select_x",
-        "-- SELECT 1",
-        "-- SELECT 1\nDELETE FROM t",
-        "/* SELECT 1",
-        "/* */ x SELECT",
-        "BEGIN BATCH SELECT",
-        "- SELECT 1",
-    ],
-)
-def test_nothing_else_is(text: str) -> None:
-    assert not is_idempotent_text(text)
-
-
-@given(st.text("-/* \nSselect", max_size=200))
-def test_any_text_is_told_quickly(text: str) -> None:
-    assert not is_idempotent_text("-- " + text.replace("\n", " "))
-    assert is_idempotent_text("/*" + text.replace("*", "") + "*/SELECT")
-
-
-def test_a_hostile_text_takes_no_long_time() -> None:
-    assert not is_idempotent_text("/**/ --" * 100_000)
-    assert not is_idempotent_text("/*" * 100_000)

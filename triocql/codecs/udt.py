@@ -64,9 +64,15 @@ def user_value_class(name: str, fields: tuple[str, ...]) -> type[UserValue]:
         "_index": {field: i for i, field in enumerate(fields)},
     }
     for i, field in enumerate(fields):
-        if field.isidentifier() and not iskeyword(field) and not hasattr(UserValue, field):
+        if _is_attribute(field):
             namespace[field] = property(itemgetter(i))
-    return type(name, (UserValue,), namespace)
+    return type(name.replace("\0", "\\0"), (UserValue,), namespace)
+
+
+def _is_attribute(field: str) -> bool:
+    """Whether a field can be an attribute; names between double underscores mean something to Python."""
+    special = field.startswith("__") and field.endswith("__")
+    return field.isidentifier() and not (special or iskeyword(field) or hasattr(UserValue, field))
 
 
 def _hashable(

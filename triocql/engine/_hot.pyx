@@ -42,6 +42,13 @@ cdef inline bint is_gone(sink) except -1:
     return check is not None and check()
 
 
+cdef inline bint may_be_void(message) except -1:
+    """Whether a RESULT without content can be the answer to `message`."""
+    if type(message) is ExecuteMessage:
+        return (<ExecuteMessage>message).may_be_void
+    return message.may_be_void
+
+
 cdef class Request:
     """A message on its way, with one outcome at the end; see `request.Request`."""
 
@@ -183,17 +190,17 @@ cdef class Execution(Request):
         if opcode != OP_RESULT:
             self.recovery.refused(self, connection, opcode, flags, body)
             return
-        if flags == 0 and body == VOID:
+        message = self.message
+        if flags == 0 and body == VOID and may_be_void(message):
             self.succeed(connection.void)
             return
-        message = self.message
         try:
             if type(message) is ExecuteMessage:
                 response = (<ExecuteMessage>message).read(flags, body, connection)
             else:
                 response = message.read(flags, body, connection)
         except BaseException as error:  # a class or a codec of the caller's may have raised it
-            self.recovery.unreadable(self, error)
+            self.recovery.unreadable(self, connection, error)
         else:
             self.succeed(response)
 
@@ -264,9 +271,11 @@ cdef class ExecuteMessage:
     cdef object _envelope
     cdef object _reader
     cdef readonly object profile
+    cdef readonly bint may_be_void
 
     def __init__(self, text, state, bytes values, long long timestamp, profile, envelope, reader):
         self._text = text
+        self.may_be_void = text.answers.void
         self._state = state
         self._values = values
         self._timestamp = timestamp
@@ -309,7 +318,7 @@ cdef class ExecuteMessage:
             response.page = self._state.plan.page(body, size + 4, number(body, size))
             response.coordinator = connection.name
             return response
-        return self._reader.read(flags, body, connection, self._text, self._state)
+        return self._reader.read(flags, body, connection, self._text.answers, self._text, self._state)
 
     def statement(self, bytes statement_id):
         """Return the statement, if it has this id (`Message`)."""
@@ -391,6 +400,7 @@ cdef class Launch:
     cdef object _bind
     cdef double _timeout
     cdef bint _idempotent
+    cdef bint _may_be_void
     cdef bint _resumes
     cdef int _flags
     cdef bytes _payload
@@ -407,6 +417,7 @@ cdef class Launch:
         self._profile = profile
         self._timeout = options.timeout
         self._idempotent = text.idempotent if options.idempotent is None else options.idempotent
+        self._may_be_void = text.answers.void
         self._fixed_timestamp = options.timestamp
         self._resumes = options.paging_state is not None
         self.adopt(text.state)
@@ -461,6 +472,7 @@ cdef class Launch:
             self.adopt(state)
         fixed = self._fixed_timestamp
         message._text = self._text
+        message.may_be_void = self._may_be_void
         message._state = state
         message._values = values
         if fixed is None:

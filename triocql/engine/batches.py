@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from triocql.engine.descriptions import PrepareKey
 from triocql.engine.envelope import base_parameters, frame_flags, payload
 from triocql.engine.hot import Execution
 from triocql.engine.messages import BatchMessage
 from triocql.engine.phase import Phase
-from triocql.engine.preparing import PrepareKey
 from triocql.engine.profile import Profile
 from triocql.errors import PreparedIdMismatch, UsageError
 from triocql.prepared import (

@@ -32,11 +32,15 @@ class Message(Protocol):
     def flags(self) -> int:
         """The flags of the frame."""
 
+    @property
+    def may_be_void(self) -> bool:
+        """Whether a RESULT without content can be the answer."""
+
     def body(self) -> bytes:
         """Return the body of the frame, made for the present state of the prepared statements in it."""
 
     def read(self, flags: int, body: bytes, connection: Connection) -> Response | Prepared:
-        """Read the RESULT that answers it; raises ProtocolError."""
+        """Read the RESULT that answers it; raises ProtocolError, UnfitAnswer for one that cannot be the answer."""
 
     def statement(self, statement_id: bytes) -> PreparedText | None:
         """Return the prepared statement in it that has this id, if any."""
@@ -101,13 +105,13 @@ class Execution(Request):
         if opcode != _RESULT:
             self.recovery.refused(self, connection, opcode, flags, body)
             return
-        if not flags and body == _VOID:
+        if not flags and body == _VOID and self.message.may_be_void:
             self.succeed(connection.void)
             return
         try:
             response = self.message.read(flags, body, connection)
         except BaseException as error:  # a class or a codec of the caller's may have raised it
-            self.recovery.unreadable(self, error)
+            self.recovery.unreadable(self, connection, error)
         else:
             self.succeed(response)
 

@@ -10,13 +10,14 @@ from triocql._hints import forgotten_await
 from triocql.codecs.registry import Registry
 from triocql.config import Options
 from triocql.engine.batches import BatchBuilder
+from triocql.engine.descriptions import Descriptions, PrepareKey
 from triocql.engine.exchange import Wait
 from triocql.engine.execution import Message
 from triocql.engine.hot import ExecuteMessage, Execution, Launch, MonotonicTimestamps
 from triocql.engine.keyspaces import Keyspaces
 from triocql.engine.messages import QueryMessage
 from triocql.engine.phase import Phase
-from triocql.engine.preparing import PrepareKey, Preparing
+from triocql.engine.preparing import Preparing
 from triocql.engine.profile import Profile, Profiles
 from triocql.engine.reading import ResultReader
 from triocql.engine.recovery import Recovery
@@ -24,7 +25,7 @@ from triocql.engine.request import Sink
 from triocql.engine.router import Router
 from triocql.errors import PreparedIdMismatch, ProtocolError, UsageError
 from triocql.policies.retry import DefaultRetryPolicy
-from triocql.prepared import BoundStatement, PreparedState, PreparedStatement, PreparedText
+from triocql.prepared import BoundStatement, PreparedStatement, PreparedText
 from triocql.protocol.constants import V5
 from triocql.statements import (
     INHERIT,
@@ -32,8 +33,8 @@ from triocql.statements import (
     Parameters,
     RequestOptions,
     Statement,
-    is_idempotent_text,
 )
+from triocql.texts import SELECT, answers_to
 
 
 class Parts(NamedTuple):
@@ -53,20 +54,18 @@ class Executor:
         self.router = router
         self.version = version
         self.keyspaces = Keyspaces(router, version, options.connection.connect_timeout, options.keyspace)
-        state_of = partial(PreparedState.from_answer, registry=registry, version=version)
+        descriptions = Descriptions(registry, version)
         self.parts = Parts(
             router,
-            Recovery(router, DefaultRetryPolicy(), version, state_of),
-            ResultReader(registry, version, self.keyspaces.changed),
+            Recovery(router, DefaultRetryPolicy(), version, descriptions),
+            ResultReader(descriptions, version, self.keyspaces.changed),
             MonotonicTimestamps(),
             router.clock.now,
         )
         self.profiles = Profiles(options.request, version, partial(Launch, self.parts))
         self.preparing = Preparing(
-            router, version, options.prepared_cache, state_of, self._internal_execution
+            router, version, options.prepared_cache, descriptions, self._internal_execution
         )
-        recoded = partial(PreparedState.recoded, registry=registry, version=version)
-        registry.subscribe(partial(self.preparing.recode, recoded))
 
     # --- What sessions call --------------------------------------------------------------------------------
 
@@ -145,8 +144,9 @@ class Executor:
 
     def _start_text(self, sink: Sink, text: str, parameters: Parameters, profile: Profile) -> Execution:
         if not parameters:
-            execution = self.new_execution(sink, profile, is_idempotent_text(text))
-            message = QueryMessage(text, self.timestamp(profile), profile, self.parts.reader)
+            answers = answers_to(text)
+            execution = self.new_execution(sink, profile, answers is SELECT)
+            message = QueryMessage(text, answers, self.timestamp(profile), profile, self.parts.reader)
             execution.go(profile.resumed(message))
             return execution
         key = self.key(text, profile.options.keyspace)
@@ -154,7 +154,7 @@ class Executor:
         if prepared is not None:
             return profile.launches[prepared].start(sink, parameters)
         self._check_open()
-        execution = self.new_execution(sink, profile, is_idempotent_text(text))
+        execution = self.new_execution(sink, profile, answers_to(text) is SELECT)
         self.router.waiting.enter(execution, Phase.PREPARING)
         waiting = _Continuation(execution, parameters, profile)
         self.preparing.prepare(key, waiting, execution.deadline)

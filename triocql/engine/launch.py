@@ -26,7 +26,16 @@ _EXECUTE = int(Opcode.EXECUTE)
 class ExecuteMessage:
     """A prepared statement with its values encoded. Pure twin of `_hot`."""
 
-    __slots__ = ("_envelope", "_reader", "_state", "_text", "_timestamp", "_values", "profile")
+    __slots__ = (
+        "_envelope",
+        "_reader",
+        "_state",
+        "_text",
+        "_timestamp",
+        "_values",
+        "may_be_void",
+        "profile",
+    )
     opcode = _EXECUTE
 
     def __init__(
@@ -40,6 +49,7 @@ class ExecuteMessage:
         reader: ResultReader,
     ) -> None:
         self._text = text
+        self.may_be_void = text.answers.void
         self._state = state
         self._values = values
         self._timestamp = timestamp
@@ -75,7 +85,7 @@ class ExecuteMessage:
         if whole and state.plan is not None and body.startswith(state.rows_head):
             count = int.from_bytes(body[size : size + 4], "big", signed=True)
             return Response(state.plan.page(body, size + 4, count), coordinator=connection.name)
-        return self._reader.read(flags, body, connection, self._text, self._state)
+        return self._reader.read(flags, body, connection, self._text.answers, self._text, self._state)
 
     def statement(self, statement_id: bytes) -> PreparedText | None:
         """Return the statement, if it has this id (`Message`)."""

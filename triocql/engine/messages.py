@@ -6,12 +6,13 @@ from triocql.engine.connection import Connection
 from triocql.engine.profile import Profile
 from triocql.engine.reading import ResultReader
 from triocql.engine.response import Response
-from triocql.errors import ProtocolError
+from triocql.errors import UnfitAnswer
 from triocql.paging import fingerprint
 from triocql.prepared import PreparedState, PreparedText, check_same_parameters
 from triocql.protocol.constants import Opcode
 from triocql.protocol.requests import encode_long_string
 from triocql.protocol.responses import Prepared, decode_message, split_extras
+from triocql.texts import MODIFICATION, Answers
 
 _QUERY, _BATCH, _PREPARE = int(Opcode.QUERY), int(Opcode.BATCH), int(Opcode.PREPARE)
 _RESULT = int(Opcode.RESULT)
@@ -20,12 +21,13 @@ _RESULT = int(Opcode.RESULT)
 class QueryMessage:
     """Text that is executed as it is, without values."""
 
-    __slots__ = ("_envelope", "_reader", "_text", "_timestamp", "flags", "profile")
+    __slots__ = ("_answers", "_envelope", "_reader", "_text", "_timestamp", "flags", "may_be_void", "profile")
     opcode = _QUERY
 
     def __init__(
         self,
         text: str,
+        answers: Answers,
         timestamp: int,
         profile: Profile,
         reader: ResultReader,
@@ -35,6 +37,8 @@ class QueryMessage:
         self._timestamp = timestamp
         self.profile = profile
         self._reader = reader
+        self._answers = answers
+        self.may_be_void = answers.void
         self._envelope = profile.make(paging_state=paging_state)
         self.flags = self._envelope.flags
 
@@ -47,7 +51,7 @@ class QueryMessage:
 
     def read(self, flags: int, body: bytes, connection: Connection) -> Response:
         """Read the answer (`Message`)."""
-        return self._reader.read(flags, body, connection, None, None)
+        return self._reader.read(flags, body, connection, self._answers)
 
     def statement(self, statement_id: bytes) -> PreparedText | None:
         """Return None: there is no prepared statement in it."""
@@ -61,7 +65,9 @@ class QueryMessage:
 
     def page(self, paging_state: bytes) -> QueryMessage:
         """Return the message that asks for the page after `paging_state`."""
-        return QueryMessage(self._text, self._timestamp, self.profile, self._reader, paging_state)
+        return QueryMessage(
+            self._text, self._answers, self._timestamp, self.profile, self._reader, paging_state
+        )
 
 
 class BatchMessage:
@@ -69,6 +75,7 @@ class BatchMessage:
 
     __slots__ = ("_body", "_prepared", "_reader", "flags")
     opcode = _BATCH
+    may_be_void = True
 
     def __init__(
         self,
@@ -88,7 +95,7 @@ class BatchMessage:
 
     def read(self, flags: int, body: bytes, connection: Connection) -> Response:
         """Read the answer (`Message`)."""
-        return self._reader.read(flags, body, connection, None, None)
+        return self._reader.read(flags, body, connection, MODIFICATION)
 
     def statement(self, statement_id: bytes) -> PreparedText | None:
         """Return the statement in it that has this id (`Message`)."""
@@ -105,6 +112,7 @@ class PrepareMessage:
 
     __slots__ = ("_body", "_version")
     opcode = _PREPARE
+    may_be_void = False
     flags = 0
 
     def __init__(self, body: bytes, version: int) -> None:
@@ -119,7 +127,7 @@ class PrepareMessage:
         """Read the answer (`Message`)."""
         answer = decode_message(_RESULT, body, split_extras(flags, body)[1], self._version)
         if not isinstance(answer, Prepared):
-            raise ProtocolError("PREPARE was answered with a RESULT of another kind")
+            raise UnfitAnswer("PREPARE was answered with a RESULT of another kind")
         return answer
 
     def statement(self, statement_id: bytes) -> PreparedText | None:

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
-from weakref import WeakSet
 
+from triocql.engine.descriptions import Descriptions, PrepareKey
 from triocql.engine.hot import Execution
 from triocql.engine.messages import PrepareMessage
 from triocql.engine.request import Sink
 from triocql.engine.router import Router
 from triocql.engine.telling import give, refuse, tell
-from triocql.errors import Error, ProtocolError, fresh
-from triocql.prepared import PreparedState, PreparedText
+from triocql.errors import Error, fresh
+from triocql.prepared import PreparedText
 from triocql.protocol.constants import V5
 from triocql.protocol.requests import prepare
 from triocql.protocol.responses import Prepared
-
-
-class PrepareKey(NamedTuple):
-    """What tells prepared statements apart: where unqualified names are looked up, and the text."""
-
-    keyspace: str | None
-    text: str
 
 
 class _Flight:
@@ -40,7 +32,7 @@ class _Flight:
         self.sinks.append(sink)
         self.execution.deadline = max(self.execution.deadline, deadline)
 
-    def resolve(self, answer: object) -> None:
+    def resolve(self, answer: Prepared) -> None:
         self.owner.prepared(self, answer)
 
     def reject(self, error: BaseException) -> None:
@@ -55,16 +47,15 @@ class Preparing:
         router: Router,
         version: int,
         capacity: int,
-        state_of: Callable[[Prepared], PreparedState],
+        descriptions: Descriptions,
         new_execution: Callable[[Sink], Execution],
     ) -> None:
         self._router = router
         self._version = version
         self._capacity = capacity
-        self._state_of = state_of
+        self._descriptions = descriptions
         self._new_execution = new_execution
         self._known: OrderedDict[PrepareKey, PreparedText] = OrderedDict()
-        self._texts: WeakSet[PreparedText] = WeakSet()
         self._flights: dict[PrepareKey, _Flight] = {}
 
     def __len__(self) -> int:
@@ -99,25 +90,15 @@ class Preparing:
         flight.execution.say(message)
         tell((flight.execution,), self._router.submit)
 
-    def recode(self, recoded: Callable[[PreparedState], PreparedState]) -> None:
-        """Give every statement that is in use, forgotten here or not, the state that `recoded` makes of its own."""
-        for text in self._texts:
-            text.state = recoded(text.state)
-
-    def prepared(self, flight: _Flight, answer: object) -> None:
+    def prepared(self, flight: _Flight, answer: Prepared) -> None:
         """Keep what the node said, and pass it on."""
         del self._flights[flight.key]
-        if not isinstance(answer, Prepared):
-            self._reject(flight, ProtocolError("PREPARE was answered with a RESULT of another kind"))
-            return
-        keyspace = flight.key.keyspace if self._version >= V5 else None
         try:
-            text = PreparedText(flight.key.text, keyspace, self._state_of(answer))
+            text = self._descriptions.keep(flight.key, answer)
         except BaseException as error:  # a class of the callers' may have raised it
             self._reject(flight, error)
             return
         self._known[flight.key] = text
-        self._texts.add(text)
         if len(self._known) > self._capacity:
             self._known.popitem(last=False)
         for sink in flight.sinks:

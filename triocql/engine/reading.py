@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from triocql.codecs.registry import Registry
 from triocql.codecs.rows import RowPlan
 from triocql.engine.connection import Connection
+from triocql.engine.descriptions import Descriptions
 from triocql.engine.hot import Response
-from triocql.errors import ProtocolError
+from triocql.errors import ProtocolError, UnfitAnswer
 from triocql.prepared import PreparedState, PreparedText
 from triocql.protocol.constants import Opcode, ResultKind
 from triocql.protocol.responses import (
+    VOID,
     Extras,
     RowsHeader,
     SchemaChange,
@@ -20,19 +21,20 @@ from triocql.protocol.responses import (
     read_rows_header,
     split_extras,
 )
+from triocql.texts import Answers
 
 _ROWS = int(ResultKind.ROWS).to_bytes(4, "big")
 _RESULT = int(Opcode.RESULT)
 
 
 class ResultReader:
-    """Reads results for one session: knows the protocol version and the codecs."""
+    """Reads results for one session: knows the protocol version and what statements give."""
 
     def __init__(
-        self, registry: Registry, version: int, on_keyspace: Callable[[Connection, str], None]
+        self, descriptions: Descriptions, version: int, on_keyspace: Callable[[Connection, str], None]
     ) -> None:
-        self.registry = registry
         self.version = version
+        self._descriptions = descriptions
         self._on_keyspace = on_keyspace
 
     def read(
@@ -40,18 +42,26 @@ class ResultReader:
         flags: int,
         body: bytes,
         connection: Connection,
-        text: PreparedText | None,
-        state: PreparedState | None,
+        answers: Answers,
+        text: PreparedText | None = None,
+        state: PreparedState | None = None,
     ) -> Response:
-        """Return the response in `body`.
+        """Return the response in `body`, which has to be one of `answers`.
 
         `state` is what the request was sent with; news about its columns are kept in `text` for the next request.
-        Raises ProtocolError.
+        Raises ProtocolError, and UnfitAnswer for an answer that cannot be one to this request.
         """
         extras, start = split_extras(flags, body)
-        if body[start : start + 4] == _ROWS:
-            return self._rows(body, start + 4, extras, connection, text, state)
-        return self._other(body, start, extras, connection)
+        if body[start : start + 4] != _ROWS:
+            return self._other(body, start, extras, connection, answers)
+        if not answers.rows:
+            raise UnfitAnswer("a statement that gives no rows was answered with some")
+        response = self._rows(body, start + 4, extras, connection, text, state)
+        if response.paging_state is not None and not answers.pages:
+            raise UnfitAnswer(
+                "a statement that is not read page by page was answered with the first of several"
+            )
+        return response
 
     def _rows(
         self,
@@ -80,14 +90,19 @@ class ResultReader:
             raise ProtocolError("rows without a description of their columns, which was not known either")
         # PREPARE tells no columns of a conditional update: they depend on its outcome, and are not kept.
         keep = state is not None and (state.metadata is not None or new_id is not None)
-        if keep and text is not None and text.state is state:
-            # Unless somebody was faster, the next request goes out with the new columns.
-            text.state = text.state.with_result(metadata, new_id, self.registry, self.version)
-        return self.registry.plan(metadata.columns)
+        if keep and text is not None and state is not None:
+            self._descriptions.learn(text, state, metadata, new_id)
+        return self._descriptions.plan(metadata.columns)
 
-    def _other(self, body: bytes, start: int, extras: Extras | None, connection: Connection) -> Response:
+    def _other(
+        self, body: bytes, start: int, extras: Extras | None, connection: Connection, answers: Answers
+    ) -> Response:
         message = decode_message(_RESULT, body, start, self.version)
-        if isinstance(message, SetKeyspace):
+        change = None
+        if isinstance(message, SetKeyspace) and answers.keyspace in ("", message.keyspace):
             self._on_keyspace(connection, message.keyspace)
-        change = message if isinstance(message, SchemaChange) else None
+        elif isinstance(message, SchemaChange) and answers.schema_change:
+            change = message
+        elif message is not VOID or not answers.void:
+            raise UnfitAnswer(f"a statement was answered with what cannot be an answer to it: {message}")
         return Response(None, None, extras, change, connection.name)

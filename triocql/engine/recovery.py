@@ -6,8 +6,9 @@ import re
 
 from triocql import errors
 from triocql.engine.connection import Connection
+from triocql.engine.descriptions import Descriptions
 from triocql.engine.hot import Execution
-from triocql.engine.repreparing import Repreparing, StateOf
+from triocql.engine.repreparing import Repreparing
 from triocql.engine.router import Router
 from triocql.policies.retry import Decision, RetryPolicy
 from triocql.protocol.constants import Opcode
@@ -34,11 +35,11 @@ _OLD_MARKER = re.compile(rb"%(?:s|\(\w+\)s)")
 class Recovery:
     """Decodes error answers, asks the retry policy, and carries out what it says."""
 
-    def __init__(self, router: Router, policy: RetryPolicy, version: int, state_of: StateOf) -> None:
+    def __init__(self, router: Router, policy: RetryPolicy, version: int, descriptions: Descriptions) -> None:
         self.router = router
         self._policy = policy
         self._version = version
-        self._repreparing = Repreparing(router, version, state_of)
+        self._repreparing = Repreparing(router, version, descriptions)
 
     def refused(
         self, execution: Execution, connection: Connection, opcode: int, flags: int, body: bytes
@@ -46,7 +47,7 @@ class Recovery:
         """Take an answer that is no RESULT. One that is no ERROR either is the last that the node is asked for."""
         error = _read_error(opcode, flags, body, self._version)
         if not isinstance(error, errors.ResponseError):
-            self.unreadable(execution, error)
+            self.unreadable(execution, connection, error)
             if opcode != Opcode.ERROR:
                 connection.abort(errors.fresh(error))
             return
@@ -62,8 +63,11 @@ class Recovery:
         else:
             self._decide(execution, connection, error)
 
-    def unreadable(self, execution: Execution, error: BaseException) -> None:
-        """Take a failure to read the answer: what was asked for may have been done."""
+    def unreadable(self, execution: Execution, connection: Connection, error: BaseException) -> None:
+        """Take a failure to read the answer: what was asked for may have been done.
+
+        An answer that cannot be one to this request may be one to another: nothing on its connection is trusted then.
+        """
         if not isinstance(error, Exception):
             execution.fail(error)
             return
@@ -72,6 +76,8 @@ class Recovery:
             error.__cause__ = cause
         error.maybe_executed = True
         execution.fail(error)
+        if isinstance(error, errors.UnfitAnswer):
+            connection.abort(errors.fresh(error))
 
     def lost(self, execution: Execution, connection: Connection, error: Exception, *, written: bool) -> None:
         """Take the end of the connection that the request was on."""

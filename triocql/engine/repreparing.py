@@ -6,17 +6,16 @@ from collections.abc import Callable
 
 from triocql import errors
 from triocql.engine.connection import Connection
+from triocql.engine.descriptions import Descriptions
 from triocql.engine.exchange import Exchange
 from triocql.engine.hot import Execution
 from triocql.engine.phase import Phase
 from triocql.engine.router import Router
 from triocql.engine.telling import tell
 from triocql.prepared import PreparedState, PreparedText
-from triocql.protocol.constants import Opcode
+from triocql.protocol.constants import V5, Opcode
 from triocql.protocol.requests import prepare
 from triocql.protocol.responses import Prepared, decode_message, split_extras
-
-StateOf = Callable[[Prepared], PreparedState]
 
 # How often a request has one statement prepared again on one node. A node whose memory of statements is full keeps a
 # new one only once it was wanted more often than an old one, which it counts up to 15 (its cache is a TinyLFU).
@@ -48,10 +47,10 @@ class _Flight:
 class Repreparing:
     """Prepares again, once per statement and connection however many requests wait for it."""
 
-    def __init__(self, router: Router, version: int, state_of: StateOf) -> None:
+    def __init__(self, router: Router, version: int, descriptions: Descriptions) -> None:
         self._router = router
         self._version = version
-        self._state_of = state_of
+        self._descriptions = descriptions
         self._flights: dict[tuple[Connection, bytes], _Flight] = {}
 
     def unprepared(self, execution: Execution, connection: Connection, error: errors.Unprepared) -> None:
@@ -82,7 +81,8 @@ class Repreparing:
             flight = _Flight(self, connection, text)
             flight.exchange = exchange = Exchange(flight, execution.deadline, execution.timeout)
             exchange.opcode = int(Opcode.PREPARE)
-            exchange.body = prepare(self._version, text.text, text.keyspace)
+            keyspace = text.keyspace if self._version >= V5 else None
+            exchange.body = prepare(self._version, text.text, keyspace)
             self._flights[connection, id_] = flight
             flight.join(execution)
             tell((exchange,), connection.send)
@@ -94,10 +94,11 @@ class Repreparing:
         try:
             answer = decode_message(opcode, body, split_extras(flags, body)[1], self._version)
             state = self._new_state(flight, answer)
-        except errors.Error as error:
+        except BaseException as error:  # a class of the callers' may have raised it
             self.failed(flight, error)
+            if isinstance(error, errors.UnfitAnswer):
+                flight.connection.abort(errors.fresh(error))
             return
-        flight.text.state = state
         self._land(flight, lambda execution: self._resend(execution, flight, state))
 
     def failed(self, flight: _Flight, error: BaseException) -> None:
@@ -123,13 +124,13 @@ class Repreparing:
             answer.coordinator = flight.connection.name
             raise answer
         if not isinstance(answer, Prepared):
-            raise errors.ProtocolError("PREPARE was answered with something else than a prepared statement")
+            raise errors.UnfitAnswer("PREPARE was answered with something else than a prepared statement")
         if answer.id != flight.text.state.id:
             raise errors.PreparedIdMismatch(
                 f"preparing {flight.text.text!r} again on {flight.connection.name} gave another id; "
                 "call prepare() again and bind to its result"
             )
-        return self._state_of(answer)
+        return self._descriptions.renew(flight.text, answer)
 
     def _resend(self, execution: Execution, flight: _Flight, state: PreparedState) -> None:
         try:

@@ -1,0 +1,105 @@
+"""What a statement's text tells by itself."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triocql.texts import SELECT, answers_to, keyspace_named, verb
+
+
+def is_select(text: str) -> bool:
+    return answers_to(text) is SELECT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT * FROM t",
+        "select * from t",
+        "  \n\tSelect(a)",
+        "-- first\nSELECT 1",
+        "// first\r// second\r\nSELECT 1",
+        "/* a -- b\n */ /**/ SELECT 1",
+        "SELECT/**/a FROM t",
+    ],
+)
+def test_a_select_is_idempotent(text: str) -> None:
+    assert is_select(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "INSERT INTO t (a) VALUES (1)",
+        "UPDATE t SET n = n + 1",
+        "selection",
+        "select_x",
+        "-- SELECT 1",
+        "-- SELECT 1\nDELETE FROM t",
+        "/* SELECT 1",
+        "/* */ x SELECT",
+        "BEGIN BATCH SELECT",
+        "- SELECT 1",
+    ],
+)
+def test_nothing_else_is(text: str) -> None:
+    assert not is_select(text)
+
+
+@given(st.text("-/* \nSselect", max_size=200))
+def test_any_text_is_told_quickly(text: str) -> None:
+    assert not is_select("-- " + text.replace("\n", " "))
+    assert is_select("/*" + text.replace("*", "") + "*/SELECT")
+
+
+def test_a_hostile_text_takes_no_long_time() -> None:
+    assert not is_select("/**/ --" * 100_000)
+    assert not is_select("/*" * 100_000)
+    assert answers_to("USE /*" * 100_000).keyspace == ""
+    for piece in ("/*", "'", '"', "$$", "--", "a.", "FROM"):
+        keyspace_named("SELECT " + piece * 100_001)
+
+
+@pytest.mark.parametrize(
+    ("text", "keyspace"),
+    [
+        ("USE shop", "shop"),
+        ("use Shop ;", "shop"),
+        ('USE "Shop"', "Shop"),
+        ('/* USE a */ USE -- b\n "order";', "order"),
+        ("USE", ""),
+        ("USE a b", ""),
+        ("USE a.b", ""),
+        ("SELECT a FROM use", None),
+        ("INSERT INTO use (a) VALUES (1)", None),
+    ],
+)
+def test_the_keyspace_of_a_use(text: str, keyspace: str | None) -> None:
+    assert answers_to(text).keyspace == keyspace
+
+
+@pytest.mark.parametrize(
+    ("text", "keyspace"),
+    [
+        ("SELECT a FROM t", None),
+        ("SELECT a FROM Shop.t", "shop"),
+        ('select a, \'FROM x.y\', "from z.z" /* FROM q.q */ from "Shop" . t WHERE b = 1', "Shop"),
+        ("SELECT a FROM", None),
+        ("SELECT 1.5 FROM t", None),
+        ("", None),
+    ],
+)
+def test_the_keyspace_of_a_table(text: str, keyspace: str | None) -> None:
+    assert keyspace_named(text) == keyspace
+
+
+def test_the_first_word() -> None:
+    assert [verb(text) for text in ("list ROLES", "", "(SELECT", "-- x\nDescribe t")] == [
+        "LIST",
+        "",
+        "",
+        "DESCRIBE",
+    ]

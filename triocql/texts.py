@@ -1,0 +1,94 @@
+"""What the text of a statement tells by itself: which answers it can have, and where its table is looked up."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What is not closed goes on to the end, so that nothing is gone through twice.
+_BLANK = r"\s++|--[^\r\n]*+|//[^\r\n]*+|/\*.*?(?:\*/|\Z)"
+_VERB = re.compile(rf"(?:{_BLANK})*+(\w++)", re.DOTALL | re.ASCII)
+_TOKEN = re.compile(
+    rf"""{_BLANK}|('(?:[^']|'')*+'?|"(?:[^"]|"")*+"?|\$\$.*?(?:\$\$|\Z)|\w++|.)""", re.DOTALL | re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Which kinds of RESULT can answer a statement, as far as its text tells. The server decides about the rest.
+
+    Attributes:
+        void: nothing.
+        rows: rows.
+        pages: rows in more than one page.
+        schema_change: a change of the schema.
+        keyspace: the keyspace of USE, "" for any, None if it is no USE.
+    """
+
+    void: bool = True
+    rows: bool = True
+    pages: bool = True
+    schema_change: bool = True
+    keyspace: str | None = None
+
+
+SELECT = Answers(void=False, schema_change=False)
+"""The only statement that may be executed twice without asking."""
+MODIFICATION = Answers(pages=False, schema_change=False)
+"""INSERT, UPDATE, DELETE and batches: conditional ones give rows, in one page."""
+_OTHER = Answers()
+_BY_VERB = {"SELECT": SELECT, **dict.fromkeys(("INSERT", "UPDATE", "DELETE", "BEGIN"), MODIFICATION)}
+
+
+def verb(text: str) -> str:
+    """Return the first word of a statement in upper case, "" if there is none.
+
+    >>> verb("/* all */ select * from users")
+    'SELECT'
+    """
+    match = _VERB.match(text)
+    return "" if match is None else match[1].upper()
+
+
+def answers_to(text: str) -> Answers:
+    """Return which answers `text` can have.
+
+    >>> answers_to('USE "Shop"').keyspace, answers_to("SELECT * FROM t").void
+    ('Shop', False)
+    """
+    word = verb(text)
+    if word == "USE":
+        return Answers(void=False, rows=False, pages=False, schema_change=False, keyspace=_used(text))
+    return _BY_VERB.get(word, _OTHER)
+
+
+def keyspace_named(text: str) -> str | None:
+    """Return the keyspace that the table of a SELECT is written with, None if it is without one.
+
+    >>> keyspace_named("SELECT k FROM Shop.users"), keyspace_named("SELECT k FROM users")
+    ('shop', None)
+    """
+    tokens = _tokens(text)
+    for token in tokens:
+        if token.upper() == "FROM":
+            name, dot = next(tokens, ""), next(tokens, "")
+            return _unquoted(name) if dot == "." else None
+    return None
+
+
+def _used(text: str) -> str:
+    """Return the keyspace that a USE names, "" if it is not understood."""
+    words = [word for word in _tokens(text) if word != ";"]
+    return _unquoted(words[1]) if len(words) == 2 else ""
+
+
+def _tokens(text: str) -> Iterator[str]:
+    return (match[1] for match in _TOKEN.finditer(text) if match[1])
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name[:1] == '"' else name.lower()
