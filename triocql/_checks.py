@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from math import inf
 from typing import Any
 
 from triocql.errors import OptionError
@@ -25,10 +27,14 @@ def require_integer(value: object, name: str, low: int, high: int) -> None:
         require(False, name, value, f"an integer from {low:,} to {high:,}")
 
 
-def require_seconds(value: Any, name: str) -> None:
-    """Raise unless `value` is a number of seconds above 0; infinity stands for "no bound"."""
+def require_seconds(value: Any, name: str, *, zero: bool = False) -> None:
+    """Raise unless `value` is a number of seconds above 0, or 0 where that means something; infinity stands for "no
+    bound". Not a number is none, and an int that no float can hold is of no use either.
+    """
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    require(number and value > 0, name, value, "a number of seconds above 0 (math.inf for no bound)")
+    fits = number and (0 < value <= sys.float_info.max or value == inf or (zero and value == 0))
+    least = "a number of seconds from 0" if zero else "a number of seconds above 0"
+    require(fits, name, value, f"{least} (math.inf for no bound)")
 
 
 def require_keyspace(value: object, name: str) -> None:

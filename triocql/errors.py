@@ -213,7 +213,9 @@ class NoNodeAvailable(RequestError):
 
 
 class QueueFull(RequestError):
-    """Too many requests, or too many bytes of them, wait for a free stream id."""
+    """Too many requests, or too many bytes of them, wait for a free stream id: more were started at once than the nodes
+    answer. `execute_concurrent` and request nurseries wait for room instead.
+    """
 
     is_transient = True
 

@@ -321,7 +321,8 @@ class Session(NoOtherAttributes):
 
     def call_options(self, keywords: RequestKeywords) -> RequestOptions:
         """Return the options of a call; the same object for equal ones, so that what follows from them is kept."""
-        key = tuple(keywords.items())
+        # With their types: True equals 1, but is no number of rows.
+        key = tuple(keywords.items()), tuple(map(type, keywords.values()))
         try:
             options = self._calls.get(key)
         except TypeError:  # a payload is not hashable
@@ -350,8 +351,7 @@ class Session(NoOtherAttributes):
         >>> session = await triocql.connect("10.0.0.1")                                # doctest: +SKIP
         >>> await session.aclose()                                                     # doctest: +SKIP
         """
-        if timeout != 0:
-            require_seconds(timeout, "timeout")
+        require_seconds(timeout, "timeout", zero=True)
         self._check_caller()
         await self._core.leave(timeout)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextvars
 import gc
+import math
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -107,7 +108,7 @@ def test_empty_input(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("concurrency", [0, -1, 1.5, None])
+@pytest.mark.parametrize("concurrency", [0, -1, 1.5, None, True, "7", 10**30])
 def test_concurrency_is_checked_before_the_input_is_touched(form: str, concurrency: Any) -> None:
     world = World()
     with world.session() as session:
@@ -244,6 +245,110 @@ def test_whole_timeout(form: str) -> None:
             gauge.answer()
         world.reactor.advance(60)
         assert len(world.node.tokens()) == sent == 17
+
+
+@pytest.mark.parametrize("timeout", [0, -1, math.nan, True, "5", 10**400])
+def test_timeout_is_checked_before_the_input_is_touched(timeout: Any) -> None:
+    world = World()
+    with world.session() as session:
+        taken: list[Any] = []
+        items = given("generator", ["INSERT"], taken)
+        with pytest.raises(errors.OptionError, match="timeout is"):
+            world.call(session.execute_concurrent, items, timeout=timeout)
+        with pytest.raises(errors.OptionError, match="timeout is"):
+            world.call(session.execute_concurrent_with_args, "INSERT", items, timeout=timeout)
+        with pytest.raises(errors.OptionError, match="timeout is"):
+            session.stream_concurrent(items, timeout=timeout)
+        assert taken == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_timeout_without_end(form: str) -> None:
+    world = World()
+    with world.session() as session:
+        items = given(form, ["INSERT"] * 5)
+        assert len(world.call(session.execute_concurrent, items, timeout=math.inf)) == 5
+
+
+class Write(NamedTuple):
+    """A pair with names."""
+
+    statement: Any
+    values: list[int]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_pairs_are_tuples_of_any_kind_or_lists(form: str) -> None:
+    world = World()
+    with world.session() as session:
+        select = world.call(session.prepare, SELECT)
+        items = [(select, [1]), [select, [2]], Write(select, [3]), select.bind(4), [SELECT, {"p0": 5}]]
+        results = world.call(session.execute_concurrent, given(form, items))
+        assert [result.scalar() for _, result in results] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("item", [(), ("INSERT",), ["INSERT", [1], {}], [["INSERT"]]])
+def test_what_is_no_pair_is_named_with_its_place(form: str, item: Any) -> None:
+    world = World()
+    with world.session() as session:
+        items = ["INSERT", item]
+        with pytest.raises(errors.UsageError, match=f"a {type(item).__name__} of {len(item)}.*pairs") as info:
+            world.call(session.execute_concurrent, given(form, items))
+        assert info.value.index == 1
+        assert info.value.__notes__ == ["statement 1 of the call, counted from 0"]
+        results = world.call(session.execute_concurrent, given(form, items), raise_on_first_error=False)
+        assert [success for success, _ in results] == [True, False]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("call", ["execute", "stream"])
+def test_an_error_says_which_statement_it_is_of(form: str, call: str) -> None:
+    world = World()
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        world.node.script = lambda asked: (
+            asked.opcode == Opcode.EXECUTE and asked.token == 5 and asked.error(0x2200)
+        )
+
+        async def execute(count: int) -> None:
+            items = given(form, [*((insert, [number]) for number in range(count)), (insert, ["text"])])
+            if call == "execute":
+                await session.execute_concurrent(items, 3)
+            else:
+                async with session.stream_concurrent(items, 3) as results:
+                    async for _ in results:
+                        pass
+
+        assert errors.Error.index is None
+        with pytest.raises(errors.InvalidQuery) as refused:
+            world.call(execute, 20)
+        assert refused.value.index == 5
+        with pytest.raises(errors.BindTypeError) as wrong:
+            world.call(execute, 3)
+        assert wrong.value.index == 3
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_rows_are_given_as_the_call_says(form: str) -> None:
+    world = World()
+    with world.session() as session:
+        select = world.call(session.prepare, SELECT)
+        items = given(form, [(select, [number]) for number in range(3)])
+        results = world.call(session.execute_concurrent, items, row_type=dict)
+        assert [result.one() for _, result in results] == [{"v": number} for number in range(3)]
+        values = given(form, [[number] for number in range(3)])
+        results = world.call(session.execute_concurrent_with_args, select, values, row_type=tuple)
+        assert [result.one() for _, result in results] == [(0,), (1,), (2,)]
+
+        async def streamed() -> list[Any]:
+            items = given(form, [(select, [number]) for number in range(3)])
+            async with session.stream_concurrent(items, row_type=dict) as stream:
+                return [result.one() async for _, result in stream]
+
+        assert world.call(streamed) == [{"v": number} for number in range(3)]
+        with pytest.raises(errors.OptionError, match="row_type"):
+            world.call(session.execute_concurrent, [], row_type=set)
 
 
 def test_timeout_that_does_not_pass_leaves_no_timer() -> None:

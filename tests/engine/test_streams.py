@@ -329,7 +329,7 @@ def test_a_full_queue_refuses() -> None:
         world.node.holding = True
         tasks = [world.start(session.execute, insert, [number]) for number in range(6)]
         assert [task.done for task in tasks] == [False] * 5 + [True]
-        with pytest.raises(errors.QueueFull, match="3 requests"):
+        with pytest.raises(errors.QueueFull, match=r"^use execute_concurrent.*request nursery.*3 requests"):
             tasks[5].result()
         world.node.release()
         world.settle()

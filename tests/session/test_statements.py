@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.engine.world import World
 from triocql.errors import BindValueError, OptionError, UsageError
 from triocql.protocol.constants import Consistency
 from triocql.statements import (
@@ -108,6 +109,23 @@ def test_merging_is_as_updating_a_dict(layers: list[set[str]]) -> None:
 def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: Any) -> None:
     with pytest.raises(OptionError, match=f"{name}.* it has to be "):
         RequestOptions(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("taken", "refused"),
+    [
+        ({"page_size": 1}, {"page_size": True}),
+        ({"page_size": 5}, {"page_size": 5.0}),
+        ({"tracing": True}, {"tracing": 1}),
+    ],
+)
+def test_what_was_taken_before_does_not_count(taken: Any, refused: Any) -> None:
+    """Values of other types that are equal are checked for themselves."""
+    world = World()
+    with world.session() as session:
+        assert session.call_options(taken) is session.call_options(taken)
+        with pytest.raises(OptionError, match="it has to be"):
+            session.call_options(refused)
 
 
 def test_no_bound_for_the_timeout() -> None:

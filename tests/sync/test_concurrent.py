@@ -60,6 +60,36 @@ def test_functions_and_methods() -> None:
                 assert [outcome.result_or_exc.scalar() for outcome in outcomes] == expected
 
 
+def test_rows_are_given_as_the_call_says() -> None:
+    with session() as (_, s):
+        results = [
+            *s.execute_concurrent([[SELECT, [1]]], row_type=dict),
+            *s.execute_concurrent_with_args(SELECT, [[1]], row_type=dict),
+            *consumed(s, [(SELECT, [1])], True, row_type=dict),
+        ]
+        assert [result.all() for _, result in results] == [[{"v": 1}]] * 3
+
+
+@pytest.mark.parametrize("timeout", [0, -1, math.nan, True, "5"])
+def test_timeouts_are_checked_first(timeout: Any) -> None:
+    with session() as (_, s):
+        items = iter(["SELECT a"])
+        for fn in (s.execute_concurrent, s.stream_concurrent):
+            with pytest.raises(errors.OptionError, match="timeout is"):
+                fn(items, timeout=timeout)
+        with pytest.raises(errors.OptionError, match="timeout is"):
+            s.execute_concurrent_with_args("x", items, timeout=timeout)
+        assert list(items) == ["SELECT a"]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_an_error_says_which_statement_it_is_of(streaming: bool) -> None:
+    with session() as (_, s):
+        with pytest.raises(errors.BindTypeError) as info:
+            consumed(s, [(INSERT, [1]), (INSERT, [2]), (INSERT, ["text"])], streaming)
+        assert info.value.index == 2
+
+
 def test_results_have_all_pages() -> None:
     with session() as (served, s):
         served.node.pages["SELECT p"] = [[1], [2], [3]]
@@ -154,7 +184,7 @@ def test_no_iterable() -> None:
         s.execute_concurrent(items())
 
 
-@pytest.mark.parametrize("concurrency", [0, -1, 1.5, None])
+@pytest.mark.parametrize("concurrency", [0, -1, 1.5, None, True])
 def test_concurrency_is_checked_first(concurrency: Any) -> None:
     with session() as (_, s):
         items = iter(["SELECT a"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import logging
+import math
 import threading
 from typing import Any
 
@@ -154,3 +156,55 @@ def test_waiting_has_a_bound() -> None:
         served.until_held(1)
         served.answer_all()
         assert future.result(10).one()
+
+
+@pytest.mark.parametrize("timeout", [-1, math.nan, True, "5", 10**400])
+def test_how_long_to_wait_is_checked(timeout: Any) -> None:
+    with session() as (_, s):
+        future = s.execute_async("SELECT a")
+        for wait in (future.result, future.exception, s.close):
+            with pytest.raises(errors.OptionError, match="timeout is"):
+                wait(timeout)
+        assert future.result(math.inf) is future.result(1e300)
+
+
+def test_not_to_wait_at_all() -> None:
+    with session() as (served, s):
+        served.hold()
+        future = s.execute_async("SELECT a")
+        with pytest.raises(TimeoutError):
+            future.result(0)
+        served.until_held(1)
+        served.answer_all()
+        future.result(10)
+        assert future.result(0)
+
+
+@pytest.mark.parametrize("kind", [LookupError, SystemExit, GeneratorExit, asyncio.CancelledError])
+def test_callbacks_that_raise_end_nothing(
+    kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not the thread that calls them, and not the callbacks after them; whoever adds one too late calls it."""
+    called = threading.Event()
+
+    def failing(*_: object) -> None:
+        raise kind("mine")
+
+    with session() as (served, s):
+        served.hold()
+        future = s.execute_async("SELECT a").add_callback(failing).add_errback(failing)
+        future.add_done_callback(failing)
+        future.add_callback(lambda _: called.set())
+        served.until_held(1)
+        served.answer_all()
+        assert called.wait(10)
+        assert s.execute("SELECT b").scalar() == "SELECT b"
+        if issubclass(kind, Exception):
+            future.add_callback(failing)
+        else:
+            with pytest.raises(kind, match="mine"):
+                future.add_callback(failing)
+        cancelled = s.execute_async("SELECT c")
+        assert s.execute("SELECT b").scalar() == "SELECT b"
+        cancelled.result(10)
+    assert "a callback of a request failed" in caplog.text

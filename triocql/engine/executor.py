@@ -88,6 +88,11 @@ class Executor:
             return self._start_bound(sink, statement, parameters, call)
         if isinstance(statement, Batch):
             return self._start_batch(sink, statement, parameters, call)
+        if isinstance(statement, (tuple, list)):
+            raise UsageError(
+                f"cannot execute a {type(statement).__name__} of {len(statement)}: write "
+                "execute(statement, parameters), and pairs of the two in execute_concurrent"
+            )
         raise UsageError(
             f"cannot execute {type(statement).__name__}; it takes text, or a Statement, PreparedStatement, "
             f"BoundStatement or Batch{forgotten_await(statement)}"

@@ -136,8 +136,9 @@ class Router:
 
     def _queue_full(self) -> QueueFull:
         return QueueFull(
-            f"{len(self.queue):,} requests ({self.queue.size:,} bytes) wait already: every connection is full; "
-            "slow down, or raise max_queue / max_queue_bytes"
+            "use execute_concurrent, stream_concurrent or a request nursery, which keep a number of requests under "
+            f"way, instead of starting all at once (or raise max_queue, max_queue_bytes): {len(self.queue):,} requests "
+            f"({self.queue.size:,} bytes) wait already, and every connection is full"
         )
 
     def _no_node(self, request: Execution) -> NoNodeAvailable:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from triocql._checks import require_seconds
 from triocql._logs import get_logger
 from triocql.errors import Abandoned
 from triocql.reactors.calls import Call, told
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 logger = get_logger(__name__)
+
+_FOR_EVER = 1e9  # seconds; more than the locks of every system can take
 
 
 class ResultFuture(Future["Result[R]"]):
@@ -89,18 +92,16 @@ class ResultFuture(Future["Result[R]"]):
         super().add_done_callback(partial(self._tell, fn))
 
     def result(self, timeout: float | None = None) -> Result[R]:
-        """Return the `Result`, waiting for it, `timeout` seconds at most.
+        """Return the `Result`, waiting for it, `timeout` seconds at most; 0 does not wait.
 
-        Raises what the request failed with, TimeoutError, CancelledError, and UsageError in callbacks, where waiting
-        would be for ever.
+        Raises what the request failed with, TimeoutError, CancelledError, OptionError for a timeout that is none, and
+        UsageError in callbacks, where waiting would be for ever.
         """
-        self._check_may_wait()
-        return super().result(timeout)
+        return super().result(self._may_wait(timeout))
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what the request failed with, None if it succeeded; waits and raises as `result` does."""
-        self._check_may_wait()
-        return super().exception(timeout)
+        return super().exception(self._may_wait(timeout))
 
     def cancel(self) -> bool:
         """Abandon the request; returns whether it was still under way. It may have been executed all the same."""
@@ -123,9 +124,13 @@ class ResultFuture(Future["Result[R]"]):
             else:
                 self.set_result(self._make_result(result))
 
-    def _check_may_wait(self) -> None:
+    def _may_wait(self, timeout: float | None) -> float | None:
+        """Return how long to wait, None for as long as it takes. Raises OptionError and UsageError."""
+        if timeout is not None:
+            require_seconds(timeout, "timeout", zero=True)
         if not self.done():
             self._loop.check_may_block()
+        return None if timeout is None or timeout > _FOR_EVER else timeout
 
     def _tell(self, fn: Callable[[Future[Result[R]]], object], _: Future[Result[R]]) -> None:
         try:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, overload
 
 from triocql import session as waiting
+from triocql._checks import require_seconds
 from triocql._hints import NoOtherAttributes
 from triocql.errors import UsageError
 from triocql.forms import row_form
@@ -312,6 +313,7 @@ class Session(NoOtherAttributes):
 
         ``with connect(...)`` does it by itself, with a timeout of 0 if the block is left by an exception.
         """
+        require_seconds(timeout, "timeout", zero=True)
         if not self._loop.is_open:
             return
         self._loop.check_may_block()
