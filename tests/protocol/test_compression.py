@@ -68,6 +68,17 @@ def test_an_lz4_body_cannot_declare_more_than_it_can_hold(size: int) -> None:
     assert peak < 100_000
 
 
+def test_a_snappy_body_cannot_declare_more_than_it_can_hold() -> None:
+    codec = frame_compression("snappy", 256 * 1024 * 1024)
+    packed = codec.compress(bytes(100_000))
+    assert codec.decompress(packed) == bytes(100_000)
+    assert 100_000 / len(packed) > 20  # what is allowed is not far from what there is
+    size = 200 * 1024 * 1024
+    declared = bytes((size >> shift & 0x7F) | 0x80 for shift in (0, 7, 14)) + bytes([size >> 21])
+    with pytest.raises(ProtocolError, match="of Snappy cannot hold the 209715200 bytes"):
+        codec.decompress(declared + packed[3:])
+
+
 def test_a_snappy_body_has_its_size_in_at_most_five_bytes() -> None:
     with pytest.raises(ProtocolError, match="does not start with its size"):
         frame_compression("snappy", 1000).decompress(b"\xff" * 9)

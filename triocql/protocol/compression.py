@@ -19,6 +19,9 @@ Buffer = bytes | bytearray | memoryview
 _LZ4_MAX_RATIO = 255
 """No byte of an LZ4 block stands for more bytes of output than this."""
 
+_SNAPPY_MAX_RATIO = 22
+"""No byte of a Snappy block stands for more bytes of output than this: three make 64 at most."""
+
 _LENGTH = struct.Struct(">I")
 
 
@@ -100,6 +103,8 @@ def _snappy_frames(max_frame: int) -> FrameCompression:
 
     def decompress(body: bytes) -> bytes:
         size = _checked(_snappy_size(body), max_frame)
+        if size > _SNAPPY_MAX_RATIO * len(body):
+            raise ProtocolError(f"{len(body)} bytes of Snappy cannot hold the {size} bytes that they declare")
         try:
             plain = bytes(cramjam.snappy.decompress_raw(body))
         except cramjam.DecompressionError as error:
