@@ -103,8 +103,10 @@ def test_stream() -> None:
     with session() as (served, s):
         served.node.pages[PAGED] = [[1, 2], [], [3], []]
         with s.stream(PAGED) as rows:
-            assert [row.v for row in rows] == [1, 2, 3]
-            assert list(rows) == []
+            for row in rows:
+                assert row.v == 1
+                break
+            assert [row.v for row in rows] == [2, 3]
         with s.stream(PAGED, row_type=dict, prefetch=0) as dicts:
             assert next(dicts) == {"v": 1}
         assert s.stats().in_flight == 0
@@ -116,6 +118,24 @@ def test_stream_misused() -> None:
             next(s.stream(PAGED))
         with pytest.raises(errors.OptionError, match="prefetch"):
             s.stream(PAGED, prefetch=-1)
+
+
+def test_a_stream_is_read_within_its_block_and_once() -> None:
+    with session() as (served, s):
+        served.node.pages[PAGED] = [[1, 2], [3]]
+        with s.stream(PAGED) as rows:
+            assert len(list(rows)) == 3
+            with pytest.raises(errors.UsageError, match="read to its end already"):
+                iter(rows)
+            with pytest.raises(StopIteration):
+                next(rows)
+        with s.stream(PAGED) as rows:
+            assert next(rows).v == 1
+        for read in (rows.__next__, rows.__iter__):
+            with pytest.raises(errors.UsageError, match="after its block"):
+                read()
+        with pytest.raises(errors.UsageError, match="entered once"):
+            rows.__enter__()
 
 
 def test_properties() -> None:
