@@ -13,7 +13,7 @@ E = TypeVar("E", bound=BaseException)
 
 
 class Attempt(NamedTuple):
-    """One try of a request, or of a connection: the node, what went wrong, and how long it took in seconds."""
+    """One try of a request, or of a connection: the node, what went wrong, and the seconds that this try took."""
 
     node: str
     error: Exception
@@ -188,12 +188,28 @@ class RequestTimeout(RequestError):
         phase: what the request was doing: "connecting", "preparing", "queued", "sending" or "waiting".
         written: whether it was handed to a socket.
         timeout: the bound, in seconds.
+        node: the node that did not answer, "" if the request was on no connection.
+        statement: the beginning of the statement's text, without its values; "" if it is not known.
+        phases: pairs of a phase and the seconds that it took, in order; attempts that failed are in `attempts`.
     """
 
     is_transient = True
 
-    def __init__(self, message: str, *, phase: str, written: bool, timeout: float) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        phase: str,
+        written: bool,
+        timeout: float,
+        node: str = "",
+        statement: str = "",
+        phases: tuple[tuple[str, float], ...] = (),
+    ) -> None:
         super().__init__(message)
+        self.node = node
+        self.statement = statement
+        self.phases = phases
         self.phase = phase
         self.written = written
         self.timeout = timeout

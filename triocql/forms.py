@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_origin, overload
@@ -120,10 +121,31 @@ class _Maker:
                 raise RuntimeError("it raised StopIteration")  # noqa: TRY301 - else rows would be lost
         except Exception as error:
             raise RowTypeError(
-                f"{self._shape.cls.__qualname__} refused row {self._row + len(made)}: {type(error).__name__}"
+                f"{self._shape.cls.__qualname__} refused row {self._row + len(made)}: {_reason(error)}"
             ) from error
         self._row += len(made)
         return made
+
+
+# Errors of pydantic whose message is what a validator of the user's said, which may be a value.
+_OWN_WORDS = ("value_error", "assertion_error")
+_MSGSPEC = re.compile(r"(Expected [^-]*?) - at `\$\.(\w+)")
+
+
+def _reason(error: Exception) -> str:
+    """Return which columns are wrong and why, as far as the library of the class says so; never a value."""
+    name = type(error).__name__
+    if name == "ValidationError" and type(error).__module__.startswith("pydantic"):
+        problems: list[dict[str, Any]] = error.errors(  # type: ignore[attr-defined]
+            include_url=False, include_input=False, include_context=False
+        )
+        return "; ".join(
+            f"{each['loc'][0] if each['loc'] else 'the row'!r}: "
+            f"{name if each['type'] in _OWN_WORDS else each['msg']}"
+            for each in problems
+        )
+    found = _MSGSPEC.match(str(error))
+    return f"{found[2]!r}: {found[1]}" if found else name
 
 
 @remembered(lambda shape, plan: weight_of_columns(plan.columns))

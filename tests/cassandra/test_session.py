@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zipfile
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -9,7 +10,7 @@ from uuid import UUID
 import pytest
 
 import triocql
-from triocql import UNSET, Batch, BatchType, Consistency, Session, Statement
+from triocql import SERVER, UNSET, Batch, BatchType, Consistency, Session, Statement
 from triocql.errors import (
     BindTypeError,
     BindValueError,
@@ -325,6 +326,31 @@ async def test_timestamps(session: Session, table: Table) -> None:
         assert value == f"new {n}"
         stamps.append(stamp)
     assert stamps == sorted(set(stamps))
+
+
+@on_v4_and_v5
+async def test_a_plain_write_that_a_conditional_one_follows(session: Session, table: Table) -> None:
+    """A ballot has the node's clock, in milliseconds: a write that is later by its own is not overwritten."""
+    t = await table("id int PRIMARY KEY, v int")
+    plain = f"INSERT INTO {t} (id, v) VALUES (?, 1)"
+    update = f"UPDATE {t} SET v = 2 WHERE id = ? IF v = 1"
+    select = f"SELECT v, writetime(v) AS at FROM {t} WHERE id = ?"
+    ahead = time.time_ns() // 1000 + 10_000_000
+    await session.execute(plain, [0], timestamp=ahead)
+    assert (await session.execute(update, [0])).applied
+    assert (await session.execute(select, [0])).exactly_one() == (1, ahead)
+
+    prepared = await session.prepare(plain)
+    forms = [
+        lambda n: session.execute(plain, [n], timestamp=SERVER),
+        lambda n: session.execute(plain.replace("?", str(n)), timestamp=SERVER),
+        lambda n: session.execute(prepared.with_options(timestamp=SERVER), [n]),
+        lambda n: session.execute(Batch(timestamp=SERVER).add(prepared, [n])),
+    ]
+    for n in range(1, 101):
+        await forms[n % 4](n)
+        assert (await session.execute(update, [n])).applied
+        assert (await session.execute(select, [n])).exactly_one().v == 2
 
 
 @on_every_wire

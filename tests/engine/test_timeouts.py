@@ -18,6 +18,10 @@ def timed_out(task: object) -> errors.RequestTimeout:
     return info.value
 
 
+def phases(error: errors.RequestTimeout) -> list[tuple[str, float]]:
+    return [(name, round(seconds, 1)) for name, seconds in error.phases]
+
+
 def test_waiting() -> None:
     world = World()
     with world.session() as session:
@@ -30,7 +34,79 @@ def test_waiting() -> None:
         error = timed_out(task)
         assert (error.phase, error.written, error.timeout) == ("waiting", True, 2.0)
         assert error.maybe_executed
-        assert str(error) == "no answer within 2 s; the request was waiting"
+        assert str(error) == f"no answer from 10.0.0.1:9042 within 2 s to {INSERT!r}: waiting 2.000 s"
+        assert (error.node, error.statement) == ("10.0.0.1:9042", INSERT)
+        assert phases(error) == [("waiting", 2.0)]
+
+
+def test_it_says_how_long_each_phase_took() -> None:
+    world = World(max_in_flight=1)
+    text = "INSERT INTO t (k, v)\n    VALUES (?, 'x')" + " " * 200 + "USING TTL 7"
+    with world.session() as session:
+        world.node.holding = True
+        first = world.start(session.execute, "INSERT 1")
+        task = world.start(session.execute, text, [1], timeout=4.0)
+        world.reactor.advance(1.0)
+        world.node.release()  # the first; then PREPARE is held, and then EXECUTE
+        world.node.holding = True
+        world.settle()
+        assert first.done
+        world.reactor.advance(1.0)
+        world.node.held.pop().respond()
+        world.settle()
+        world.reactor.advance(2.1)
+        error = timed_out(task)
+        assert phases(error) == [("preparing", 2.0), ("waiting", 2.0)]
+        assert error.statement == "INSERT INTO t (k, v) VALUES (?, 'x') USING TTL 7"
+        assert str(error).endswith(f"to {error.statement!r}: preparing 2.000 s, waiting 2.000 s")
+        world.node.release()
+
+
+def test_what_waits_for_no_node_names_none() -> None:
+    world = World(max_in_flight=1)
+    with world.session() as session:
+        world.node.holding = True
+        world.start(session.execute, "INSERT 1")
+        queued = world.start(session.execute, "INSERT 2 " + "x" * 200, timeout=2.0)
+        preparing = world.start(session.prepare, SELECT, timeout=2.0)
+        world.reactor.advance(2.1)
+        error = timed_out(queued)
+        assert (error.node, phases(error)) == ("", [("queued", 2.0)])
+        assert error.statement == "INSERT 2 " + "x" * 90 + "…"
+        assert str(timed_out(preparing)) == f"no answer within 2 s to {SELECT!r}: preparing 2.000 s"
+        world.node.release()
+        world.settle()
+
+
+def test_an_attempt_counts_from_its_own_start() -> None:
+    world = World(count=3, max_in_flight=1)
+    with world.session() as session:
+        for node in world.nodes:
+            node.holding = True
+        others = [world.start(session.execute, f"INSERT {number}") for number in range(3)]
+        task = world.start(session.execute, "SELECT 1", timeout=20.0)
+        seen = []
+        for seconds in (1.0, 2.0, 4.0):
+            world.reactor.advance(seconds)
+            for node in world.nodes:
+                for asked in list(node.held):
+                    node.held.remove(asked)
+                    if asked.text == "SELECT 1":
+                        seen.append(seconds)
+                        asked.error(0x1001, "overloaded")
+                    else:
+                        asked.respond()
+            world.settle()
+        assert all(other.done for other in others)
+        world.reactor.advance(20.0)
+        error = timed_out(task)
+        assert [attempt.elapsed for attempt in error.attempts] == [pytest.approx(each) for each in seen] != []
+        assert phases(error)[0] == ("queued", 1.0)
+        spent = sum(seconds for _, seconds in error.phases) + sum(each.elapsed for each in error.attempts)
+        assert spent == pytest.approx(20.0)
+        for node in world.nodes:
+            node.release()
+        world.settle()
 
 
 def test_sending() -> None:

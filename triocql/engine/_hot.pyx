@@ -9,9 +9,10 @@ from libc.string cimport memcmp, memcpy
 
 from contextvars import copy_context
 
+from triocql.engine.overdue import spent, timed_out
 from triocql.engine.phase import Phase
 from triocql.engine.telling import as_error, give, refuse, report, spoil
-from triocql.errors import Attempt, Error, ProtocolError, RequestError, RequestTimeout, SessionClosed
+from triocql.errors import Attempt, Error, ProtocolError, RequestError, SessionClosed
 from triocql.paging import fingerprint
 from triocql.prepared import check_same_parameters
 from triocql.protocol.constants import EVENT_STREAM, MAX_FRAME, SERVER, Opcode, ResultKind
@@ -56,6 +57,7 @@ cdef class Request:
     cdef public object holder
     cdef public object phase
     cdef public bytes body
+    cdef public tuple waited
     cdef public double deadline
     cdef public double timeout
     cdef public int stream
@@ -101,17 +103,14 @@ cdef class Request:
         if self.phase is not DONE:
             self.end()
 
-    def time_out(self):
-        """End because the deadline passed."""
-        phase, written = self.phase.value, self.phase is WAITING
-        self.fail(
-            RequestTimeout(
-                f"no answer within {self.timeout:g} s; the request was {phase}",
-                phase=phase,
-                written=written,
-                timeout=self.timeout,
-            )
-        )
+    @property
+    def statement(self):
+        """The text of the statement that it is about, "" if there is none."""
+        return ""
+
+    def time_out(self, double now, str node=""):
+        """End because the deadline passed by `now`, on the connection to `node` or on none."""
+        self.fail(timed_out(self, now, node))
 
     cpdef leave(self):
         """Have whoever holds the request let go of it."""
@@ -215,9 +214,14 @@ cdef class Execution(Request):
             error.maybe_executed = error.maybe_executed or self.maybe_executed
         Request.fail(self, error)
 
+    @property
+    def statement(self):
+        """The text of the statement (`Request`)."""
+        return "" if self.message is None else self.message.text
+
     def note_attempt(self, connection, error, double now):
         """Remember a failed attempt that another one follows."""
-        self.attempts += (Attempt(connection.name, error, now - self.started),)
+        self.attempts += (Attempt(connection.name, error, now - self.started - spent(self)),)
         self.tried += (connection.name,)
         self.maybe_executed = self.maybe_executed or error.maybe_executed
 
@@ -292,6 +296,11 @@ cdef class ExecuteMessage:
     def flags(self):
         """The flags of the frame (`Message`)."""
         return self._envelope.flags
+
+    @property
+    def text(self):
+        """What errors show of it (`Message`)."""
+        return self._text.text
 
     def body(self):
         """Return the body (`Message`)."""

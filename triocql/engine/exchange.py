@@ -8,6 +8,7 @@ from triocql.engine.hot import Request
 
 if TYPE_CHECKING:
     from triocql.engine.connection import Connection
+    from triocql.engine.request import Sink
 
 
 class Wait(Request):
@@ -16,7 +17,16 @@ class Wait(Request):
     It is a sink, so that it can stand where the outcome is given.
     """
 
-    __slots__ = ()
+    __slots__ = ("_statement",)
+
+    def __init__(self, sink: Sink, deadline: float, timeout: float, statement: str) -> None:
+        super().__init__(sink, deadline, timeout)
+        self._statement = statement
+
+    @property
+    def statement(self) -> str:
+        """The text that it waits for (`Request`)."""
+        return self._statement
 
     def resolve(self, value: Any) -> None:
         """End with `value`."""

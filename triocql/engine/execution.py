@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from triocql.engine.overdue import spent
 from triocql.engine.phase import Phase
 from triocql.engine.request import Request, Sink
 from triocql.errors import Attempt, RequestError, SessionClosed
@@ -35,6 +36,10 @@ class Message(Protocol):
     @property
     def may_be_void(self) -> bool:
         """Whether a RESULT without content can be the answer."""
+
+    @property
+    def text(self) -> str:
+        """What errors show of it: CQL, without values."""
 
     def body(self) -> bytes:
         """Return the body of the frame, made for the present state of the prepared statements in it."""
@@ -126,8 +131,14 @@ class Execution(Request):
             error.maybe_executed = error.maybe_executed or self.maybe_executed
         Request.fail(self, error)
 
+    @property
+    def statement(self) -> str:
+        """The text of the statement (`Request`)."""
+        message: Message | None = getattr(self, "message", None)
+        return "" if message is None else message.text
+
     def note_attempt(self, connection: Connection, error: RequestError, now: float) -> None:
         """Remember a failed attempt that another one follows."""
-        self.attempts += (Attempt(connection.name, error, now - self.started),)
+        self.attempts += (Attempt(connection.name, error, now - self.started - spent(self)),)
         self.tried += (connection.name,)
         self.maybe_executed = self.maybe_executed or error.maybe_executed

@@ -26,7 +26,7 @@ from triocql.engine.router import Router
 from triocql.errors import PreparedIdMismatch, ProtocolError, UsageError
 from triocql.policies.retry import DefaultRetryPolicy
 from triocql.prepared import BoundStatement, PreparedStatement, PreparedText
-from triocql.protocol.constants import V5
+from triocql.protocol.constants import SERVER, V5
 from triocql.statements import (
     INHERIT,
     Batch,
@@ -120,7 +120,7 @@ class Executor:
         self._check_open()
         seconds = self.profiles.default.options.timeout if timeout is None else timeout
         key = self.key(text, keyspace)
-        wait = Wait(sink, self.parts.now() + seconds, seconds)
+        wait = Wait(sink, self.parts.now() + seconds, seconds, text)
         self.router.waiting.enter(wait, Phase.PREPARING)
         self.preparing.prepare(key, wait, wait.deadline)
         return wait
@@ -159,7 +159,10 @@ class Executor:
         if prepared is not None:
             return profile.launches[prepared].start(sink, parameters)
         self._check_open()
-        execution = self.new_execution(sink, profile, answers_to(text) is SELECT)
+        answers = answers_to(text)
+        execution = self.new_execution(sink, profile, answers is SELECT)
+        # Until there are values, this is what an error shows.
+        execution.message = QueryMessage(text, answers, SERVER, profile, self.parts.reader)
         self.router.waiting.enter(execution, Phase.PREPARING)
         waiting = _Continuation(execution, parameters, profile)
         self.preparing.prepare(key, waiting, execution.deadline)

@@ -62,6 +62,11 @@ class ExecuteMessage:
         """The flags of the frame (`Message`)."""
         return self._envelope.flags
 
+    @property
+    def text(self) -> str:
+        """What errors show of it (`Message`)."""
+        return self._text.text
+
     def body(self) -> bytes:
         """Return the body (`Message`)."""
         envelope = self._envelope

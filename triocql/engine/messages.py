@@ -21,7 +21,7 @@ _RESULT = int(Opcode.RESULT)
 class QueryMessage:
     """Text that is executed as it is, without values."""
 
-    __slots__ = ("_answers", "_envelope", "_reader", "_text", "_timestamp", "flags", "may_be_void", "profile")
+    __slots__ = ("_answers", "_envelope", "_reader", "_timestamp", "flags", "may_be_void", "profile", "text")
     opcode = _QUERY
 
     def __init__(
@@ -33,7 +33,7 @@ class QueryMessage:
         reader: ResultReader,
         paging_state: bytes | None = None,
     ) -> None:
-        self._text = text
+        self.text = text
         self._timestamp = timestamp
         self.profile = profile
         self._reader = reader
@@ -46,7 +46,7 @@ class QueryMessage:
         """Return the body (`Message`)."""
         envelope = self._envelope
         return b"".join(
-            (envelope.payload, encode_long_string(self._text), envelope.around(b"", self._timestamp))
+            (envelope.payload, encode_long_string(self.text), envelope.around(b"", self._timestamp))
         )
 
     def read(self, flags: int, body: bytes, connection: Connection) -> Response:
@@ -61,12 +61,12 @@ class QueryMessage:
 
     def fingerprint(self) -> bytes:
         """Return what its paging states are bound to."""
-        return fingerprint(self._text.encode(), (self.profile.options.keyspace or "").encode())
+        return fingerprint(self.text.encode(), (self.profile.options.keyspace or "").encode())
 
     def page(self, paging_state: bytes) -> QueryMessage:
         """Return the message that asks for the page after `paging_state`."""
         return QueryMessage(
-            self._text, self._answers, self._timestamp, self.profile, self._reader, paging_state
+            self.text, self._answers, self._timestamp, self.profile, self._reader, paging_state
         )
 
 
@@ -76,6 +76,7 @@ class BatchMessage:
     __slots__ = ("_body", "_prepared", "_reader", "flags")
     opcode = _BATCH
     may_be_void = True
+    text = "BATCH"
 
     def __init__(
         self,
@@ -110,12 +111,13 @@ class BatchMessage:
 class PrepareMessage:
     """A text to prepare; the response's place is taken by what the node says of it."""
 
-    __slots__ = ("_body", "_version")
+    __slots__ = ("_body", "_version", "text")
     opcode = _PREPARE
     may_be_void = False
     flags = 0
 
-    def __init__(self, body: bytes, version: int) -> None:
+    def __init__(self, text: str, body: bytes, version: int) -> None:
+        self.text = text
         self._body = body
         self._version = version
 

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from triocql.engine.clock import Clock
 from triocql.engine.hot import Request
+from triocql.engine.overdue import waited
 from triocql.engine.phase import Phase
 from triocql.engine.telling import expire
 
@@ -22,7 +23,7 @@ class Parking(Generic[R]):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._requests: OrderedDict[R, int] = OrderedDict()
+        self._requests: OrderedDict[R, tuple[int, float]] = OrderedDict()
         self.size = 0
         clock.add(self)
 
@@ -36,23 +37,27 @@ class Parking(Generic[R]):
         self._clock.watch(request.deadline)
         request.phase = phase
         request.holder = self
-        self._requests[request] = size = len(request.body)
+        size = len(request.body)
+        self._requests[request] = size, self._clock.now()
         self.size += size
 
     def release(self, request: Request, phase: Phase) -> None:
         """Let `request` go, if it is here (`Holder`)."""
-        held: OrderedDict[Request, int] = self._requests  # type: ignore[assignment]
-        size = held.pop(request, None)
-        if size is not None:
-            self.size -= size
-            request.holder = None
+        held: OrderedDict[Request, tuple[int, float]] = self._requests  # type: ignore[assignment]
+        entry = held.pop(request, None)
+        if entry is not None:
+            self._let_go(request, phase, *entry)
 
     def take_first(self) -> R:
         """Remove and return the oldest request."""
-        request, size = self._requests.popitem(last=False)
+        request, entry = self._requests.popitem(last=False)
+        self._let_go(request, request.phase, *entry)
+        return request
+
+    def _let_go(self, request: Request, phase: Phase, size: int, since: float) -> None:
         self.size -= size
         request.holder = None
-        return request
+        waited(request, phase, self._clock.now() - since)
 
     def requests(self) -> tuple[R, ...]:
         """Return what is parked, oldest first."""

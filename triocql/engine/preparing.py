@@ -80,7 +80,7 @@ class Preparing:
             return
         keyspace = key.keyspace if self._version >= V5 else None
         try:
-            message = PrepareMessage(prepare(self._version, key.text, keyspace), self._version)
+            message = PrepareMessage(key.text, prepare(self._version, key.text, keyspace), self._version)
         except Error as error:
             sink.reject(error)
             return

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from triocql.engine.overdue import timed_out
 from triocql.engine.phase import Phase
 from triocql.engine.telling import give, refuse, report
-from triocql.errors import RequestTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,18 @@ class Request:
     Pure twin of `_hot`.
     """
 
-    __slots__ = ("body", "deadline", "flags", "holder", "opcode", "phase", "sink", "stream", "timeout")
+    __slots__ = (
+        "body",
+        "deadline",
+        "flags",
+        "holder",
+        "opcode",
+        "phase",
+        "sink",
+        "stream",
+        "timeout",
+        "waited",
+    )
 
     def __init__(self, sink: Sink, deadline: float, timeout: float) -> None:
         self.sink: Sink | None = sink
@@ -62,6 +73,7 @@ class Request:
         self.opcode = 0
         self.flags = 0
         self.body = b""
+        self.waited: tuple[tuple[str, float], ...] | None = None
 
     def answered(self, connection: Connection, opcode: int, flags: int, body: bytes) -> None:
         """Take the response. The connection has let go of the request."""
@@ -86,17 +98,14 @@ class Request:
         if self.phase is not Phase.DONE:
             self._end()
 
-    def time_out(self) -> None:
-        """End because the deadline passed."""
-        phase, written = self.phase.value, self.phase is Phase.WAITING
-        self.fail(
-            RequestTimeout(
-                f"no answer within {self.timeout:g} s; the request was {phase}",
-                phase=phase,
-                written=written,
-                timeout=self.timeout,
-            )
-        )
+    @property
+    def statement(self) -> str:
+        """The text of the statement that it is about, "" if there is none."""
+        return ""
+
+    def time_out(self, now: float, node: str = "") -> None:
+        """End because the deadline passed by `now`, on the connection to `node` or on none."""
+        self.fail(timed_out(self, now, node))
 
     def leave(self) -> None:
         """Have whoever holds the request let go of it."""

@@ -7,6 +7,7 @@ being told.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -44,14 +45,17 @@ def call(steps: Iterable[Callable[[], object]]) -> None:
             report(bug)
 
 
-def expire(requests: Iterable[Request], now: float) -> float:
-    """End those of `requests` that are due by `now`; return the earliest deadline of the others, or inf."""
+def expire(requests: Iterable[Request], now: float, node: str = "") -> float:
+    """End those of `requests` that are due by `now`; return the earliest deadline of the others, or inf.
+
+    They are on the connection to `node` or, with "", on none.
+    """
     earliest = inf
     for request in requests:
         if request.deadline > now:
             earliest = min(earliest, request.deadline)
         else:
-            tell((request,), _time_out)
+            tell((request,), partial(_time_out, now, node))
     return earliest
 
 
@@ -94,5 +98,5 @@ def report(bug: Exception) -> None:
         logger.error("%s while requests were told their outcomes", type(bug).__name__, exc_info=bug)
 
 
-def _time_out(request: Request) -> None:
-    request.time_out()
+def _time_out(now: float, node: str, request: Request) -> None:
+    request.time_out(now, node)
