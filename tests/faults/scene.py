@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import anyio
 import pytest
 import trio
+import uvloop
 
 import triocql
 from tests.files import open_files
@@ -36,6 +37,7 @@ PATIENCE = 20.0
 """Seconds after which something on a real socket that does not happen fails the test."""
 
 EVERYWHERE = pytest.mark.parametrize("loop", ["simulated", "trio", "asyncio", "thread"])
+ON_EVERY_LOOP = pytest.mark.parametrize("loop", ["simulated", "trio", "asyncio", "uvloop", "thread"])
 ON_SOCKETS = pytest.mark.parametrize("loop", ["trio", "asyncio", "thread"])
 VERSIONS = pytest.mark.parametrize("version", [4, 5])
 
@@ -60,7 +62,7 @@ class Call:
         """Take the response."""
         self._end(response)
 
-    def reject(self, error: Exception) -> None:
+    def reject(self, error: BaseException) -> None:
         """Take the error."""
         self._end(error)
 
@@ -266,6 +268,7 @@ def _on_thread(play: Play) -> None:
 _LOOPS: dict[str, Callable[[Play], None]] = {
     "trio": lambda play: trio.run(_run_in_loop, play),
     "asyncio": lambda play: asyncio.run(_run_in_loop(play)),
+    "uvloop": lambda play: uvloop.run(_run_in_loop(play)),
     "thread": _on_thread,
 }
 
@@ -275,6 +278,8 @@ def run_on(loop: str, play: Play) -> None:
     if loop == "simulated":
         _simulated(play)
         return
+    if loop == "uvloop":
+        uvloop.new_event_loop().close()  # libuv opens something once a process, and never closes it
     before = open_files()
     options = {"reconnection_base": 0.05, "timeout": PATIENCE, **play.options}
     _LOOPS[loop](play._replace(options=options))

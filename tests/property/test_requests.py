@@ -34,7 +34,7 @@ class User:
     def resolve(self, value: Any) -> None:
         self.outcomes.append(value)
 
-    def reject(self, error: Exception) -> None:
+    def reject(self, error: BaseException) -> None:
         assert isinstance(error, errors.Error)
         self.outcomes.append(error)
 

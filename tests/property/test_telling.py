@@ -37,7 +37,7 @@ class User:
     def resolve(self, value: Any) -> None:
         self._told(value)
 
-    def reject(self, error: Exception) -> None:
+    def reject(self, error: BaseException) -> None:
         assert isinstance(error, errors.Error), repr(error)
         self._told(error)
 
@@ -261,7 +261,7 @@ def _heal(play: Play) -> None:
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     """What is raised by those who are told is logged, over and over."""
-    logger = logging.getLogger("triocql.engine")
+    logger = logging.getLogger("triocql.engine.telling")
     logger.disabled = True
     yield
     logger.disabled = False
