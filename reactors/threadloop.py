@@ -90,7 +90,6 @@ class ThreadLoop:
         self._tasks: set[Task[Any]] = set()
         self._poller = make_poller()
         self._waker, self._wakee = socket.socketpair()
-        self._thread = threading.Thread(target=self._run, name="triocql", daemon=True)
         self._baton = threading.Lock()
         self._relief = threading.Lock()  # released to have the thread take over
         self._relief.acquire()
@@ -106,12 +105,13 @@ class ThreadLoop:
         self._wakee.setblocking(False)
         self.watch(self._wakee, EVENT_READ, self._woken)
         try:
+            self._thread = threading.Thread(target=self._run, name="triocql", daemon=True)
             self._thread.start()
         except RuntimeError as error:
             self._close_sockets()
             raise UsageError(
-                f"a session that blocks needs a thread, and {error}: what is done at the end of a program, by atexit "
-                "for instance, can use a session that was opened before"
+                f"a session that blocks needs a thread, and {error}. At the end of a program (atexit), use one that "
+                "was opened before; in an isolated subinterpreter, use triocql.connect on asyncio or Trio"
             ) from error
         loops.add(self)
 

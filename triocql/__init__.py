@@ -1,4 +1,4 @@
-"""triocql: a CQL driver for Apache Cassandra and ScyllaDB, native to Trio, AnyIO and asyncio."""
+"""triocql: a CQL driver for Apache Cassandra, native to Trio, AnyIO and asyncio, and for programs that block."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -93,3 +93,10 @@ def test_snappy_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cramjam", None)
     with pytest.raises(MissingExtraError, match=r"pip install triocql\[snappy\]"):
         frame_compression("snappy", 1000)
+
+
+def test_lz4_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in an isolated subinterpreter."""
+    monkeypatch.setitem(sys.modules, "lz4.block", None)
+    with pytest.raises(MissingExtraError, match=r"package lz4, which cannot be loaded here: .*lz4\.block"):
+        check_algorithm("lz4")

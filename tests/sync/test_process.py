@@ -174,7 +174,7 @@ def test_a_thread_that_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> Non
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    with pytest.raises(UsageError, match="needs a thread, and can't start new thread: "):
+    with pytest.raises(UsageError, match=r"needs a thread, and can't start new thread\. At the end"):
         triocql.sync.connect("127.0.0.1")
 
 

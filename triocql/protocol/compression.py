@@ -48,7 +48,14 @@ def check_algorithm(algorithm: str) -> None:
             raise MissingExtraError(
                 "compression='snappy' needs the package cramjam: pip install triocql[snappy]"
             ) from error
-    elif algorithm != "lz4":
+    elif algorithm == "lz4":
+        try:
+            import lz4.block  # noqa: F401
+        except ImportError as error:
+            raise MissingExtraError(
+                f"compression='lz4' needs the package lz4, which cannot be loaded here: {error}"
+            ) from error
+    else:
         raise OptionError(f"compression is {algorithm!r}; it can be 'lz4', 'snappy' or None")
 
 
