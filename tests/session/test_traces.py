@@ -119,7 +119,7 @@ def test_the_wait_is_that_of_the_request_unless_said_otherwise() -> None:
 
 
 def test_a_node_that_does_not_answer() -> None:
-    world, result, _ = traced(lambda n: [])  # type: ignore[arg-type, return-value]
+    world, result, _ = traced(lambda n: [])
     began = world.reactor.now()
     with pytest.raises(RequestTimeout):
         world.call(result.trace, timeout=2.0)

@@ -324,7 +324,7 @@ class OwnModel(pydantic.BaseModel):
         return name
 
 
-REFUSED = [
+REASONS = [
     (CheckedModel, "'name': String should have at most 3 characters"),
     (CheckedStruct, "'name': Expected `str` of length <= 3"),
     (OwnModel, "'name': ValidationError"),
@@ -332,7 +332,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("cls", "reason"), REFUSED)
+@pytest.mark.parametrize(("cls", "reason"), REASONS)
 def test_a_row_that_the_class_refuses(registry: Registry, cls: type[Any], reason: str) -> None:
     rows = [(1, "Ada", 36)] * 1500 + [(2, "secret", 36)]
     page = users(registry, "name age", rows)
