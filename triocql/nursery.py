@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from triocql._checks import require_integer
+from triocql.engine.telling import call
 from triocql.errors import Abandoned, UsageError, fresh
 from triocql.forms import row_form
 from triocql.protocol.constants import MAX_INT
@@ -92,8 +94,7 @@ class Handle:
         self._end()
 
     def _end(self) -> None:
-        for waiter in self._waiters:
-            waiter.resolve(None)
+        call([partial(waiter.resolve, None) for waiter in self._waiters])
 
 
 class RequestNursery:

@@ -431,7 +431,7 @@ def test_input_that_uses_the_engine_itself() -> None:
             def resolve(self, value: Any) -> None:
                 inner.append(value)
 
-            def reject(self, error: Exception) -> None:
+            def reject(self, error: BaseException) -> None:
                 inner.append(error)
 
         def rows() -> Iterator[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.engine.world import World, pools
+from tests.engine.world import World, only, pools
 from tests.reactors.certificates import NAME, client_context, server_context
 from triocql.errors import NoNodeAvailable
 from triocql.protocol.tls import TlsLink
@@ -80,3 +80,21 @@ def test_the_next_connection_checks_the_node_again(ca: trustme.CA, client: ssl.S
         world.context = good
         world.reactor.advance(10.0)
         world.call(session.execute, "SELECT v FROM t")
+
+
+@pytest.mark.parametrize("part", ["_decrypt", "_encrypt"])
+def test_a_failure_within_tls_ends_its_connection_only(
+    ca: trustme.CA, client: ssl.SSLContext, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> int:
+        raise MemoryError
+
+    world = EncryptedWorld(ca, client)
+    with world.session() as session:
+        world.reactor.advance(5)
+        lost = only(session)
+        monkeypatch.setattr(lost._transport, part, fails)
+        result = world.call(session.execute, "SELECT v FROM t")
+        assert result.scalar() == "SELECT v FROM t"
+        assert isinstance(lost.error, MemoryError)
+        assert only(session) is not lost

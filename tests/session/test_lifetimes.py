@@ -27,7 +27,7 @@ class Kept:
         """Keep the value."""
         self.outcomes.append(value)
 
-    def reject(self, error: Exception) -> None:
+    def reject(self, error: BaseException) -> None:
         """Keep the error."""
         self.outcomes.append(error)
 

@@ -67,7 +67,7 @@ class Ignored:
     def resolve(self, value: object) -> None:
         """Ignore it."""
 
-    def reject(self, error: Exception) -> None:
+    def reject(self, error: BaseException) -> None:
         """Ignore it."""
 
 

@@ -11,7 +11,7 @@ from contextvars import copy_context
 
 from triocql.engine.overdue import spent, timed_out
 from triocql.engine.phase import Phase
-from triocql.engine.telling import as_error, give, refuse, report, spoil
+from triocql.engine.telling import as_error, refuse, report, spoil
 from triocql.errors import Attempt, Error, ProtocolError, RequestError, SessionClosed
 from triocql.paging import fingerprint
 from triocql.prepared import check_same_parameters
@@ -84,11 +84,11 @@ cdef class Request:
         """End with `value`, once."""
         if self.phase is not DONE:
             sink = self.end()
-            if type(sink) is not Entry:
-                give(sink, value)
-                return
-            try:
-                (<Entry>sink).window.end(<Entry>sink, value, None)
+            try:  # `give`, without a call
+                if type(sink) is Entry:
+                    (<Entry>sink).window.end(<Entry>sink, value, None)
+                else:
+                    sink.resolve(value)
             except Exception as bug:
                 refuse(sink, as_error(bug))
                 report(bug)

@@ -88,7 +88,7 @@ class Recovery:
             return
         state = "was waiting for its answer" if written else "had not been written"
         lost = errors.ConnectionLost(
-            f"the connection to {connection.name} ended while the request {state}: {error}"
+            f"the connection to {connection.name} ended while the request {state}: {str(error) or repr(error)}"
         )
         lost.__cause__ = error
         lost.maybe_executed = written

@@ -187,7 +187,7 @@ class Router:
     def on_lost(self, connection: Connection, error: Exception) -> None:
         """Have the connection replaced."""
         if self.ending is None and any(connection in pool.connections for pool in self.pools):
-            logger.warning("lost a connection to %s: %s", connection.name, str(error))
+            logger.warning("lost a connection to %s: %s", connection.name, str(error) or repr(error))
         self._draining.discard(connection)
         self._remove(connection)
         if self.ending is not None and not self.connections():

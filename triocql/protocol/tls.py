@@ -92,24 +92,34 @@ class TlsLink:
 
     def data_received(self, data: bytes | memoryview) -> None:
         """Decrypt, and pass it on."""
-        if not self._seen_anything:
-            self._seen_anything = True
-            if (error := self._no_tls(bytes(data[:8]))) is not None:
-                self._fail(error)
-        self._incoming.write(data)
-        self._advance()
+        try:
+            if not self._seen_anything:
+                self._seen_anything = True
+                if (error := self._no_tls(bytes(data[:8]))) is not None:
+                    self._fail(error)
+            self._incoming.write(data)
+            self._advance()
+        except Exception as bug:
+            self._give_up(bug)
 
     def eof_received(self) -> None:
         """Find out whether the peer said so itself, or somebody cut the connection."""
-        self._incoming.write_eof()
-        self._advance()
+        try:
+            self._incoming.write_eof()
+            self._advance()
+        except Exception as bug:
+            self._give_up(bug)
 
     def data_to_send(self) -> bytes:
         """Encrypt the inner link's batch. What was held back by `pause_reading` is delivered here, too."""
-        self._deliver()
-        if self._established and not (self._said_goodbye or self._failed):
-            self._encrypt()
-        return self._outgoing.read()
+        try:
+            self._deliver()
+            if self._established and not (self._said_goodbye or self._failed):
+                self._encrypt()
+            return self._outgoing.read()
+        except Exception as bug:
+            self._give_up(bug)
+            return b""
 
     def connection_lost(self, error: Exception | None) -> None:
         """Pass it on, or report that the handshake did not come to its end."""
@@ -260,6 +270,13 @@ class TlsLink:
         """Give up an established connection."""
         self._error = error
         self._transport.abort()
+
+    def _give_up(self, bug: Exception) -> None:
+        """End this connection, and nothing else, by a bug or for want of memory."""
+        if self._established:
+            self._break(bug)
+        else:
+            self._fail(_caused(f"TLS with {self._peer} failed: {type(bug).__name__}", bug))
 
 
 def _caused(message: str, cause: Exception | None) -> TlsError:
