@@ -136,6 +136,17 @@ async def test_sets_and_maps_within_other_values(session: Session, table: Table)
         assert result.applied
 
 
+async def test_values_that_the_node_stores_all_the_same(session: Session, table: Table) -> None:
+    """It checks little more than the number of bytes."""
+    t = await table("id int PRIMARY KEY, d decimal, v time, n text, u duration")
+    insert = f"INSERT INTO {t} (id, d, v, n, u) VALUES (?, blobAsDecimal(?), blobAsTime(?), blobAsText(?), ?)"
+    await session.execute(insert, [1, b"\0\0\0\2", b"\xff" * 8, b"\xc0\x80\xed\xa0\x80", Duration(1)])
+    row = (await session.execute(f"SELECT d, v, n, u FROM {t}")).exactly_one()
+    assert row == (Decimal("0.00"), Time(-1), "\0\ud800", Duration(1))
+    await session.execute(f"UPDATE {t} SET v = ? WHERE id = 1", [Time(86_400_000_000_000)])
+    assert (await session.execute(f"SELECT v FROM {t}")).scalar() == Time(86_400_000_000_000)
+
+
 async def test_what_cannot_be_told_from_null(session: Session, table: Table) -> None:
     t = await table("id int PRIMARY KEY, l list<int>, s set<int>, m map<int, int>, v text")
     await session.execute(f"INSERT INTO {t} (id, l, s, m, v) VALUES (1, ?, ?, ?, 'x')", [[], set(), {}])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import array
 import enum
 import struct
 from decimal import Decimal
@@ -94,6 +95,10 @@ ACCEPTED: list[tuple[str, Any, Any]] = [
     ("bigint", np.uint64(2**63 - 1), 2**63 - 1),
     ("int", np.array(4), 4),
     ("varint", np.int64(-3), -3),
+    ("varint", Indexed(), 5),
+    ("varint", np.uint64(2**64 - 1), 2**64 - 1),
+    ("varint", np.array(-3), -3),
+    ("double", np.longdouble(1.5), 1.5),
     ("double", 2, 2.0),
     ("double", Decimal("0.5"), 0.5),
     ("float", np.float32(1.5), 1.5),
@@ -135,6 +140,27 @@ WRONG_TYPES: list[tuple[str, Any]] = [
     ("int", [1]),
     ("int", np.float64(1)),
     ("int", np.array([1, 2])),
+    ("int", np.array([1])),
+    ("varint", np.array([1])),
+    ("double", np.array([1.5])),
+    ("float", np.array([[1.5]])),
+    ("text", np.array(["a"])),
+    ("text", np.longdouble(1)),
+    ("varint", np.longdouble(1)),
+    ("decimal", np.array([1])),
+    ("boolean", np.array([True])),
+    ("uuid", np.array([str(RANDOM)])),
+    ("timestamp", np.array(["2020-01-01"], "M8[ms]")),
+    ("date", np.array(["2020-01-01"], "M8[D]")),
+    ("blob", np.str_("a")),
+    ("blob", np.array("a")),
+    ("blob", np.array(["a", "b"])),
+    ("blob", np.array([object()], dtype=object)),
+    ("blob", np.array([(1, "a")], dtype=[("x", "i4"), ("y", "U1")])),
+    ("blob", np.array(["2020-01-01"], "M8[D]")),
+    ("blob", array.array("u", "ab")),
+    ("blob", np.int64(1)),
+    ("blob", np.array(1.5)),
     ("bigint", Color.RED),
     ("varint", 1.0),
     ("decimal", 1.0),
@@ -167,6 +193,7 @@ OUT_OF_RANGE: list[tuple[str, Any]] = [
     ("smallint", 2**15),
     ("int", 2**31),
     ("int", np.int64(2**31)),
+    ("bigint", np.uint64(2**64 - 1)),
     ("bigint", 2**63),
     ("bigint", -(2**63) - 1),
     ("bigint", 10**30),
@@ -196,6 +223,20 @@ def test_out_of_range(registry: Registry, name: str, value: Any) -> None:
         encode(registry, name, value)
 
 
+@pytest.mark.parametrize(
+    ("raw", "text"), [("c080", "\0"), ("61eda08062", "a\ud800b"), ("eda081edb080", "\ud801\udc00")]
+)
+def test_texts_that_the_server_takes_and_utf_8_has_not(registry: Registry, raw: str, text: str) -> None:
+    assert decode(registry, "text", bytes.fromhex(raw)) == text
+
+
+def test_a_decimal_without_digits(registry: Registry) -> None:
+    """The server stores a scale alone, too."""
+    value = decode(registry, "decimal", bytes.fromhex("00000002"))
+    assert str(value) == "0.00"
+    assert encode(registry, "decimal", value).hex() == "0000000200"
+
+
 INVALID: list[tuple[str, str]] = [
     ("tinyint", "0000"),
     ("smallint", "00"),
@@ -207,7 +248,10 @@ INVALID: list[tuple[str, str]] = [
     ("uuid", "00" * 15),
     ("inet", "00" * 5),
     ("text", "ff"),
-    ("text", "eda080"),
+    ("text", "eda0"),
+    ("text", "c081"),
+    ("text", "f4908080"),
+    ("ascii", "c080"),
     ("ascii", "80"),
     ("decimal", "000000"),
 ]

@@ -37,6 +37,10 @@ BYTES: list[tuple[str, Any, str]] = [
     ("time", dt.time(23, 59, 59, 999_999), (86_399_999_999_000).to_bytes(8).hex()),
     ("time", Time(1), "0000000000000001"),
     ("time", Time(86_399_999_999_999), (86_399_999_999_999).to_bytes(8).hex()),
+    ("time", Time(86_400_000_000_000), (86_400_000_000_000).to_bytes(8).hex()),
+    ("time", Time(-1), "ff" * 8),
+    ("time", Time(2**63 - 1), "7f" + "ff" * 7),
+    ("time", Time(-(2**63)), "80" + "00" * 7),
     ("duration", Duration(), "000000"),
     ("duration", Duration(1, 2, 3), "020406"),
     ("duration", Duration(-1, -2, -3), "010305"),
@@ -49,6 +53,11 @@ def test_bytes(registry: Registry, name: str, value: Any, expected: str) -> None
     assert encode(registry, name, value).hex() == expected
     read = decode(registry, name, bytes.fromhex(expected))
     assert (type(read), read) == (type(value), value)
+
+
+def test_what_follows_a_duration_is_passed_over(registry: Registry) -> None:
+    """The server stores it, and reads it so."""
+    assert decode(registry, "duration", bytes.fromhex("020406" + "ff00")) == Duration(1, 2, 3)
 
 
 def test_every_day_of_python(registry: Registry) -> None:
@@ -142,11 +151,9 @@ def test_out_of_range(registry: Registry, name: str, value: Any) -> None:
     [
         ("timestamp", "00" * 7),
         ("date", "00" * 5),
-        ("time", "ff" * 8),
-        ("time", (86_400_000_000_000).to_bytes(8).hex()),
+        ("time", "ff" * 7),
         ("duration", "00"),
         ("duration", "0000"),
-        ("duration", "00000000"),
         ("duration", "0000f0"),
         ("duration", "f1000000000000"),
         ("duration", "ff" * 20),
@@ -161,7 +168,7 @@ def test_invalid_bytes(registry: Registry, name: str, raw: str) -> None:
     "make",
     [
         lambda: Date(2**31),
-        lambda: Time(-1),
+        lambda: Time(2**63),
         lambda: Timestamp(2**63),
         lambda: Duration(months=2**31),
         lambda: Duration(days=-(2**31) - 1),

@@ -123,9 +123,12 @@ cdef class TextCell(Cell):
         self.ascii = node.encoding == "ascii"
 
     cdef object box(self, const uint8_t* p, Py_ssize_t n):
-        if self.ascii:
-            return PyUnicode_DecodeASCII(<const char*>p, n, NULL)
-        return PyUnicode_DecodeUTF8(<const char*>p, n, NULL)
+        try:
+            if self.ascii:
+                return PyUnicode_DecodeASCII(<const char*>p, n, NULL)
+            return PyUnicode_DecodeUTF8(<const char*>p, n, NULL)
+        except UnicodeDecodeError:
+            return Cell.box(self, p, n)
 
     cdef int write(self, Buffer out, object value) except -1:
         cdef Py_ssize_t size

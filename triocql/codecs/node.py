@@ -138,7 +138,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if getattr(value, "ndim", None) == 0 and hasattr(value, "dtype"):
-        return value.item()
+        inner = value.item()
+        return value if type(inner) is type(value) else inner  # of a longdouble it is another one
     return value
 
 

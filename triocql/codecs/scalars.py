@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import struct
+from contextlib import suppress
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from operator import index
 from typing import Any
 from uuid import UUID, SafeUUID
 
 from triocql.codecs.digits import EXACT, to_decimal
-from triocql.codecs.node import INT, FixedNode, Node
+from triocql.codecs.node import INT, FixedNode, Node, plain
 from triocql.errors import DecodeError
 from triocql.protocol.constants import MAX_INT
 
+_WITHOUT_BYTES = re.compile("[OPuw&]")
+"""Codes of buffers whose items are objects, pointers, or characters as they lie in memory."""
 _set_uuid_int = UUID.__dict__["int"].__set__
 _set_uuid_safety = UUID.__dict__["is_safe"].__set__
 _unknown_safety = SafeUUID.unknown
@@ -34,7 +39,7 @@ class IntegerNode(FixedNode):
             return self._pack(value)
         except TypeError:
             return self.encode_other(value)
-        except struct.error:
+        except (struct.error, OverflowError):
             is_integer = hasattr(value, "__index__")
             return self.encode_other(value, f"out of range for {self.width} bytes" if is_integer else "")
 
@@ -47,6 +52,8 @@ class FloatingNode(FixedNode):
 
     def encode(self, value: Any) -> bytes:
         """Return the number in IEEE 754."""
+        if getattr(value, "ndim", 0):
+            return self.encode_other(value)  # an array of one number, which NumPy takes for it
         try:
             return self._pack(value)
         except OverflowError:
@@ -83,10 +90,16 @@ class TextNode(Node):
         self.encoding = encoding
 
     def decode(self, raw: bytes) -> str:
-        """Return the text; DecodeError for bytes that are not valid in its encoding."""
+        """Return the text; DecodeError for bytes that are not valid in its encoding.
+
+        Half a pair of surrogates, and NUL in two bytes, are not valid and yet taken by the server; so they are read.
+        """
         try:
             return raw.decode(self.encoding)
         except UnicodeDecodeError as error:
+            if self.encoding == "utf-8":
+                with suppress(UnicodeDecodeError):
+                    return raw.replace(b"\xc0\x80", b"\0").decode(self.encoding, "surrogatepass")
             raise DecodeError(f"bytes that are not valid {self.encoding}, at {error.start}") from None
 
     def encode(self, value: Any) -> bytes:
@@ -103,7 +116,7 @@ class TextNode(Node):
 
 class BlobNode(Node):
     """blob, and types known only by the name of their class: `bytes`, and whatever shows its bytes as a
-    buffer.
+    buffer, but for texts, objects and single numbers of NumPy: what they show is how they lie in memory.
     """
 
     __slots__ = ()
@@ -115,10 +128,15 @@ class BlobNode(Node):
 
     def encode(self, value: Any) -> bytes:
         """Return the bytes as they are."""
-        try:
-            return memoryview(value).tobytes()
-        except TypeError:
+        if isinstance(value, str) or plain(value) is not value:
             return self.encode_other(value)
+        try:
+            view = memoryview(value)
+        except (TypeError, ValueError):
+            return self.encode_other(value)
+        if _WITHOUT_BYTES.search(view.format):
+            return self.encode_other(value)
+        return view.tobytes()
 
 
 class UuidNode(FixedNode):
@@ -181,7 +199,7 @@ class InetNode(Node):
 
 
 class VarintNode(Node):
-    """varint: `int` of any size."""
+    """varint: `int` of any size, and whatever says that it is one by ``__index__``."""
 
     __slots__ = ()
     takes = "an int"
@@ -192,9 +210,10 @@ class VarintNode(Node):
 
     def encode(self, value: Any) -> bytes:
         """Return the number in the fewest bytes of two's complement."""
-        if isinstance(value, int):
-            return pack_varint(value)
-        return self.encode_other(value)
+        try:
+            return pack_varint(index(value))
+        except TypeError:
+            return self.encode_other(value)
 
 
 class DecimalNode(Node):

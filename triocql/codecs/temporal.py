@@ -81,7 +81,9 @@ class Date:
 
 @dataclass(frozen=True, order=True, slots=True)
 class Time:
-    """A CQL ``time`` finer than the microseconds of `datetime.time`: nanoseconds since midnight.
+    """A CQL ``time`` that `datetime.time` does not have: nanoseconds since midnight.
+
+    It is finer than microseconds, or none of a day: the server stores whatever has 8 bytes.
 
     >>> Time(nanoseconds=1)
     Time(nanoseconds=1)
@@ -90,7 +92,7 @@ class Time:
     nanoseconds: int
 
     def __post_init__(self) -> None:
-        _settle(self, "nanoseconds", 0, NANOSECONDS_OF_DAY - 1)
+        _settle(self, "nanoseconds", -MAX_LONG - 1, MAX_LONG)
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -110,7 +112,7 @@ class Timestamp:
 
 def _datetime64(value: Any, unit: str) -> int | None:
     """Return a numpy.datetime64 as a count of `unit` since 1970; None if `value` is not one."""
-    if getattr(getattr(value, "dtype", None), "kind", "") != "M":
+    if getattr(getattr(value, "dtype", None), "kind", "") != "M" or value.ndim:
         return None
     count = int(value.astype(f"datetime64[{unit}]").astype("int64"))
     if count == -MAX_LONG - 1:
@@ -202,11 +204,9 @@ class TimeNode(FixedNode):
 
     @staticmethod
     def convert(nanoseconds: int) -> dt.time | Time:
-        """Return the time as a `datetime.time` where that is fine enough."""
-        if not 0 <= nanoseconds < NANOSECONDS_OF_DAY:
-            raise DecodeError("nanoseconds that are not a time of day")
+        """Return the time as a `datetime.time` where it fits."""
         microseconds, rest = divmod(nanoseconds, 1000)
-        if rest:
+        if rest or not 0 <= nanoseconds < NANOSECONDS_OF_DAY:
             return Time(nanoseconds)
         seconds, microseconds = divmod(microseconds, 1_000_000)
         minutes, seconds = divmod(seconds, 60)
@@ -235,14 +235,12 @@ class DurationNode(Node):
     takes: ClassVar[str] = "a triocql.Duration"
 
     def decode(self, raw: bytes) -> Any:
-        """Return the duration; EMPTY for no bytes."""
+        """Return the duration, EMPTY for no bytes. What follows it is passed over, as by the server."""
         if not raw:
             return self.odd_length(raw)
         months, at = read_signed_vint(raw, 0)
         days, at = read_signed_vint(raw, at)
         nanoseconds, at = read_signed_vint(raw, at)
-        if at != len(raw):
-            return self.odd_length(raw)
         try:
             return Duration(months, days, nanoseconds)
         except ValueError:
