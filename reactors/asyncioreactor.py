@@ -60,7 +60,7 @@ class AsyncioWaiter:
             if self._future.done():
                 await asyncio.sleep(0)
             value = await self._future
-        except (asyncio.CancelledError, GeneratorExit):
+        except BaseException:
             self._future.cancel()
             self._on_cancel()
             raise

@@ -152,6 +152,7 @@ class StepWaiter:
             await park(self._leave)
         except BaseException:
             self._done = True
+            self._task = None  # it may not have got so far as to wait
             self._on_cancel()
             raise
         if self._error is not None:

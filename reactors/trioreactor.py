@@ -76,7 +76,12 @@ class TrioWaiter:
                 raise
         else:
             self._task = current_task()
-            await wait_task_rescheduled(self._abort)
+            try:
+                await wait_task_rescheduled(self._abort)
+            except BaseException:
+                if self._task is not None:  # it did not get so far as to wait
+                    self._abort(None)
+                raise
         if self._error is not None:
             try:
                 raise self._error

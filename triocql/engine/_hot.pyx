@@ -539,9 +539,9 @@ cdef class Streams:
             clock.watch(request.deadline)
         if len(self._outgoing) == 0:
             self._connection.wake()
-        stream = self.free.pop()
-        if len(self.free) == 0:
+        if len(self.free) == 1:
             self.refill()
+        stream = self.free.pop()
         request.stream = stream
         request.phase = SENDING
         request.holder = self
@@ -620,7 +620,7 @@ cdef class Streams:
         following = self.used or self.spare
         if following is self.used:
             following.reverse()
-        self.free.extend(following)
+        self.free[:0] = following
         following.clear()
 
     def close(self):

@@ -60,10 +60,12 @@ class Clock:
         self._disarm()
 
     def _arm(self, when: float) -> None:
-        self._disarm()
-        # If that raises, as where the stack is at its end, the clock must not count as armed.
-        self._cancel = self._call_at(when, self._fire)
+        # If that raises, as where the stack is at its end, the clock is armed as before.
+        cancel = self._call_at(when, self._fire)
+        former, self._cancel = self._cancel, cancel
         self.armed = when
+        if former is not None:
+            former()
 
     def _disarm(self) -> None:
         self.armed = inf

@@ -48,15 +48,22 @@ class Parking(Generic[R]):
         if entry is not None:
             self._let_go(request, phase, *entry)
 
-    def take_first(self) -> R:
-        """Remove and return the oldest request."""
-        request, entry = self._requests.popitem(last=False)
-        self._let_go(request, request.phase, *entry)
-        return request
+    def first(self) -> R:
+        """Return the oldest request."""
+        return next(iter(self._requests))
+
+    def forget(self, request: R, phase: Phase) -> None:
+        """Let go of a request that was here in `phase`, and is in another one's hands by now."""
+        entry = self._requests.pop(request, None)
+        if entry is not None:
+            self._count_out(request, phase, *entry)
 
     def _let_go(self, request: Request, phase: Phase, size: int, since: float) -> None:
-        self.size -= size
         request.holder = None
+        self._count_out(request, phase, size, since)
+
+    def _count_out(self, request: Request, phase: Phase, size: int, since: float) -> None:
+        self.size -= size
         waited(request, phase, self._clock.now() - since)
 
     def requests(self) -> tuple[R, ...]:

@@ -10,7 +10,7 @@ from triocql.engine.hot import Execution
 from triocql.engine.messages import PrepareMessage
 from triocql.engine.request import Sink
 from triocql.engine.router import Router
-from triocql.engine.telling import give, refuse, tell
+from triocql.engine.telling import give, refuse
 from triocql.errors import Error, fresh
 from triocql.prepared import PreparedText
 from triocql.protocol.constants import V5
@@ -84,15 +84,20 @@ class Preparing:
         except Error as error:
             sink.reject(error)
             return
-        flight = self._flights[key] = _Flight(self, key)
+        flight = _Flight(self, key)
         flight.execution = self._new_execution(flight)
         flight.join(sink, deadline)
         flight.execution.say(message)
-        tell((flight.execution,), self._router.submit)
+        self._flights[key] = flight
+        try:
+            self._router.submit(flight.execution)
+        except BaseException:  # as at the end of the stack: it is nowhere, and nobody would ever end it
+            self._flights.pop(key, None)
+            raise
 
     def prepared(self, flight: _Flight, answer: Prepared) -> None:
         """Keep what the node said, and pass it on."""
-        del self._flights[flight.key]
+        self._flights.pop(flight.key, None)
         try:
             text = self._descriptions.keep(flight.key, answer)
         except BaseException as error:  # a class of the callers' may have raised it
@@ -106,7 +111,7 @@ class Preparing:
 
     def failed(self, flight: _Flight, error: BaseException) -> None:
         """Pass the error on: each caller gets an object of its own."""
-        del self._flights[flight.key]
+        self._flights.pop(flight.key, None)
         self._reject(flight, error)
 
     def _reject(self, flight: _Flight, error: BaseException) -> None:

@@ -166,7 +166,9 @@ class Router:
             connection = self.pick()
             if connection is None:
                 return
-            tell((self.queue.take_first(),), connection.send)
+            request = self.queue.first()
+            connection.send(request)
+            self.queue.forget(request, Phase.QUEUED)
 
     def on_event(self, connection: Connection, body: bytes, flags: int) -> None:
         """Take note of an event. Nothing subscribes to any, so that each is the node's mistake: one is told of."""

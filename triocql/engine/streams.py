@@ -67,9 +67,9 @@ class Streams:
             self._clock.watch(request.deadline)
         if not self._outgoing:
             self._connection.wake()
-        request.stream = stream = self.free.pop()
-        if not self.free:
+        if len(self.free) == 1:
             self._refill()
+        request.stream = stream = self.free.pop()
         request.phase = _SENDING
         request.holder = self
         self.in_flight[stream] = request
@@ -131,7 +131,7 @@ class Streams:
         following = self.used or self.spare
         if following is self.used:
             following.reverse()
-        self.free.extend(following)
+        self.free[:0] = following
         following.clear()
 
     def close(self) -> list[Request]:

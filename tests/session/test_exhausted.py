@@ -1,0 +1,120 @@
+"""The stack, or the memory, ends in the middle of a call and the program goes on: so does the session, on each loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import pytest
+
+import triocql
+from tests.engine.world import SELECT, check
+from tests.session.exhausted import Failing, Within, calling, recursing
+from tests.session.loops import PATIENCE, Stage, run_on, settled
+from tests.session.test_checkpoints import (
+    NODES,
+    TOKENS,
+    execute_batch,
+    execute_values,
+    prepare,
+    scripted,
+    stream,
+)
+from tests.sync.served import Served
+from triocql import Error, Session
+
+Call = Callable[[Session], Coroutine[Any, Any, None]]
+
+ENDS = (RecursionError, MemoryError, Error)
+MOST = 2000
+
+LOOPS = ["simulated", "trio", "asyncio", "uvloop"]
+
+
+async def concurrent(session: Session) -> None:
+    assert len(await session.execute_concurrent([(SELECT, [number]) for number in range(2)])) == 2
+
+
+async def nursery(session: Session) -> None:
+    async with triocql.open_request_nursery(session) as requests:
+        requests.start_soon(SELECT, [1])
+
+
+CALLS = [execute_values, execute_batch, prepare, concurrent, nursery, partial(stream, prefetch=1)]
+
+
+async def probe(session: Session) -> None:
+    """Check that the session answers, by the connection that it had."""
+    text = f"SELECT probe {next(TOKENS)}"
+    assert (await session.execute(text, timeout=5.0)).scalar() == text
+    await settled(session)
+    check(session)
+    assert session.executor.router.ending is None
+
+
+FAILING = [
+    *(("simulated", call, error) for call in CALLS for error in (RecursionError, MemoryError)),
+    *((loop, call, RecursionError) for loop in ("trio", "asyncio") for call in (execute_values, concurrent)),
+]
+
+
+@pytest.mark.parametrize(("loop", "call", "error"), FAILING)
+def test_failing_at_each_call(loop: str, call: Call, error: type[Exception]) -> None:
+    async def main(stage: Stage) -> None:
+        async with stage.connect(max_in_flight=8, timeout=0.2) as session:
+            NODES[session] = stage.node
+            for number in range(MOST):
+                failing = Failing(number, error)
+                with suppress(*ENDS):
+                    await Within(failing, call(session))
+                await probe(session)
+                if failing.count <= number:
+                    break
+            else:
+                pytest.fail("it never ended")
+            del NODES[session]
+
+    run_on(loop, main, scripted())
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_recursion_that_goes_too_far(loop: str, call: Call) -> None:
+    async def main(stage: Stage) -> None:
+        async with stage.connect(max_in_flight=8, timeout=0.2) as session:
+            NODES[session] = stage.node
+            failed = 0
+            for extra in range(3, MOST):
+                try:
+                    await recursing(lambda: call(session), extra)
+                except ENDS:
+                    failed += 1
+                else:
+                    break
+                finally:
+                    await probe(session)
+            else:
+                pytest.fail("it never ended")
+            assert failed > 3
+            del NODES[session]
+
+    run_on(loop, main, scripted())
+
+
+def test_a_recursion_that_goes_too_far_in_a_thread() -> None:
+    failed = 0
+    with Served() as served, served.connect(timeout=PATIENCE) as session:
+        for extra in range(-3, MOST):
+            try:
+                calling(lambda: session.execute(SELECT, [1]), extra)
+            except RecursionError:
+                failed += 1
+            else:
+                break
+            finally:
+                assert session.execute(SELECT, [extra + 3]).scalar() == extra + 3
+        session.call(check, session.inner)
+        assert session.stats() == (1, 0, 0, 0)
+    assert failed > 3
