@@ -11,6 +11,7 @@ from triocql.codecs.cache import Cache, weight_of_columns
 from triocql.codecs.classes import is_hashable, shape_of
 from triocql.codecs.collections import ListNode, MapNode, SetNode
 from triocql.codecs.custom import Codec, CodecNode
+from triocql.codecs.hiding import refuse_hidden
 from triocql.codecs.node import Node, type_name
 from triocql.codecs.scalars import (
     BlobNode,
@@ -207,6 +208,19 @@ class Registry:
         if cls is None or (hashable and not is_hashable(cls)):
             return UserTypeNode(cql_type, fields)
         return UserTypeNode(cql_type, fields, cls, hashable=hashable)
+
+    def check_names(self, text: str, columns: Iterable[ColumnSpec]) -> None:
+        """Refuse a statement on these columns in which one with a codec of its own is hidden by another name.
+
+        Raises:
+            UsageError: there is one.
+        """
+        if not self._columns:
+            return
+        tables = {(column.keyspace, column.table) for column in columns}
+        coded = {column for keyspace, table, column in self._columns if (keyspace, table) in tables}
+        if coded:
+            refuse_hidden(text, coded)
 
     def _compile(self, columns: Columns) -> tuple[Columns, tuple[Node, ...]]:
         columns = tuple(column._replace(type=_resolved(column.type)) for column in columns)

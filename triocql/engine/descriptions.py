@@ -37,7 +37,12 @@ class Descriptions:
         registry.subscribe(self._recode)
 
     def keep(self, key: PrepareKey, answer: Prepared) -> PreparedText:
-        """Return the statement that a node has prepared. Raises ProtocolError."""
+        """Return the statement that a node has prepared.
+
+        Raises ProtocolError, and UsageError if its text hides a column with a codec of its own.
+        """
+        metadata = answer.result_metadata
+        self._registry.check_names(key.text, (*answer.bind_columns, *(metadata.columns if metadata else ())))
         text = PreparedText(key.text, key.keyspace, self._state(answer))
         self._check_id(text, answer.metadata_id, answer.result_metadata)
         self._in_use.add(text)
