@@ -160,7 +160,7 @@ class _Run(WindowCall):
             on_error=self.fail,
             on_over=self.check,
         )
-        self.begin()
+        self.session.protected(self.begin)
         try:
             self.session.protected(window.pump)
             await self.until(lambda: window.is_over)
@@ -172,7 +172,7 @@ class _Run(WindowCall):
     async def feed(self, source: AsyncIterator[Pair]) -> list[ExecutionResult]:
         """Execute what an async iterator gives."""
         self.window = window = Window(self.session.executor, self._concurrency, INHERIT, self._ended)
-        self._puller = puller = Puller(self.session.reactor, window, source, partial(source_ended, self))
+        self._puller = puller = Puller(self.session, window, source, partial(source_ended, self))
         async with puller:
             self.begin()
             try:
@@ -232,7 +232,7 @@ class ConcurrentStream(WindowCall):
             await self._open_async(AsyncPairs(self._source, pair))
         else:
             self._open(pairs(self._source))
-        self.begin()
+        self.session.protected(self.begin)
         self._fill()
         return self
 
@@ -244,7 +244,7 @@ class ConcurrentStream(WindowCall):
 
     async def _open_async(self, source: AsyncIterator[Pair]) -> None:
         window = Window(self.session.executor, self._concurrency, INHERIT, self._ended)
-        puller = Puller(self.session.reactor, window, source, partial(source_ended, self))
+        puller = Puller(self.session, window, source, partial(source_ended, self))
         self.window, self._refill = window, puller.wake
         self._is_over = lambda: puller.over and window.is_idle
         self._puller = await puller.__aenter__()

@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from triocql.abc import Reactor, Waiter
+    from triocql.abc import Waiter
     from triocql.engine.hot import Window
+    from triocql.session import Session
     from triocql.statements import Parameters
 
 Item: TypeAlias = Any
@@ -68,13 +69,14 @@ class Puller:
 
     def __init__(
         self,
-        reactor: Reactor,
+        session: Session,
         window: Window,
         source: AsyncIterator[Pair],
         on_end: Callable[[BaseException | None], None],
     ) -> None:
         self.over = False
-        self._reactor = reactor
+        self._session = session
+        self._reactor = session.reactor
         self._window = window
         self._source = source
         self._on_end = on_end
@@ -86,7 +88,10 @@ class Puller:
         self._cancel: Callable[[], None]
 
     async def __aenter__(self) -> Self:
-        self._cancel = self._reactor.spawn(self._run)
+        router = self._session.executor.router
+        if router.ending is not None:
+            raise router.ended_error()
+        self._cancel = self._session.protected(self._reactor.spawn, self._run)
         return self
 
     async def __aexit__(

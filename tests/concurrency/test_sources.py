@@ -271,6 +271,18 @@ def test_a_call_is_cancelled_while_its_source_waits(loop: str, call: str) -> Non
     run_on(loop, scenario)
 
 
+@EVERYWHERE
+@CALLS
+def test_a_session_that_is_closed(loop: str, call: str) -> None:
+    async def scenario(stage: Stage) -> None:
+        async with stage.connect() as session:
+            await session.aclose()
+            with pytest.raises(errors.SessionClosed):
+                await executed(session, call, Stuck(session, ["INSERT 1"]).statements(), [])
+
+    run_on(loop, scenario)
+
+
 REAL = pytest.mark.parametrize("loop", [loop for loop in LOOPS if not loop.startswith("simulated")])
 
 
