@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import math
 import socket
+import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from threading import get_ident
 from types import TracebackType
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from triocql.abc import Address, Link
+from triocql.errors import UsageError
 
 from .asynciotransport import AsyncioTransport
-from .base import ReactorBase, wrong_caller
+from .base import ReactorBase, nothing, wrong_caller
 from .dial import dial
 from .timers import Timers
+
+logger = logging.getLogger("triocql.reactors.asyncioreactor")
+
+RESTART_DELAY = 1.0
+"""Seconds after which a background task starts again that the program has cancelled."""
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -30,6 +39,58 @@ P = ParamSpec("P")
 
 def _not_running() -> NoReturn:
     raise RuntimeError("the reactor is not running: use it inside `async with`")
+
+
+def _check_uvloop(loop: asyncio.AbstractEventLoop) -> None:
+    """Raise UsageError for a uvloop that closes other people's descriptors: see its issue 738."""
+    if type(loop).__module__.partition(".")[0] == "uvloop":
+        version: str = sys.modules["uvloop"].__version__
+        if tuple(map(int, version.split(".")[:2])) < (0, 23):
+            raise UsageError(
+                f"uvloop {version} may close a descriptor of somebody else when a connect is cancelled: "
+                "install uvloop>=0.23"
+            )
+
+
+class _Background:
+    """A task of a reactor's own, until it ends or is cancelled by whoever has spawned it.
+
+    A program that cancels `asyncio.all_tasks()` hits this one, too. It is not what keeps a session alive that such a
+    program means to end: the task starts again, later, so that a loop that ends meanwhile never sees it.
+    """
+
+    __slots__ = ("_cancel_restart", "_cancelled", "_reactor", "_run", "_task")
+
+    def __init__(self, reactor: AsyncioReactor, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._reactor = reactor
+        self._run = run
+        self._cancelled = False
+        self._cancel_restart: Callable[[], None] = nothing
+        self._start()
+
+    def cancel(self) -> None:
+        """Cancel it for good."""
+        self._cancelled = True
+        self._cancel_restart()
+        self._task.cancel()
+
+    def _start(self) -> None:
+        self._task = self._reactor.loop.create_task(self._run())
+        self._reactor.tasks.add(self._task)
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        reactor = self._reactor
+        reactor.tasks.discard(task)
+        if task.cancelled() and not (self._cancelled or reactor.leaving):
+            self._cancel_restart = reactor.call_at(reactor.now() + RESTART_DELAY, self._restart)
+
+    def _restart(self) -> None:
+        if not (self._cancelled or self._reactor.leaving):
+            logger.warning(
+                "the program cancelled a task of the session's own (asyncio.all_tasks?): it starts again"
+            )
+            self._start()
 
 
 class AsyncioWaiter:
@@ -99,14 +160,17 @@ class AsyncioReactor(ReactorBase):
         self._alarm_at = math.inf
         self.transports: set[AsyncioTransport] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.leaving = False
 
     # --- Life ----------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> AsyncioReactor:
         if self._loop is not None:
             raise RuntimeError("a reactor is entered once; make a new one")
-        self._loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        _check_uvloop(loop)
+        self._loop = loop
         self.now = self._loop.time
         self._create_future = self._loop.create_future
         self._loop_runs = self._loop.is_running
@@ -129,10 +193,11 @@ class AsyncioReactor(ReactorBase):
 
         That is all that tells the cancellations of a task apart; the object would be led to by its own traceback.
         """
+        self.leaving = True
         cancelled = None
-        while ending := [*self._tasks, *(transport.lost for transport in self.transports)]:
+        while ending := [*self.tasks, *(transport.lost for transport in self.transports)]:
             self.drop()
-            for task in self._tasks:
+            for task in self.tasks:
                 task.cancel()
             try:
                 await asyncio.wait(ending)
@@ -190,14 +255,7 @@ class AsyncioReactor(ReactorBase):
 
     def spawn(self, fn: Callable[..., Awaitable[None]], *args: Any) -> Callable[[], None]:
         """Run `await fn(*args)` in the background; returns its cancel."""
-        task = self.loop.create_task(self._run_background(fn, args))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-        def cancel() -> None:
-            task.cancel()
-
-        return cancel
+        return _Background(self, partial(self._run_background, fn, args)).cancel
 
     async def _run_background(self, fn: Callable[..., Awaitable[None]], args: tuple[Any, ...]) -> None:
         try:

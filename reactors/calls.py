@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Generic, TypeVar
 
-from triocql.errors import SessionClosed
+from triocql.errors import InternalError, SessionClosed
 
 from .stepping import Cancelled, Task
 
@@ -47,20 +47,28 @@ class Slot(Generic[T]):
         """Wait for the outcome."""
         self._lock.acquire()
 
-    def take(self) -> T:
-        """Return the result, or raise."""
+    def take(self, cause: BaseException | None = None) -> T:
+        """Return the result, or raise; `cause` is what the loop has ended by, if that was a failure."""
         if self._error is None:
             return self._value  # type: ignore[return-value]
         try:
-            raise told(self._error)
+            raise told(self._error, cause)
         finally:
             self._error = None  # else the error's traceback would lead to the error
 
 
-def told(error: BaseException) -> BaseException:
+def told(error: BaseException, cause: BaseException | None = None) -> BaseException:
     """Return the error as the caller of a task is told of it: nobody but the loop's end cancels a task unasked."""
-    return (
-        SessionClosed("the session was closed before the call had ended")
-        if isinstance(error, Cancelled)
-        else error
-    )
+    if not isinstance(error, Cancelled):
+        return error
+    if cause is not None:
+        return ended_by(cause)
+    return SessionClosed("the session was closed before the call had ended")
+
+
+def ended_by(cause: BaseException) -> InternalError:
+    """Return the error of what is asked of a loop that has ended by a failure."""
+    error = InternalError(f"the session has ended: {cause!r} was raised in the thread that did its work")
+    error.__cause__ = cause
+    error.maybe_executed = True
+    return error

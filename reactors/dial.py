@@ -108,6 +108,8 @@ class _Race:
 
     async def _take(self, step: Callable[..., Awaitable[None]], *args: Target) -> None:
         """Take a step in the background; whatever ends it, the caller gets to know."""
+        if self._over:
+            return
         try:
             await step(*args)
         except Exception as error:

@@ -6,6 +6,7 @@ and everything cooperates.
 
 from __future__ import annotations
 
+import logging
 import math
 import socket
 import threading
@@ -20,7 +21,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 from triocql.errors import SessionClosed, UsageError
 
 from .base import READ_SIZE
-from .calls import Call, Slot
+from .calls import Call, Slot, ended_by
 from .depth import is_deep
 from .interrupts import Interruptions, interruptions
 from .loops import loops, running
@@ -30,6 +31,8 @@ from .timers import Timers
 
 T = TypeVar("T")
 P = ParamSpec("P")
+
+logger = logging.getLogger("triocql.reactors.threadloop")
 
 REST = 0.01
 """Seconds without a call after which the loop's thread takes over from callers that drove it."""
@@ -59,6 +62,7 @@ class ThreadLoop:
         buffer: what a socket's data is received into.
         current: the task that is being stepped.
         ended: whether the loop has ended.
+        failure: what it has ended by, if nobody had asked it to end.
 
     >>> async def main() -> int:
     ...     return 6 * 7
@@ -81,6 +85,7 @@ class ThreadLoop:
         self._crowded = False  # there were several calls at once
         self._forked = False
         self._stopping = False
+        self.failure: BaseException | None = None
         self._asleep = False
         self._ident = 0
         self._timers = Timers()
@@ -153,7 +158,7 @@ class ThreadLoop:
         except BaseException:
             self.post(call.cancel)
             raise
-        return slot.take()
+        return slot.take(self.failure)
 
     def check_may_block(self) -> None:
         """Raise UsageError for what runs in the loop: if it waited for the loop, it would wait for ever."""
@@ -198,7 +203,7 @@ class ThreadLoop:
                     "this session was made before the process forked and belongs to the parent: "
                     "connect in the child, too"
                 )
-            raise SessionClosed("the session is closed")
+            raise SessionClosed("the session is closed") if self.failure is None else ended_by(self.failure)
 
     def _notify(self) -> None:
         """See to it that what is ready gets called: by whoever drives, or else by the thread."""
@@ -275,9 +280,16 @@ class ThreadLoop:
                 dirty, self._dirty = self._dirty, []
                 for transport in dirty:
                     transport.flush()
-        except BaseException:
-            self._stopping = True  # a bug: nobody knows in which state things are
+        except BaseException as error:
+            self._fail(error)
             raise
+
+    def _fail(self, error: BaseException) -> None:
+        """End the loop: nobody knows in which state things are. It may be a bug, or what another thread has thrown."""
+        if not self._stopping:
+            self.failure = error
+            logger.error("a session ends: its work was broken off by %r", error, exc_info=error)
+        self._stopping = True
 
     def _call_ready(self) -> None:
         """Call what is ready now; what that makes ready waits for the next turn."""
@@ -328,6 +340,8 @@ class ThreadLoop:
     def _run(self) -> None:
         try:
             self._drive()
+        except BaseException as error:  # whoever calls is told
+            self._fail(error)
         finally:
             if not self._forked:
                 self._end()

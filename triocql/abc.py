@@ -129,7 +129,8 @@ class Reactor(Protocol):
     def spawn(self, fn: Callable[..., Awaitable[None]], *args: Any) -> Callable[[], None]:
         """Run `await fn(*args)` in the background; returns the function that cancels it.
 
-        An exception from it does not reach the user's tasks: it is passed to `on_bug`, if set, else logged.
+        An exception from it does not reach the user's tasks: it is passed to `on_bug`, if set, else logged. Where a
+        program can cancel it, by listing all tasks, it is run again.
         """
 
     on_bug: Callable[[Exception], None] | None

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from triocql.errors import SessionClosed, UsageError
+from triocql.errors import InternalError, SessionClosed, UsageError
 from triocql.reactors.base import nothing
 from triocql.reactors.calls import Call
 from triocql.reactors.stepping import Cancelled, StepWaiter, park
@@ -254,8 +254,9 @@ def test_a_bug_ends_the_loop_whoever_drives(driven: Driven, pool: ThreadPoolExec
     driven.loop.post(bug)
     with pytest.raises(ZeroDivisionError):
         first.result(PATIENCE)
-    with pytest.raises(SessionClosed):
+    with pytest.raises(InternalError, match="ZeroDivisionError") as info:
         second.result(PATIENCE)
+    assert isinstance(info.value.__cause__, ZeroDivisionError)
     driven.loop.join(PATIENCE)
 
 

@@ -101,6 +101,8 @@ class Core:
 
     def _bug(self, error: Exception) -> None:
         """A background task failed with a bug: every later call says so."""
+        if self.router.ending is None:
+            logger.error("the session ends, by a bug: %r", error, exc_info=error)
         self._end(error)
 
     async def _first_connection(self) -> Connection:

@@ -120,7 +120,7 @@ class ResultFuture(Future["Result[R]"]):
         """Take the outcome, unless it was cancelled meanwhile."""
         with suppress(InvalidStateError):
             if error is not None:
-                self.set_exception(told(error))
+                self.set_exception(told(error, self._loop.failure))
             else:
                 self.set_result(self._make_result(result))
 
