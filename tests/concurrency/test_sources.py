@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -40,7 +40,7 @@ class Stuck:
     def go_on(self) -> None:
         self._waiter.resolve(None)
 
-    async def statements(self, error: Exception | None = None) -> AsyncIterator[Any]:
+    async def statements(self, error: Exception | None = None) -> AsyncGenerator[Any, None]:
         reactor = self._session.reactor
         try:
             for item in self._items:

@@ -819,7 +819,7 @@ cdef class PullingWindow(Window):
         self._pumping = True
         try:
             self._context.run(self._fill)
-        except BaseException as error:  # the iterator's: whoever reads the responses now has nothing to do with it
+        except BaseException as error:  # the iterator's: it is nothing to whoever reads the responses
             self.exhausted = True
             self._on_error(error)
         finally:
