@@ -57,20 +57,30 @@ class OnceAMinute(logging.Filter):
         finally:
             line.due.append(due)
         left_out, line.left_out = line.left_out, 0
-        if left_out:
-            record.msg = f"{record.getMessage()} (and {left_out:,} times before that were left out)"
-            record.args = ()
+        if left_out and isinstance(record.args, tuple):
+            text = str(record.msg) if record.args else str(record.msg).replace("%", "%%")
+            record.msg = f"{text} (and %d times before that were left out)"
+            record.args = (*record.args, left_out)
         return True
 
     def _line(self, record: logging.LogRecord, now: float) -> _Line:
         args = record.args if isinstance(record.args, tuple) else ()
-        key = (record.name, record.levelno, record.msg, *(arg for arg in args if isinstance(arg, str)))
+        words = (_text(arg) for arg in args if not isinstance(arg, (int, float)))
+        key = (record.name, record.levelno, record.msg, *words)
         if len(self._lines) >= _LINES:
             kept = [
                 (key, line) for key, line in list(self._lines.items()) if now < max(line.due, default=now)
             ]
             self._lines = dict(kept[_LINES // 2 :])
         return self._lines.setdefault(key, _Line())
+
+
+def _text(arg: object) -> str:
+    """Return what tells an argument of a line from others. An exception of the user's may fail at that."""
+    try:
+        return str(arg)
+    except Exception:
+        return type(arg).__name__
 
 
 def get_logger(name: str) -> logging.Logger:

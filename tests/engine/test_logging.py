@@ -135,6 +135,31 @@ def test_a_line_is_repeated_once_a_minute_with_a_count(told: Any, clock: list[fl
     assert seen.pop() == "lost 10.0.0.1 after 8 s"
 
 
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not even that")
+
+
+def test_causes_are_told_apart(told: Any, clock: list[float]) -> None:
+    logger, seen = told
+    for _ in range(2):
+        logger.error("it ends: %r", ValueError("one"))
+        logger.error("it ends: %r", ValueError("two"))
+        logger.error("it ends: %r", Unspeakable())
+        logger.error("100 % done")
+    assert seen == [
+        "it ends: ValueError('one')",
+        "it ends: ValueError('two')",
+        "it ends: Unspeakable()",
+        "100 % done",
+    ]
+    clock[0] += EVERY
+    logger.error("100 % done")
+    logger.error("it ends: %r", ValueError("one"))
+    count = "(and 1 times before that were left out)"
+    assert seen[4:] == [f"100 % done {count}", f"it ends: ValueError('one') {count}"]
+
+
 def test_levels_and_texts_are_told_apart(told: Any) -> None:
     logger, seen = told
     for _ in range(2):
