@@ -122,7 +122,8 @@ class RequestNursery:
         """Start a request once fewer than `concurrency` are under way, and return its handle.
 
         Arguments are those of `Session.execute`. Raises the failure that ended the nursery, if one did, and
-        UsageError and its kinds. A checkpoint, always.
+        UsageError. Values that the statement does not take are a failure of the request: a node is asked again what it
+        takes before they are refused. A checkpoint, always.
         """
         await self._room()
         try:

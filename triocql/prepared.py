@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from triocql.codecs.bindv3 import BinderV3
+from triocql.codecs.changes import still_fit
 from triocql.codecs.registry import Registry
 from triocql.errors import PreparedIdMismatch, UsageError
 from triocql.protocol.constants import V4, V5
@@ -79,6 +80,16 @@ class PreparedState:
             plan=plan,
             skip_metadata=by_id,
             rows_head=rows_head(metadata, described=not by_id),
+        )
+
+    def says_the_same(self, other: PreparedState) -> bool:
+        """Whether a node that told `other` has said nothing new."""
+        return (
+            self.prefix == other.prefix
+            and self.bind_columns == other.bind_columns
+            and self.partition_key == other.partition_key
+            and self.metadata == other.metadata
+            and self.skip_metadata == other.skip_metadata
         )
 
     def recoded(self, registry: Registry, version: int) -> PreparedState:
@@ -218,7 +229,7 @@ class BoundStatement:
     def newest_state(self) -> PreparedState:
         """Return the newest state of the statement. Raises PreparedIdMismatch if the values do not fit it."""
         newest = self.prepared.state
-        check_same_parameters(self.prepared, self.state, newest)
+        check_values_fit(self.prepared, self.state, newest)
         return newest
 
     def with_options(self, **options: Unpack[RequestKeywords]) -> BoundStatement:
@@ -236,9 +247,9 @@ def bind(statement: PreparedStatement, parameters: Parameters) -> BoundStatement
     return BoundStatement(statement.prepared, state, state.binder.bind(parameters), statement.options)
 
 
-def check_same_parameters(text: PreparedText, old: PreparedState, new: PreparedState) -> None:
-    """Raise if values that were encoded for `old` cannot be sent with `new`."""
-    if old.bind_columns != new.bind_columns:
+def check_values_fit(text: PreparedText, old: PreparedState, new: PreparedState) -> None:
+    """Raise PreparedIdMismatch if values that were encoded for `old` cannot be sent with `new`."""
+    if new is not old and not still_fit(old.bind_columns, new.bind_columns):
         raise PreparedIdMismatch(
             f"the parameters of {text.text!r} have other types now (its table was changed or made anew); "
             "bind to it, or execute it, again: values are then encoded for the new types"

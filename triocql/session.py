@@ -150,6 +150,8 @@ class Session(NoOtherAttributes):
     ) -> PreparedStatement:
         """Prepare a statement. Callers that prepare the same text at the same time share one request.
 
+        It always asks a node, and renews what is known of the statement, for all who have prepared it before.
+
         Args:
             text: CQL with ``?`` or ``:name`` for the values.
             keyspace: where unqualified names are looked up, instead of the session's keyspace; protocol v5.

@@ -192,6 +192,13 @@ def _overlay(base: ResolvedOptions, layer: RequestOptions) -> ResolvedOptions:
     return merged
 
 
+def snapshot(parameters: Parameters) -> Parameters:
+    """Return parameters as they are now, for a caller may fill the same list or dict anew for the next call."""
+    if isinstance(parameters, list):
+        return tuple(parameters)
+    return dict(parameters) if isinstance(parameters, dict) else parameters
+
+
 class HasOptions(Protocol):
     """A statement with options: a `Statement`, or one that is prepared or bound."""
 

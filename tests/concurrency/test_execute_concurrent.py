@@ -181,8 +181,8 @@ def test_unsent_requests_of_a_call_that_failed_are_never_sent() -> None:
     world = World()
     with world.session() as session:
         insert = world.call(session.prepare, INSERT)
-        items = [(insert, [1]), (insert, [2]), (insert, ["wrong"]), (insert, [4])]
-        with pytest.raises(errors.BindTypeError):
+        items = [(insert, [1]), (insert, [2]), (7, None), (insert, [4])]
+        with pytest.raises(errors.UsageError):
             world.call(triocql.execute_concurrent, session, items)
         world.reactor.advance(60)
         assert world.node.tokens() == []

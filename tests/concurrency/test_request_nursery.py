@@ -170,17 +170,33 @@ def test_statement_that_is_not_valid_takes_no_room() -> None:
     with world.session() as session:
         scene = Scene(world, session, concurrency=1)
         scene.start(0)
-        wrong = [world.start(scene.nursery.start, scene.insert, ["text"]) for _ in range(3)]
+        wrong = [world.start(scene.nursery.start, 7) for _ in range(3)]
         right = scene.start(2)
         scene.gauge.answer()
         world.settle()
         for task in wrong:
-            with pytest.raises(errors.BindTypeError):
+            with pytest.raises(errors.UsageError):
                 task.result()
         assert right.done
         scene.leave()
         scene.answer_all()
         assert scene.block.result() == "left"
+
+
+def test_values_that_do_not_fit_are_the_failure_of_their_request() -> None:
+    world = World()
+    with world.session() as session:
+        insert = world.call(session.prepare, "INSERT INTO t (k) VALUES (?)")
+
+        async def run() -> None:
+            async with triocql.open_request_nursery(session) as nursery:
+                handle = await nursery.start(insert, ["text"])
+                with pytest.raises(errors.BindTypeError):
+                    await handle
+                await nursery.start(insert, ["text"])
+
+        with pytest.raises(errors.BindTypeError):
+            world.call(run)
 
 
 def test_failure_that_nobody_awaits_ends_the_rest_and_leaves_unwrapped() -> None:

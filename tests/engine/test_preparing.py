@@ -407,13 +407,13 @@ def test_batch_of_one_statement_bound_to_old_and_to_new_parameters() -> None:
     world = World(prepared_cache=1)
     with world.session() as session:
         old = world.call(session.prepare, INSERT)
+        bound = old.bind(1)
         world.call(session.prepare, OTHER)
         world.node.parameters[INSERT] = (("p0", "bigint"),)
         new = world.call(session.prepare, INSERT)
-        assert old.prepared.state.id == new.prepared.state.id
+        assert old.prepared is new.prepared
         world.node.asked.clear()
-        batches = [Batch().add(old.bind(1)).add(new, [2]), Batch().add(new, [2]).add(old, [1])]
-        for batch in [*batches, Batch().add(INSERT, [2]).add(old, [1])]:
+        for batch in (Batch().add(bound).add(new, [2]), Batch().add(new, [2]).add(bound)):
             with pytest.raises(errors.PreparedIdMismatch, match="other types"):
                 world.call(session.execute, batch)
         assert world.node.asked == []

@@ -122,4 +122,4 @@ def test_statements_that_nobody_uses_are_freed() -> None:
         for number in range(20):
             world.call(session.prepare, f"{INSERT} /* {number} */")
         gc.collect()
-        assert len(session.executor.preparing._texts) <= 2
+        assert len(session.executor.preparing._descriptions._in_use) <= 2

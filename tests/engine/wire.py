@@ -25,7 +25,7 @@ _GLOBAL_TABLE = 0x01
 _MAX_PAYLOAD = 0x1FFFF
 
 Column = tuple[str, str]
-"""A name and one of `TYPES`."""
+"""A name and one of `TYPES`, or a user-defined type of texts: "name(field, field)"."""
 
 
 def integer(number: int) -> bytes:
@@ -112,7 +112,15 @@ def set_keyspace(name: str) -> bytes:
 
 
 def columns(specs: Iterable[Column]) -> bytes:
-    return b"".join(string(name) + short(TYPES[kind]) for name, kind in specs)
+    return b"".join(string(name) + column_type(kind) for name, kind in specs)
+
+
+def column_type(kind: str) -> bytes:
+    name, _, inner = kind.rstrip(")").partition("(")
+    if not inner:
+        return short(TYPES[kind])
+    fields = [string(field) + short(TYPES["text"]) for field in inner.split(", ")]
+    return short(0x30) + string("ks") + string(name) + short(len(fields)) + b"".join(fields)
 
 
 def rows(

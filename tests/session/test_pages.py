@@ -314,13 +314,17 @@ def test_prefetch_that_is_not_valid(prefetch: Any) -> None:
         session.stream(TEXT, prefetch=prefetch)
 
 
-def test_wrong_values_are_found_on_entering() -> None:
+def test_wrong_values_are_found_on_reading() -> None:
     world = paged()
     with world.session() as session:
         select = world.call(session.prepare, PREPARED)
-        stream = session.stream(select, ["text"])
-        with pytest.raises(errors.BindTypeError):
-            world.call(stream.__aenter__)
+
+        async def read() -> None:
+            async with session.stream(select, ["text"]) as rows:
+                with pytest.raises(errors.BindTypeError):
+                    await anext(rows)
+
+        world.call(read)
 
 
 @pytest.mark.parametrize("prefetch", [0, 2])

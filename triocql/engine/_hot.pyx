@@ -12,9 +12,9 @@ from contextvars import copy_context
 from triocql.engine.overdue import spent, timed_out
 from triocql.engine.phase import Phase
 from triocql.engine.telling import as_error, refuse, report, spoil
-from triocql.errors import Attempt, Error, ProtocolError, RequestError, SessionClosed
+from triocql.errors import Attempt, BindTypeError, BindValueError, Error, ProtocolError, RequestError, SessionClosed
 from triocql.paging import fingerprint
-from triocql.prepared import check_same_parameters
+from triocql.prepared import check_values_fit
 from triocql.protocol.constants import EVENT_STREAM, MAX_FRAME, SERVER, Opcode, ResultKind
 from triocql.protocol.frames import check_body
 
@@ -329,13 +329,17 @@ cdef class ExecuteMessage:
             return response
         return self._reader.read(flags, body, connection, self._text.answers, self._text, self._state)
 
+    def texts(self):
+        """Return the statement (`Message`)."""
+        return (self._text,)
+
     def statement(self, bytes statement_id):
         """Return the statement, if it has this id (`Message`)."""
         return self._text if statement_id == self._state.id else None
 
     def reprepared(self, statement, state):
         """Go on with `state`; raises PreparedIdMismatch if the values were encoded for other types (`Message`)."""
-        check_same_parameters(statement, self._state, state)
+        check_values_fit(statement, self._state, state)
         self._state = state
 
     def fingerprint(self):
@@ -405,6 +409,7 @@ cdef class Launch:
     cdef object _reader
     cdef MonotonicTimestamps _timestamps
     cdef object _now
+    cdef object _ask
     cdef object _fixed_timestamp
     cdef object _bind
     cdef double _timeout
@@ -420,7 +425,7 @@ cdef class Launch:
 
     def __init__(self, parts, text, profile):
         options = profile.options
-        self._router, self._recovery, self._reader, self._timestamps, self._now = parts
+        self._router, self._recovery, self._reader, self._timestamps, self._now, self._ask = parts
         self._turn = self._router.turn
         self._text = text
         self._profile = profile
@@ -450,7 +455,11 @@ cdef class Launch:
         state = self._text.state
         if state is not self._state:
             self.adopt(state)
-        message = self.message(state, self._bind(parameters))
+        try:
+            values = self._bind(parameters)
+        except (BindTypeError, BindValueError) as refusal:
+            return self._ask(self._profile, self._text, sink, parameters, refusal)
+        message = self.message(state, values)
         execution = Execution.__new__(Execution)
         if now < 0:
             now = self._now()

@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Any
 from triocql.engine.descriptions import PrepareKey
 from triocql.engine.envelope import base_parameters, frame_flags, payload
 from triocql.engine.hot import Execution
-from triocql.engine.messages import BatchMessage
+from triocql.engine.messages import BatchMessage, Contents
 from triocql.engine.phase import Phase
 from triocql.engine.profile import Profile
-from triocql.errors import PreparedIdMismatch, UsageError
+from triocql.errors import BindTypeError, BindValueError, PreparedIdMismatch, UsageError
 from triocql.prepared import (
     BoundStatement,
     PreparedState,
     PreparedStatement,
     PreparedText,
-    check_same_parameters,
 )
 from triocql.protocol.requests import BatchEntry
 from triocql.protocol.requests import batch as batch_body
-from triocql.statements import Batch, Parameters, Statement
+from triocql.statements import Batch, Parameters, Statement, snapshot
 
 if TYPE_CHECKING:
     from triocql.engine.executor import Executor
@@ -45,10 +44,15 @@ class BatchBuilder:
         self._keyspace = profile.options.keyspace or executor.keyspaces.current
         self._missing = 0
         self._known: dict[PrepareKey, PreparedText] = {}
-        self._prepared: dict[bytes, tuple[PreparedText, PreparedState]] = {}
+        self._prepared: Contents = {}
+        self._asked: set[PreparedText] = set()
+        self._refusal: Exception | None = None
 
     def start(self) -> None:
-        """Send the batch, or have what is missing prepared first. Raises UsageError and its kinds."""
+        """Send the batch, or have what is missing prepared first. Raises UsageError and its kinds.
+
+        Values that do not fit may fit by now: for each statement, a node is asked once before they are refused.
+        """
         keys = {
             self._key(statement): None
             for statement, values in self._entries
@@ -64,14 +68,13 @@ class BatchBuilder:
         if not missing:
             self._send()
             return
-        self._missing = len(missing)
-        self._executor.router.waiting.enter(self._execution, Phase.PREPARING)
+        self._wait_for(len(missing))
         for key in missing:
             self._executor.preparing.prepare(key, self, self._execution.deadline)
 
     def resolve(self, prepared: PreparedText) -> None:
         """Take one of the preparations; after the last one, send."""
-        self._known[self._key(prepared.text)] = prepared
+        self._known[PrepareKey(prepared.keyspace, prepared.text)] = prepared
         self._missing -= 1
         if self._missing or self._execution.phase is not Phase.PREPARING:
             return
@@ -82,21 +85,39 @@ class BatchBuilder:
 
     def reject(self, error: BaseException) -> None:
         """Fail the batch: one of its statements cannot be prepared."""
-        self._execution.fail(error)
+        self._execution.fail(self._refusal or error)
 
     def _send(self) -> None:
         try:
             message = self._message()
         except PreparedIdMismatch as error:
             self._execution.fail(error)
+        except _Refused as refused:
+            self._ask(refused.prepared, refused.reason)
         else:
             self._execution.go(message)
+
+    def _ask(self, prepared: PreparedText, refusal: Exception) -> None:
+        if prepared in self._asked or not self._executor.can_ask(prepared):
+            raise refusal
+        self._asked.add(prepared)
+        self._refusal = refusal
+        self._wait_for(1)
+        key = PrepareKey(prepared.keyspace, prepared.text)
+        self._executor.preparing.ask(key, self, self._execution.deadline)
+
+    def _wait_for(self, count: int) -> None:
+        self._missing = count
+        if self._execution.phase is not Phase.PREPARING:
+            self._entries = tuple((statement, snapshot(values)) for statement, values in self._entries)
+            self._executor.router.waiting.enter(self._execution, Phase.PREPARING)
 
     def _key(self, statement: Any) -> PrepareKey:
         return PrepareKey(self._keyspace, _text_of(statement))
 
     def _message(self) -> BatchMessage:
         options, version = self._profile.options, self._executor.version
+        self._prepared = {}
         entries = [self._entry(statement, values) for statement, values in self._entries]
         body = batch_body(version, self._type, entries, base_parameters(options, version, self._timestamp))
         return BatchMessage(
@@ -110,7 +131,8 @@ class BatchBuilder:
         if isinstance(statement, BoundStatement):
             if values is not None:
                 raise UsageError("a BoundStatement in a batch has its values already")
-            return self._prepared_entry(statement.prepared, statement.newest_state(), statement.values)
+            statement.newest_state()
+            return self._prepared_entry(statement.prepared, statement.state, statement.values)
         if isinstance(statement, PreparedStatement):
             return self._bound(statement.prepared, values)
         text = _text_of(statement)
@@ -120,13 +142,25 @@ class BatchBuilder:
 
     def _bound(self, prepared: PreparedText, values: Parameters) -> BatchEntry:
         state = prepared.state
-        return self._prepared_entry(prepared, state, state.binder.bind(values))
+        try:
+            encoded = state.binder.bind(values)
+        except (BindTypeError, BindValueError) as refusal:
+            raise _Refused(prepared, refusal) from None
+        return self._prepared_entry(prepared, state, encoded)
 
     def _prepared_entry(self, prepared: PreparedText, state: PreparedState, values: bytes) -> BatchEntry:
-        """Return the entry. A text that was prepared twice may be here in two states, of which a node knows one."""
-        _, first = self._prepared.setdefault(state.id, (prepared, state))
-        check_same_parameters(prepared, first, state)
+        """Return the entry of values that were encoded for `state`."""
+        self._prepared.setdefault(state.id, (prepared, set()))[1].add(state)
         return BatchEntry(state.id, values)
+
+
+class _Refused(Exception):
+    """A statement does not take its values as far as is known of it."""
+
+    def __init__(self, prepared: PreparedText, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.prepared = prepared
+        self.reason = reason
 
 
 def _text_of(statement: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 from triocql.errors import ProtocolError
 from triocql.prepared import PreparedState, PreparedText
@@ -34,24 +34,38 @@ class Descriptions:
         self._registry = registry
         self._version = version
         self._in_use: WeakSet[PreparedText] = WeakSet()
+        self._by_key: WeakValueDictionary[PrepareKey, PreparedText] = WeakValueDictionary()
         registry.subscribe(self._recode)
 
     def keep(self, key: PrepareKey, answer: Prepared) -> PreparedText:
-        """Return the statement that a node has prepared.
+        """Return the statement that a node has prepared: the one that is in use already, renewed, unless this has
+        another id.
 
         Raises ProtocolError, and UsageError if its text hides a column with a codec of its own.
         """
         metadata = answer.result_metadata
         self._registry.check_names(key.text, (*answer.bind_columns, *(metadata.columns if metadata else ())))
+        text = self._by_key.get(key)
+        if text is not None and text.state.id == answer.id:
+            self.renew(text, answer)
+            return text
         text = PreparedText(key.text, key.keyspace, self._state(answer))
         self._check_id(text, answer.metadata_id, answer.result_metadata)
+        self._by_key[key] = text
         self._in_use.add(text)
         return text
 
     def renew(self, text: PreparedText, answer: Prepared) -> PreparedState:
-        """Take what a node says of a statement that it has prepared again. Raises ProtocolError."""
+        """Take what a node says of a statement that it has prepared again; return its newest state.
+
+        It is news for all texts that the nodes take for the same statement. Raises ProtocolError.
+        """
         self._check_id(text, answer.metadata_id, answer.result_metadata)
-        text.state = self._state(answer, trusted=text.trusts_ids)
+        state = self._state(answer, trusted=text.trusts_ids)
+        if not text.state.says_the_same(state):
+            for each in tuple(self._in_use):
+                if each.state.id == state.id:
+                    each.state = state
         return text.state
 
     def learn(

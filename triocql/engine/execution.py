@@ -12,6 +12,8 @@ from triocql.protocol.constants import MAX_FRAME, Opcode, ResultKind
 from triocql.protocol.frames import check_body
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from triocql.engine.connection import Connection
     from triocql.engine.recovery import Recovery
     from triocql.engine.response import Response
@@ -46,6 +48,9 @@ class Message(Protocol):
 
     def read(self, flags: int, body: bytes, connection: Connection) -> Response | Prepared:
         """Read the RESULT that answers it; raises ProtocolError, UnfitAnswer for one that cannot be the answer."""
+
+    def texts(self) -> Iterable[PreparedText]:
+        """Return the prepared statements in it."""
 
     def statement(self, statement_id: bytes) -> PreparedText | None:
         """Return the prepared statement in it that has this id, if any."""

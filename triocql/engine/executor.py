@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -33,6 +33,7 @@ from triocql.statements import (
     Parameters,
     RequestOptions,
     Statement,
+    snapshot,
 )
 from triocql.texts import SELECT, answers_to
 
@@ -45,6 +46,7 @@ class Parts(NamedTuple):
     reader: ResultReader
     timestamps: MonotonicTimestamps
     now: Callable[[], float]
+    ask: Callable[[Profile, PreparedText, Sink, Parameters, Exception], Execution]
 
 
 class Executor:
@@ -57,10 +59,11 @@ class Executor:
         descriptions = Descriptions(registry, version)
         self.parts = Parts(
             router,
-            Recovery(router, DefaultRetryPolicy(), version, descriptions),
+            Recovery(router, DefaultRetryPolicy(), version, descriptions, self._doubt),
             ResultReader(descriptions, version, self.keyspaces.changed),
             MonotonicTimestamps(),
             router.clock.now,
+            self._ask,
         )
         self.profiles = Profiles(options.request, version, partial(Launch, self.parts))
         self.preparing = Preparing(
@@ -145,6 +148,11 @@ class Executor:
         fixed = profile.options.timestamp
         return self.parts.timestamps.next() if fixed is None else fixed
 
+    def can_ask(self, text: PreparedText) -> bool:
+        """Whether a node would look up the names in `text` where it did; before v5 it does that where it is now."""
+        here = self.version >= V5 or text.keyspace == self.keyspaces.current
+        return here and self.router.ending is None
+
     # --- Inside --------------------------------------------------------------------------------------------
 
     def _start_text(self, sink: Sink, text: str, parameters: Parameters, profile: Profile) -> Execution:
@@ -167,6 +175,27 @@ class Executor:
         waiting = _Continuation(execution, parameters, profile)
         self.preparing.prepare(key, waiting, execution.deadline)
         return execution
+
+    def _ask(
+        self, profile: Profile, text: PreparedText, sink: Sink, parameters: Parameters, refusal: Exception
+    ) -> Execution:
+        """Have a node asked once more what `text` takes, and bind again: its types may have changed since. Raises
+        `refusal`, which is why, if that cannot be asked.
+        """
+        if not self.can_ask(text):
+            raise refusal
+        execution = self.new_execution(sink, profile, text.idempotent)
+        execution.message = QueryMessage(text.text, text.answers, SERVER, profile, self.parts.reader)
+        self.router.waiting.enter(execution, Phase.PREPARING)
+        waiting = _Continuation(execution, parameters, profile, refusal)
+        self.preparing.ask(PrepareKey(text.keyspace, text.text), waiting, execution.deadline)
+        return execution
+
+    def _doubt(self, texts: Iterable[PreparedText]) -> None:
+        """Have a node asked anew what these texts take, for a node has refused values. Nobody waits for that."""
+        for text in texts:
+            if self.can_ask(text):
+                self.preparing.ask(PrepareKey(text.keyspace, text.text), _NOBODY, 0.0)
 
     def _start_bound(
         self, sink: Sink, statement: BoundStatement, parameters: Parameters, call: RequestOptions
@@ -215,23 +244,43 @@ def _paged(execution: Execution) -> QueryMessage | ExecuteMessage:
 class _Continuation:
     """Goes on with an execution once its text is prepared; a sink."""
 
-    __slots__ = ("execution", "parameters", "profile")
+    __slots__ = ("_execution", "_parameters", "_profile", "_refusal")
 
-    def __init__(self, execution: Execution, parameters: Parameters, profile: Profile) -> None:
-        self.execution = execution
-        self.parameters = parameters
-        self.profile = profile
+    def __init__(
+        self,
+        execution: Execution,
+        parameters: Parameters,
+        profile: Profile,
+        refusal: Exception | None = None,
+    ) -> None:
+        self._execution = execution
+        self._parameters = snapshot(parameters)
+        self._profile = profile
+        self._refusal = refusal
 
     def resolve(self, prepared: PreparedText) -> None:
-        execution = self.execution
+        execution = self._execution
         if execution.phase is not Phase.PREPARING:
             return
         state = prepared.state
         try:
-            launch = self.profile.launches[prepared]
-            execution.go(launch.message(state, state.binder.bind(self.parameters)))
+            values = state.binder.bind(self._parameters)
+            execution.go(self._profile.launches[prepared].message(state, values))
         except BaseException as error:  # a codec's, or that of a value: the caller's in any case
             execution.fail(error)
 
     def reject(self, error: BaseException) -> None:
-        self.execution.fail(error)
+        self._execution.fail(self._refusal or error)
+
+
+class _Nobody:
+    """A sink for what is only to be known."""
+
+    def resolve(self, prepared: PreparedText) -> None:
+        """Do nothing: it is kept."""
+
+    def reject(self, error: BaseException) -> None:
+        """Do nothing: whoever needs it will ask again."""
+
+
+_NOBODY = _Nobody()

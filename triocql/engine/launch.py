@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from triocql.engine.envelope import stamp
 from triocql.engine.execution import Execution
 from triocql.engine.response import Response
+from triocql.errors import BindTypeError, BindValueError
 from triocql.paging import fingerprint
-from triocql.prepared import check_same_parameters
+from triocql.prepared import check_values_fit
 from triocql.protocol.constants import Opcode
 
 if TYPE_CHECKING:
@@ -92,13 +93,17 @@ class ExecuteMessage:
             return Response(state.plan.page(body, size + 4, count), coordinator=connection.name)
         return self._reader.read(flags, body, connection, self._text.answers, self._text, self._state)
 
+    def texts(self) -> tuple[PreparedText, ...]:
+        """Return the statement (`Message`)."""
+        return (self._text,)
+
     def statement(self, statement_id: bytes) -> PreparedText | None:
         """Return the statement, if it has this id (`Message`)."""
         return self._text if statement_id == self._state.id else None
 
     def reprepared(self, statement: PreparedText, state: PreparedState) -> None:
         """Go on with `state`; raises PreparedIdMismatch if the values were encoded for other types (`Message`)."""
-        check_same_parameters(statement, self._state, state)
+        check_values_fit(statement, self._state, state)
         self._state = state
 
     def fingerprint(self) -> bytes:
@@ -146,13 +151,20 @@ class Launch:
         self._envelope = self._profile.for_values(skip_metadata=state.skip_metadata)
 
     def start(self, sink: Sink, parameters: Any, now: float = -1.0) -> Execution:
-        """Bind `parameters` and send; `now` is the time if it is known. Raises UsageError and its kinds."""
+        """Bind `parameters` and send; `now` is the time if it is known. Raises UsageError and its kinds.
+
+        Values that do not fit may fit by now: a node is asked before they are refused.
+        """
         state = self._text.state
         parts = self._parts
+        try:
+            values = state.binder.bind(parameters)
+        except (BindTypeError, BindValueError) as refusal:
+            return parts.ask(self._profile, self._text, sink, parameters, refusal)
         if now < 0:
             now = parts.now()
         execution = Execution(sink, parts.recovery, now, self._timeout, self._idempotent)
-        execution.say(self.message(state, state.binder.bind(parameters)))
+        execution.say(self.message(state, values))
         router = parts.router
         if not router.turn.send(execution):
             router.submit(execution)

@@ -8,7 +8,7 @@ from triocql.engine.reading import ResultReader
 from triocql.engine.response import Response
 from triocql.errors import UnfitAnswer
 from triocql.paging import fingerprint
-from triocql.prepared import PreparedState, PreparedText, check_same_parameters
+from triocql.prepared import PreparedState, PreparedText, check_values_fit
 from triocql.protocol.constants import Opcode
 from triocql.protocol.requests import encode_long_string
 from triocql.protocol.responses import Prepared, decode_message, split_extras
@@ -16,6 +16,9 @@ from triocql.texts import MODIFICATION, Answers
 
 _QUERY, _BATCH, _PREPARE = int(Opcode.QUERY), int(Opcode.BATCH), int(Opcode.PREPARE)
 _RESULT = int(Opcode.RESULT)
+
+Contents = dict[bytes, tuple[PreparedText, set[PreparedState]]]
+"""The prepared statements in a batch by their ids, each with the states that its values were encoded for."""
 
 
 class QueryMessage:
@@ -53,6 +56,10 @@ class QueryMessage:
         """Read the answer (`Message`)."""
         return self._reader.read(flags, body, connection, self._answers)
 
+    def texts(self) -> tuple[PreparedText, ...]:
+        """Return (): there is no prepared statement in it."""
+        return ()
+
     def statement(self, statement_id: bytes) -> PreparedText | None:
         """Return None: there is no prepared statement in it."""
 
@@ -82,7 +89,7 @@ class BatchMessage:
         self,
         body: bytes,
         flags: int,
-        prepared: dict[bytes, tuple[PreparedText, PreparedState]],
+        prepared: Contents,
         reader: ResultReader,
     ) -> None:
         self._body = body
@@ -98,6 +105,10 @@ class BatchMessage:
         """Read the answer (`Message`)."""
         return self._reader.read(flags, body, connection, MODIFICATION)
 
+    def texts(self) -> list[PreparedText]:
+        """Return the prepared statements in it (`Message`)."""
+        return [text for text, _ in self._prepared.values()]
+
     def statement(self, statement_id: bytes) -> PreparedText | None:
         """Return the statement in it that has this id (`Message`)."""
         entry = self._prepared.get(statement_id)
@@ -105,7 +116,8 @@ class BatchMessage:
 
     def reprepared(self, statement: PreparedText, state: PreparedState) -> None:
         """Check that the encoded values still fit (`Message`)."""
-        check_same_parameters(statement, self._prepared[state.id][1], state)
+        for encoded_for in self._prepared[state.id][1]:
+            check_values_fit(statement, encoded_for, state)
 
 
 class PrepareMessage:
@@ -131,6 +143,10 @@ class PrepareMessage:
         if not isinstance(answer, Prepared):
             raise UnfitAnswer("PREPARE was answered with a RESULT of another kind")
         return answer
+
+    def texts(self) -> tuple[PreparedText, ...]:
+        """Return (): there is no prepared statement in it."""
+        return ()
 
     def statement(self, statement_id: bytes) -> PreparedText | None:
         """Return None: there is no prepared statement in it."""

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from triocql.engine.descriptions import Descriptions, PrepareKey
 from triocql.engine.hot import Execution
 from triocql.engine.messages import PrepareMessage
+from triocql.engine.phase import Phase
 from triocql.engine.request import Sink
 from triocql.engine.router import Router
-from triocql.engine.telling import give, refuse
+from triocql.engine.telling import as_error, give, refuse, report
 from triocql.errors import Error, fresh
 from triocql.prepared import PreparedText
 from triocql.protocol.constants import V5
@@ -25,7 +26,13 @@ class _Flight:
         self.owner = owner
         self.key = key
         self.sinks: list[Sink] = []
+        self.late: list[tuple[Sink, float]] = []
         self.execution: Execution
+
+    @property
+    def is_written(self) -> bool:
+        """Whether a node may have read it already."""
+        return self.execution.phase is Phase.WAITING
 
     def join(self, sink: Sink, deadline: float) -> None:
         """Take one more who waits; the most patient one decides how long the node may take."""
@@ -69,11 +76,7 @@ class Preparing:
         return text
 
     def prepare(self, key: PrepareKey, sink: Sink, deadline: float) -> None:
-        """Give the `PreparedText` of `key` to `sink`, now or later; whoever waits behind it gives up at `deadline`."""
-        text = self.get(key)
-        if text is not None:
-            sink.resolve(text)
-            return
+        """Ask a node, and give the `PreparedText` of `key` to `sink`, behind which somebody waits until `deadline`."""
         flight = self._flights.get(key)
         if flight is not None:
             flight.join(sink, deadline)
@@ -95,15 +98,24 @@ class Preparing:
             self._flights.pop(key, None)
             raise
 
+    def ask(self, key: PrepareKey, sink: Sink, deadline: float) -> None:
+        """Prepare by a request that is not on its way yet: what is known by now was found wrong."""
+        flight = self._flights.get(key)
+        if flight is not None and flight.is_written:
+            flight.late.append((sink, deadline))
+        else:
+            self.prepare(key, sink, deadline)
+
     def prepared(self, flight: _Flight, answer: Prepared) -> None:
         """Keep what the node said, and pass it on."""
-        self._flights.pop(flight.key, None)
+        self._land(flight)
         try:
             text = self._descriptions.keep(flight.key, answer)
         except BaseException as error:  # a class of the callers' may have raised it
             self._reject(flight, error)
             return
         self._known[flight.key] = text
+        self._known.move_to_end(flight.key)
         if len(self._known) > self._capacity:
             self._known.popitem(last=False)
         for sink in flight.sinks:
@@ -111,8 +123,18 @@ class Preparing:
 
     def failed(self, flight: _Flight, error: BaseException) -> None:
         """Pass the error on: each caller gets an object of its own."""
-        self._flights.pop(flight.key, None)
+        self._land(flight)
         self._reject(flight, error)
+
+    def _land(self, flight: _Flight) -> None:
+        """Be done with a flight, and have what came too late for it asked anew."""
+        self._flights.pop(flight.key, None)
+        for sink, deadline in flight.late:
+            try:
+                self.prepare(flight.key, sink, deadline)
+            except Exception as bug:
+                refuse(sink, as_error(bug))
+                report(bug)
 
     def _reject(self, flight: _Flight, error: BaseException) -> None:
         for sink in flight.sinks:

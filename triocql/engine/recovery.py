@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 
 from triocql import errors
 from triocql.engine.connection import Connection
@@ -11,6 +12,7 @@ from triocql.engine.hot import Execution
 from triocql.engine.repreparing import Repreparing
 from triocql.engine.router import Router
 from triocql.policies.retry import Decision, RetryPolicy
+from triocql.prepared import PreparedText
 from triocql.protocol.constants import Opcode
 from triocql.protocol.responses import decode_message, split_extras
 
@@ -28,6 +30,11 @@ _NOT_EXECUTED = (
     errors.Unprepared,
 )
 
+# What a node answers to values of other types than its own; its tables may have changed.
+_NOT_VALID = (errors.InvalidQuery, errors.ServerError)
+
+Doubt = Callable[[Iterable[PreparedText]], None]
+
 # How cassandra-driver has values marked in texts that are not prepared.
 _OLD_MARKER = re.compile(rb"%(?:s|\(\w+\)s)")
 
@@ -35,10 +42,13 @@ _OLD_MARKER = re.compile(rb"%(?:s|\(\w+\)s)")
 class Recovery:
     """Decodes error answers, asks the retry policy, and carries out what it says."""
 
-    def __init__(self, router: Router, policy: RetryPolicy, version: int, descriptions: Descriptions) -> None:
+    def __init__(
+        self, router: Router, policy: RetryPolicy, version: int, descriptions: Descriptions, doubt: Doubt
+    ) -> None:
         self.router = router
         self._policy = policy
         self._version = version
+        self._doubt = doubt
         self._repreparing = Repreparing(router, version, descriptions)
 
     def refused(
@@ -61,6 +71,8 @@ class Recovery:
         if isinstance(error, errors.Unprepared):
             self._repreparing.unprepared(execution, connection, error)
         else:
+            if isinstance(error, _NOT_VALID):
+                self._doubt(execution.message.texts())
             self._decide(execution, connection, error)
 
     def unreadable(self, execution: Execution, connection: Connection, error: BaseException) -> None:
