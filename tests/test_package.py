@@ -28,7 +28,10 @@ def install_elsewhere(site: Path) -> None:
     about = site / "triocql-0.1.0.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: triocql\nVersion: 0.1.0\n")
-    (about / "RECORD").write_text(f"triocql/codecs/_codec{EXTENSION_SUFFIXES[0]},,\n")
+    module = f"triocql/codecs/_codec{EXTENSION_SUFFIXES[0]}"
+    (about / "RECORD").write_text(f"{module},,\n")
+    (site / module).parent.mkdir(parents=True)
+    (site / module).touch()
 
 
 def test_a_checkout_that_hides_the_compiled_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
