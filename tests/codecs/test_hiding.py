@@ -8,7 +8,7 @@ from tests.testserver.world import World
 from triocql.codecs.hiding import refuse_hidden
 from triocql.errors import UsageError
 from triocql.session import Session
-from triocql.testing.server import void
+from triocql.testing.server import rows, void
 
 HIDDEN = [
     ("UPDATE t SET cost = :price WHERE id = ?", "cost", "price"),
@@ -74,6 +74,7 @@ class Cents:
 
 
 SCHEMA = "CREATE KEYSPACE shop; CREATE TABLE shop.towers (id int PRIMARY KEY, cost bigint)"
+ALIASED = "SELECT cost AS c FROM shop.towers"
 UPDATE = "UPDATE shop.towers SET cost = {} WHERE id = {}"
 
 
@@ -83,6 +84,9 @@ def test_a_session_refuses_it_before_anything_is_executed(version: int) -> None:
     for marker, key in ((":price", ":id"), (":cost", ":id"), (":price", "?")):
         world.server.when(UPDATE.format(marker, key)).then(void())
 
+    world.server.when(ALIASED).then(rows({"c": "bigint"}, [[150]]))
+    world.server.when(ALIASED.replace(" AS c", "")).then(rows({"cost": "bigint"}, [[150]]))
+
     async def scenario(session: Session) -> None:
         session.codecs.register_column("shop", "other", "cost", Cents())
         await session.execute(UPDATE.format(":price", ":id"), {"price": 150, "id": 1})
@@ -90,5 +94,8 @@ def test_a_session_refuses_it_before_anything_is_executed(version: int) -> None:
         with pytest.raises(UsageError, match="goes by the name 'price'"):
             await session.prepare(UPDATE.format(":price", "?"))
         await session.execute(UPDATE.format(":cost", ":id"), {"cost": 1.5, "id": 1})
+        with pytest.raises(UsageError, match="goes by the name 'c'"):
+            await session.execute(ALIASED)
+        assert (await session.execute(ALIASED.replace(" AS c", ""))).one() == (1.5,)
 
     world.run(scenario)

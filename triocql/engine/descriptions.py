@@ -44,7 +44,7 @@ class Descriptions:
         Raises ProtocolError, and UsageError if its text hides a column with a codec of its own.
         """
         metadata = answer.result_metadata
-        self._registry.check_names(key.text, (*answer.bind_columns, *(metadata.columns if metadata else ())))
+        self.check_names(key.text, (*answer.bind_columns, *(metadata.columns if metadata else ())))
         text = self._by_key.get(key)
         if text is not None and text.state.id == answer.id:
             self.renew(text, answer)
@@ -76,6 +76,10 @@ class Descriptions:
         if text.state is state:
             # Unless somebody was faster, the next request goes out with the new columns.
             text.state = self._with_result(state, metadata, new_id if text.trusts_ids else None)
+
+    def check_names(self, text: str, columns: Sequence[ColumnSpec]) -> None:
+        """Refuse a text that hides a column with a codec of its own. Raises UsageError."""
+        self._registry.check_names(text, columns)
 
     def plan(self, columns: Sequence[ColumnSpec]) -> RowPlan:
         """Return what reads rows of these columns. Raises ProtocolError."""

@@ -53,8 +53,11 @@ class QueryMessage:
         )
 
     def read(self, flags: int, body: bytes, connection: Connection) -> Response:
-        """Read the answer (`Message`)."""
-        return self._reader.read(flags, body, connection, self._answers)
+        """Read the answer (`Message`). Raises UsageError if the text hides a column with a codec of its own."""
+        response = self._reader.read(flags, body, connection, self._answers)
+        if response.page is not None:
+            self._reader.check_names(self.text, response.page.plan.columns)
+        return response
 
     def texts(self) -> tuple[PreparedText, ...]:
         """Return (): there is no prepared statement in it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from triocql.codecs.rows import RowPlan
 from triocql.engine.connection import Connection
@@ -21,6 +21,7 @@ from triocql.protocol.responses import (
     read_rows_header,
     split_extras,
 )
+from triocql.protocol.types import ColumnSpec
 from triocql.texts import Answers
 
 _ROWS = int(ResultKind.ROWS).to_bytes(4, "big")
@@ -36,6 +37,10 @@ class ResultReader:
         self.version = version
         self._descriptions = descriptions
         self._on_keyspace = on_keyspace
+
+    def check_names(self, text: str, columns: Sequence[ColumnSpec]) -> None:
+        """Refuse a text that hides a column with a codec of its own. Raises UsageError."""
+        self._descriptions.check_names(text, columns)
 
     def read(
         self,
