@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import TYPE_CHECKING
 
+from triocql.codecs.canonical import canonical_values
 from triocql.errors import PagingStateMismatch
+from triocql.texts import keyspace_named
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from triocql.protocol.types import ColumnSpec
 
 _FORMAT = b"\x01"
 _TAG = 8
@@ -18,6 +26,16 @@ def fingerprint(*parts: bytes) -> bytes:
         digest.update(len(part).to_bytes(8, "big"))
         digest.update(part)
     return digest.digest()
+
+
+def statement_fingerprint(
+    text: str, keyspace: str | None, columns: Sequence[ColumnSpec] = (), values: bytes = b""
+) -> bytes:
+    """Return the fingerprint of a statement as the server sees it: its text, the keyspace where its table is looked up,
+    and its bound values, of which the order of sets and maps is no part.
+    """
+    looked_up = keyspace_named(text) or keyspace or ""
+    return fingerprint(text.encode(), looked_up.encode(), canonical_values(columns, values))
 
 
 class PagingState(bytes):

@@ -75,3 +75,39 @@ def test_of_a_statement_that_is_executed_many_times() -> None:
         assert isinstance(wrong.result_or_exc, errors.PagingStateMismatch)
         assert asked_with(world) == [b"1"]
         assert session.stats() == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize(("text", "values"), [("SELECT v FROM t", None), (SELECT, [1])])
+def test_a_state_belongs_to_a_keyspace_however_that_is_said(text: str, values: Any) -> None:
+    def world(version: int, **options: Any) -> World:
+        made = World(version, **options)
+        made.node.pages[text] = [[10], [20]]
+        return made
+
+    states = []
+    for version, by_connect, by_call in ((5, "shop", {}), (4, "shop", {}), (5, None, {"keyspace": "shop"})):
+        with (it := world(version, keyspace=by_connect)).session() as session:
+            states.append(it.call(session.execute, text, values, **by_call).paging_state)
+    assert states[0] is not None
+    assert len(set(states)) == 1
+    for version, by_connect, by_call in ((5, "other", {"keyspace": "shop"}), (4, "shop", {})):
+        with (it := world(version, keyspace=by_connect)).session() as session:
+            result = it.call(session.execute, text, values, paging_state=states[0], **by_call)
+            assert result[0].v == 20
+    for version, by_connect, by_call in ((5, "shop", {"keyspace": "other"}), (4, "other", {}), (5, None, {})):
+        with (
+            (it := world(version, keyspace=by_connect)).session() as session,
+            pytest.raises(errors.PagingStateMismatch),
+        ):
+            it.call(session.execute, text, values, paging_state=states[0], **by_call)
+
+
+def test_a_table_with_its_keyspace_is_the_same_in_every_keyspace() -> None:
+    text = "SELECT v FROM shop.t"
+    states = []
+    for options in ({}, {"keyspace": "one"}, {"keyspace": "two"}):
+        world = World(**options)
+        world.node.pages[text] = [[10], [20]]
+        with world.session() as session:
+            states.append(world.call(session.execute, text).paging_state)
+    assert len(set(states)) == 1

@@ -13,7 +13,7 @@ from triocql.engine.overdue import spent, timed_out
 from triocql.engine.phase import Phase
 from triocql.engine.telling import as_error, refuse, report, spoil
 from triocql.errors import Attempt, BindTypeError, BindValueError, Error, ProtocolError, RequestError, SessionClosed
-from triocql.paging import fingerprint
+from triocql.paging import statement_fingerprint
 from triocql.prepared import check_values_fit
 from triocql.protocol.constants import EVENT_STREAM, MAX_FRAME, SERVER, Opcode, ResultKind
 from triocql.protocol.frames import check_body
@@ -344,7 +344,8 @@ cdef class ExecuteMessage:
 
     def fingerprint(self):
         """Return what its paging states are bound to."""
-        return fingerprint(self._text.text.encode(), (self._text.keyspace or "").encode(), self._values)
+        text = self._text
+        return statement_fingerprint(text.text, text.keyspace, self._state.bind_columns, self._values)
 
     def page(self, bytes paging_state):
         """Return the message that asks for the page after `paging_state`."""

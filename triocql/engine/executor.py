@@ -159,7 +159,9 @@ class Executor:
         if not parameters:
             answers = answers_to(text)
             execution = self.new_execution(sink, profile, answers is SELECT)
-            message = QueryMessage(text, answers, self.timestamp(profile), profile, self.parts.reader)
+            keyspace = profile.options.keyspace or self.keyspaces.current
+            timestamp = self.timestamp(profile)
+            message = QueryMessage(text, answers, timestamp, profile, self.parts.reader, keyspace)
             execution.go(profile.resumed(message))
             return execution
         key = self.key(text, profile.options.keyspace)

@@ -8,7 +8,7 @@ from triocql.engine.envelope import stamp
 from triocql.engine.execution import Execution
 from triocql.engine.response import Response
 from triocql.errors import BindTypeError, BindValueError
-from triocql.paging import fingerprint
+from triocql.paging import statement_fingerprint
 from triocql.prepared import check_values_fit
 from triocql.protocol.constants import Opcode
 
@@ -108,7 +108,8 @@ class ExecuteMessage:
 
     def fingerprint(self) -> bytes:
         """Return what its paging states are bound to."""
-        return fingerprint(self._text.text.encode(), (self._text.keyspace or "").encode(), self._values)
+        text = self._text
+        return statement_fingerprint(text.text, text.keyspace, self._state.bind_columns, self._values)
 
     def page(self, paging_state: bytes) -> ExecuteMessage:
         """Return the message that asks for the page after `paging_state`."""

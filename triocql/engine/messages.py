@@ -7,7 +7,7 @@ from triocql.engine.profile import Profile
 from triocql.engine.reading import ResultReader
 from triocql.engine.response import Response
 from triocql.errors import UnfitAnswer
-from triocql.paging import fingerprint
+from triocql.paging import statement_fingerprint
 from triocql.prepared import PreparedState, PreparedText, check_values_fit
 from triocql.protocol.constants import Opcode
 from triocql.protocol.requests import encode_long_string
@@ -24,7 +24,17 @@ Contents = dict[bytes, tuple[PreparedText, set[PreparedState]]]
 class QueryMessage:
     """Text that is executed as it is, without values."""
 
-    __slots__ = ("_answers", "_envelope", "_reader", "_timestamp", "flags", "may_be_void", "profile", "text")
+    __slots__ = (
+        "_answers",
+        "_envelope",
+        "_keyspace",
+        "_reader",
+        "_timestamp",
+        "flags",
+        "may_be_void",
+        "profile",
+        "text",
+    )
     opcode = _QUERY
 
     def __init__(
@@ -34,6 +44,7 @@ class QueryMessage:
         timestamp: int,
         profile: Profile,
         reader: ResultReader,
+        keyspace: str | None = None,
         paging_state: bytes | None = None,
     ) -> None:
         self.text = text
@@ -41,6 +52,7 @@ class QueryMessage:
         self.profile = profile
         self._reader = reader
         self._answers = answers
+        self._keyspace = keyspace
         self.may_be_void = answers.void
         self._envelope = profile.make(paging_state=paging_state)
         self.flags = self._envelope.flags
@@ -71,12 +83,18 @@ class QueryMessage:
 
     def fingerprint(self) -> bytes:
         """Return what its paging states are bound to."""
-        return fingerprint(self.text.encode(), (self.profile.options.keyspace or "").encode())
+        return statement_fingerprint(self.text, self._keyspace)
 
     def page(self, paging_state: bytes) -> QueryMessage:
         """Return the message that asks for the page after `paging_state`."""
         return QueryMessage(
-            self.text, self._answers, self._timestamp, self.profile, self._reader, paging_state
+            self.text,
+            self._answers,
+            self._timestamp,
+            self.profile,
+            self._reader,
+            self._keyspace,
+            paging_state,
         )
 
 
