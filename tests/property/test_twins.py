@@ -223,10 +223,10 @@ def twisted(chance: random.Random, value: Any, rate: float) -> Any:
         case tuple() if type(value) is tuple:
             return chance.choice((tuple, tuple, list))(twisted(chance, each, rate) for each in value)
         case set() | frozenset():
-            with suppress(TypeError, ZeroDivisionError):
+            with suppress(TypeError, ValueError, ZeroDivisionError):
                 return type(value)(twisted(chance, each, rate) for each in value)
         case dict():
-            with suppress(TypeError, ZeroDivisionError):
+            with suppress(TypeError, ValueError, ZeroDivisionError):
                 return {
                     twisted(chance, key, rate): twisted(chance, item, rate) for key, item in value.items()
                 }
