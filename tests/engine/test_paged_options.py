@@ -105,8 +105,8 @@ def test_a_state_belongs_to_a_keyspace_however_that_is_said(text: str, values: A
 def test_a_table_with_its_keyspace_is_the_same_in_every_keyspace() -> None:
     text = "SELECT v FROM shop.t"
     states = []
-    for options in ({}, {"keyspace": "one"}, {"keyspace": "two"}):
-        world = World(**options)
+    for keyspace in (None, "one", "two"):
+        world = World(keyspace=keyspace)
         world.node.pages[text] = [[10], [20]]
         with world.session() as session:
             states.append(world.call(session.execute, text).paging_state)
