@@ -128,8 +128,9 @@ async def test_sets_and_maps_within_other_values(session: Session, table: Table)
     grouped = {"names": names, "ids": {UUID_4: 1, UUID_1: 2}}
     vector = [{1.5, -2.5, math.inf}, {0.0, -1.0}]
     await session.execute(f"INSERT INTO {t} (k, v, w) VALUES (?, ?, ?)", [key, grouped, vector])
-    row = (await session.execute(f"SELECT k, v, w FROM {t} WHERE k = ?", [key])).exactly_one()
-    assert row == (key, tuple(grouped.values()), vector)
+    row: Any = (await session.execute(f"SELECT k, v, w FROM {t} WHERE k = ?", [key])).exactly_one()
+    found: Any = tuple(row)
+    assert found == (key, tuple(grouped.values()), vector)
     for k in (row.k, (frozenset(sorted(key[0])), dict(sorted(key[1].items()))), (list(key[0]) * 2, key[1])):
         update = f"UPDATE {t} SET v = ?, w = ? WHERE k = ? IF v = ? AND w = ?"
         result = await session.execute(update, [row.v, row.w, k, row.v, row.w])
