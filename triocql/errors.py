@@ -249,7 +249,7 @@ class PreparedIdMismatch(RequestError):
 
 
 class PagingLoop(RequestError):
-    """A node gives the same paging state again and again."""
+    """A node gives a paging state that it gave before, and so would give the same pages for ever."""
 
 
 class InternalError(RequestError):

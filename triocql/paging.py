@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from triocql.codecs.canonical import canonical_values
-from triocql.errors import PagingStateMismatch
+from triocql.errors import PagingLoop, PagingStateMismatch
 from triocql.texts import keyspace_named
 
 if TYPE_CHECKING:
@@ -75,3 +75,30 @@ class PagingState(bytes):
 
 def _tag(raw: bytes, fingerprint: bytes) -> bytes:
     return blake2b(raw, key=fingerprint, digest_size=_TAG).digest()
+
+
+class Progress:
+    """Where a reading of pages has come to. A node that leads in a circle, of however many pages, is found out.
+
+    One state is kept, and another one after 1, 2, 4, ... pages (R. P. Brent, "An improved Monte Carlo factorization
+    algorithm", BIT 20, 1980): a page costs two comparisons, and a circle is noticed before it is gone round four times.
+    One that leads to itself, the most likely mistake, is noticed at once.
+    """
+
+    __slots__ = ("_kept", "_last", "_left", "_stride")
+
+    def __init__(self, state: bytes | None) -> None:
+        self._kept = self._last = state
+        self._stride = self._left = 1
+
+    def reached(self, state: bytes | None) -> None:
+        """Take the state that a page came with, None at the end. Raises PagingLoop."""
+        if state is None:
+            return
+        if state in (self._kept, self._last):
+            raise PagingLoop("the node gave the same paging state twice: it would give the same pages for ever")
+        self._last = state
+        self._left -= 1
+        if not self._left:
+            self._kept = state
+            self._stride = self._left = 2 * self._stride

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, overload
 
-from triocql.errors import NoSingleRow, PagesRemain, PagingLoop, UsageError
+from triocql.errors import NoSingleRow, PagesRemain, UsageError
 from triocql.forms import APPLIED, R_co
-from triocql.paging import PagingState
+from triocql.paging import PagingState, Progress
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -265,8 +265,9 @@ class Result(BaseResult[R_co]):
         """
         rows = list(self.rows)
         response = self._response
+        progress = Progress(response.paging_state)
         while response.paging_state is not None:
-            response = await next_page(self._pager, response.paging_state)
+            response = await next_page(self._pager, response.paging_state, progress)
             if response.page is not None:
                 rows.extend(self._form.build(response.page))
         return rows
@@ -304,12 +305,13 @@ class RowIterator(Generic[R_co]):
     After an error or a cancellation it goes on where it was: the next step fetches the same page again.
     """
 
-    __slots__ = ("_fetching", "_form", "_pager", "_response", "_rows")
+    __slots__ = ("_fetching", "_form", "_pager", "_progress", "_response", "_rows")
 
     def __init__(self, form: RowForm[R_co], pager: Pager | None, response: Response) -> None:
         self._form = form
         self._pager = pager
         self._fetching = False
+        self._progress = Progress(response.paging_state)
         self._enter(response)
 
     def __aiter__(self) -> Self:
@@ -327,7 +329,7 @@ class RowIterator(Generic[R_co]):
                 raise UsageError("two tasks iterate over the same rows; give each its own `async for`")
             self._fetching = True
             try:
-                self._enter(await next_page(self._pager, state))
+                self._enter(await next_page(self._pager, state, self._progress))
             finally:
                 self._fetching = False
             for row in self._rows:
@@ -340,10 +342,9 @@ class RowIterator(Generic[R_co]):
         self._rows: Iterator[R_co] = iter(()) if page is None else self._form.iterate(page)
 
 
-async def next_page(pager: Pager | None, state: bytes) -> Response:
-    """Fetch the page after `state`. Raises PagingLoop if that page says to go on at the same place."""
+async def next_page(pager: Pager | None, state: bytes, progress: Progress) -> Response:
+    """Fetch the page after `state`. Raises PagingLoop if that page says to go on where the reading was already."""
     assert pager is not None, "a response with a paging state comes with a pager"
     response = await pager.fetch(state)
-    if response.paging_state == state:
-        raise PagingLoop("the node gave the same paging state twice: it would give the same page for ever")
+    progress.reached(response.paging_state)
     return response

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic
 from triocql.blocks import Block
 from triocql.errors import PagingLoop, UsageError, fresh
 from triocql.forms import R_co
+from triocql.paging import Progress
 
 if TYPE_CHECKING:
     from typing import Any, Self
@@ -38,6 +39,7 @@ class PageQueue:
         self._waiter: Waiter[None] | None = None
         self._error: BaseException | None = None
         self._state: bytes | None = None
+        self._progress = Progress(None)
         self._closed = False
 
     def start(self, statement: Any, parameters: Parameters, call: RequestOptions) -> None:
@@ -46,10 +48,10 @@ class PageQueue:
 
     def resolve(self, response: Response) -> None:
         """Take a page (`Sink`)."""
-        if response.paging_state is not None and response.paging_state == self._state:
-            self.reject(
-                PagingLoop("the node gave the same paging state twice: it would give the same page for ever")
-            )
+        try:
+            self._progress.reached(response.paging_state)
+        except PagingLoop as error:
+            self.reject(error)
             return
         self._state = response.paging_state
         self._pages.append(response)

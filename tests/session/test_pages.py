@@ -75,6 +75,23 @@ def test_paging_state_that_does_not_change(how: str) -> None:
         assert session.stats() == (1, 0, 0, 0)
 
 
+@pytest.mark.parametrize("how", ["all", "for", "stream"])
+def test_paging_states_that_lead_in_a_circle(how: str) -> None:
+    world = paged(pages=[[number] for number in range(20)])
+
+    def circling(asked: Asked) -> bool:
+        if asked.paging_state != b"7":
+            return False
+        asked.answer(wire.RESULT, wire.rows([("v", "int")], [[wire.integer(7)]], paging_state=b"5"))
+        return True
+
+    world.node.script = circling
+    with world.session() as session:
+        with pytest.raises(errors.PagingLoop, match="same paging state"):
+            world.call(collect, session, how, TEXT)
+        assert len(fetched(world)) <= 20
+
+
 def test_going_on_from_a_paging_state() -> None:
     world = paged(pages=[[1], [2], [3]])
     with world.session() as session:

@@ -10,6 +10,7 @@ from triocql import results
 from triocql.blocks import Block
 from triocql.errors import UsageError
 from triocql.forms import R_co
+from triocql.paging import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,8 +77,9 @@ class Result(results.BaseResult[R_co]):
     def _pages(self) -> Iterator[list[R_co]]:
         yield self.rows
         response = self._response
+        progress = Progress(response.paging_state)
         while (state := response.paging_state) is not None:
-            response = self._session.run(results.next_page, self._pager, state)
+            response = self._session.run(results.next_page, self._pager, state, progress)
             if response.page is not None:
                 yield self._form.build(response.page)
 
