@@ -142,6 +142,9 @@ async def test_unset_null_and_empty(session: Session, table: Table, options: Con
     assert (await session.execute(select, [1])).one() == (7, "after")
     with pytest.raises(BindValueError, match="no values for v"):
         await session.execute(f"INSERT INTO {t} (id, n, v) VALUES (:id, :n, :v)", {"id": 1, "n": 8})
+    for statement, values in ((insert, [UNSET, 7, "x"]), (select, [UNSET])):
+        with pytest.raises(BindValueError, match="a partition key needs all its values"):
+            await session.execute(statement, values)
 
 
 async def test_wrong_values_are_found_before_anything_is_sent(session: Session, table: Table) -> None:

@@ -45,6 +45,18 @@ def test_null_and_unset(registry: Registry) -> None:
     assert binder.bind((1, "")) == bytes.fromhex("0002" + "0000000400000001" + "00000000")
 
 
+@pytest.mark.parametrize("values", [(UNSET, "x"), [UNSET, UNSET], {"id": UNSET, "name": "x"}])
+def test_the_partition_key_cannot_be_left_unset(registry: Registry, values: Any) -> None:
+    plain = registry.binder(TWO)
+    keyed = plain.with_key((0,))
+    with pytest.raises(BindValueError, match=r"column 'id' \(int\) .* a partition key needs all its values"):
+        keyed.bind(values)
+    assert keyed.bind((1, UNSET)) == plain.bind((1, UNSET))
+    assert keyed.bind((None, "x")) == plain.bind((None, "x"))  # servers differ about null
+    assert keyed.columns is plain.columns
+    assert plain.bind((UNSET, "x"))[2:6] == bytes.fromhex("fffffffe")
+
+
 def test_nothing_to_bind(registry: Registry) -> None:
     nothing: list[Any] = [None, (), [], {}]
     for values in nothing:

@@ -241,15 +241,26 @@ cdef class Binder:
 
     cdef readonly tuple columns
     cdef tuple cells
+    cdef frozenset key
     cdef bytes head
     cdef object pure
 
-    def __cinit__(self, tuple columns not None, tuple nodes not None):
+    def __cinit__(self, tuple columns not None, tuple nodes not None, tuple key not None=()):
         same_length(columns, nodes)
         self.columns = columns
         self.cells = tuple([cell_of(node) for node in nodes])
+        self.key = frozenset(key)
         self.head = <bytes?>head(columns)
-        self.pure = pure_bind.Binder(columns, nodes)
+        self.pure = pure_bind.Binder(columns, nodes, key)
+
+    @property
+    def nodes(self):
+        """The type node of each bind marker."""
+        return self.pure.nodes
+
+    def with_key(self, tuple key not None):
+        """Return a binder that refuses UNSET at these indexes."""
+        return Binder(self.columns, self.pure.nodes, key)
 
     def bind(self, values):
         """Return the values as an EXECUTE has them: a [short] n, then n times a [value]."""
@@ -277,6 +288,8 @@ cdef class Binder:
             if value is None:
                 store32(out.room(4), 0xFFFFFFFF)
             elif value is unset:
+                if i in self.key:
+                    raise ValueError  # the pure twin says it in words
                 store32(out.room(4), 0xFFFFFFFE)
             else:
                 write_sized(out, <Cell>PyTuple_GET_ITEM(self.cells, i), value)

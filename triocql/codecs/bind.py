@@ -24,14 +24,22 @@ class Binder:
 
     Attributes:
         columns: what the bind markers stand for.
+        nodes: the type node of each.
     """
 
-    __slots__ = ("_head", "_nodes", "columns")
+    __slots__ = ("_head", "_key", "columns", "nodes")
 
-    def __init__(self, columns: tuple[ColumnSpec, ...], nodes: tuple[Node, ...]) -> None:
+    def __init__(
+        self, columns: tuple[ColumnSpec, ...], nodes: tuple[Node, ...], key: tuple[int, ...] = ()
+    ) -> None:
         self.columns = columns
-        self._nodes = nodes
+        self.nodes = nodes
+        self._key = frozenset(key)
         self._head = head(columns)
+
+    def with_key(self, key: tuple[int, ...]) -> Binder:
+        """Return a binder that knows which markers, by their indexes, are the partition key, and refuses UNSET there."""
+        return type(self)(self.columns, self.nodes, key)
 
     def bind(self, values: Sequence[Any] | Mapping[str, Any] | None) -> bytes:
         """Return the values as an EXECUTE has them: a [short] n, then n times a [value].
@@ -42,7 +50,8 @@ class Binder:
         Raises:
             BindTypeError: a value of a type that its column does not take; `values` are neither sequence nor
                 mapping.
-            BindValueError: a value is out of range; too few or too many values; unknown or missing names.
+            BindValueError: a value is out of range; too few or too many values; unknown or missing names; UNSET in the
+                partition key.
 
         >>> from triocql.codecs.registry import Registry
         >>> from triocql.protocol.types import ColumnSpec, NativeType
@@ -56,6 +65,8 @@ class Binder:
             if value is None:
                 parts.append(NULL_VALUE)
             elif value is UNSET:
+                if i in self._key:
+                    refuse(self.columns[i], value, BindValueError("a partition key needs all its values"))
                 parts.append(UNSET_VALUE)
             else:
                 raw = self._encode(i, value)
@@ -69,7 +80,7 @@ class Binder:
 
     def _encode(self, index: int, value: Any) -> bytes:
         try:
-            raw = self._nodes[index].encode(value)
+            raw = self.nodes[index].encode(value)
         except MemoryError:
             raise
         except Exception as error:
