@@ -96,7 +96,9 @@ class Progress:
         if state is None:
             return
         if state in (self._kept, self._last):
-            raise PagingLoop("the node gave the same paging state twice: it would give the same pages for ever")
+            raise PagingLoop(
+                "the node gave the same paging state twice: it would give the same pages for ever"
+            )
         self._last = state
         self._left -= 1
         if not self._left:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from triocql.codecs.bindv3 import BinderV3
+from triocql.codecs.cache import weight_of_columns
 from triocql.codecs.changes import still_fit
 from triocql.codecs.registry import Registry
 from triocql.errors import PreparedIdMismatch, UsageError
@@ -82,6 +83,12 @@ class PreparedState:
             rows_head=rows_head(metadata, described=not by_id),
         )
 
+    @property
+    def weight(self) -> int:
+        """How much keeping it takes, as caches count it: its columns."""
+        columns = () if self.metadata is None else self.metadata.columns
+        return weight_of_columns(self.bind_columns) + weight_of_columns(columns)
+
     def says_the_same(self, other: PreparedState) -> bool:
         """Whether a node that told `other` has said nothing new."""
         return (
@@ -135,17 +142,18 @@ class PreparedText:
         self.answers = answers_to(text)
         self.idempotent = self.answers is SELECT
         self.trusts_ids = True
-        self._meanings: dict[bytes, tuple[ColumnSpec, ...]] = {}
+        self._meanings: dict[bytes, int] = {}  # hashes, for a node says how many columns there are
 
     def stands_for(self, metadata_id: bytes, metadata: RowsMetadata) -> bool:
         """Remember that the id was said to stand for these columns; return whether it is the first time, or the same
         as before.
         """
         meanings = self._meanings
-        known = meanings.setdefault(metadata_id, metadata.columns)
+        columns = hash(metadata.columns)
+        known = meanings.setdefault(metadata_id, columns)
         if len(meanings) > _MEANINGS:
             del meanings[next(iter(meanings))]
-        return known == metadata.columns
+        return known == columns
 
 
 class PreparedStatement:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.engine.world import INSERT, SELECT, World
 from triocql.engine.profile import Profiles
 from triocql.prepared import PreparedText
@@ -32,6 +34,20 @@ def test_the_launches_of_a_profile_are_bounded() -> None:
             launches[PreparedText(f"{INSERT} {number}", None, insert.state)]
             assert len(launches) <= 1000
         assert launches[insert] is launches[insert]
+
+
+def test_the_launches_of_a_profile_are_bounded_by_what_nodes_describe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    with world.session() as session:
+        select = world.call(session.prepare, SELECT).prepared
+        monkeypatch.setattr("triocql.engine.profile._HEAVIEST", 10 * select.state.weight)
+        launches = session.executor.profiles.default.launches
+        for number in range(100):
+            launches[PreparedText(f"{SELECT} {number}", None, select.state)]
+            assert len(launches) <= 10
+        assert launches[select] is launches[select]
 
 
 def test_the_profiles_are_bounded() -> None:

@@ -38,7 +38,7 @@ class Binder:
         self._head = head(columns)
 
     def with_key(self, key: tuple[int, ...]) -> Binder:
-        """Return a binder that knows which markers, by their indexes, are the partition key, and refuses UNSET there."""
+        """Return a binder that refuses UNSET for the markers with these indexes, which are the partition key."""
         return type(self)(self.columns, self.nodes, key)
 
     def bind(self, values: Sequence[Any] | Mapping[str, Any] | None) -> bytes:

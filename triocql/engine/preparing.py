@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import NamedTuple
 
+from triocql.codecs.cache import LIMIT
 from triocql.engine.descriptions import Descriptions, PrepareKey
 from triocql.engine.hot import Execution
 from triocql.engine.messages import PrepareMessage
@@ -46,6 +48,16 @@ class _Flight:
         self.owner.failed(self, error)
 
 
+class _Known(NamedTuple):
+    text: PreparedText
+    weight: int
+
+
+# What nodes have described, as caches count it: some hundreds of megabytes at the very most, and many times what a
+# thousand statements of usual tables take.
+_HEAVIEST = 4 * LIMIT
+
+
 class Preparing:
     """Prepares each text once. Work that several callers wait for belongs to none of them: it ends by itself."""
 
@@ -62,7 +74,8 @@ class Preparing:
         self._capacity = capacity
         self._descriptions = descriptions
         self._new_execution = new_execution
-        self._known: OrderedDict[PrepareKey, PreparedText] = OrderedDict()
+        self._known: OrderedDict[PrepareKey, _Known] = OrderedDict()
+        self._weight = 0
         self._flights: dict[PrepareKey, _Flight] = {}
 
     def __len__(self) -> int:
@@ -70,10 +83,11 @@ class Preparing:
 
     def get(self, key: PrepareKey) -> PreparedText | None:
         """Return the statement if it is known."""
-        text = self._known.get(key)
-        if text is not None:
-            self._known.move_to_end(key)
-        return text
+        known = self._known.get(key)
+        if known is None:
+            return None
+        self._known.move_to_end(key)
+        return known.text
 
     def prepare(self, key: PrepareKey, sink: Sink, deadline: float) -> None:
         """Ask a node, and give the `PreparedText` of `key` to `sink`, behind which somebody waits until `deadline`."""
@@ -114,12 +128,19 @@ class Preparing:
         except BaseException as error:  # a class of the callers' may have raised it
             self._reject(flight, error)
             return
-        self._known[flight.key] = text
-        self._known.move_to_end(flight.key)
-        if len(self._known) > self._capacity:
-            self._known.popitem(last=False)
+        self._keep(flight.key, text)
         for sink in flight.sinks:
             give(sink, text)
+
+    def _keep(self, key: PrepareKey, text: PreparedText) -> None:
+        """Know a statement, and forget those that were used longest ago as needed: a node says how large they are."""
+        if (former := self._known.pop(key, None)) is not None:
+            self._weight -= former.weight
+        self._known[key] = known = _Known(text, text.state.weight)
+        self._weight += known.weight
+        while len(self._known) > self._capacity or (self._weight > _HEAVIEST and len(self._known) > 1):
+            _, oldest = self._known.popitem(last=False)
+            self._weight -= oldest.weight
 
     def failed(self, flight: _Flight, error: BaseException) -> None:
         """Pass the error on: each caller gets an object of its own."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from triocql.codecs.cache import LIMIT
 from triocql.engine.envelope import Envelope
 from triocql.paging import PagingState
 from triocql.statements import INHERIT, RequestOptions, ResolvedOptions, merge
@@ -19,22 +20,29 @@ if TYPE_CHECKING:
 
 _REMEMBERED = 256
 _LAUNCHES = 1000
+_HEAVIEST = 4 * LIMIT
 
 M = TypeVar("M", "QueryMessage", "ExecuteMessage")
 
 
 class Launches(dict["PreparedText", "Launch"]):
-    """The launches of one profile: the one of a text is made when it is first looked up."""
+    """The launches of one profile: the one of a text is made when it is first looked up.
 
-    __slots__ = ("_make", "_profile")
+    They hold on to their texts, and so are no more than `engine.preparing` keeps.
+    """
+
+    __slots__ = ("_make", "_profile", "_weight")
 
     def __init__(self, make: MakeLaunch, profile: Profile) -> None:
         self._make = make
         self._profile = profile
+        self._weight = 0
 
     def __missing__(self, text: PreparedText) -> Launch:
-        if len(self) == _LAUNCHES:
+        self._weight += text.state.weight
+        if len(self) == _LAUNCHES or self._weight > _HEAVIEST:
             self.clear()
+            self._weight = text.state.weight
         launch = self[text] = self._make(text, self._profile)
         return launch
 
