@@ -168,7 +168,12 @@ async def test_a_type_gets_a_field_and_another_name(
             load = [row(number + 4, a="load"), row(number + 5, **{field: "load"})]
             await session.execute_concurrent_with_args(prepared, load)
             found = [(await session.execute(select, [number + n])).one() for n in range(6)]
-            pairs = [("old", None), ("new", "text"), ("new", "prepared"), ("new", "batch")]
+            pairs: list[tuple[str | None, str | None]] = [
+                ("old", None),
+                ("new", "text"),
+                ("new", "prepared"),
+                ("new", "batch"),
+            ]
             pairs += [("load", None), (None, "load")]
             assert found == [(pair, {"x": ([pair],)}) for pair in pairs]
             assert (await session.execute(select, [1])).one() == (
