@@ -106,7 +106,7 @@ def test_requests_wait_for_their_connection_to_be_moved() -> None:
         assert all(task.done for task in tasks)
 
 
-@pytest.mark.parametrize("answer", ["error", "void", "nothing"])
+@pytest.mark.parametrize("answer", ["error", "void", "another", "no RESULT", "cut", "nothing"])
 def test_connection_that_does_not_follow_is_replaced(answer: str) -> None:
     world = World(connections_local=2)
     with world.session() as session:
@@ -119,6 +119,12 @@ def test_connection_that_does_not_follow_is_replaced(answer: str) -> None:
                 asked.error(0x2200, "no")
             elif answer == "void":
                 asked.void()
+            elif answer == "another":
+                asked.answer(Opcode.RESULT, wire.set_keyspace("evil"))
+            elif answer == "no RESULT":
+                asked.answer(Opcode.SUPPORTED, wire.set_keyspace("shop"))
+            elif answer == "cut":
+                asked.answer(Opcode.RESULT, wire.set_keyspace("shop")[:-1])
             return True
 
         world.node.script = refuse
