@@ -229,7 +229,7 @@ class ConcurrentStream(WindowCall):
     async def __aenter__(self) -> Self:
         self._block.enter()
         if isinstance(self._source, AsyncIterable):
-            await self._open_async(AsyncPairs(self._source, pair))
+            self._open_async(AsyncPairs(self._source, pair))
         else:
             self._open(pairs(self._source))
         self.session.protected(self.begin)
@@ -242,12 +242,13 @@ class ConcurrentStream(WindowCall):
         self.window, self._refill = window, window.pump
         self._is_over = lambda: window.is_over
 
-    async def _open_async(self, source: AsyncIterator[Pair]) -> None:
+    def _open_async(self, source: AsyncIterator[Pair]) -> None:
         window = Window(self.session.executor, self._concurrency, INHERIT, self._ended)
         puller = Puller(self.session, window, source, partial(source_ended, self))
         self.window, self._refill = window, puller.wake
         self._is_over = lambda: puller.over and window.is_idle
-        self._puller = await puller.__aenter__()
+        puller.start()
+        self._puller = puller
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None

@@ -87,11 +87,15 @@ class Puller:
         self._end_waiter: Waiter[None] | None = None
         self._cancel: Callable[[], None]
 
-    async def __aenter__(self) -> Self:
+    def start(self) -> None:
+        """Begin to pull, as entering the block does. Raises SessionClosed or InternalError if the session has ended."""
         router = self._session.executor.router
         if router.ending is not None:
             raise router.ended_error()
         self._cancel = self._session.protected(self._reactor.spawn, self._run)
+
+    async def __aenter__(self) -> Self:
+        self.start()
         return self
 
     async def __aexit__(

@@ -40,13 +40,14 @@ class Stepped:
         count: how often it was suspended.
         lines: the lines that it was suspended in.
         leaving: whether it was `cancel`led while it left a reactor: that ends whatever is said meanwhile.
+        outlasting: the same, while it waited for what has to end first (`Reactor.outlast`).
         came: which suspension the cancellation ended, None if it ended none.
     """
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], at: float = inf) -> None:
         self.count = 0
         self.lines: set[tuple[CodeType, int]] = set()
-        self.leaving = False
+        self.leaving = self.outlasting = False
         self.came: int | None = None
         self.cancel: Callable[[], object] = lambda: None
         self._coroutine = coroutine
@@ -72,17 +73,18 @@ class Stepped:
 
     def _note(self) -> None:
         inner: Any = self._coroutine
-        leaving = False
+        names = []
         while inner is not None:
             if type(inner).__name__ == "coroutine_wrapper":
                 (inner,) = gc.get_referents(inner)
             frame = getattr(inner, "cr_frame", None)
             if frame is not None:
                 self.lines.add((frame.f_code, frame.f_lineno))
-                leaving = leaving or frame.f_code.co_qualname.endswith("Reactor.__aexit__")
+                names.append(frame.f_code.co_qualname)
             inner = getattr(inner, "cr_await", None)
         if self.count == self._at:
-            self.leaving = leaving
+            self.leaving = any(name.endswith("Reactor.__aexit__") for name in names)
+            self.outlasting = any(name.endswith(".outlast") for name in names)
             self.cancel()
         self.count += 1
 
@@ -125,7 +127,7 @@ class Stage:
             assert number <= stepped.came <= number + self.late
             assert caught or stepped.leaving
         else:
-            assert stepped.count <= number + self.too_late or stepped.leaving
+            assert stepped.count <= number + self.too_late or stepped.leaving or stepped.outlasting
         return stepped
 
     def tasks(self) -> int:

@@ -16,6 +16,7 @@ from tests.engine.peer import Asked, Node
 from tests.engine.world import INSERT, SELECT, check
 from tests.session.loops import LOOPS, Stage, Stepped, check_executed_once, run_on, settled
 from triocql import Batch, Session
+from triocql.errors import UsageError
 from triocql.protocol.constants import Opcode
 
 PAGES = "SELECT v FROM pages"
@@ -178,6 +179,27 @@ async def stream_concurrent_async(session: Session) -> None:
         assert len([result.scalar() async for _, result in results]) == 5
 
 
+class Halting(Numbers):
+    """An async iterator that gives two items, and then waits for ever."""
+
+    async def __anext__(self) -> Any:
+        if self._left == 3:
+            await self._session.reactor.waiter(lambda: None).wait()
+        return await super().__anext__()
+
+
+async def concurrent_halting(session: Session) -> None:
+    items = Halting(session, lambda number: (SELECT, [number]) if number == 4 else number)
+    with pytest.raises(UsageError, match="cannot execute int"):
+        await triocql.execute_concurrent(session, items, 2)
+
+
+async def stream_concurrent_halting(session: Session) -> None:
+    items = Halting(session, lambda number: (SELECT, [number]))
+    async with triocql.stream_concurrent(session, items, 2) as results:
+        assert (await anext(results)).result_or_exc.scalar() == 4
+
+
 async def nursery(session: Session) -> None:
     async with triocql.open_request_nursery(session, 2) as requests:
         first = await requests.start(SELECT, [1])
@@ -204,6 +226,8 @@ SCENARIOS: Mapping[str, Callable[[Session], Coroutine[Any, Any, None]]] = {
         concurrent_async,
         concurrent_with_args,
         stream_concurrent_async,
+        concurrent_halting,
+        stream_concurrent_halting,
         nursery,
     )
 } | {
