@@ -134,7 +134,7 @@ def test_the_input_is_pulled_in_the_callers_thread() -> None:
 def test_the_first_error_ends_it(streaming: bool) -> None:
     with session() as (served, s):
         insert = s.prepare(INSERT)
-        served.node.script = lambda asked: asked.values == [FATAL] and asked.error(0x2200, "not valid")
+        served.node.script = lambda asked: asked.values == [FATAL] and asked.error(0x2100, "not for you")
         taken: list[int] = []
 
         def items() -> Iterator[Any]:
@@ -142,7 +142,7 @@ def test_the_first_error_ends_it(streaming: bool) -> None:
                 taken.append(number)
                 yield insert, [number]
 
-        with pytest.raises(errors.InvalidQuery, match="not valid"):
+        with pytest.raises(errors.Unauthorized, match="not for you"):
             consumed(s, items(), streaming, concurrency=10)
         assert len(taken) < 10_000
         assert s.stats().in_flight == 0
@@ -156,7 +156,9 @@ def test_the_first_error_ends_it(streaming: bool) -> None:
 def test_errors_as_outcomes(streaming: bool) -> None:
     with session() as (served, s):
         insert = s.prepare(INSERT)
-        served.node.script = lambda asked: asked.token % 2 == 1 and asked.error(0x2200, "odd")
+        served.node.script = lambda asked: (
+            asked.opcode == Opcode.EXECUTE and asked.token % 2 == 1 and asked.error(0x2200, "odd")
+        )
         items: list[Any] = [(insert, [number]) for number in range(50)] + [(insert, ["x"]), 7]
         outcomes = consumed(s, items, streaming, raise_on_first_error=False)
         kinds = [type(error) for success, error in outcomes if not success]
