@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import tomllib
+import zipfile
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
@@ -185,6 +187,21 @@ def test_the_sdist_has_all_that_its_tests_need(unpacked: Path) -> None:
     assert [name for name in needed if not (unpacked / name).exists()] == []
     assert [path for path in unpacked.rglob("*") if path.suffix in {".so", ".c", ".pyc"}] == []
     assert os.access(unpacked / ".ci" / "run", os.X_OK)
+
+
+def test_type_checkers_find_an_editable_install(unpacked: Path, tmp_path: Path) -> None:
+    """They read paths from .pth files, but run none of the code there that would install an import hook."""
+    shutil.copytree(unpacked, tmp_path / "checkout", ignore=shutil.ignore_patterns("tests", "docs", "*.pyx"))
+    project = tmp_path / "checkout" / "pyproject.toml"
+    project.write_text(project.read_text().partition("[[tool.setuptools.ext-modules]]")[0])
+    build = (
+        f"import sys; sys.path.insert(0, '.ci'); import backend; backend.build_editable({str(tmp_path)!r})"
+    )
+    run(sys.executable, "-W", "ignore", "-c", build, folder=project.parent)
+    (wheel,) = tmp_path.glob("triocql-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (path,) = (archive.read(name).decode() for name in archive.namelist() if ".dist-info/" not in name)
+    assert Path(path.strip()) == project.parent.resolve()
 
 
 @pytest.mark.long
