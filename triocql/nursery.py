@@ -35,13 +35,14 @@ class Handle:
     A request that fails while nobody awaits its handle ends the whole nursery.
     """
 
-    __slots__ = ("_error", "_form", "_nursery", "_result", "_waiters", "execution")
+    __slots__ = ("_error", "_form", "_nursery", "_owed", "_result", "_waiters", "execution")
 
     def __init__(self, nursery: RequestNursery, form: RowForm[Any]) -> None:
         self._nursery = nursery
         self._form = form
         self._result: Result[Any] | None = None
         self._error: BaseException | None = None
+        self._owed: BaseException | None = None  # a failure on its way to those who await it
         self._waiters: list[Waiter[None]] = []
         self.execution: Execution | None = None
 
@@ -60,48 +61,73 @@ class Handle:
         return self._wait().__await__()
 
     async def _wait(self) -> Result[Any]:
-        waiter: Waiter[None] = self._nursery.session.reactor.waiter(lambda: self._waiters.remove(waiter))
+        waiter: Waiter[None] = self._nursery.session.reactor.waiter(lambda: self._left(waiter))
         self._waiters.append(waiter)
         if self.done:
             waiter.resolve(None)
-        await waiter.wait()
+        nursery = self._nursery
+        nursery.awaiting += 1
+        try:
+            await waiter.wait()
+        finally:
+            nursery.awaiting -= 1
+            nursery.check_idle()
         self._waiters.remove(waiter)
+        self._owed = None
         if self._error is not None:
             raise fresh(self._error)
         assert self._result is not None
         return self._result
 
+    def _left(self, waiter: Waiter[None]) -> None:
+        """Somebody who awaited it was cancelled, perhaps after it had failed: then nobody may have learned of that."""
+        self._waiters.remove(waiter)
+        if not self._waiters and self._owed is not None:
+            owed, self._owed = self._owed, None
+            self._nursery.ended(self, owed)
+
     def resolve(self, response: Response) -> None:
         """Take the response (`Sink`)."""
-        self._result = self._nursery.session.result(response, self.execution, self._form)
+        if not self.done:
+            self._result = self._nursery.session.result(response, self.execution, self._form)
         self._end()
         self._nursery.ended(self, None)
 
     def reject(self, error: BaseException) -> None:
         """Take the error (`Sink`)."""
-        awaited = bool(self._waiters)
-        self._error = error
+        if self.done:
+            failure = None
+        else:
+            self._error = error
+            self._owed, failure = (error, None) if self._waiters else (None, error)
         self._end()
-        self._nursery.ended(self, None if awaited else error)
+        self._nursery.ended(self, failure)
 
     def abandon(self) -> None:
         """End without an answer, unless it has ended."""
         if self.done:
             return
-        if self.execution is not None:
-            self.execution.abandon()
         self._error = Abandoned("the request was abandoned before it was answered")
         self._end()
+        # Last: if the stack ends before, the end of the execution tells those who await it.
+        if self.execution is not None:
+            self.execution.abandon()
 
     def _end(self) -> None:
         call([partial(waiter.resolve, None) for waiter in self._waiters])
 
 
 class RequestNursery:
-    """Made by `open_request_nursery`: an async context manager that its requests cannot outlive."""
+    """Made by `open_request_nursery`: an async context manager that its requests cannot outlive.
+
+    Attributes:
+        session: the session.
+        awaiting: how many tasks await handles and were not resumed yet.
+    """
 
     def __init__(self, session: Session, concurrency: int) -> None:
         self.session = session
+        self.awaiting = 0
         self._concurrency = concurrency
         self._live: dict[Handle, None] = {}
         self._queue: deque[Waiter[None]] = deque()
@@ -130,6 +156,7 @@ class RequestNursery:
             return self.start_soon(statement, parameters, row_type=row_type, **options)
         finally:
             self._grant()  # what could not be started takes no room
+            self.check_idle()
 
     def start_soon(
         self,
@@ -177,12 +204,23 @@ class RequestNursery:
             raise self._failure
 
     async def _all_ended(self) -> None:
-        self._idle = self.session.reactor.waiter(lambda: None)
-        self._check_idle()
-        await self._idle.wait()
+        """Wait until nothing is under way, and nobody waits for room or has yet to learn of an end: what they start
+        then is waited for, too. A checkpoint, always.
+        """
+        while True:
+            self._idle = self.session.reactor.waiter(lambda: None)
+            self.check_idle()
+            await self._idle.wait()
+            if self._is_idle:
+                return
 
-    def _check_idle(self) -> None:
-        if self._idle is not None and not self._live:
+    @property
+    def _is_idle(self) -> bool:
+        return not (self._live or self._queue or self._reserved or self.awaiting)
+
+    def check_idle(self) -> None:
+        """Have the block left if that waits for nothing any more."""
+        if self._idle is not None and self._is_idle:
             self._idle.resolve(None)
 
     # --- Room ----------------------------------------------------------------------------------------------
@@ -210,11 +248,11 @@ class RequestNursery:
         else:
             self._reserved -= 1
             self._grant()
+        self.check_idle()
 
     def _abandon_all(self) -> None:
         live, self._live = self._live, {}
-        for handle in live:
-            handle.abandon()
+        call([handle.abandon for handle in live])
         self._grant()
 
     # --- What handles tell ---------------------------------------------------------------------------------
@@ -226,20 +264,21 @@ class RequestNursery:
             self._failure = failure
             self._abandon_all()
         self._grant()
-        self._check_idle()
+        self.check_idle()
 
     def forget(self, handle: Handle) -> None:
         """A request is no concern of the nursery any more."""
         self._live.pop(handle, None)
         self._grant()
-        self._check_idle()
+        self.check_idle()
 
 
 def open_request_nursery(session: Session, concurrency: int = 100) -> RequestNursery:
     """Open a block that requests belong to; what `execute_concurrent` is for when statements come one by one.
 
-    Leaving the block waits for all requests. A failure that nobody awaits, an exception or a cancellation in the
-    block stop the sending and abandon what is in flight; what failed leaves the block as it is, unwrapped.
+    Leaving the block waits for all requests, those included that other tasks start meanwhile. A failure that nobody
+    awaits, an exception or a cancellation in the block stop the sending and abandon what is in flight; what failed
+    leaves the block as it is, unwrapped.
 
     Args:
         session: the session.

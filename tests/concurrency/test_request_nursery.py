@@ -379,3 +379,89 @@ def test_many_one_after_the_other(concurrency: int) -> None:
         world.call(load)
         assert sorted(world.node.tokens()) == list(range(2000))
         assert session.stats() == (1, 0, 0, 0)
+
+
+async def following(scene: Scene, handle: Handle, number: int) -> Handle:
+    """Start another request once one has ended."""
+    await handle
+    return scene.nursery.start_soon(scene.insert, [number])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_follows_from_a_request_is_started_while_the_block_is_left(seed: int) -> None:
+    world = World(seed=seed)
+    with world.session() as session:
+        scene = Scene(world, session)
+        handle = scene.nursery.start_soon(scene.insert, [1])
+        task = scene.task(following, scene, handle, 2)
+        scene.leave()
+        scene.answer_all()
+        world.call(awaiting, task.result())
+        assert scene.block.result() == "left"
+        assert len(world.node.tokens()) == 2
+
+
+def test_leaving_waits_for_those_who_wait_for_room() -> None:
+    world = World()
+    with world.session() as session:
+        scene = Scene(world, session, concurrency=1)
+        tasks = [scene.start(number) for number in range(4)]
+        scene.leave()
+        scene.answer_all()
+        assert all(task.result().done for task in tasks)
+        assert scene.block.result() == "left"
+
+
+@pytest.mark.parametrize("statement", ["valid", 7])
+def test_leaving_waits_for_nobody_who_has_given_up(statement: Any) -> None:
+    world = World()
+    with world.session() as session:
+        scene = Scene(world, session, concurrency=1)
+        scene.start(1)
+        gone, last = scene.start(2), world.start(scene.nursery.start, statement)
+        scene.leave()
+        gone.cancel()
+        scene.answer_all()
+        assert gone.cancelled
+        assert last.done
+        assert scene.block.result() == "left"
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_failure_of_which_a_cancelled_task_did_not_learn_ends_the_rest(left: bool) -> None:
+    world = World()
+    with world.session() as session:
+        scene = Scene(world, session)
+        handle = scene.nursery.start_soon(scene.insert, [1])
+        other = scene.nursery.start_soon(scene.insert, [2])
+        gone = scene.task(awaiting, handle)
+        if left:
+            scene.leave()
+        handle.reject(errors.InvalidQuery("nobody learned of it"))
+        gone.cancel()
+        world.settle()
+        assert gone.cancelled
+        assert other.done
+        if not left:
+            scene.leave()
+        with pytest.raises(errors.InvalidQuery, match="nobody"):
+            scene.block.result()
+        scene.answer_all()
+
+
+def test_failure_that_was_told_once_is_told_nobody_else() -> None:
+    world = World()
+    with world.session() as session:
+        scene = Scene(world, session)
+        handle = scene.nursery.start_soon(scene.insert, [1])
+        told, gone = scene.task(awaiting, handle), world.start(awaiting, handle)
+        scene.gauge.waiting.pop(0).error(0x2200, "theirs")
+        world.settle()
+        late = world.reactor.start(lambda: awaiting(handle))
+        late.cancel()
+        world.settle()
+        for task in (told, gone):
+            with pytest.raises(errors.InvalidQuery, match="theirs"):
+                task.result()
+        scene.leave()
+        assert scene.block.result() == "left"
