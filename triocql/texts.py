@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -78,6 +79,15 @@ def keyspace_named(text: str) -> str | None:
             name, dot = next(tokens, ""), next(tokens, "")
             return _unquoted(name) if dot == "." else None
     return None
+
+
+def names_keyspace(text: str, keyspace: str) -> bool:
+    """Tell whether something in a text is written with this keyspace.
+
+    >>> names_keyspace("INSERT INTO Shop.users (k) VALUES (?)", "shop"), names_keyspace("SELECT shop FROM t", "shop")
+    (True, False)
+    """
+    return any(dot == "." and _unquoted(name) == keyspace for name, dot in pairwise(_tokens(text)))
 
 
 def _used(text: str) -> str:

@@ -13,6 +13,7 @@ from triocql.protocol.constants import Opcode
 from triocql.protocol.frames import FrameDecoder
 from triocql.protocol.reader import Reader
 from triocql.protocol.segments import SegmentDecoder
+from triocql.texts import keyspace_named
 
 USER_REQUESTS = (Opcode.QUERY, Opcode.PREPARE, Opcode.EXECUTE, Opcode.BATCH)
 INTS: tuple[wire.Column, ...] = (("v", "int"),)
@@ -217,12 +218,14 @@ class Node:
         return hashlib.md5(f"{keyspace or ''}/{text}".encode(), usedforsecurity=False).digest()
 
     def _prepare(self, asked: Asked) -> None:
-        id_ = self.statement_id(asked.text, asked.keyspace or asked.link.keyspace)
+        keyspace = keyspace_named(asked.text) or asked.keyspace or asked.link.keyspace
+        id_ = self.statement_id(asked.text, keyspace)
         self.known[id_] = asked.text
         binds = tuple((f"p{number}", "int") for number in range(asked.text.count("?")))
         binds = self.parameters.get(asked.text, binds)
         result = self._columns(asked.text)
-        body = wire.prepared(asked.link.version, id_, binds, result, _metadata_id(result))
+        metadata_id = _metadata_id(result)
+        body = wire.prepared(asked.link.version, id_, binds, result, metadata_id, keyspace or "ks")
         asked.answer(wire.RESULT, body)
 
     def _execute(self, asked: Asked) -> None:

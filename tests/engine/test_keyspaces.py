@@ -202,6 +202,28 @@ def test_text_is_prepared_in_the_keyspace_of_its_time(version: int) -> None:
         assert ids == [world.node.statement_id(SELECT, "one"), world.node.statement_id(SELECT, "two")]
 
 
+@pytest.mark.parametrize("version", [4, 5])
+@pytest.mark.parametrize(("text", "prepared"), [(SELECT, 1), ("SELECT v FROM one.t WHERE k = ?", 0)])
+def test_text_that_is_prepared_after_a_use_is_not_kept_for_the_keyspace_before(
+    version: int, text: str, prepared: int
+) -> None:
+    """Before v5 a node prepares in the keyspace that the connection is in by then, unless the text names one."""
+    world = World(version, keyspace="one")
+    with world.session() as session:
+        move = world.reactor.start(lambda: session.execute("USE two"))
+        meanwhile = world.reactor.start(lambda: session.execute(text, [1]))
+        world.settle()
+        move.result()
+        meanwhile.result()
+        world.node.asked.clear()
+        world.call(session.execute, "USE one")
+        world.call(session.execute, text, [2])
+        (asked,) = (asked for asked in world.node.asked if asked.opcode == Opcode.EXECUTE)
+        assert asked.id == world.node.statement_id(text, "one")
+        again = [asked for asked in world.node.asked if asked.opcode == Opcode.PREPARE]
+        assert len(again) == (prepared if version == 4 else 0)
+
+
 def test_keyspace_of_a_single_request() -> None:
     world = World(5)
     with world.session() as session:

@@ -148,14 +148,19 @@ def rows(
 
 
 def prepared(
-    version: int, statement_id: bytes, binds: Sequence[Column], result: Sequence[Column], metadata_id: bytes
+    version: int,
+    statement_id: bytes,
+    binds: Sequence[Column],
+    result: Sequence[Column],
+    metadata_id: bytes,
+    keyspace: str = "ks",
 ) -> bytes:
     """Return a RESULT/Prepared; the first bind marker is the partition key."""
     head = integer(PREPARED) + short_bytes(statement_id)
     if version >= 5:
         head += short_bytes(metadata_id)
     keys = b"\x00\x00" if binds else b""
-    table = string("ks") + string("t")
+    table = string(keyspace) + string("t")
     head += integer(_GLOBAL_TABLE) + integer(len(binds))
     head += integer(len(keys) // 2) + keys if version >= 4 else b""
     head += table + columns(binds) if binds else b""

@@ -19,6 +19,7 @@ from triocql.prepared import PreparedText
 from triocql.protocol.constants import V5
 from triocql.protocol.requests import prepare
 from triocql.protocol.responses import Prepared
+from triocql.texts import names_keyspace
 
 
 class _Flight:
@@ -123,12 +124,13 @@ class Preparing:
     def prepared(self, flight: _Flight, answer: Prepared) -> None:
         """Keep what the node said, and pass it on."""
         self._land(flight)
+        key = flight.key if self._version >= V5 else _looked_up(flight.key, answer)
         try:
-            text = self._descriptions.keep(flight.key, answer)
+            text = self._descriptions.keep(key, answer)
         except BaseException as error:  # a class of the callers' may have raised it
             self._reject(flight, error)
             return
-        self._keep(flight.key, text)
+        self._keep(key, text)
         for sink in flight.sinks:
             give(sink, text)
 
@@ -160,3 +162,17 @@ class Preparing:
     def _reject(self, flight: _Flight, error: BaseException) -> None:
         for sink in flight.sinks:
             refuse(sink, fresh(error))
+
+
+def _looked_up(key: PrepareKey, answer: Prepared) -> PrepareKey:
+    """Return the key that a statement is known under that was looked up where its connection was by then: if a USE has
+    overtaken it, not where it was meant to be. Without a keyspace, which no session goes back to, that does no harm.
+    """
+    metadata = answer.result_metadata
+    columns = answer.bind_columns or (metadata.columns if metadata else ())
+    if key.keyspace is None or not columns:
+        return key
+    keyspace = columns[0].keyspace
+    if keyspace == key.keyspace or names_keyspace(key.text, keyspace):
+        return key
+    return key._replace(keyspace=keyspace)
