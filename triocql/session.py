@@ -20,6 +20,7 @@ from triocql.protocol.constants import MAX_INT
 from triocql.reactors import running_loop, select
 from triocql.results import Result, Trace
 from triocql.rows import Row
+from triocql.sources import check_leaving
 from triocql.statements import INHERIT, RequestOptions, request_options
 from triocql.streaming import RowStream
 from triocql.traces import read_trace
@@ -350,11 +351,14 @@ class Session(NoOtherAttributes):
         Args:
             timeout: seconds that what is in flight gets; 0 for none.
 
+        Raises UsageError within an async iterator that gives this session statements, for whose end it would wait.
+
         >>> session = await triocql.connect("10.0.0.1")                                # doctest: +SKIP
         >>> await session.aclose()                                                     # doctest: +SKIP
         """
         require_seconds(timeout, "timeout", zero=True)
         self._check_caller()
+        check_leaving(self.reactor)
         await self._core.leave(timeout)
 
     def __repr__(self) -> str:
@@ -421,6 +425,7 @@ class Connecting:
     ) -> None:
         assert self._core is not None
         self._core.reactor.check_caller()
+        check_leaving(self._core.reactor)
         if exc is None:
             await self._core.leave(DRAIN_TIMEOUT)
         else:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from triocql.errors import UsageError
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from triocql.abc import Waiter
+    from triocql.abc import Reactor, Waiter
     from triocql.engine.hot import Window
     from triocql.session import Session
     from triocql.statements import Parameters
@@ -121,6 +124,7 @@ class Puller:
     async def _run(self) -> None:
         """Pull, and keep what is raised: the task is the reactor's, the iterator is the caller's."""
         self._begun = True
+        _PULLING.set((*_PULLING.get(), self))
         error: BaseException | None = None
         try:
             await self._pull()
@@ -133,6 +137,10 @@ class Puller:
             self._late = error
         if self._end_waiter is not None:
             self._end_waiter.resolve(None)
+
+    def runs_on(self, reactor: Reactor) -> bool:
+        """Whether the iterator runs in a task of this reactor's."""
+        return self._reactor is reactor and not self.over
 
     async def _pull(self) -> None:
         """Ask for a statement only when it can be started at once: what was taken is never held back."""
@@ -157,6 +165,19 @@ class Puller:
         if not self.over:
             self._end_waiter = self._reactor.waiter(_nothing)
             await self._end_waiter.wait()
+
+
+_PULLING: ContextVar[tuple[Puller, ...]] = ContextVar("triocql pulling", default=())
+"""Within which iterators this code runs."""
+
+
+def check_leaving(reactor: Reactor) -> None:
+    """Raise UsageError within an iterator that runs on `reactor`: to leave it waits for the end of its iterators."""
+    if any(puller.runs_on(reactor) for puller in _PULLING.get()):
+        raise UsageError(
+            "a session cannot be closed within the async iterator that gives it statements, for whose end it waits: "
+            "raise an exception there, and close the session where it was opened"
+        )
 
 
 def _nothing() -> None:

@@ -283,6 +283,29 @@ def test_a_session_that_is_closed(loop: str, call: str) -> None:
     run_on(loop, scenario)
 
 
+@EVERYWHERE
+@CALLS
+@pytest.mark.parametrize("by", ["aclose", "block"])
+def test_a_source_cannot_close_the_session_that_waits_for_its_end(loop: str, call: str, by: str) -> None:
+    async def scenario(stage: Stage) -> None:
+        connecting = stage.connect()
+        session = await connecting.__aenter__()
+
+        async def statements() -> AsyncIterator[Any]:
+            yield SELECT, [1]
+            if by == "block":
+                await connecting.__aexit__(None, None, None)
+            else:
+                await session.aclose()
+
+        with pytest.raises(errors.UsageError, match="within the async iterator"):
+            await executed(session, call, statements(), [])
+        assert (await session.execute(SELECT, [2])).scalar() == 2
+        await session.aclose()
+
+    run_on(loop, scenario)
+
+
 REAL = pytest.mark.parametrize("loop", [loop for loop in LOOPS if not loop.startswith("simulated")])
 
 
