@@ -253,12 +253,14 @@ class ConcurrentStream(WindowCall):
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self._block.leave()
-        self.end()
-        self._ready.clear()
-        self.check()
-        if self._puller is not None:
-            await self._puller.__aexit__(exc_type, exc, tb)
+        try:
+            self._block.leave()
+            self.end()
+            self._ready.clear()
+            self.check()
+        finally:
+            if self._puller is not None:
+                await self._puller.__aexit__(exc_type, exc, tb)
 
     def __aiter__(self) -> Self:
         self._block.check_unread()

@@ -29,6 +29,9 @@ class PageQueue:
     """Pages that were fetched but not taken yet, `ahead` at most, and the fetching of the next one.
 
     No task and no scope: the arrival of a page starts the fetch of the next, as long as there is room.
+
+    Attributes:
+        waiter: whoever waits for a page.
     """
 
     def __init__(self, executor: Executor, ahead: int) -> None:
@@ -36,7 +39,7 @@ class PageQueue:
         self._ahead = ahead
         self._pages: deque[Response] = deque()
         self._execution: Execution | None = None
-        self._waiter: Waiter[None] | None = None
+        self.waiter: Waiter[None] | None = None
         self._error: BaseException | None = None
         self._state: bytes | None = None
         self._progress = Progress(None)
@@ -80,16 +83,10 @@ class PageQueue:
 
     def attach(self, waiter: Waiter[None]) -> None:
         """Resolve `waiter` when `take` has something, at once if it has already."""
-        if self._waiter is not None:
-            raise UsageError("two tasks iterate over the same stream; give each its own")
-        self._waiter = waiter
+        self.waiter = waiter
         self._fetch()
         if self._pages or self._error is not None or self.is_over:
             waiter.resolve(None)
-
-    def detach(self) -> None:
-        """Forget the waiter."""
-        self._waiter = None
 
     def close(self) -> None:
         """Abandon what is being fetched and drop what is here."""
@@ -108,14 +105,14 @@ class PageQueue:
         """Fetch the next page if there is one, none is on its way, and somebody waits or there is room for it."""
         if self._state is None or self._closed or self._fetching:
             return
-        wanted = not self._pages and self._waiter is not None
+        wanted = not self._pages and self.waiter is not None
         if wanted or len(self._pages) < self._ahead:
             assert self._execution is not None
             self._execution = self._executor.start_next_page(self, self._execution, self._state)
 
     def _wake(self) -> None:
-        if self._waiter is not None:
-            self._waiter.resolve(None)
+        if self.waiter is not None:
+            self.waiter.resolve(None)
 
 
 class RowStream(Generic[R_co]):
@@ -188,7 +185,16 @@ class RowStream(Generic[R_co]):
         return None
 
     async def _wait(self) -> None:
-        waiter: Waiter[None] = self._session.reactor.waiter(self._queue.detach)
-        self._queue.attach(waiter)
-        await waiter.wait()
-        self._queue.detach()
+        queue = self._queue
+        if queue.waiter is not None:
+            raise UsageError("two tasks iterate over the same stream; give each its own")
+        waiter: Waiter[None] = self._session.reactor.waiter(_nothing)
+        try:
+            queue.attach(waiter)
+            await waiter.wait()
+        finally:
+            queue.waiter = None  # without a call: the stack may be at its end
+
+
+def _nothing() -> None:
+    """What a cancelled wait needs here."""

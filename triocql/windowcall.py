@@ -66,9 +66,9 @@ class WindowCall:
         if self._waiter is not None:
             raise UsageError("two tasks iterate over the same stream; give each its own")
         self._condition = condition
-        self._waiter = self.session.reactor.waiter(nothing)
-        self.check()
         try:
+            self._waiter = self.session.reactor.waiter(nothing)
+            self.check()
             await self._waiter.wait()
         finally:
             self._waiter = None

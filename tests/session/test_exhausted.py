@@ -15,6 +15,7 @@ from tests.session.exhausted import Failing, Within, calling, recursing
 from tests.session.loops import PATIENCE, Stage, run_on, settled
 from tests.session.test_checkpoints import (
     NODES,
+    PAGES,
     TOKENS,
     execute_batch,
     execute_values,
@@ -24,11 +25,13 @@ from tests.session.test_checkpoints import (
 )
 from tests.sync.served import Served
 from triocql import Error, Session
+from triocql.errors import RequestError
 
 Call = Callable[[Session], Coroutine[Any, Any, None]]
 
 ENDS = (RecursionError, MemoryError, Error)
 MOST = 2000
+FEW = range(-1, 25)
 
 LOOPS = ["simulated", "trio", "asyncio", "uvloop"]
 
@@ -74,6 +77,75 @@ def test_failing_at_each_call(loop: str, call: Call, error: type[Exception]) -> 
                     break
             else:
                 pytest.fail("it never ended")
+            del NODES[session]
+
+    run_on(loop, main, scripted())
+
+
+@pytest.mark.parametrize("error", [RecursionError, MemoryError])
+@pytest.mark.parametrize("written", [False, True])
+def test_a_request_is_abandoned_where_the_stack_ends(written: bool, error: type[Exception]) -> None:
+    """Its answer is not taken for one that nothing was asked for, and its stream id is not lost."""
+
+    async def main(stage: Stage) -> None:
+        async with stage.connect(max_in_flight=8, timeout=0.2) as session:
+            NODES[session] = stage.node
+            for number in range(MOST):
+                sink = session.reactor.waiter(lambda: None)
+                execution = session.executor.start(sink, SELECT)
+                if written:
+                    await session.reactor.sleep(0)
+                failing = Failing(number, error)
+                with suppress(error), failing:
+                    execution.abandon()
+                await probe(session)
+                assert session.stats().connections == 1
+                assert len(stage.node.links) == 1
+                if failing.count <= number:
+                    break
+            else:
+                pytest.fail("it never ended")
+            del NODES[session]
+
+    run_on("simulated", main, scripted())
+
+
+@pytest.mark.parametrize("loop", ["simulated", "trio", "asyncio"])
+def test_a_stream_is_read_on_after_a_recursion_that_went_too_far(loop: str) -> None:
+    async def main(stage: Stage) -> None:
+        async with stage.connect(timeout=0.2) as session:
+            NODES[session] = stage.node
+            failed = 0
+            for extra in FEW:
+                async with session.stream(PAGES, prefetch=0) as rows:
+                    try:
+                        await recursing(rows.next_page, extra)
+                        await recursing(rows.next_page, extra)
+                    except ENDS:
+                        failed += 1
+                    with suppress(RequestError):  # what an answer that could not be read ends with
+                        await rows.next_page()
+            assert failed > 3
+            del NODES[session]
+
+    run_on(loop, main, scripted())
+
+
+@pytest.mark.parametrize("loop", ["simulated", "trio", "asyncio"])
+def test_handles_end_if_the_block_is_left_where_the_stack_ends(loop: str) -> None:
+    async def main(stage: Stage) -> None:
+        async with stage.connect(max_in_flight=8, timeout=0.2) as session:
+            NODES[session] = stage.node
+            for extra in FEW:
+                requests = await triocql.open_request_nursery(session).__aenter__()
+                handles = [requests.start_soon(SELECT, [number]) for number in range(3)]
+                with suppress(*ENDS):
+                    await recursing(partial(requests.__aexit__, KeyError, KeyError(), None), extra)
+                for handle in handles:
+                    with suppress(Error):
+                        await handle
+                await probe(session)
+                assert len(stage.node.links) == 1
             del NODES[session]
 
     run_on(loop, main, scripted())

@@ -583,6 +583,8 @@ cdef class Streams:
                     continue
                 request.phase = WAITING
                 frames.append((request.stream, request.flags, request.opcode, request.body))
+            elif request.phase is DONE:  # the stack may have been at its end when it was to be let go of
+                self.release(request, SENDING)
         return frames
 
     def dispatch(self, list frames):
@@ -617,6 +619,12 @@ cdef class Streams:
                     used.append(stream)
             elif stream == EVENTS and frame[2] == OP_EVENT:
                 connection.pushed(frame[1], frame[3])
+            elif found is not NULL and (<Request>found).phase is DONE:  # as an orphan that could not be made one
+                PyDict_DelItem(in_flight, stream)
+                if len(free) == 0:
+                    free.append(stream)
+                else:
+                    used.append(stream)
             else:
                 raise ProtocolError(
                     f"{connection.name} sent a response (opcode {frame[2]:#04x}) on stream {stream}, "

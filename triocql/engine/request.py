@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from triocql.engine.connection import Connection
 
+_DONE = Phase.DONE  # looked up once: in Python 3.11 that is a call, which fails where the stack ends
+
 
 class Holder(Protocol):
     """What a request is in: a connection or a parking."""
@@ -85,17 +87,17 @@ class Request:
 
     def succeed(self, value: Any) -> None:
         """End with `value`, once."""
-        if self.phase is not Phase.DONE:
+        if self.phase is not _DONE:
             give(self._end(), value)
 
     def fail(self, error: BaseException) -> None:
         """End with `error`, once."""
-        if self.phase is not Phase.DONE:
+        if self.phase is not _DONE:
             refuse(self._end(), error)
 
     def abandon(self) -> None:
         """End without telling anybody: whoever waited is gone. What was not written will not be sent."""
-        if self.phase is not Phase.DONE:
+        if self.phase is not _DONE:
             self._end()
 
     @property
@@ -121,7 +123,7 @@ class Request:
         """
         sink, holder, phase = self.sink, self.holder, self.phase
         self.sink = self.holder = None
-        self.phase = Phase.DONE
+        self.phase = _DONE
         if holder is not None:
             try:
                 holder.release(self, phase)

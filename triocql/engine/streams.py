@@ -98,6 +98,8 @@ class Streams:
                     continue
                 request.phase = _WAITING
                 frames.append((request.stream, request.flags, request.opcode, request.body))
+            elif request.phase is _DONE:  # the stack may have been at its end when it was to be let go of
+                self.release(request, _SENDING)
         return frames
 
     def dispatch(self, frames: list[Frame]) -> None:
@@ -118,6 +120,9 @@ class Streams:
                 (used if free else free).append(stream)
             elif stream == EVENT_STREAM and opcode == _EVENT:
                 connection.pushed(flags, body)
+            elif request is not None and request.phase is _DONE:  # as an orphan that could not be made one
+                del in_flight[stream]
+                (used if free else free).append(stream)
             else:
                 raise ProtocolError(
                     f"{connection.name} sent a response (opcode {opcode:#04x}) on stream {stream}, "
