@@ -18,7 +18,7 @@ ARCHITECTURE = ROOT / "docs" / "explanation" / "architecture.md"
 # From the lowest to the highest. A name stands for a module, or for a package with all that is in it; the longest
 # name that fits a module counts.
 LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("foundation", ("errors", "abc", "_impl", "_logs", "protocol.constants", "protocol.types")),
+    ("foundation", ("errors", "abc", "_hints", "_impl", "_logs", "protocol.constants", "protocol.types")),
     ("reactors", ("reactors",)),
     ("protocol", ("protocol",)),
     ("codecs", ("codecs",)),
@@ -26,7 +26,6 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "values",
         (
             "_checks",
-            "_hints",
             "auth",
             "config",
             "contactpoints",

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from triocql import errors as errors
+from triocql._hints import old_name
 from triocql.auth import Authenticator, PlainTextAuth
 from triocql.codecs.custom import Codec
 from triocql.codecs.registry import Registry
@@ -85,7 +86,9 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import `triocql.sync` when it is first used: other programs need neither it nor threads."""
+    """Import `triocql.sync` when it is first used: other programs need neither it nor threads. Say what the names of
+    cassandra-driver have become.
+    """
     if name == "sync":
         return import_module("triocql.sync")
-    raise AttributeError(f"module 'triocql' has no attribute {name!r}")
+    raise old_name(__name__, name)

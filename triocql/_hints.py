@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
+from triocql import errors
 from triocql.errors import OptionError, UnknownAttribute
+
+T = TypeVar("T")
 
 _LOGIN = "auth=triocql.PlainTextAuth(username, password)"
 _BY_CALL = "the options of a call, of a Statement, or of connect()"
 
 _OPTIONS = {
+    "args": "parameters=, with each call",
     "auth_provider": _LOGIN,
     "cl": "consistency=",
     "consistency_level": "consistency=",
@@ -26,6 +30,7 @@ _OPTIONS = {
     "idle_heartbeat_interval": "heartbeat_interval=",
     "idle_heartbeat_timeout": "heartbeat_timeout=",
     "is_idempotent": "idempotent=",
+    "params": "parameters=, with each call",
     "password": _LOGIN,
     "reconnection_policy": "reconnection_base=, reconnection_maximum=",
     "request_timeout": "timeout=",
@@ -36,10 +41,21 @@ _OPTIONS = {
     "use_client_timestamp": "timestamp=triocql.SERVER, with the calls concerned",
     "user": _LOGIN,
     "username": _LOGIN,
+    "values": "parameters=, with each call",
+}
+
+_NO_OPTIONS = {
+    "connection_class": "there is none: see reactor=, and triocql.sync.connect() for programs that block",
+    "default_retry_policy": "there is none yet: what is idempotent is retried, see idempotent=",
+    "load_balancing_policy": "there is none yet",
+    "metrics_enabled": "there is none yet: see session.stats()",
+    "retry_policy": "there is none yet: what is idempotent is retried, see idempotent=",
 }
 
 _ATTRIBUTES = {
+    "aclose": "close()",
     "client_protocol_handler": "the codecs of `session.codecs`, and row_type= with each call",
+    "close": "`await session.aclose()`",
     "cluster": "nothing: there is no Cluster, and connect() takes its options",
     "default_consistency_level": "consistency= of connect(), of a statement or of a call",
     "default_fetch_size": "page_size= of connect(), of a statement or of a call",
@@ -59,6 +75,87 @@ _ATTRIBUTES = {
     "user_type_registered": "session.codecs.register_udt()",
 }
 
+RESULT = {
+    "column_names": "[column.name for column in result.columns]",
+    "column_types": "[column.type for column in result.columns]",
+    "current_rows": "rows",
+    "fetch_next_page": "a loop over all pages, or the option paging_state= with result.paging_state",
+    "get_all_query_traces": "trace(), after a call with tracing=True",
+    "get_query_trace": "trace(), after a call with tracing=True",
+    "response_future": "nothing: the result has columns, warnings, coordinator and trace() itself",
+    "was_applied": "applied",
+}
+
+FUTURE = {
+    "all": "result().all()",
+    "custom_payload": "result().custom_payload",
+    "get_all_query_traces": "result().trace(), after a call with tracing=True",
+    "get_query_trace": "result().trace(), after a call with tracing=True",
+    "has_more_pages": "result().has_more_pages",
+    "one": "result().one()",
+    "rows": "result().rows",
+    "start_fetching_next_page": "a loop over result(), or session.stream()",
+    "warnings": "result().warnings",
+    "was_applied": "result().applied",
+}
+
+CODECS = {"register_user_type": "register_udt(keyspace, name, cls)"}
+
+STATEMENT = {
+    old: f"with_options({new}=...), which gives a copy, or options.{new} to read it"
+    for old, new in {
+        "consistency": "consistency",
+        "consistency_level": "consistency",
+        "custom_payload": "custom_payload",
+        "fetch_size": "page_size",
+        "idempotent": "idempotent",
+        "is_idempotent": "idempotent",
+        "page_size": "page_size",
+        "serial_consistency": "serial_consistency",
+        "serial_consistency_level": "serial_consistency",
+        "timeout": "timeout",
+        "timestamp": "timestamp",
+        "tracing": "tracing",
+    }.items()
+} | {"query_string": "text"}
+
+PREPARED = STATEMENT | {
+    "column_metadata": "columns",
+    "query_string": "text",
+    "result_metadata": "result_columns",
+    "routing_key_indexes": "partition_key_indexes",
+}
+
+BOUND = STATEMENT | {"prepared_statement": "prepared", "query_string": "prepared.text"}
+
+BATCH = STATEMENT | {
+    "add_all": "add() for each of them; it returns the batch",
+    "batch_type": "type",
+    "clear": "another Batch",
+    "query_string": "add()",
+}
+
+_NAMES = {
+    "BatchStatement": "triocql.Batch",
+    "Cluster": "triocql.connect(), or triocql.sync.connect() for programs that block",
+    "ConsistencyLevel": "triocql.Consistency",
+    "ExecutionProfile": _BY_CALL,
+    "PlainTextAuthProvider": "triocql.PlainTextAuth",
+    "ResponseFuture": "triocql.sync.ResultFuture",
+    "ResultSet": "triocql.Result",
+    "SimpleStatement": "triocql.Statement",
+    "UNSET_VALUE": "triocql.UNSET",
+    "datetime_from_uuid1": "triocql.time_of()",
+    "dict_factory": "row_type=dict, with each call",
+    "max_uuid_from_time": "triocql.max_time_uuid()",
+    "min_uuid_from_time": "triocql.min_time_uuid()",
+    "named_tuple_factory": "nothing: rows are tuples with names",
+    "ordered_dict_factory": "row_type=dict, with each call",
+    "tuple_factory": "row_type=tuple, with each call",
+    "unix_time_from_uuid1": "triocql.time_of()",
+    "uuid_from_time": "triocql.time_uuid_from()",
+}
+
 
 def check_options(given: Iterable[str], known: Iterable[str]) -> None:
     """Raise OptionError for the first option that is not known."""
@@ -70,6 +167,8 @@ def check_options(given: Iterable[str], known: Iterable[str]) -> None:
 
 def near(name: str, known: Iterable[str]) -> str:
     """Say what to write instead of an option: what the old name has become, or which ones there are like it."""
+    if name in _NO_OPTIONS:
+        return f"; {_NO_OPTIONS[name]}"
     if name in _OPTIONS:
         return f"; write {_OPTIONS[name]}"
     close = difflib.get_close_matches(name, [*known])
@@ -104,6 +203,54 @@ class NoOtherAttributes:
 def _unknown(name: str, what: str = "is no attribute") -> UnknownAttribute:
     hint = _ATTRIBUTES.get(name)
     return UnknownAttribute(f"{name!r} {what} of a session{f'; write {hint}' if hint else ''}", name=name)
+
+
+class _OldName:
+    """In the place of an attribute that there is not: says what to write instead, whether it is read or set."""
+
+    def __init__(self, message: str, name: str) -> None:
+        self._message = message
+        self._name = name
+
+    def __get__(self, instance: object, owner: type | None = None) -> NoReturn:
+        raise UnknownAttribute(self._message, name=self._name)
+
+    def __set__(self, instance: object, value: object) -> NoReturn:
+        raise UnknownAttribute(self._message, name=self._name)
+
+
+def old_names(names: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
+    """Decorate a class: each of `names` that it does not have is answered with what to write instead.
+
+    Unlike `__getattr__` and `__setattr__`, it costs nothing where the class's own attributes are used.
+    """
+
+    def decorate(cls: type[T]) -> type[T]:
+        added = [name for name in names if not hasattr(cls, name)]
+        for name in added:
+            message = f"{name!r} is no attribute of {cls.__name__}; write {names[name]}"
+            setattr(cls, name, _OldName(message, name))
+        listed = cls.__dir__
+        # They are not to be offered to anybody.
+        cls.__dir__ = lambda self: [name for name in listed(self) if name not in added]  # type: ignore[method-assign]
+        return cls
+
+    return decorate
+
+
+def old_name(module: str, name: str) -> Exception:
+    """Return the exception for a name that a module does not have.
+
+    It is an ImportError for what there is something to say of: ``from ... import`` hides the text of an AttributeError.
+    """
+    message = f"module {module!r} has no attribute {name!r}"
+    hint = _NAMES.get(name)
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, errors.Error):
+        hint = f"triocql.errors.{name}"
+    return (
+        ImportError(f"{message}; write {hint}", name=module) if hint else AttributeError(message, name=name)
+    )
 
 
 def forgotten_await(value: object) -> str:

@@ -94,7 +94,7 @@ class MissingExtraError(UsageError, ImportError):
 
 
 class UnknownAttribute(UsageError, AttributeError):
-    """An attribute that a session does not have, read or set: the message says what to write instead."""
+    """An attribute that an object does not have, read or set: the message says what to write instead."""
 
 
 class SessionClosed(UsageError):
@@ -450,3 +450,22 @@ class RateLimitReached(ResponseError):
     is_transient = True
     op_type: int
     rejected_by_coordinator: bool
+
+
+_OLD_NAMES = {
+    "AuthenticationFailed": "AuthenticationError",
+    "CoordinationFailure": "ReadFailure, WriteFailure",
+    "DriverException": "Error",
+    "InvalidRequest": "InvalidQuery",
+    "NoHostAvailable": "NoNodeAvailable, or ConnectError while connecting",
+    "OperationTimedOut": "RequestTimeout",
+    "RequestExecutionException": "ResponseError",
+    "UnavailableException": "Unavailable",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Say what the errors of cassandra-driver have become: with an ImportError, whose text `from` does not hide."""
+    if name in _OLD_NAMES:
+        raise ImportError(f"there is no error {name!r}; write {_OLD_NAMES[name]}", name=__name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from triocql._hints import BOUND, PREPARED, old_names
 from triocql.codecs.bindv3 import BinderV3
 from triocql.codecs.cache import weight_of_columns
 from triocql.codecs.changes import still_fit
@@ -156,6 +157,7 @@ class PreparedText:
         return known == columns
 
 
+@old_names(PREPARED)
 class PreparedStatement:
     """A statement that the nodes know; made by `Session.prepare`. Values are bound to it in order or by name.
 
@@ -221,6 +223,7 @@ class PreparedStatement:
         return f"PreparedStatement({self.text!r})"
 
 
+@old_names(BOUND)
 class BoundStatement:
     """A prepared statement with its values, already encoded."""
 

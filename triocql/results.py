@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, overload
 
+from triocql._hints import RESULT, old_names
 from triocql.errors import NoSingleRow, PagesRemain, UsageError
 from triocql.forms import APPLIED, R_co
 from triocql.paging import PagingState, Progress
@@ -83,6 +84,7 @@ class Pager(Protocol):
         """Read a trace (`Result.trace`)."""
 
 
+@old_names(RESULT)
 class BaseResult(Generic[R_co]):
     """What the results of sessions that wait and of sessions that block have in common: the page that is here."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterable, Callable, Generator, Iterable
+from dataclasses import fields
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, ParamSpec, TypeVar, overload
 
 from triocql import concurrent
 from triocql._checks import require_integer, require_keyspace, require_seconds
-from triocql._hints import NoOtherAttributes
+from triocql._hints import NoOtherAttributes, check_options
 from triocql.cluster.core import Core
 from triocql.codecs.registry import Registry
 from triocql.config import Options
@@ -52,6 +53,7 @@ DRAIN_TIMEOUT = 5.0
 
 _CALLS = 128
 _DEFAULT_FORM: RowForm[Any] = row_form(None)
+_OF_CALLS = (*(each.name for each in fields(RequestOptions)), "parameters", "row_type")
 
 
 class Stats(NamedTuple):
@@ -329,11 +331,11 @@ class Session(NoOtherAttributes):
         try:
             options = self._calls.get(key)
         except TypeError:  # a payload is not hashable
-            return request_options(keywords)
+            return _call_options(keywords)
         if options is None:
             if len(self._calls) == _CALLS:
                 self._calls.clear()
-            options = self._calls[key] = request_options(keywords)
+            options = self._calls[key] = _call_options(keywords)
         return options
 
     def protected(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -364,6 +366,11 @@ class Session(NoOtherAttributes):
     def __repr__(self) -> str:
         nodes = ", ".join(pool.name for pool in self.executor.router.pools)
         return f"<triocql.Session {nodes}, {self.reactor.name}>"
+
+
+def _call_options(keywords: RequestKeywords) -> RequestOptions:
+    check_options(keywords, _OF_CALLS)
+    return request_options(keywords)
 
 
 class _Pager:

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict, cast
 
 from triocql._checks import require, require_integer, require_keyspace, require_seconds, require_type
-from triocql._hints import check_options, forgotten_await
+from triocql._hints import BATCH, STATEMENT, check_options, forgotten_await, old_names
 from triocql.errors import BindValueError, UsageError
 from triocql.protocol.constants import MAX_INT, MAX_SHORT, SERVER, BatchKind, Consistency
 
@@ -205,6 +205,7 @@ class HasOptions(Protocol):
     options: RequestOptions
 
 
+@old_names(STATEMENT)
 class Statement:
     """The text of a statement with options of its own.
 
@@ -230,6 +231,7 @@ class Statement:
         return f"Statement({self.text!r})"
 
 
+@old_names(BATCH)
 class Batch:
     """Statements that are sent and carried out together: INSERT, UPDATE and DELETE only.
 

@@ -13,7 +13,7 @@ from tests.engine.world import INSERT, World
 from tests.sync.served import session as blocking
 from triocql import Batch, Consistency, RequestOptions, Statement
 from triocql.errors import OptionError, UnknownAttribute, UsageError
-from triocql.prepared import PreparedStatement
+from triocql.prepared import BoundStatement, PreparedStatement
 
 
 @pytest.fixture(params=["async", "sync"])
@@ -56,6 +56,117 @@ def test_an_attribute_that_a_session_does_not_have(session: Any, name: str, hint
     assert isinstance(caught.value, AttributeError)
     assert caught.value.name == name
     assert not hasattr(session, name)
+
+
+def test_the_close_of_the_other_kind_of_session(session: Any) -> None:
+    waits = isinstance(session, triocql.Session)
+    if waits:
+        with pytest.raises(UnknownAttribute, match=r"'close' is no attribute .* `await session\.aclose\(\)`"):
+            session.close()
+    else:
+        with pytest.raises(UnknownAttribute, match=r"'aclose' is no attribute .* close\(\)"):
+            session.aclose()
+
+
+def _statements(session: Any) -> dict[str, Any]:
+    prepared = PreparedStatement(triocql.prepared.PreparedText(INSERT, None, None))  # type: ignore[arg-type]
+    return {
+        "Statement": Statement("SELECT"),
+        "Batch": Batch(),
+        "PreparedStatement": prepared,
+        "BoundStatement": BoundStatement(prepared.prepared, None, b"", prepared.options),  # type: ignore[arg-type]
+        "Codecs": session.codecs,
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "hint"),
+    [
+        *[
+            (kind, old, rf"'{old}' is no attribute of {kind}; write with_options\({new}=")
+            for kind in ("Statement", "Batch", "PreparedStatement", "BoundStatement")
+            for old, new in {
+                "consistency_level": "consistency",
+                "fetch_size": "page_size",
+                "timeout": "timeout",
+            }.items()
+        ],
+        ("Statement", "query_string", "write text"),
+        ("PreparedStatement", "column_metadata", "write columns"),
+        ("BoundStatement", "prepared_statement", "write prepared"),
+        ("Batch", "add_all", r"write add\(\)"),
+        ("Codecs", "register_user_type", r"write register_udt\("),
+    ],
+)
+def test_the_old_name_of_an_attribute(session: Any, kind: str, name: str, hint: str) -> None:
+    _check_old_name(_statements(session)[kind], name, hint)
+
+
+def _check_old_name(holder: Any, name: str, hint: str) -> None:
+    with pytest.raises(UnknownAttribute, match=hint) as caught:
+        getattr(holder, name)
+    assert caught.value.name == name
+    with pytest.raises(UnknownAttribute, match=hint):
+        setattr(holder, name, 5)
+    assert not hasattr(holder, name)
+    assert name not in dir(holder)
+
+
+RESULTS = [
+    ("was_applied", "write applied"),
+    ("current_rows", "write rows"),
+    ("column_names", r"column\.name for column in result\.columns"),
+    ("fetch_next_page", "paging_state="),
+    ("get_query_trace", r"write trace\(\)"),
+    ("response_future", "the result has"),
+]
+
+
+@pytest.mark.parametrize(("name", "hint"), RESULTS)
+def test_the_old_name_of_what_a_result_has(name: str, hint: str) -> None:
+    world = World()
+    with world.session() as session:
+        _check_old_name(world.call(session.execute, "INSERT"), name, hint)
+    with blocking() as (_, served):
+        _check_old_name(served.execute("INSERT"), name, hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("one", r"write result\(\)\.one"), ("get_query_trace", r"result\(\)\.trace")]
+)
+def test_the_old_name_of_what_a_future_has(name: str, hint: str) -> None:
+    with blocking() as (_, session):
+        future = session.execute_async("INSERT")
+        _check_old_name(future, name, hint)
+        future.result()
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("from triocql import Cluster", r"'Cluster'; write triocql\.connect\(\)"),
+        ("from triocql import ConsistencyLevel", r"write triocql\.Consistency"),
+        ("from triocql import SimpleStatement", r"write triocql\.Statement"),
+        ("from triocql import BatchStatement", r"write triocql\.Batch"),
+        ("from triocql import UNSET_VALUE", r"write triocql\.UNSET"),
+        ("from triocql import WriteTimeout", r"write triocql\.errors\.WriteTimeout"),
+        ("from triocql import NoHostAvailable", "write NoNodeAvailable"),
+        ("from triocql.errors import InvalidRequest", "write InvalidQuery"),
+        ("from triocql.errors import OperationTimedOut", "write RequestTimeout"),
+        ("from triocql import Nothing", "cannot import name 'Nothing'"),
+        ("from triocql.errors import Nothing", "cannot import name 'Nothing'"),
+    ],
+)
+def test_the_old_name_of_what_is_imported(line: str, hint: str) -> None:
+    with pytest.raises(ImportError, match=hint):
+        exec(line)
+
+
+@pytest.mark.parametrize("module", [triocql, triocql.errors])
+def test_what_a_module_does_not_have(module: Any) -> None:
+    assert not hasattr(module, "nothing")
+    with pytest.raises(AttributeError, match=rf"module '{module.__name__}' has no attribute 'nothing'"):
+        module.nothing  # noqa: B018
 
 
 def test_the_keyspace_is_not_set_like_that(session: Any) -> None:
@@ -115,6 +226,44 @@ def test_an_option_of_a_call_that_there_is_none_of(name: str, hint: str) -> None
                 world.call(session.execute, "SELECT", **options)
         with pytest.raises(OptionError, match=hint):
             session.stream("SELECT", **options)
+
+
+CALL_OPTIONS = [
+    ("paramters", "; did you mean 'parameters'"),
+    ("params", "; write parameters="),
+    ("values", "; write parameters="),
+    ("args", "; write parameters="),
+    ("rowtype", "; did you mean 'row_type'"),
+    ("zzz", "; there are: .*parameters, row_type"),
+    ("retry_policy", "; there is none yet"),
+]
+
+
+@pytest.mark.parametrize(("name", "hint"), CALL_OPTIONS)
+def test_a_misspelt_argument_of_a_call(name: str, hint: str) -> None:
+    world = World()
+    options: Any = {name: [5]}
+    with world.session() as session:
+        for values in ([5], 5):  # it can be kept, or not
+            with pytest.raises(OptionError, match=f"unknown option '{name}'{hint}"):
+                world.call(session.execute, "SELECT", **{**options, name: values})
+        with pytest.raises(OptionError, match=hint):
+            session.stream("SELECT", **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("load_balancing_policy", "there is none yet"),
+        ("default_retry_policy", "there is none yet: .* idempotent="),
+        ("metrics_enabled", r"there is none yet: see session\.stats\(\)"),
+        ("connection_class", r"there is none: see reactor=, and triocql\.sync\.connect\(\)"),
+    ],
+)
+def test_an_option_of_the_old_driver_that_has_no_other_name(name: str, hint: str) -> None:
+    options: Any = {name: None}
+    with pytest.raises(OptionError, match=f"unknown option '{name}'; {hint}"):
+        triocql.connect(**options)
 
 
 @pytest.mark.parametrize(("name", "hint"), OPTIONS[:4])

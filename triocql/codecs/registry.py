@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from triocql import _impl
+from triocql._hints import CODECS, old_names
 from triocql.codecs import bind, rows
 from triocql.codecs.cache import Cache, weight_of_columns
 from triocql.codecs.classes import is_hashable, shape_of
@@ -75,6 +76,7 @@ NATIVE: dict[str, Callable[[CqlType], Node]] = {
 }
 
 
+@old_names(CODECS)
 class Registry:
     """Codecs: the built-in ones, and those of the user that replace them.
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from triocql._hints import CODECS, old_names
+
 if TYPE_CHECKING:
     from triocql.codecs.custom import Codec
     from triocql.protocol.types import CqlType
     from triocql.sync.session import Session
 
 
+@old_names(CODECS)
 class Codecs:
     """The codecs of one session: as `triocql.Registry`, for any thread. What is registered counts once a call returns.
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from triocql._checks import require_seconds
+from triocql._hints import FUTURE, old_names
 from triocql._logs import get_logger
 from triocql.errors import Abandoned
 from triocql.reactors.calls import Call, told
@@ -27,6 +28,7 @@ logger = get_logger(__name__)
 _FOR_EVER = 1e9  # seconds; more than the locks of every system can take
 
 
+@old_names(FUTURE)
 class ResultFuture(Future["Result[R]"]):
     """A request that is under way: a `concurrent.futures.Future`, with the callbacks of cassandra-driver's.
 
