@@ -83,6 +83,22 @@ class Task(Generic[T]):
     def step(self) -> None:
         """Run until the next checkpoint or the end."""
         self._stepper.current, before = self, self._stepper.current
+        outcome = None
+        try:
+            outcome = self._advance()
+            if outcome is None:
+                self._parked()
+            else:
+                self._end(*outcome)
+        finally:
+            self._stepper.current = before
+            del outcome  # else the error's traceback would lead to the error
+
+    def _advance(self) -> tuple[T | None, BaseException | None] | None:
+        """Resume the coroutine; return how it ended, None if it has not.
+
+        Nobody is told here: what they raise would have the coroutine's end as its context.
+        """
         try:
             if self._fn is not None:
                 self._stepper.remember(self)
@@ -93,13 +109,10 @@ class Task(Generic[T]):
             else:
                 self._abort = self._context.run(self._coro.send, None)
         except StopIteration as stop:
-            self._end(stop.value, None)
+            return stop.value, None
         except BaseException as error:
-            self._end(None, error)
-        else:
-            self._parked()
-        finally:
-            self._stepper.current = before
+            return None, error
+        return None
 
     def _parked(self) -> None:
         if self._throw:  # it was cancelled while it ran

@@ -125,6 +125,26 @@ def test_a_callback_with_a_bug(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_callback_with_a_bug_is_logged_without_what_happened_before(
+    fails: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    called = threading.Event()
+    with session() as (served, s):
+        served.hold()
+        future = s.execute_async("SELECT a", timeout=0.2 if fails else 10)
+        future.add_callbacks(lambda result: 1 // 0, lambda error: 1 // 0)
+        future.add_done_callback(lambda _: called.set())
+        served.until_held(1)
+        if not fails:
+            served.release()
+        assert called.wait(10)
+    (told,) = [record.exc_info for record in caplog.records if record.levelno >= logging.ERROR]
+    assert told is not None
+    assert isinstance(told[1], ZeroDivisionError)
+    assert told[1].__context__ is None
+
+
 def test_cancel() -> None:
     calls: list[Any] = []
     with session() as (served, s):
