@@ -110,7 +110,9 @@ class NoSingleRow(UsageError, LookupError):
 
 
 class RowTypeError(UsageError, TypeError):
-    """Rows that cannot be had as the class given by `row_type`: its fields are not the columns, or it refused a row."""
+    """Rows that cannot be had as classes of yours: the fields of `row_type` are not the columns, or it refused a row,
+    or a class for a user-defined type a value, with what it raised as the cause.
+    """
 
 
 class PagingStateMismatch(UsageError, ValueError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_origin, overload
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_origin,
 from triocql.codecs.annotated import annotated_nodes
 from triocql.codecs.cache import remembered, weight_of_columns
 from triocql.codecs.classes import Reading, Shape, shape_of
+from triocql.codecs.refusals import refused
 from triocql.errors import OptionError, RowTypeError
 from triocql.rows import Row, row_class
 
@@ -120,32 +120,9 @@ class _Maker:
             if len(made) < len(rows):
                 raise RuntimeError("it raised StopIteration")  # noqa: TRY301 - else rows would be lost
         except Exception as error:
-            raise RowTypeError(
-                f"{self._shape.cls.__qualname__} refused row {self._row + len(made)}: {_reason(error)}"
-            ) from error
+            raise refused(self._shape.cls, f"row {self._row + len(made)}", error) from error
         self._row += len(made)
         return made
-
-
-# Errors of pydantic whose message is what a validator of the user's said, which may be a value.
-_OWN_WORDS = ("value_error", "assertion_error")
-_MSGSPEC = re.compile(r"(Expected [^-]*?) - at `\$\.(\w+)")
-
-
-def _reason(error: Exception) -> str:
-    """Return which columns are wrong and why, as far as the library of the class says so; never a value."""
-    name = type(error).__name__
-    if name == "ValidationError" and type(error).__module__.startswith("pydantic"):
-        problems: list[dict[str, Any]] = error.errors(  # type: ignore[attr-defined]
-            include_url=False, include_input=False, include_context=False
-        )
-        return "; ".join(
-            f"{each['loc'][0] if each['loc'] else 'the row'!r}: "
-            f"{name if each['type'] in _OWN_WORDS else each['msg']}"
-            for each in problems
-        )
-    found = _MSGSPEC.match(str(error))
-    return f"{found[2]!r}: {found[1]}" if found else name
 
 
 @remembered(lambda shape, plan: weight_of_columns(plan.columns))

@@ -12,7 +12,7 @@ import pydantic
 import pytest
 
 from triocql.codecs.udt import UserValue, user_value_class
-from triocql.errors import BindTypeError, BindValueError, DecodeError, OptionError
+from triocql.errors import BindTypeError, BindValueError, DecodeError, OptionError, RowTypeError
 from triocql.protocol.types import ColumnSpec, CqlType, ListType, MapType, NativeType, SetType, UserType
 
 from .helpers import ADDRESS, columns, decode, encode, round_trip
@@ -205,9 +205,90 @@ def test_a_class_that_does_not_know_new_fields(registry: Registry) -> None:
 
 def test_a_class_that_needs_more_fields(registry: Registry) -> None:
     registry.register_udt("ks", "short", Place)
-    with pytest.raises(DecodeError, match=r"column 'c0' \(short\).*TypeError") as caught:
+    with pytest.raises(
+        RowTypeError, match=r"^row 0, column 'c0' \(short\).*: Place refused a value: TypeError$"
+    ) as caught:
         decode(registry, UserType("ks", "short", (("street", TEXT),)), RAW[:6])
     assert isinstance(caught.value.__cause__, TypeError)
+
+
+class Refusing:
+    """Raises what it is told to, so many times."""
+
+    error: Exception
+    times: int
+
+    def __init__(self, street: str, number: int) -> None:
+        if type(self).times:
+            type(self).times -= 1
+            raise self.error
+
+
+def refusing(error: Exception, times: int = 9) -> type[Refusing]:
+    return type("Refusing", (Refusing,), {"error": error, "times": times})
+
+
+def within(raw: bytes) -> bytes:
+    """Return a list of one element, or a value of one field."""
+    return len(raw).to_bytes(4) + raw
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("secret"), StopIteration(), DecodeError("secret"), RowTypeError("secret")], ids=repr
+)
+@pytest.mark.parametrize(
+    ("cql_type", "raw"),
+    [
+        (PLACE, RAW[:14]),
+        (ListType(PLACE), b"\0\0\0\1" + within(RAW[:14])),
+        (UserType("ks", "outer", (("inner", PLACE),)), within(RAW[:14])),
+    ],
+    ids=str,
+)
+def test_a_class_that_refuses_a_value(
+    registry: Registry, cql_type: CqlType, raw: bytes, error: Exception
+) -> None:
+    registry.register_udt("ks", "place", refusing(error))
+    with pytest.raises(
+        RowTypeError, match=f"^row 0, column 'c0' .*: Refusing refused a value: {type(error).__name__}$"
+    ) as caught:
+        decode(registry, cql_type, raw)
+    assert caught.value.__cause__ is error
+
+
+def test_a_class_that_refuses_a_value_once(registry: Registry) -> None:
+    registry.register_udt("ks", "place", refusing(ValueError(), times=1))
+    with pytest.raises(RowTypeError, match=r"^row 0: Refusing refused a value: ValueError$"):
+        decode(registry, PLACE, RAW[:14])
+
+
+def test_an_error_that_cannot_be_read(registry: Registry) -> None:
+    class Unreadable(Exception):
+        def __str__(self) -> str:
+            raise ZeroDivisionError
+
+    registry.register_udt("ks", "place", refusing(Unreadable()))
+    with pytest.raises(RowTypeError, match=r"Refusing refused a value: Unreadable$"):
+        decode(registry, PLACE, RAW[:14])
+
+
+def test_bytes_that_are_no_value_never_reach_the_class(registry: Registry) -> None:
+    registry.register_udt("ks", "place", refusing(ValueError()))
+    with pytest.raises(DecodeError):
+        decode(registry, PLACE, RAW[:12])
+
+
+def test_a_codec_that_fails_on_a_class_fails_as_a_codec(registry: Registry) -> None:
+    class Codec:
+        def decode(self, value: Any) -> Any:
+            raise RowTypeError("no")
+
+        encode = decode
+
+    registry.register_udt("ks", "place", Place)
+    registry.register_column("ks", "t", "c0", Codec())
+    with pytest.raises(DecodeError, match=r"Codec\.decode raised RowTypeError$"):
+        decode(registry, PLACE, RAW[:14])
 
 
 def test_a_class_that_is_not_hashable_in_a_set(registry: Registry) -> None:

@@ -14,7 +14,7 @@ import typing_extensions
 
 from tests.session.typed import INT, TEXT, page_of
 from triocql.codecs.udt import UserValue
-from triocql.errors import DecodeError, RowTypeError
+from triocql.errors import RowTypeError
 from triocql.forms import row_form
 from triocql.protocol.types import CqlType, ListType, MapType, SetType, TupleType, UserType
 
@@ -217,11 +217,45 @@ def test_a_codec_counts_before_an_annotation(registry: Registry) -> None:
     assert one(registry, cls, "Main").place == "Main"
 
 
-def test_a_nested_value_that_its_class_refuses(registry: Registry) -> None:
-    cls = user_with(ModelPlace)
-    with pytest.raises(DecodeError, match=r"row 0, column 'place' .*ValidationError") as caught:
-        one(registry, cls, {"street": "Main"})
-    assert isinstance(caught.value.__cause__, pydantic.ValidationError)
+class CheckedModel(pydantic.BaseModel, frozen=True):
+    number: Annotated[int, pydantic.Field(gt=1000)]
+    street: str
+
+
+class CheckedStruct(msgspec.Struct, frozen=True):
+    number: Annotated[int, msgspec.Meta(gt=1000)]
+    street: str
+
+
+@dataclass(frozen=True)
+class CheckedPlace:
+    street: str
+    number: int
+
+    def __post_init__(self) -> None:
+        raise ValueError(self.street)
+
+
+REFUSED = [
+    (CheckedModel, "'number': Input should be greater than 1000"),
+    (CheckedStruct, "'number': Expected `int` >= 1001"),
+    (CheckedPlace, "ValueError"),
+]
+
+
+@pytest.mark.parametrize(("place", "reason"), REFUSED)
+def test_a_nested_value_that_its_class_refuses(registry: Registry, place: type[Any], reason: str) -> None:
+    words = rf"^row 0, column 'place' .* of ks\.t: {place.__name__} refused a value: {reason}$"
+    value = VALUE | {"street": "secret"}
+    for cls, cql_type, given in (
+        (user_with(place), PLACE, value),
+        (user_with(list[place]), ListType(PLACE), [value]),  # type: ignore[valid-type]
+        (user_with(set[place]), SetType(PLACE), [value]),  # type: ignore[valid-type]
+    ):
+        with pytest.raises(RowTypeError, match=words) as caught:
+            one(registry, cls, given, cql_type)
+        assert type(caught.value.__cause__).__name__ in ("ValidationError", "ValueError")
+        assert "secret" not in str(caught.value)
 
 
 @pydantic.dataclasses.dataclass

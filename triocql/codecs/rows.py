@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from triocql.codecs.node import INT, FixedNode, FixedRun, Node, read_sized
 from triocql.codecs.tuples import padding
-from triocql.errors import DecodeError
+from triocql.errors import DecodeError, RowTypeError
 
 if TYPE_CHECKING:
     from triocql.protocol.types import ColumnSpec
@@ -75,6 +75,7 @@ class Page:
 
         Raises:
             DecodeError: a value is not valid for its type, or the page is cut off; names row and column.
+            RowTypeError: a class of the user's refused a value; names row and column.
         """
         return self.cursor().take(self.row_count, row_class)
 
@@ -173,8 +174,11 @@ def check_size(columns: tuple[ColumnSpec, ...], size: int, row_count: int) -> No
 def fail(
     columns: tuple[ColumnSpec, ...], nodes: tuple[Node, ...], body: bytes, at: int, row: int, error: Exception
 ) -> NoReturn:
-    """Raise the DecodeError for the row at `at`, which could not be read: read it again to find out the
-    column.
+    """Raise the error for the row at `at`, which could not be read: read it again to find out the column.
+
+    Raises:
+        RowTypeError: a class of the user's refused a value.
+        DecodeError: in all other cases.
     """
     for column, node in zip(columns, nodes, strict=True):
         try:
@@ -183,7 +187,13 @@ def fail(
             raise
         except Exception as cause:
             place = f"row {row}, column {column.name!r} ({column.type}) of {column.keyspace}.{column.table}"
-            if isinstance(cause, DecodeError):
-                raise DecodeError(f"{place}: {cause}") from cause.__cause__
-            raise DecodeError(f"{place}: {type(cause).__name__} while reading the value") from cause
-    raise DecodeError(f"row {row}: {type(error).__name__} while reading it") from error
+            _raise_at(place, cause, "the value")
+    _raise_at(f"row {row}", error, "it")
+
+
+def _raise_at(place: str, error: Exception, what: str) -> NoReturn:
+    """Raise an error like `error` that names the place."""
+    if isinstance(error, (DecodeError, RowTypeError)):
+        kind = RowTypeError if isinstance(error, RowTypeError) else DecodeError
+        raise kind(f"{place}: {error}") from error.__cause__
+    raise DecodeError(f"{place}: {type(error).__name__} while reading {what}") from error

@@ -12,6 +12,7 @@ from triocql.codecs.cache import remembered, weight_of_names
 from triocql.codecs.classes import shape_of
 from triocql.codecs.node import Node
 from triocql.codecs.records import values_of
+from triocql.codecs.refusals import refused
 from triocql.codecs.tuples import pack_elements, read_elements
 
 if TYPE_CHECKING:
@@ -75,6 +76,21 @@ def _is_attribute(field: str) -> bool:
     return field.isidentifier() and not (special or iskeyword(field) or hasattr(UserValue, field))
 
 
+def _made_by(cls: type[Any], names: tuple[str, ...]) -> Callable[[Sequence[Any]], Any]:
+    """Return what makes instances of a user's class of values of these names."""
+    builder = shape_of(cls).builder(names)  # type: ignore[arg-type]
+
+    def made(values: Sequence[Any]) -> Any:
+        try:
+            return next(builder((values,)))
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise refused(cls, "a value", error) from error
+
+    return made
+
+
 def _hashable(
     make: Callable[[Sequence[Any]], Any], value_class: type[UserValue]
 ) -> Callable[[Sequence[Any]], Any]:
@@ -116,14 +132,13 @@ class UserTypeNode(Node):
         if self.value_class is not None:
             self.make = partial(tuple.__new__, self.value_class)
         elif cls is not None:
-            builder = shape_of(cls).builder(self.names)
-            self.make = lambda values: next(builder((values,)))
+            self.make = _made_by(cls, self.names)
         if hashable:
             self.make = _hashable(self.make, user_value_class(cql_type.name, self.names))
 
     def decode(self, raw: bytes) -> Any:
         """Return the value; fields missing at the end are None, fields that the type does not know yet left
-        out.
+        out. Raises RowTypeError if the class refuses it.
         """
         return self.make(read_elements(raw, self.fields)[0])
 
