@@ -5,6 +5,7 @@ before anything of it is touched, says what to do, and goes on where it belongs.
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -166,6 +167,8 @@ def test_after_the_end_of_its_loop(served: Served, own: str, other: str, use: Us
 
     session = RUNS[own](connect)
     RUNS[other](lambda: refused(session, use, "has ended"))
+    del session
+    gc.collect()  # its sockets say here that nobody has closed them, and not in the midst of another test
 
 
 @pytest.mark.parametrize("own", RUNS)
