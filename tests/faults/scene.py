@@ -281,7 +281,8 @@ def run_on(loop: str, play: Play) -> None:
     if loop == "uvloop":
         uvloop.new_event_loop().close()  # libuv opens something once a process, and never closes it
     before = open_files()
-    options = {"reconnection_base": 0.05, "timeout": PATIENCE, **play.options}
+    patience = {"timeout": PATIENCE, "connect_timeout": PATIENCE}  # the machine may have other work
+    options = {"reconnection_base": 0.05, **patience, **play.options}
     _LOOPS[loop](play._replace(options=options))
     gc.collect()
     assert open_files() <= before

@@ -165,9 +165,11 @@ def test_after_the_end_of_its_loop(served: Served, own: str, other: str, use: Us
     async def connect() -> Session:
         return await connecting(served).__aenter__()
 
-    session = RUNS[own](connect)
-    RUNS[other](lambda: refused(session, use, "has ended"))
-    del session
+    def outlive() -> None:
+        session = RUNS[own](connect)
+        RUNS[other](lambda: refused(session, use, "has ended"))
+
+    outlive()
     gc.collect()  # its sockets say here that nobody has closed them, and not in the midst of another test
 
 
