@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from triocql import errors
-from triocql.errors import OptionError, UnknownAttribute
+from triocql.errors import OptionError, UnknownAttribute, UsageError
 
 T = TypeVar("T")
 
@@ -184,8 +184,17 @@ class NoOtherAttributes:
 
     _ATTRIBUTES: ClassVar[tuple[str, ...]]
     """The public attributes that the constructor sets."""
+    _MADE_OF: ClassVar[type]
+    """What the constructor takes first."""
+    _MAKER: ClassVar[str]
+    """What users call instead of the constructor."""
 
     if not TYPE_CHECKING:
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            if not (args and isinstance(args[0], cls._MADE_OF)):
+                raise UsageError(f"a session is made by {cls._MAKER}")
+            return object.__new__(cls)
 
         def __setattr__(self, name: str, value: Any) -> None:
             cls = type(self)
@@ -251,6 +260,18 @@ def old_name(module: str, name: str) -> Exception:
     return (
         ImportError(f"{message}; write {hint}", name=module) if hint else AttributeError(message, name=name)
     )
+
+
+def check_session(session: object, *, blocks: bool) -> None:
+    """Raise UsageError unless it is a session of `triocql.sync`, if `blocks`, or one of `triocql`, if not."""
+    waiting, blocking = hasattr(session, "executor"), hasattr(session, "inner")
+    if blocking if blocks else waiting:
+        return
+    if not (waiting or blocking):
+        given = type(session).__name__
+        raise UsageError(f"this takes a session, not {given}{forgotten_await(session)}")
+    made, there = ("triocql.sync", "blocks") if blocking else ("triocql", "waits")
+    raise UsageError(f"this session of {made}.connect() {there}; use the function of the same name in {made}")
 
 
 def forgotten_await(value: object) -> str:

@@ -1,6 +1,8 @@
-"""Where a stream may be read: within its block, and once."""
+"""Where a stream may be read: within its block, and once; and which kind of block that is."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
 
 from triocql.errors import UsageError
 
@@ -48,3 +50,40 @@ class Block:
         self.check_open()
         if self.exhausted:
             raise UsageError("this stream was read to its end already; make another one to read it again")
+
+
+class AsyncBlock:
+    """What is entered by ``async with``: a plain ``with``, or loop, is answered with what to write."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __enter__(self) -> NoReturn:
+            raise UsageError(
+                f"a {type(self).__name__} of triocql waits: write `async with`; in triocql.sync it blocks"
+            )
+
+        def __exit__(self, *exc: object) -> None:
+            """Do nothing: it is never entered so."""
+
+        def __iter__(self) -> NoReturn:
+            raise UsageError(
+                f"a {type(self).__name__} of triocql waits: write `async with`, and `async for` within it"
+            )
+
+
+class BlockingBlock:
+    """What is entered by ``with``: ``async with`` is answered with what to write."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __aenter__(self) -> NoReturn:
+            raise UsageError(
+                f"a {type(self).__name__} of triocql.sync blocks: write `with`; in triocql it waits"
+            )
+
+        async def __aexit__(self, *exc: object) -> None:
+            """Do nothing: it is never entered so."""

@@ -7,7 +7,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from triocql.blocks import Block
+from triocql.blocks import AsyncBlock, Block
 from triocql.engine.hot import CollectingWindow, Entry, PullingWindow, Window
 from triocql.forms import row_form
 from triocql.sources import AsyncPairs, Puller, pair, pairs
@@ -194,7 +194,7 @@ class _Run(WindowCall):
         self.check()
 
 
-class ConcurrentStream(WindowCall):
+class ConcurrentStream(AsyncBlock, WindowCall):
     """Made by `stream_concurrent`: an async context manager over an async iterator of `ExecutionResult`.
 
     A loop that was left goes on where it was; once all was read, another one raises UsageError, as everything does

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from triocql._checks import require_integer
+from triocql._hints import check_session
+from triocql.blocks import AsyncBlock
 from triocql.engine.telling import call
 from triocql.errors import Abandoned, UsageError, fresh
 from triocql.forms import row_form
@@ -117,7 +119,7 @@ class Handle:
         call([partial(waiter.resolve, None) for waiter in self._waiters])
 
 
-class RequestNursery:
+class RequestNursery(AsyncBlock):
     """Made by `open_request_nursery`: an async context manager that its requests cannot outlive.
 
     Attributes:
@@ -290,5 +292,6 @@ def open_request_nursery(session: Session, concurrency: int = 100) -> RequestNur
     ...     async for line in lines:
     ...         await nursery.start(insert, line)
     """
+    check_session(session, blocks=False)
     require_integer(concurrency, "concurrency", 1, MAX_INT)
     return RequestNursery(session, concurrency)

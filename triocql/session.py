@@ -74,6 +74,8 @@ class Session(NoOtherAttributes):
     """
 
     _ATTRIBUTES = ("executor", "reactor")
+    _MADE_OF = Core
+    _MAKER = "`async with triocql.connect(...) as session:`"
 
     def __init__(self, core: Core) -> None:
         self._core = core

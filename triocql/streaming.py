@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic
 
-from triocql.blocks import Block
+from triocql.blocks import AsyncBlock, Block
 from triocql.errors import PagingLoop, UsageError, fresh
 from triocql.forms import R_co
 from triocql.paging import Progress
@@ -115,7 +115,7 @@ class PageQueue:
             self.waiter.resolve(None)
 
 
-class RowStream(Generic[R_co]):
+class RowStream(AsyncBlock, Generic[R_co]):
     """Made by `Session.stream`: an async context manager, and the async iterator over the rows in it.
 
     Leaving the block, however that happens, abandons what is being fetched. A loop that was left goes on where it was;

@@ -7,6 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from triocql._checks import require_integer, require_seconds
+from triocql._hints import check_session
 from triocql.errors import Error, RequestTimeout, UsageError
 from triocql.protocol.constants import MAX_INT
 
@@ -27,6 +28,7 @@ class WindowCall:
     """One call: its window, the failure that ends it, its deadline, and somebody who waits."""
 
     def __init__(self, session: Session, timeout: float | None) -> None:
+        check_session(session, blocks=False)
         self.session = session
         self.failure: BaseException | None = None
         self.window: Window

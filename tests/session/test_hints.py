@@ -188,6 +188,66 @@ def test_there_is_no_session_before_it_is_entered() -> None:
     assert isinstance(copy.copy(connecting), type(connecting))
 
 
+# --- The other kind of session -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["execute_concurrent", "stream_concurrent", "open_request_nursery"])
+def test_a_function_for_the_other_kind_of_session(session: Any, name: str) -> None:
+    world = World()
+    arguments: Any = (session,) if name == "open_request_nursery" else (session, [])
+    there: Any = triocql.sync if isinstance(session, triocql.Session) else triocql
+
+    async def use() -> None:
+        made = getattr(there, name)(*arguments)
+        await made
+
+    hint = f"session of {_home(session)}.connect.* the same name in {_home(session)}$"
+    with pytest.raises(UsageError, match=hint):
+        world.call(use)
+    for module in (triocql, triocql.sync):
+        with pytest.raises(UsageError, match="takes a session, not Connecting"):
+            module.open_request_nursery(triocql.connect("10.0.0.1"))
+
+
+def _home(session: Any) -> str:
+    return "triocql" if isinstance(session, triocql.Session) else r"triocql\.sync"
+
+
+def _blocks(session: Any) -> list[Any]:
+    module: Any = triocql if isinstance(session, triocql.Session) else triocql.sync
+    return [
+        session.stream("SELECT"),
+        session.stream_concurrent([]),
+        module.stream_concurrent(session, []),
+        module.open_request_nursery(session),
+    ]
+
+
+def test_a_block_of_the_other_kind(session: Any) -> None:
+    for block in _blocks(session):
+        if isinstance(session, triocql.Session):
+            with pytest.raises(UsageError, match="triocql waits: write `async with`"), block:
+                pass
+            with pytest.raises(UsageError, match="and `async for` within it"):
+                iter(block)
+        else:
+            with pytest.raises(UsageError, match=r"triocql\.sync blocks: write `with`"):
+                World().call(_enter, block)
+
+
+async def _enter(block: Any) -> None:
+    async with block:
+        pass
+
+
+@pytest.mark.parametrize("arguments", [(), ("10.0.0.1",)])
+def test_a_session_is_made_by_connect(arguments: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match=r"made by `async with triocql\.connect\(\.\.\.\)"):
+        triocql.Session(*arguments)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"made by `with triocql\.sync\.connect\(\.\.\.\)"):
+        triocql.sync.Session(*arguments)  # type: ignore[arg-type]
+
+
 # --- Options -------------------------------------------------------------------------------------------------
 
 OPTIONS = [

@@ -11,7 +11,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from triocql.blocks import Block
+from triocql._hints import check_session
+from triocql.blocks import Block, BlockingBlock
 from triocql.concurrent import outcome
 from triocql.engine.hot import CollectingWindow, Entry, PullingWindow
 from triocql.errors import UsageError
@@ -121,7 +122,7 @@ def stream_concurrent(
     return ConcurrentStream(session, pairs(statements_and_parameters), sending)
 
 
-class ConcurrentStream:
+class ConcurrentStream(BlockingBlock):
     """Made by `stream_concurrent`: a context manager over an iterator of `ExecutionResult`.
 
     A loop that was left goes on where it was; once all was read, another one raises UsageError, as everything does
@@ -184,6 +185,7 @@ class _Run(WindowCall):
         row_type: type[Any] | None,
     ) -> None:
         check_call(concurrency, timeout)
+        check_session(session, blocks=True)
         super().__init__(session.inner, timeout)
         self._caller = session
         self._concurrency = concurrency
@@ -260,6 +262,7 @@ class _Sending(WindowCall):
         row_type: type[Any] | None,
     ) -> None:
         check_call(concurrency, timeout)
+        check_session(session, blocks=True)
         super().__init__(session.inner, timeout)
         self.concurrency = concurrency
         self.room = concurrency

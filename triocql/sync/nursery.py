@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from triocql import nursery as waiting
+from triocql._hints import check_session
+from triocql.blocks import BlockingBlock
 from triocql.errors import SessionClosed
 from triocql.sync.results import Result
 
@@ -43,7 +45,7 @@ class Handle:
         self._session.call(self._handle.cancel)
 
 
-class RequestNursery:
+class RequestNursery(BlockingBlock):
     """Made by `open_request_nursery`: a context manager that its requests cannot outlive."""
 
     def __init__(self, session: Session, nursery: waiting.RequestNursery) -> None:
@@ -96,4 +98,5 @@ def open_request_nursery(session: Session, concurrency: int = 100) -> RequestNur
     ...     for line in lines:
     ...         nursery.start(insert, line)
     """
+    check_session(session, blocks=True)
     return RequestNursery(session, waiting.open_request_nursery(session.inner, concurrency))

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Generic
 
 from triocql import results
-from triocql.blocks import Block
+from triocql.blocks import Block, BlockingBlock
 from triocql.errors import UsageError
 from triocql.forms import R_co
 from triocql.paging import Progress
@@ -84,7 +84,7 @@ class Result(results.BaseResult[R_co]):
                 yield self._form.build(response.page)
 
 
-class RowStream(Generic[R_co]):
+class RowStream(BlockingBlock, Generic[R_co]):
     """Made by `Session.stream`: a context manager, and the iterator over the rows of all pages in it.
 
     Pages are fetched ahead while rows are read. Leaving the block, however that happens, abandons what is being

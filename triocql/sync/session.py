@@ -58,6 +58,8 @@ class Session(NoOtherAttributes):
     """
 
     _ATTRIBUTES = ("inner", "run")
+    _MADE_OF = ThreadLoop
+    _MAKER = "`with triocql.sync.connect(...) as session:`"
 
     def __init__(self, loop: ThreadLoop, inner: waiting.Session) -> None:
         self._loop = loop
