@@ -1,4 +1,4 @@
-"""The first steps: connect, write, read. Run it with the address of a node: python examples/quickstart.py 127.0.0.1"""
+"""The first steps: connect, write, read. Run it with the address of a node: python examples/quickstart.py 127.19.1.1"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A service on FastAPI: create, read, update, delete, a streaming export, and what a health check asks for.
 
-Start it with ``CASSANDRA=127.0.0.1 uvicorn --app-dir examples web_fastapi:app``; try it at ``/docs``.
+Start it with ``CASSANDRA=127.19.1.1 uvicorn --app-dir examples web_fastapi:app``; try it at ``/docs``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel
 
 import triocql
+from triocql import errors
 
 SCHEMA = (
     "CREATE KEYSPACE IF NOT EXISTS library WITH replication = "
@@ -111,6 +112,13 @@ async def ready(session: Session) -> dict[str, str]:
     """Tell whether Cassandra answers."""
     release = await session.execute("SELECT release_version FROM system.local", timeout=1.0)
     return {"cassandra": release.scalar()}
+
+
+@app.exception_handler(errors.BindTypeError)
+@app.exception_handler(errors.BindValueError)
+async def unfit(request: Request, error: Exception) -> JSONResponse:
+    """Tell which value is wrong: a class like `Book` does not know all that a column takes, such as an int's range."""
+    return JSONResponse({"detail": str(error)}, 422)
 
 
 @app.exception_handler(triocql.Error)

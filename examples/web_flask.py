@@ -1,6 +1,6 @@
 """The service of web_fastapi.py for servers of processes, threads or greenlets: Flask, under gunicorn.
 
-Start it with ``CASSANDRA=127.0.0.1 gunicorn --chdir examples --workers 4 "web_flask:create_app()"``; the same with
+Start it with ``CASSANDRA=127.19.1.1 gunicorn --chdir examples --workers 4 "web_flask:create_app()"``; the same with
 ``--threads 8`` or ``--worker-class gevent``.
 """
 

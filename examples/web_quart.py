@@ -1,6 +1,6 @@
 """The service of web_fastapi.py on Trio: Quart-Trio, under Hypercorn.
 
-Start it with ``CASSANDRA=127.0.0.1 hypercorn --worker-class trio examples/web_quart.py:app``.
+Start it with ``CASSANDRA=127.19.1.1 hypercorn --worker-class trio examples/web_quart.py:app``.
 """
 
 from __future__ import annotations

@@ -76,8 +76,9 @@ def test_create_read_update_delete(service: Service) -> None:
     assert client.put(f"/books/{book['isbn']}", json=changed).status_code == 404
 
 
-def test_values_that_do_not_fit(service: Service) -> None:
-    answer = service.client.post("/books", json={"isbn": "1", "title": "Long", "pages": "many"})
+@pytest.mark.parametrize("pages", ["many", 2**31])
+def test_values_that_do_not_fit(service: Service, pages: object) -> None:
+    answer = service.client.post("/books", json={"isbn": "1", "title": "Long", "pages": pages})
     assert answer.status_code == 422
     assert "pages" in answer.text
 

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import inspect
 import io
+import itertools
 import os
 import re
 import runpy
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 ADDRESS = "127.19.1.1"  # where the pages have their node
 READINGS = runpy.run_path(str(ROOT / "examples" / "readings.py"))
 TUTORIAL = ROOT / "docs" / "tutorial.md"
+_ADDRESSES = re.compile(r"\b(?:\d+\.){3}\d+\b")
 _WRITES = re.compile(r"\b(?:INSERT|UPDATE|DELETE|ALTER|DROP)\b")
 
 
@@ -192,6 +194,9 @@ def _commands() -> list[Any]:
 def test_console(block: Block, command: str) -> None:
     """The command is one that there is: without running it, since some take minutes or change the machine."""
     words = shlex.split(command, comments=True)
+    variables = list(itertools.takewhile(lambda word: "=" in word, words))
+    words = words[len(variables) :]
+    assert set(_ADDRESSES.findall(command)) <= {ADDRESS}
     program = words[0].rpartition("/")[2]
     if program == "make":
         targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -203,6 +208,7 @@ def test_console(block: Block, command: str) -> None:
     elif program.startswith("python") and words[1] == "-m":
         assert words[2] in {"venv", "triocql", "tests.benchmarks", "pytest"}
     elif program in {"uvicorn", "hypercorn", "gunicorn"}:
+        assert variables == [f"CASSANDRA={ADDRESS}"]
         module, _, application = words[-1].rpartition("/")[2].partition(":")
         example = ROOT / "examples" / f"{module.removesuffix('.py')}.py"
         assert application.removesuffix("()") in example.read_text()
