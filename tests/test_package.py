@@ -47,6 +47,15 @@ def test_a_checkout_that_hides_the_compiled_package(monkeypatch: pytest.MonkeyPa
     assert "finds before" not in __main__.report()
 
 
+def test_how_to_build_is_said_where_something_is_to_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRIOCQL_IMPL", raising=False)
+    for compiled, told in ((True, False), (False, True)):
+        monkeypatch.setattr(_impl, "compiled", compiled)
+        assert ("To build the compiled part" in __main__.report()) is told
+    monkeypatch.setenv("TRIOCQL_IMPL", "python")
+    assert "To build the compiled part" not in __main__.report()
+
+
 def test_the_compiled_package_is_not_hidden(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("TRIOCQL_IMPL", raising=False)
     monkeypatch.setattr(_impl, "compiled", True)

@@ -1,4 +1,4 @@
-"""``python -m triocql``: version, active codec, event loops, and how to build the compiled part."""
+"""``python -m triocql``: version, active codec, event loops, and how to build a compiled part that is missing."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from pathlib import Path
 from triocql import _impl
 
 _MODULE_ENDINGS = tuple(EXTENSION_SUFFIXES)
-_REBUILD = """\
+_BUILD = """\
 To build the compiled part, with a C compiler and Python's headers at hand (on Debian: gcc and python3-dev):
   from a checkout:  {python} -m pip install --force-reinstall --no-deps --editable {checkout}
   otherwise:        {python} -m pip install --force-reinstall --no-deps --no-binary triocql triocql
-TRIOCQL_IMPL=cython makes its absence an error, TRIOCQL_IMPL=python does without it."""
+"""
+_CHOICE = "TRIOCQL_IMPL=cython makes the absence of the compiled part an error, TRIOCQL_IMPL=python does without it."
 _SHADOWED = """\
 This is the code in {here}, which Python finds before the installed package in
 {installed}, whose compiled part it therefore does not use. Start Python in another
@@ -38,14 +39,20 @@ def report() -> str:
             f"         asyncio, with uvloop {_version_of('uvloop')}",
             "",
             *([_SHADOWED.format(here=here, installed=installed)] if installed is not None else []),
-            _REBUILD.format(python=sys.executable, checkout=where),
+            *([] if _decided() else [_BUILD.format(python=sys.executable, checkout=where)]),
+            _CHOICE,
         ]
     )
 
 
+def _decided() -> bool:
+    """Tell whether there is nothing to build: the compiled part is in use, or unwanted."""
+    return _impl.compiled or bool(os.environ.get("TRIOCQL_IMPL"))
+
+
 def _other_installation(here: Path) -> Path | None:
     """Return where an installed package has the compiled modules that this one, found first, lacks; None if nowhere."""
-    if _impl.compiled or os.environ.get("TRIOCQL_IMPL"):
+    if _decided():
         return None
     files = chain.from_iterable(found.files or [] for found in distributions(name="triocql"))
     modules = (file.locate() for file in files if file.name.endswith(_MODULE_ENDINGS))

@@ -68,6 +68,19 @@ def test_a_node_that_goes_away_and_comes_back(
         assert ("INFO", "connected to 10.0.0.1:9042") in lines(caplog)
 
 
+def test_an_attempt_that_is_due_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(reconnection_base=0.01)
+    with world.session():
+        list(lines(caplog))
+        world.listeners[0].refuse = True
+        world.listeners[0].accepted[0].reset()
+        world.reactor.advance(3)
+        texts = [text for _, text in lines(caplog)]
+        assert any(
+            text.startswith("could not connect to 10.0.0.1:9042, trying again now: ") for text in texts
+        )
+
+
 def test_a_connection_that_drains(caplog: pytest.LogCaptureFixture) -> None:
     world = World(max_orphans=1)
     with world.session() as session:

@@ -22,6 +22,8 @@ logger = get_logger(__name__)
 _NUDGE_EVERY = 1.0
 # A connection that ends sooner, in seconds, was a failed attempt.
 _LASTING = 2.0
+# Less than this, in seconds, is 0.0 s to a reader of the log.
+_SHORTEST_TOLD = 0.05
 _MIB = 1024 * 1024
 
 
@@ -110,13 +112,15 @@ class Keeper:
             self._due = max(now, began + _NUDGE_EVERY)
             self._pool.dialing = True
         if self._router.ending is None:
-            logger.warning(
-                "could not connect to %s, trying again in %.1f s: %s",
-                self._pool.name,
-                self._due - now,
-                str(error),
-            )
+            self._tell(str(error), self._due - now)
         self._router.on_dial_failed()
+
+    def _tell(self, failure: str, wait: float) -> None:
+        name = self._pool.name
+        if wait < _SHORTEST_TOLD:
+            logger.warning("could not connect to %s, trying again now: %s", name, failure)
+        else:
+            logger.warning("could not connect to %s, trying again in %.1f s: %s", name, wait, failure)
 
     def _back_off(self, now: float) -> float:
         """Count a failed attempt, and return the seconds until the next one."""
