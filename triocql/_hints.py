@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, ParamSpec, TypeVar
 
 from triocql import errors
 from triocql.errors import OptionError, UnknownAttribute, UsageError
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+CONNECT = "one contact point, or several in a list, and all else by name: port=9042, keyspace='shop'"
 
 _LOGIN = "auth=triocql.PlainTextAuth(username, password)"
 _BY_CALL = "the options of a call, of a Statement, or of connect()"
@@ -243,6 +247,21 @@ def old_names(names: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
         # They are not to be offered to anybody.
         cls.__dir__ = lambda self: [name for name in listed(self) if name not in added]  # type: ignore[method-assign]
         return cls
+
+    return decorate
+
+
+def one_position(hint: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorate a function that takes one positional argument at most: others are answered with a hint."""
+
+    def decorate(fn: Callable[P, T]) -> Callable[P, T]:
+        @wraps(fn)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            if len(args) > 1:
+                raise OptionError(f"{fn.__name__}() takes {hint}")
+            return fn(*args, **kwargs)
+
+        return call
 
     return decorate
 

@@ -81,6 +81,8 @@ def _read_host(text: str, port: int) -> Address:
         return Address(text, 0)
     if "@" in text:  # the message does not show it: it may be a password that is there
         raise OptionError("a contact point has an '@'; a user is given in a URL: cql://user:password@host")
+    if "," in text:
+        raise OptionError(f"the contact point {text!r} has a ','; give several as a list: {text.split(',')}")
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         colon, number = rest[:1], rest[1:]

@@ -162,7 +162,15 @@ class BaseResult(Generic[R_co]):
     @overload
     def __getitem__(self, index: slice) -> list[R_co]: ...
     def __getitem__(self, index: int | slice) -> R_co | list[R_co]:
-        return self.rows[index]
+        rows = self.rows
+        try:
+            return rows[index]
+        except TypeError:
+            if isinstance(index, str):
+                raise UsageError(
+                    f"a result is indexed by the numbers of rows; a column is had from a row: result[0].{index}"
+                ) from None
+            raise
 
     __reversed__ = None  # else a loop over this page alone
 

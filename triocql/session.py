@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, ParamSpec, TypeVar,
 
 from triocql import concurrent
 from triocql._checks import require_integer, require_keyspace, require_seconds
-from triocql._hints import NoOtherAttributes, check_options
+from triocql._hints import CONNECT, NoOtherAttributes, check_options, one_position
 from triocql.cluster.core import Core
 from triocql.codecs.registry import Registry
 from triocql.config import Options
@@ -467,6 +467,7 @@ class Connecting:
         return self.__aenter__().__await__()
 
 
+@one_position(CONNECT)
 def connect(
     contact_points: ContactPoint | Iterable[ContactPoint] = "127.0.0.1",
     *,

@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 BatchType = BatchKind
+_BATCH_TYPES = f"one of triocql.BatchType, or its name: {', '.join(BatchType.__members__)}"
 
 Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any] | None
 """The values of a statement: in order, or by name, or none."""
@@ -245,16 +246,18 @@ class Batch:
 
     __slots__ = ("_entries", "options", "type")
 
-    def __init__(self, type: BatchType = BatchType.LOGGED, **options: Unpack[RequestKeywords]) -> None:  # noqa: A002
-        require(isinstance(type, BatchType), "the type of a batch", type, "one of triocql.BatchType")
-        self.type = type
+    def __init__(self, type: BatchType | str = BatchType.LOGGED, **options: Unpack[RequestKeywords]) -> None:  # noqa: A002
+        kind = BatchType.__members__.get(type.upper(), type) if isinstance(type, str) else type
+        require(isinstance(kind, BatchType), "the type of a batch", type, _BATCH_TYPES)
+        self.type = cast("BatchType", kind)
         self.options = request_options(options)
         self._entries: list[tuple[str | HasOptions, Parameters]] = []
 
     def add(self, statement: str | HasOptions, parameters: Parameters = None) -> Self:
         """Add a statement: text, a `Statement`, or one that is prepared or bound. Returns the batch itself.
 
-        Raises UsageError for a batch in a batch, BindValueError for more than 65,535 statements.
+        Raises UsageError for a batch in a batch, and for values with a bound statement, which has its own;
+        BindValueError for more than 65,535 statements.
         """
         if isinstance(statement, Batch):
             raise UsageError("a batch cannot hold a batch; add its statements one by one")
@@ -262,6 +265,8 @@ class Batch:
             raise UsageError(
                 f"a batch holds statements, not {type(statement).__name__}{forgotten_await(statement)}"
             )
+        if parameters is not None and hasattr(statement, "values"):
+            raise UsageError("a BoundStatement has its values already; add its PreparedStatement with others")
         if len(self._entries) == MAX_SHORT:
             raise BindValueError(f"a batch holds {MAX_SHORT:,} statements at most; start another one")
         self._entries.append((statement, parameters))

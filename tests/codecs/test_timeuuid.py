@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
 from uuid import UUID, uuid1, uuid4
 
 import pytest
@@ -8,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triocql.codecs.timeuuid import max_time_uuid, min_time_uuid, time_of, time_uuid_from
-from triocql.errors import BindValueError
+from triocql.errors import BindTypeError, BindValueError
 
 TIMES = st.datetimes(dt.datetime(1583, 1, 1), dt.datetime(5236, 1, 1), timezones=st.just(dt.UTC))
 
@@ -65,3 +69,20 @@ def test_what_is_refused() -> None:
         time_uuid_from(0, node=2**48)
     with pytest.raises(BindValueError, match="14 bits"):
         time_uuid_from(0, clock_seq=-1)
+
+
+@pytest.mark.parametrize("make", [time_uuid_from, min_time_uuid, max_time_uuid])
+def test_what_is_no_time(make: Callable[[Any], UUID]) -> None:
+    for value in ("x", b"x", None, dt.date(2024, 1, 1)):
+        with pytest.raises(BindTypeError, match=f"seconds since 1970, not {type(value).__name__}"):
+            make(value)
+    for number in (math.inf, math.nan):
+        with pytest.raises(BindValueError, match=f"cannot be {number}"):
+            make(number)
+    assert time_of(make(Decimal(5))) == time_of(make(5))
+
+
+def test_what_is_no_uuid_has_no_time() -> None:
+    value: Any = "x"
+    with pytest.raises(BindTypeError, match="not of str"):
+        time_of(value)

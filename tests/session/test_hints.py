@@ -376,3 +376,70 @@ def test_markers_of_the_old_driver(text: str, values: Any) -> None:
             world.call(session.execute, Batch().add(text, values))
         with pytest.raises(triocql.errors.SyntaxError, match=r"'%'$"):
             world.call(session.execute, "INSERT INTO t (k) VALUES (7 %)")
+
+
+@pytest.mark.parametrize("values", [None, [], {}])
+def test_forgotten_values(values: Any) -> None:
+    world = World()
+    with world.session() as session:
+        world.node.script = lambda asked: asked.error(0x2200, "Invalid amount of bind variables")
+        for statement in (INSERT, Statement(INSERT), Batch().add(INSERT)):
+            given = None if isinstance(statement, Batch) else values
+            with pytest.raises(
+                triocql.errors.InvalidQuery, match="variables; values are given with the call"
+            ) as caught:
+                world.call(session.execute, statement, given)
+            assert caught.value.message == "Invalid amount of bind variables"
+
+
+def test_which_statement_of_a_batch_is_wrong() -> None:
+    world = World()
+    with world.session() as session:
+        prepared = world.call(session.prepare, INSERT)
+        for wrong in (
+            Batch().add(prepared, [1]).add(prepared, ["x"]),
+            Batch().add(INSERT, [1]).add(INSERT, [1, 2]),
+        ):
+            with pytest.raises(UsageError) as caught:
+                world.call(session.execute, wrong)
+            assert caught.value.__notes__ == ["statement 1 of the batch, counted from 0"]
+
+
+def test_values_of_a_bound_statement_in_a_batch() -> None:
+    world = World()
+    with world.session() as session:
+        prepared = world.call(session.prepare, INSERT)
+        with pytest.raises(UsageError, match="has its values already; add its PreparedStatement"):
+            Batch().add(prepared.bind(1), [1])
+        assert len(Batch().add(prepared.bind(1))) == 1
+
+
+def test_a_batch_by_the_name_of_its_type() -> None:
+    assert Batch("UNLOGGED").type is Batch("unlogged").type is triocql.BatchType.UNLOGGED
+    with pytest.raises(
+        OptionError, match=r"the type of a batch is 'LOOSE'; it has to be .*LOGGED, UNLOGGED, COUNTER"
+    ):
+        Batch("LOOSE")
+
+
+@pytest.mark.parametrize("connect", [triocql.connect, triocql.sync.connect])
+def test_contact_points_as_they_are_not_given(connect: Callable[..., Any]) -> None:
+    for argument in (9042, "shop"):
+        with pytest.raises(
+            OptionError, match=r"connect\(\) takes one contact point, .* by name: port=9042, keyspace="
+        ):
+            connect("10.0.0.1", argument)
+    with pytest.raises(
+        OptionError, match=r"has a ','; give several as a list: \['10.0.0.1', '10.0.0.2:9043'\]"
+    ):
+        connect("10.0.0.1,10.0.0.2:9043")
+
+
+def test_a_column_of_a_result_by_its_name() -> None:
+    world = World()
+    with world.session() as session:
+        result: Any = world.call(session.execute, "SELECT v FROM t")
+        with pytest.raises(UsageError, match=r"numbers of rows; .*: result\[0\]\.v"):
+            result["v"]
+        with pytest.raises(TypeError, match="list indices"):
+            result[None]

@@ -185,7 +185,7 @@ def test_what_a_batch_does_not_take() -> None:
         with pytest.raises(UsageError, match=f"not {type(wrong).__name__}"):
             Batch().add(wrong)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="BatchType"):
-        Batch("LOGGED")  # type: ignore[arg-type]
+        Batch("LOOSE")
 
 
 def test_a_batch_has_at_most_65535_statements() -> None:

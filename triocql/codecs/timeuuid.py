@@ -5,10 +5,11 @@ section 5.1).
 from __future__ import annotations
 
 import datetime as dt
+from math import isfinite
 from os import urandom
 from uuid import UUID
 
-from triocql.errors import BindValueError
+from triocql.errors import BindTypeError, BindValueError
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
@@ -30,6 +31,7 @@ def time_uuid_from(
     `node` (48 bits) and `clock_seq` (14 bits) are random unless given, so that two calls give two values.
 
     Raises:
+        BindTypeError: the time is neither.
         BindValueError: the time is before 1582 or after 5236, or `node` or `clock_seq` is out of range.
 
     >>> time_of(time_uuid_from(1_700_000_000))
@@ -61,8 +63,11 @@ def time_of(value: UUID) -> dt.datetime:
     """Return the time of a time-UUID as an aware datetime in UTC, cut off to microseconds.
 
     Raises:
+        BindTypeError: it is no UUID.
         BindValueError: the UUID is not of version 1.
     """
+    if not isinstance(value, UUID):
+        raise BindTypeError(f"the time of a UUID was asked for, not of {type(value).__name__}")
     if value.int >> 76 & 0xF != 1:
         raise BindValueError("only a UUID of version 1 has a time")
     return _EPOCH + (value.time - _TICKS_BEFORE_1970) // 10 * _MICROSECOND
@@ -76,6 +81,12 @@ def _ticks(when: dt.datetime | float) -> int:
     if isinstance(when, dt.datetime):
         aware = when if when.utcoffset() is not None else when.replace(tzinfo=dt.UTC)
         microseconds = (aware - _EPOCH) // _MICROSECOND
+    elif not hasattr(when, "__float__"):
+        raise BindTypeError(
+            f"the time of a time-UUID is a datetime or the seconds since 1970, not {type(when).__name__}"
+        )
+    elif not isfinite(when):
+        raise BindValueError(f"the time of a time-UUID cannot be {when}")
     else:
         microseconds = round(when * 1_000_000)
     ticks = microseconds * 10 + _TICKS_BEFORE_1970

@@ -118,7 +118,7 @@ class BatchBuilder:
     def _message(self) -> BatchMessage:
         options, version = self._profile.options, self._executor.version
         self._prepared = {}
-        entries = [self._entry(statement, values) for statement, values in self._entries]
+        entries = [self._numbered(index) for index in range(len(self._entries))]
         body = batch_body(version, self._type, entries, base_parameters(options, version, self._timestamp))
         return BatchMessage(
             payload(options, version) + body,
@@ -127,10 +127,16 @@ class BatchBuilder:
             self._executor.parts.reader,
         )
 
+    def _numbered(self, index: int) -> BatchEntry:
+        try:
+            return self._entry(*self._entries[index])
+        except Exception as error:
+            reason = error.reason if isinstance(error, _Refused) else error
+            reason.add_note(f"statement {index} of the batch, counted from 0")
+            raise
+
     def _entry(self, statement: Any, values: Parameters) -> BatchEntry:
         if isinstance(statement, BoundStatement):
-            if values is not None:
-                raise UsageError("a BoundStatement in a batch has its values already")
             statement.newest_state()
             return self._prepared_entry(statement.prepared, statement.state, statement.values)
         if isinstance(statement, PreparedStatement):

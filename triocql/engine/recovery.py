@@ -35,6 +35,9 @@ _NOT_VALID = (errors.InvalidQuery, errors.ServerError)
 
 Doubt = Callable[[Iterable[PreparedText]], None]
 
+# What a node says of text with bind markers and without values.
+_NO_VALUES = "Invalid amount of bind variables"
+
 # How cassandra-driver has values marked in texts that are not prepared.
 _OLD_MARKER = re.compile(rb"%(?:s|\(\w+\)s)")
 
@@ -62,8 +65,8 @@ class Recovery:
                 connection.abort(errors.fresh(error))
             return
         error.coordinator = connection.name
-        if isinstance(error, errors.SyntaxError) and _OLD_MARKER.search(execution.body):
-            error.args = (f"{error.message}; write ? or :name for a value, not %s or %(name)s",)
+        if hint := _hint(error, execution):
+            error.args = (f"{error.message}; {hint}",)
         error.maybe_executed = not isinstance(error, _NOT_EXECUTED) or (
             # Its partitions are written one after the other: those before the unavailable one may be there.
             isinstance(error, errors.Unavailable) and execution.opcode == Opcode.BATCH
@@ -139,6 +142,16 @@ class Recovery:
         else:
             router.submit(execution)
         return True
+
+
+def _hint(error: errors.ResponseError, execution: Execution) -> str:
+    """Say what to write instead of what a node cannot know the meaning of, "" for all else."""
+    if isinstance(error, errors.SyntaxError) and _OLD_MARKER.search(execution.body):
+        return "write ? or :name for a value, not %s or %(name)s"
+    unprepared = execution.opcode in (Opcode.QUERY, Opcode.BATCH)
+    if isinstance(error, errors.InvalidQuery) and unprepared and _NO_VALUES in error.message:
+        return "values are given with the call, as its parameters, or to add() of a batch"
+    return ""
 
 
 def _read_error(opcode: int, flags: int, body: bytes, version: int) -> Exception:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, overload
 
 from triocql import session as waiting
 from triocql._checks import require_seconds
-from triocql._hints import NoOtherAttributes
+from triocql._hints import CONNECT, NoOtherAttributes, one_position
 from triocql.errors import UsageError
 from triocql.forms import row_form
 from triocql.reactors.calls import Call
@@ -356,6 +356,7 @@ class Session(NoOtherAttributes):
         return f"<triocql.sync.Session {nodes}>"
 
 
+@one_position(CONNECT)
 def connect(
     contact_points: ContactPoint | Iterable[ContactPoint] = "127.0.0.1",
     *,
