@@ -382,14 +382,18 @@ def test_markers_of_the_old_driver(text: str, values: Any) -> None:
 def test_forgotten_values(values: Any) -> None:
     world = World()
     with world.session() as session:
-        world.node.script = lambda asked: asked.error(0x2200, "Invalid amount of bind variables")
-        for statement in (INSERT, Statement(INSERT), Batch().add(INSERT)):
+        for statement, text in (
+            (INSERT, "Invalid amount of bind variables"),
+            (Statement(INSERT), "Invalid amount of bind variables"),
+            (Batch().add(INSERT, values), "There were 1 markers(?) in CQL but 0 bound variables"),
+        ):
+            world.node.script = lambda asked, text=text: asked.error(0x2200, text)
             given = None if isinstance(statement, Batch) else values
             with pytest.raises(
-                triocql.errors.InvalidQuery, match="variables; values are given with the call"
+                triocql.errors.InvalidQuery, match="; values are given with the call"
             ) as caught:
                 world.call(session.execute, statement, given)
-            assert caught.value.message == "Invalid amount of bind variables"
+            assert caught.value.message == text
 
 
 def test_which_statement_of_a_batch_is_wrong() -> None:

@@ -35,8 +35,8 @@ _NOT_VALID = (errors.InvalidQuery, errors.ServerError)
 
 Doubt = Callable[[Iterable[PreparedText]], None]
 
-# What a node says of text with bind markers and without values.
-_NO_VALUES = "Invalid amount of bind variables"
+# What a node says of text with bind markers and without values, by itself and in a batch.
+_NO_VALUES = re.compile("Invalid amount of bind variables|but 0 bound variables")
 
 # How cassandra-driver has values marked in texts that are not prepared.
 _OLD_MARKER = re.compile(rb"%(?:s|\(\w+\)s)")
@@ -149,7 +149,7 @@ def _hint(error: errors.ResponseError, execution: Execution) -> str:
     if isinstance(error, errors.SyntaxError) and _OLD_MARKER.search(execution.body):
         return "write ? or :name for a value, not %s or %(name)s"
     unprepared = execution.opcode in (Opcode.QUERY, Opcode.BATCH)
-    if isinstance(error, errors.InvalidQuery) and unprepared and _NO_VALUES in error.message:
+    if isinstance(error, errors.InvalidQuery) and unprepared and _NO_VALUES.search(error.message):
         return "values are given with the call, as its parameters, or to add() of a batch"
     return ""
 
