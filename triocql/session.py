@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import AsyncIterable, Callable, Generator, Iterable
 from dataclasses import fields
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, ParamSpec, TypeVar, overload
 
@@ -19,6 +21,7 @@ from triocql.forms import row_form
 from triocql.prepared import PreparedStatement
 from triocql.protocol.constants import MAX_INT
 from triocql.reactors import running_loop, select
+from triocql.reactors.unattended import unattended
 from triocql.results import Result, Trace
 from triocql.rows import Row
 from triocql.sources import check_leaving
@@ -77,7 +80,8 @@ class Session(NoOtherAttributes):
     _MADE_OF = Core
     _MAKER = "`async with triocql.connect(...) as session:`"
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, close_unattended: Callable[[], None] | None = None) -> None:
+        self._close_unattended = close_unattended
         self._core = core
         self._check_caller = core.reactor.check_caller
         self._protect = core.reactor.protect
@@ -365,6 +369,17 @@ class Session(NoOtherAttributes):
         check_leaving(self.reactor)
         await self._core.leave(timeout)
 
+    def __del__(self) -> None:
+        close = self._close_unattended
+        if close is not None and self.executor.router.ending is None:
+            close()
+            warnings.warn(
+                f"unclosed {self!r}: a session from `await triocql.connect(...)` needs `await session.aclose()`",
+                ResourceWarning,
+                source=self,
+                stacklevel=2,
+            )
+
     def __repr__(self) -> str:
         nodes = ", ".join(pool.name for pool in self.executor.router.pools)
         return f"<triocql.Session {nodes}, {self.reactor.name}>"
@@ -415,6 +430,9 @@ class Connecting:
         self._core: Core | None = None
 
     async def __aenter__(self) -> Session:
+        return Session(await self._open())
+
+    async def _open(self) -> Core:
         if self._core is not None:
             raise UsageError("this connect() was used already; call it again for another session")
         given = self._options.codecs
@@ -427,7 +445,7 @@ class Connecting:
         except BaseException:
             await reactor.__aexit__(*sys.exc_info())
             raise
-        return Session(core)
+        return core
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
@@ -464,7 +482,11 @@ class Connecting:
             raise UsageError(
                 "`await connect(...)` is for asyncio; in Trio write `async with triocql.connect(...) as session:`"
             )
-        return self.__aenter__().__await__()
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> Session:
+        core = await self._open()
+        return Session(core, unattended(partial(core.leave, 0)))
 
 
 @one_position(CONNECT)
