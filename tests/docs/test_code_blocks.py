@@ -214,6 +214,8 @@ def test_console(block: Block, command: str) -> None:
         assert application.removesuffix("()") in example.read_text()
     elif program == "python":
         assert (ROOT / words[1]).is_file() or f"`{words[1]}`" in block.page.read_text()
+    elif program == ".":
+        assert words[1:] == [".venv/bin/activate"]
     else:
         assert program in {"apt", "cd", "git", "sudo"}
 
