@@ -337,6 +337,32 @@ def test_what_is_no_rule() -> None:
         error(ErrorCode.INVALID, "x", alive=1)
 
 
+@pytest.mark.parametrize(
+    ("columns", "found", "wrong", "text"),
+    [
+        (["name"], [], TypeError, r"such as \{'name': 'text'\}, not \['name'\]"),
+        ({"name": str}, [], TypeError, "not of 'name' to <class 'str'>"),
+        ({"tags": "set<text"}, [], ValueError, "'set<text' is not a CQL type"),
+        (NAME, ["Ann"], TypeError, "not 'Ann'"),
+        (NAME, [7], TypeError, "not 7"),
+        (NAME, [["Ann", 7]], ValueError, "a row of 2 values for 1 columns"),
+        (NAME, [{"nmae": "Ann"}], ValueError, "a row with 'nmae', which is no column"),
+    ],
+)
+def test_what_are_no_rows_is_told_at_once(
+    columns: Any, found: Any, wrong: type[Exception], text: str
+) -> None:
+    with pytest.raises(wrong, match=text):
+        rows(columns, found)
+    with pytest.raises(wrong, match=text):
+        pages(columns, [found])
+
+
+def test_what_is_no_error_is_told_at_once() -> None:
+    with pytest.raises(TypeError, match=r"such as ErrorCode\.INVALID, not 'INVALID'"):
+        error("INVALID")  # type: ignore[arg-type]
+
+
 def test_parameters_that_cannot_be_told() -> None:
     world = World()
     text = "SELECT a FROM elsewhere.t WHERE f(x) = ?"

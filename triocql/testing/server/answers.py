@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +13,7 @@ from .encoder import Column, Opcode
 from .errorcodes import ErrorCode, check_fields, encode_error
 from .faults import Fault
 from .requests import Request
+from .types import UserType, parse_type
 
 if TYPE_CHECKING:
     from .performance import Performance
@@ -98,6 +100,11 @@ class Rows:
     paging_state: bytes | None = None
     table: str | None = None
 
+    def __post_init__(self) -> None:
+        _check_columns(self.columns)
+        for row in itertools.chain.from_iterable(self.pages):
+            _check_row(row, self.columns)
+
     def described(self, request: Request) -> list[Column]:
         """Return the columns as the request's answer has them."""
         return request.node.server.columns(self.columns, request, self.table)
@@ -125,9 +132,28 @@ class Rows:
     @staticmethod
     def _cells(columns: Sequence[Column], row: Any) -> list[bytes | None]:
         values = [row.get(column.name) for column in columns] if isinstance(row, Mapping) else row
-        if len(values) != len(columns):
-            raise ValueError(f"a row of {len(values)} values for {len(columns)} columns")
         return [column.type.cell(each) for column, each in zip(columns, values, strict=True)]
+
+
+def _check_columns(columns: Any) -> None:
+    """Raise a TypeError, or a ValueError for what is no type; user-defined types are left to the server to know."""
+    allowed = "columns are a mapping of names to names of types, such as {'name': 'text'}"
+    if not isinstance(columns, Mapping):
+        raise TypeError(f"{allowed}, not {columns!r}")
+    for name, type_ in columns.items():
+        if not isinstance(name, str) or not isinstance(type_, str):
+            raise TypeError(f"{allowed}, not of {name!r} to {type_!r}")
+        parse_type(type_, lambda name: UserType("", name, ()))
+
+
+def _check_row(row: Any, columns: Mapping[str, str]) -> None:
+    if isinstance(row, (str, bytes)) or not isinstance(row, (Sequence, Mapping)):
+        raise TypeError(f"a row is a sequence of values or a mapping by column, not {row!r}")
+    if isinstance(row, Mapping):
+        if unknown := row.keys() - columns.keys():
+            raise ValueError(f"a row with {', '.join(map(repr, unknown))}, which is no column")
+    elif len(row) != len(columns):
+        raise ValueError(f"a row of {len(row)} values for {len(columns)} columns")
 
 
 def rows_body(
@@ -200,6 +226,8 @@ def error(code: int, message: str = "primed", /, **fields: Any) -> Message:
     >>> error(ErrorCode.UNAVAILABLE, required=3, alive=1).error
     <ErrorCode.UNAVAILABLE: 4096>
     """
+    if not isinstance(code, int):
+        raise TypeError(f"the code of an error is an ErrorCode, such as ErrorCode.INVALID, not {code!r}")
     check_fields(code, fields)
 
     def body(request: Request) -> bytes:
