@@ -11,7 +11,7 @@ from triocql.errors import BindTypeError, BindValueError
 from triocql.protocol.constants import UNSET
 from triocql.protocol.types import ColumnSpec, NativeType
 
-from .helpers import columns
+from .helpers import columns, encode
 
 if TYPE_CHECKING:
     from triocql.codecs.registry import Registry
@@ -143,7 +143,8 @@ def test_errors_name_the_column_and_never_the_value(registry: Registry) -> None:
 
 def test_errors_name_the_innermost_type(registry: Registry) -> None:
     with pytest.raises(
-        BindTypeError, match=r"\(map<text, list<int>>\) of ks.t, given dict: int takes an int, not str"
+        BindTypeError,
+        match=r"\(map<text, list<int>>\) of ks.t, given dict: element 0: int takes an int, not str",
     ):
         registry.binder(columns("map<text, list<int>>")).bind(({"a": ["1"]},))
 
@@ -195,3 +196,21 @@ def test_an_array_in_protocol_v3(registry: Registry, values: Any) -> None:
     assert BinderV3(binder).bind(values) == binder.bind(values)
     with pytest.raises(BindValueError, match="0 values for 2 bind markers"):
         BinderV3(binder).bind(values[:0])
+
+
+REFUSED_WITHIN: list[tuple[str, Any, str]] = [
+    ("address", {"street": "x", "number": "secret"}, "field 'number': int takes"),
+    ("address", ("x", 2**40), "field 'number': int"),
+    ("list<int>", [1, 2, "secret"], "element 2: int takes"),
+    ("tuple<int, text>", (1, 2), "element 1: text takes"),
+    ("list<address>", [(), {"number": "secret"}], "element 1: field 'number': int takes"),
+]
+
+
+@pytest.mark.parametrize(("cql_type", "value", "where"), REFUSED_WITHIN)
+def test_a_refusal_says_which_part_of_a_value_it_is(
+    registry: Registry, cql_type: str, value: Any, where: str
+) -> None:
+    with pytest.raises((BindTypeError, BindValueError), match=f"given (dict|list|tuple): {where}") as caught:
+        encode(registry, cql_type, value)
+    assert "secret" not in str(caught.value)

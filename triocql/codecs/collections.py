@@ -12,10 +12,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from triocql.codecs.collisions import can_collide, check_hashes
-from triocql.codecs.node import INT, FixedNode, FixedRun, Node, pack_sized, read_sized
+from triocql.codecs.node import INT, FixedNode, FixedRun, Node, pack_sized, read_sized, refused_at
 from triocql.codecs.order import sort_key, sorted_elements, sorted_items
 from triocql.codecs.values import FrozenMap
-from triocql.errors import DecodeError
+from triocql.errors import BindTypeError, BindValueError, DecodeError
 
 if TYPE_CHECKING:
     from triocql.protocol.types import ListType, MapType, SetType
@@ -93,6 +93,14 @@ class ListNode(_ElementsNode):
     def encode(self, value: Any) -> bytes:
         """Return the elements in their order."""
         return self._encode_elements(value) if is_elements(value) else self.encode_other(value)
+
+    def _encode_each(self, elements: Iterable[Any]) -> Sequence[bytes]:
+        encoded: list[bytes] = []
+        try:
+            encoded.extend(map(self.element.encode, elements))
+        except (BindTypeError, BindValueError) as error:
+            raise refused_at(f"element {len(encoded)}", error) from error.__cause__
+        return encoded
 
 
 class SetNode(_ElementsNode):

@@ -113,6 +113,11 @@ class FixedRun:
         return values
 
 
+def refused_at(place: str, error: BindTypeError | BindValueError) -> BindTypeError | BindValueError:
+    """Return an error like `error` that says where within its value a part was refused; to be raised from its cause."""
+    return type(error)(f"{place}: {error}")
+
+
 def pack_sized(raw: bytes) -> bytes:
     """Return `raw` after its length in 4 bytes."""
     return INT.pack(len(raw)) + raw

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from triocql.codecs.node import Node, pack_sized, read_sized
-from triocql.errors import DecodeError
+from triocql.codecs.node import Node, pack_sized, read_sized, refused_at
+from triocql.errors import BindTypeError, BindValueError, DecodeError
 
 if TYPE_CHECKING:
     from triocql.protocol.types import TupleType
@@ -83,9 +83,13 @@ def read_elements(raw: bytes, nodes: Sequence[Node]) -> tuple[list[Any], int]:
     return values, at
 
 
-def pack_elements(nodes: Sequence[Node], values: Sequence[Any]) -> bytes:
-    """Return every value after its length, None as null."""
-    return b"".join(
-        NULL if value is None else pack_sized(node.encode(value))
-        for node, value in zip(nodes, values, strict=True)
-    )
+def pack_elements(nodes: Sequence[Node], values: Sequence[Any], places: Sequence[str] = ()) -> bytes:
+    """Return every value after its length, None as null; `places` are what the elements are called in messages."""
+    parts = []
+    for place, (node, value) in enumerate(zip(nodes, values, strict=True)):
+        try:
+            parts.append(NULL if value is None else pack_sized(node.encode(value)))
+        except (BindTypeError, BindValueError) as error:
+            name = f"field {places[place]!r}" if places else f"element {place}"
+            raise refused_at(name, error) from error.__cause__
+    return b"".join(parts)

@@ -147,7 +147,7 @@ class UserTypeNode(Node):
         values = self.by_position(value)
         if values is None:
             return self.encode_other(value)
-        return pack_elements(self.fields, values)
+        return pack_elements(self.fields, values, self.names)
 
     def by_position(self, value: Any) -> Sequence[Any] | None:
         """Return the values of the fields in their order; None if `value` has no fields."""
