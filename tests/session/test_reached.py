@@ -8,7 +8,8 @@ from pathlib import Path
 
 import triocql
 from tests.session import test_checkpoints, test_lifetimes
-from tests.session.test_checkpoints import REACHED, SCENARIOS
+from tests.session.loops import Stage, Stepped, run_on
+from tests.session.test_checkpoints import REACHED, SCENARIOS, note, scripted
 
 PLACES = (
     "session",
@@ -37,7 +38,18 @@ def awaits(path: Path) -> list[tuple[int, int]]:
     return found
 
 
+async def awaiting_connect(stage: Stage) -> None:
+    async def connect() -> None:
+        session = await stage.connect()
+        await session.aclose()
+
+    stepped = Stepped(connect())
+    assert not await stage.cancelling(stepped)
+    note(stepped)
+
+
 def test_every_checkpoint_of_the_library_is_reached() -> None:
+    run_on("simulated", awaiting_connect, scripted())
     for name in SCENARIOS:
         test_checkpoints.test_cancelled_at_each_checkpoint("simulated", name)
     for options in ({}, {"keyspace": "shop"}):
