@@ -33,7 +33,7 @@ from triocql.abc import Address, Link
 from .base import ReactorBase, wrong_caller
 from .dial import dial
 from .timers import Timers
-from .triotransport import Parking, TrioTransport
+from .triotransport import RequestQueue, TrioTransport
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -123,7 +123,7 @@ class TrioReactor(ReactorBase):
 
     def __init__(self) -> None:
         self._timers = Timers()
-        self._sleeping = Parking()
+        self._sleeping = RequestQueue()
         self._due = math.inf
         self._nursery: trio.Nursery | None = None
         self._ended = trio.Event()

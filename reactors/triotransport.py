@@ -31,7 +31,7 @@ FAIR_SHARE = 256 * 1024
 """Bytes that a reader takes from a peer that never stops sending before it lets other tasks run."""
 
 
-class Parking:
+class RequestQueue:
     """Where one task waits to be woken by synchronous code; waking it early or twice is harmless."""
 
     __slots__ = ("_task",)
@@ -75,8 +75,8 @@ class TrioTransport:
         self._paused = False
         self._tasks = 2
         self._cancel_flush_timeout: Callable[[], None] = nothing
-        self._reading = Parking()
-        self._writing = Parking()
+        self._reading = RequestQueue()
+        self._writing = RequestQueue()
 
     def start(self, nursery: trio.Nursery) -> None:
         """Give the link its transport, and start the tasks."""

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from triocql._logs import once_a_minute
+from triocql.observability.logs import once_a_minute
 
 pytest_plugins = ["triocql.testing.plugin"]
 

@@ -5,30 +5,31 @@ from typing import TYPE_CHECKING, Any
 
 from triocql import errors as errors
 from triocql._hints import old_name
-from triocql.auth import Authenticator, PlainTextAuth
 from triocql.codecs.custom import Codec
 from triocql.codecs.registry import Registry
 from triocql.codecs.temporal import Date, Duration, Time, Timestamp
 from triocql.codecs.timeuuid import max_time_uuid, min_time_uuid, time_of, time_uuid_from
 from triocql.codecs.values import EMPTY, FrozenMap
-from triocql.concurrent import (
+from triocql.config.auth import Authenticator, PlainTextAuth
+from triocql.config.options import ConnectionOptions, Options, PoolOptions, ReconnectionOptions
+from triocql.config.requests import RequestOptions
+from triocql.errors import Error, RequestTimeout
+from triocql.protocol.constants import SERVER, UNSET, Consistency
+from triocql.results.result import Result, Trace, TraceEvent
+from triocql.results.row import Row
+from triocql.session.concurrent import (
     ConcurrentStream,
     execute_concurrent,
     execute_concurrent_with_args,
     stream_concurrent,
 )
-from triocql.config import ConnectionOptions, Options, PoolOptions, ReconnectionOptions
-from triocql.errors import Error, RequestTimeout
-from triocql.nursery import Handle, RequestNursery, open_request_nursery
-from triocql.paging import PagingState
-from triocql.prepared import BoundStatement, PreparedStatement
-from triocql.protocol.constants import SERVER, UNSET, Consistency
-from triocql.results import Result, Trace, TraceEvent
-from triocql.rows import Row
-from triocql.session import Session, connect
-from triocql.statements import Batch, BatchType, RequestOptions, Statement
-from triocql.streaming import RowStream
-from triocql.windowcall import ExecutionResult
+from triocql.session.nursery import Handle, RequestNursery, open_request_nursery
+from triocql.session.session import Session, connect
+from triocql.session.stream import RowStream
+from triocql.session.windowcall import ExecutionResult
+from triocql.statements.paging import PagingState
+from triocql.statements.prepared import BoundStatement, PreparedStatement
+from triocql.statements.statement import Batch, BatchType, Statement
 
 if TYPE_CHECKING:
     from triocql import sync as sync

@@ -20,7 +20,7 @@ from triocql.testing.cassandra import CassandraCluster
 from triocql.testing.fixtures import require_cassandra
 
 if TYPE_CHECKING:
-    from triocql.config import ConnectKeywords
+    from triocql.config.options import ConnectKeywords
 
 Table = Callable[[str], Awaitable[str]]
 

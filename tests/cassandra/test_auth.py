@@ -13,7 +13,7 @@ from triocql.errors import AuthenticationError
 from .conftest import ROOT, on_every_wire
 
 if TYPE_CHECKING:
-    from triocql.config import ConnectKeywords
+    from triocql.config.options import ConnectKeywords
     from triocql.testing.cassandra import CassandraCluster
 
 pytestmark = [pytest.mark.cassandra, pytest.mark.anyio]

@@ -10,8 +10,8 @@ import pytest
 
 from triocql.errors import ResponseError
 from triocql.protocol import requests
-from triocql.protocol.connection import Wire
 from triocql.protocol.constants import UNSET, Consistency, Opcode
+from triocql.protocol.framing import Framing
 from triocql.protocol.handshake import Handshake
 from triocql.protocol.requests import BatchEntry, QueryParameters
 from triocql.protocol.responses import Message, Prepared, RowsHeader, decode_message, split_extras
@@ -38,7 +38,7 @@ class Client:
 
     def __init__(self, sock: socket.socket, version: int, algorithm: Algorithm | None) -> None:
         self.socket = sock
-        self.wire = Wire(version)
+        self.wire = Framing(version)
         self.wire.use_compression(algorithm)
         self.handshake = Handshake(version, compression=algorithm)
         request: tuple[int, bytes] | None = self.handshake.start()

@@ -23,7 +23,7 @@ from triocql.errors import (
 from .conftest import FAILING, KEYSPACE, ROOT, create_keyspace, on_every_wire, on_v4_and_v5
 
 if TYPE_CHECKING:
-    from triocql.config import ConnectKeywords
+    from triocql.config.options import ConnectKeywords
     from triocql.testing.cassandra import CassandraCluster
 
     from .conftest import Table

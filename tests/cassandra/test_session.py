@@ -26,7 +26,7 @@ from triocql.testing.cassandra._install import installation
 from .conftest import FAILING, KEYSPACE, ROOT, connected, create_keyspace, on_every_wire, on_v4_and_v5
 
 if TYPE_CHECKING:
-    from triocql.config import ConnectKeywords
+    from triocql.config.options import ConnectKeywords
     from triocql.testing.cassandra import CassandraCluster
 
     from .conftest import Table

@@ -7,7 +7,7 @@ import pytest
 from tests.testserver.world import World
 from triocql.codecs.hiding import refuse_hidden
 from triocql.errors import UsageError
-from triocql.session import Session
+from triocql.session.session import Session
 from triocql.testing.server import rows, void
 
 HIDDEN = [

@@ -17,7 +17,7 @@ import pytest
 from triocql.codecs.udt import user_value_class
 from triocql.errors import BindTypeError, BindValueError
 from triocql.protocol.types import NativeType, UserType
-from triocql.rows import row_class
+from triocql.results.row import row_class
 
 from .helpers import decode, encode, round_trip
 

@@ -13,7 +13,7 @@ from triocql.codecs.udt import user_value_class
 from triocql.errors import DecodeError, LimitExceeded
 from triocql.protocol.responses import RowsHeader, read_rows_header
 from triocql.protocol.types import ColumnSpec, ListType, NativeType, TupleType, UserType
-from triocql.rows import row_class
+from triocql.results.row import row_class
 
 from .helpers import columns, decode
 

@@ -16,7 +16,7 @@ from tests.engine.peer import Asked
 from tests.engine.world import INSERT, SELECT, World
 from triocql import Batch, Statement, errors
 from triocql.protocol.constants import Opcode
-from triocql.session import Session
+from triocql.session.session import Session
 
 FORMS = ["list", "generator", "async"]
 

@@ -11,8 +11,8 @@ import triocql
 from tests.concurrency.test_execute_concurrent import Gauge
 from tests.engine.world import INSERT, SELECT, World
 from triocql import Handle, RequestNursery, errors
-from triocql.prepared import PreparedStatement
-from triocql.session import Session
+from triocql.session.session import Session
+from triocql.statements.prepared import PreparedStatement
 from triocql.testing.simulated import SimTask
 
 

@@ -16,7 +16,7 @@ from tests.engine.world import INSERT, SELECT, World
 from tests.session.loops import LOOPS, PATIENCE, Stage, Stepped, run_on, settled
 from triocql import errors
 from triocql.protocol.constants import Opcode
-from triocql.session import Session
+from triocql.session.session import Session
 
 CALLS = pytest.mark.parametrize("call", ["execute", "stream"])
 EVERYWHERE = pytest.mark.parametrize("loop", LOOPS)

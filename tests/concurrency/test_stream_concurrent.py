@@ -12,7 +12,7 @@ import triocql
 from tests.concurrency.test_execute_concurrent import FORMS, Gauge, given
 from tests.engine.world import INSERT, SELECT, World
 from triocql import errors
-from triocql.session import Session
+from triocql.session.session import Session
 
 
 class Consumer:

@@ -13,8 +13,8 @@ from enum import Enum
 from typing import Any
 
 import triocql
-from triocql.config import ConnectionOptions, Options, PoolOptions, ReconnectionOptions
-from triocql.statements import RequestOptions, ResolvedOptions
+from triocql.config.options import ConnectionOptions, Options, PoolOptions, ReconnectionOptions
+from triocql.config.requests import RequestOptions, ResolvedOptions
 
 from .pages import ROOT
 
@@ -88,7 +88,7 @@ def connect_rows() -> list[Row]:
     request = [
         row
         for row in rows_of(RequestOptions, defaults_of(ResolvedOptions))
-        if row[0].strip("`") in inspect.get_annotations(triocql.config.ConnectKeywords)
+        if row[0].strip("`") in inspect.get_annotations(triocql.config.options.ConnectKeywords)
         and row[0] != "`keyspace`"
     ]
     told = {row[0] for row in rows_of(triocql.connect, parameters_of(triocql.connect))}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import inspect
 
 import triocql
-from triocql.config import ConnectKeywords
-from triocql.statements import RequestKeywords
+from triocql.config.options import ConnectKeywords
+from triocql.config.requests import RequestKeywords
 
 from . import options
 

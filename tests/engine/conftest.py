@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from triocql.engine import router
+from triocql.engine.routing import router
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from triocql.protocol.constants import Opcode
 from triocql.protocol.frames import FrameDecoder
 from triocql.protocol.reader import Reader
 from triocql.protocol.segments import SegmentDecoder
-from triocql.texts import keyspace_named
+from triocql.statements.texts import keyspace_named
 
 USER_REQUESTS = (Opcode.QUERY, Opcode.PREPARE, Opcode.EXECUTE, Opcode.BATCH)
 INTS: tuple[wire.Column, ...] = (("v", "int"),)

@@ -11,8 +11,8 @@ from tests.engine import wire
 from tests.engine.peer import Asked, PeerLink
 from tests.engine.world import SELECT, World, pools
 from triocql import errors
+from triocql.config.requests import RequestOptions
 from triocql.protocol.constants import Opcode
-from triocql.statements import RequestOptions
 
 
 def keyspaces(world: World) -> set[str | None]:

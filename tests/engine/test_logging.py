@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.engine.world import SELECT, World, only
-from triocql._logs import EVERY, OnceAMinute, once_a_minute
 from triocql.errors import ConnectError
+from triocql.observability.logs import EVERY, OnceAMinute, once_a_minute
 
 
 @pytest.fixture(autouse=True)

@@ -145,12 +145,12 @@ def test_the_memory_is_bounded_by_what_nodes_describe(monkeypatch: pytest.Monkey
         text = "SELECT v FROM t{} WHERE k = ?".format
         world.call(session.execute, text(0), [1])
         preparing = session.executor.preparing
-        monkeypatch.setattr("triocql.engine.preparing._HEAVIEST", 3 * preparing._weight)
+        monkeypatch.setattr("triocql.engine.executing.preparing._HEAVIEST", 3 * preparing._weight)
         for number in range(1, 6):
             world.call(session.execute, text(number), [1])
             world.call(session.prepare, text(number))
             assert len(preparing) == min(number + 1, 3)
-        monkeypatch.setattr("triocql.engine.preparing._HEAVIEST", 0)
+        monkeypatch.setattr("triocql.engine.executing.preparing._HEAVIEST", 0)
         world.call(session.execute, text(6), [1])
         assert len(preparing) == 1
         assert preparing._weight == sum(known.weight for known in preparing._known.values())

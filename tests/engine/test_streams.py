@@ -7,7 +7,7 @@ import pytest
 from tests.engine import wire
 from tests.engine.world import INSERT, SELECT, World, free_ids, only
 from triocql import errors
-from triocql.engine.connection import State
+from triocql.engine.connections.connection import State
 from triocql.protocol.frames import Frame
 from triocql.protocol.segments import encode_segments
 
@@ -174,7 +174,7 @@ def test_bomb_of_events_is_opened_no_further_than_needed() -> None:
         connection.data_received(encode_segments(0x85, events) * 20)
         assert connection.state is State.CLOSED
         assert connection.events == 1001
-        assert connection.wire.has_more
+        assert connection.framing.has_more
         world.reactor.advance(2)
         assert world.call(session.execute, SELECT, [3]).scalar() == 3
 

@@ -40,7 +40,7 @@ def test_a_bug_in_reading_or_writing_ends_the_connection(
         connection = only(session)
         world.node.holding = True
         waiting = world.start(session.execute, insert, [1])
-        setattr(connection.wire, part, raising(bug))
+        setattr(connection.framing, part, raising(bug))
         world.start(session.execute, "INSERT INTO other", idempotent=False)
         world.node.release()
         world.settle()

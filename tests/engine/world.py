@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import triocql
 from tests.engine.peer import Node
 from triocql.abc import Address
-from triocql.engine.connection import Connection, State
-from triocql.engine.pool import Pool
-from triocql.session import Connecting, Session
+from triocql.engine.connections.connection import Connection, State
+from triocql.engine.connections.pool import Pool
+from triocql.session.session import Connecting, Session
 from triocql.testing.simulated import SimTask, SimulatedReactor
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ def check(session: Session) -> None:
     for parking in (router.queue, router.waiting):
         assert parking.size == sum(len(request.body) for request in parking.requests())
     for connection in router.connections():
-        check_ids(connection, session._core.options.connection.max_in_flight)
+        check_ids(connection, session._cluster.options.connection.max_in_flight)
 
 
 def check_ids(connection: Connection, size: int) -> None:

@@ -11,9 +11,9 @@ import trio
 
 from tests.faults.scene import Call, Scene
 from triocql import Error
-from triocql.prepared import PreparedStatement
 from triocql.reactors.stepping import Stepper, Task
 from triocql.reactors.threadreactor import ThreadReactor
+from triocql.statements.prepared import PreparedStatement
 from triocql.testing.simulated import SimTask, SimulatedReactor
 
 Main = Callable[[], Coroutine[Any, Any, None]]

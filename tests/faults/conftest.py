@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from triocql.cluster import keeper
+from triocql.cluster import refiller
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +15,7 @@ def soon(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
     """Where time is real, have what was lost dialled again at once."""
     callspec = getattr(request.node, "callspec", None)
     if callspec is not None and callspec.params.get("loop", "simulated") != "simulated":
-        monkeypatch.setattr(keeper, "_NUDGE_EVERY", 0.02)
+        monkeypatch.setattr(refiller, "_NUDGE_EVERY", 0.02)
 
 
 @pytest.fixture(autouse=True)

@@ -113,13 +113,13 @@ async def _at_baseline(scene: Scene) -> None:
     await scene.whole()
     await scene.until(lambda: session.stats()[1:3] == (0, 0))
     for connection in scene.connections:
-        check_ids(connection, session._core.options.connection.max_in_flight)
+        check_ids(connection, session._cluster.options.connection.max_in_flight)
     reactor = session.reactor
     if isinstance(reactor, SimulatedReactor):
         await scene.sleep(70)
         names = Counter(task.name for task in reactor.tasks)
-        assert names["Keeper.run"] == len(scene.server.nodes)
-        assert names["Keeper._watch"] == len(scene.connections)
+        assert names["PoolRefiller.run"] == len(scene.server.nodes)
+        assert names["PoolRefiller._watch"] == len(scene.connections)
 
 
 def _executed_once(scene: Scene) -> None:

@@ -18,12 +18,12 @@ import triocql
 from tests.files import open_files
 from triocql import Error, Session
 from triocql.abc import Reactor
-from triocql.engine.connection import Connection
+from triocql.engine.connections.connection import Connection
 from triocql.engine.hot import Execution
-from triocql.prepared import PreparedStatement
 from triocql.reactors.threadloop import ThreadLoop
 from triocql.reactors.threadreactor import ThreadReactor
-from triocql.session import Connecting
+from triocql.session.session import Connecting
+from triocql.statements.prepared import PreparedStatement
 from triocql.testing.server import CqlServer
 from triocql.testing.simulated import SimulatedReactor
 

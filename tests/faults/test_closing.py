@@ -16,7 +16,7 @@ from tests.faults.scene import INSERT as WRITE
 from tests.faults.test_cancellation import Ignored
 from triocql import errors
 from triocql.reactors.base import FLUSH_TIMEOUT
-from triocql.session import DRAIN_TIMEOUT
+from triocql.session.session import DRAIN_TIMEOUT
 from triocql.testing.server import CqlServer, Gate, as_usual
 from triocql.testing.simulated import SimCancelled, SimTask
 

@@ -91,7 +91,7 @@ def as_new(session: Session) -> None:
     assert session.executor.router.ending is None
 
 
-def connecting(server: CqlServer) -> triocql.session.Connecting:
+def connecting(server: CqlServer) -> triocql.session.session.Connecting:
     return triocql.connect(server.contact_points, connections_local=1, timeout=10.0)
 
 

@@ -14,7 +14,7 @@ from tests.engine import wire
 from tests.faults.invariants import peak, run
 from tests.faults.scene import EVERYWHERE, SCHEMA, VERSIONS, Scene
 from tests.faults.test_frames import MIB, ends_the_connection
-from triocql.protocol.connection import Wire
+from triocql.protocol.framing import Framing
 from triocql.testing.server import CqlServer, Opcode, as_usual, oversize, rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ def test_s24_body_that_is_declared_too_long(loop: str, version: int, length: int
 
 @SIZES
 def test_s24_long_body_costs_at_most_three_times_its_length(size: int) -> None:
-    receiver = Wire(4)
+    receiver = Framing(4)
     receiver.receive(wire.frame(4, 0, Opcode.READY, b""))
     chunk = memoryview(bytes(128 * 1024))
     with peak(3 * size):

@@ -241,7 +241,7 @@ def test_s13_event_that_nobody_subscribed_to(
         (told,) = [
             record
             for record in caplog.records
-            if record.name == "triocql.engine.router" and record.levelno >= logging.WARNING
+            if record.name == "triocql.engine.routing.router" and record.levelno >= logging.WARNING
         ]
         assert told.levelno == logging.WARNING
         assert told.message == f"{scene.only().name} sends events that it was not asked for; they are ignored"

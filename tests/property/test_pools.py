@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tests.engine.peer import Asked, Node
 from tests.engine.world import World, check, pools
 from triocql import errors
-from triocql.engine.connection import State
+from triocql.engine.connections.connection import State
 from triocql.protocol.constants import Opcode
-from triocql.session import Session
+from triocql.session.session import Session
 from triocql.testing.simulated import SimTask
 
 MAXIMUM = 4.0

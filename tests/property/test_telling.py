@@ -15,7 +15,7 @@ from tests.engine.peer import Asked
 from tests.engine.world import INSERT, SELECT, World, check
 from triocql import Batch, errors
 from triocql.protocol.constants import Opcode
-from triocql.session import Session
+from triocql.session.session import Session
 
 SIZES: dict[str, Any] = {"max_in_flight": 4, "max_orphans": 2, "max_queue": 6, "timeout": 10.0}
 TIMEOUTS = st.sampled_from([0.5, 3.0, 10.0])
@@ -125,7 +125,7 @@ class Play:
     def close(self) -> None:
         """Close the session at once."""
         self.closed = True
-        self.session._core.close()
+        self.session._cluster.close()
 
 
 # --- What those who are told do, and what befalls them ----------------------------------------------------------
@@ -261,7 +261,7 @@ def _heal(play: Play) -> None:
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     """What is raised by those who are told is logged, over and over."""
-    logger = logging.getLogger("triocql.engine.telling")
+    logger = logging.getLogger("triocql.engine.requests.telling")
     logger.disabled = True
     yield
     logger.disabled = False

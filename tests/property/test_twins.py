@@ -36,7 +36,7 @@ from triocql.protocol import frames, segments
 from triocql.protocol.compression import block_compression, frame_compression
 from triocql.protocol.constants import MAX_FRAME, UNSET
 from triocql.protocol.types import ColumnSpec, CqlType, CustomType, NativeType, TupleType, UserType
-from triocql.rows import row_class
+from triocql.results.row import row_class
 
 pytestmark = pytest.mark.skipif(
     find_spec("triocql.codecs._codec") is None or find_spec("triocql.protocol._frames") is None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from triocql.protocol import connection, frames, segments
+from triocql.protocol import frames, framing, segments
 
 if TYPE_CHECKING:
     from tests.protocol.implementation import Implementation
@@ -33,8 +33,8 @@ IMPLEMENTATIONS = implementations()
 
 @pytest.fixture(params=sorted(IMPLEMENTATIONS))
 def impl(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Implementation:
-    """One implementation of frames and segments, which `Wire` uses, too."""
+    """One implementation of frames and segments, which `Framing` uses, too."""
     chosen = IMPLEMENTATIONS[request.param]
     for name in vars(PURE):
-        monkeypatch.setattr(connection, name, getattr(chosen, name))
+        monkeypatch.setattr(framing, name, getattr(chosen, name))
     return cast("Implementation", chosen)

@@ -7,8 +7,8 @@ import pytest
 from tests.protocol.implementation import halves
 from triocql.errors import OptionError, ProtocolError
 from triocql.protocol.compression import Algorithm, block_compression, frame_compression
-from triocql.protocol.connection import Wire
 from triocql.protocol.constants import MAX_FRAME, Opcode
+from triocql.protocol.framing import Framing
 
 if TYPE_CHECKING:
     from tests.protocol.implementation import Implementation
@@ -22,8 +22,8 @@ cases = pytest.mark.parametrize(
 LATER: list[Frame] = [(1, 0, 8, b"answer" * 100), (-1, 0, 12, b"event"), (2, 0, 8, b"")]
 
 
-def connected(version: int, algorithm: Algorithm | None = None) -> Wire:
-    wire = Wire(version)
+def connected(version: int, algorithm: Algorithm | None = None) -> Framing:
+    wire = Framing(version)
     wire.use_compression(algorithm)
     return wire
 
@@ -85,9 +85,9 @@ def test_an_error_of_another_version_is_let_through_before_the_answer_to_startup
 ) -> None:
     error = impl.encode_frames(other | 0x80, [(0, 0, Opcode.ERROR, b"none of this here")])
     for first, second in halves(error):
-        wire = Wire(version)
+        wire = Framing(version)
         assert wire.receive(first) + wire.receive(second) == [(0, 0, Opcode.ERROR, b"none of this here")]
-    wire = Wire(version)
+    wire = Framing(version)
     wire.receive(impl.encode_frames(version | 0x80, [(0, 0, Opcode.READY, b"")]))
     with pytest.raises(ProtocolError):
         wire.receive(error)
@@ -103,7 +103,7 @@ def test_nothing_else_of_another_version_is(impl: Implementation) -> None:
         (127, 0),
     ):
         with pytest.raises(ProtocolError, match="version byte 0x85"):
-            Wire(5).receive(impl.encode_frames(version | 0x80, [(0, 0, opcode, b"")]))
+            Framing(5).receive(impl.encode_frames(version | 0x80, [(0, 0, opcode, b"")]))
 
 
 @pytest.mark.parametrize(
@@ -118,13 +118,13 @@ def test_nothing_else_of_another_version_is(impl: Implementation) -> None:
 )
 def test_what_is_no_greeting_is_refused(data: bytes, text: str) -> None:
     for first, second in halves(data):
-        wire = Wire(5)
+        wire = Framing(5)
         with pytest.raises(ProtocolError, match=text):
             wire.receive(first) + wire.receive(second)
 
 
 def test_progress_is_told_before_and_after_the_answer_to_startup(impl: Implementation) -> None:
-    wire = Wire(4)
+    wire = Framing(4)
     data = impl.encode_frames(0x84, [(0, 0, Opcode.READY, b"body")])
     for _ in range(2):
         assert (wire.mid_frame, wire.frame_size_pending) == (False, 0)
@@ -138,8 +138,8 @@ def test_progress_is_told_before_and_after_the_answer_to_startup(impl: Implement
 
 def test_versions_and_compressions_that_do_not_exist() -> None:
     with pytest.raises(OptionError, match="protocol version 2"):
-        Wire(2)
+        Framing(2)
     with pytest.raises(OptionError, match="'zip'"):
-        Wire(4).use_compression("zip")  # type: ignore[arg-type]
+        Framing(4).use_compression("zip")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="set compression='lz4', or protocol_version=4"):
-        Wire(5).use_compression("snappy")
+        Framing(5).use_compression("snappy")

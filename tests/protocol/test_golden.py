@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.protocol.implementation import GOLDEN, Implementation, feed, halves
 from triocql.errors import ProtocolError
 from triocql.protocol.compression import block_compression
-from triocql.protocol.connection import Wire
 from triocql.protocol.constants import Opcode
+from triocql.protocol.framing import Framing
 from triocql.protocol.responses import RowsHeader, decode_message, split_extras
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def frame_of(data: bytes) -> Frame:
     return int.from_bytes(data[2:4], "big", signed=True), data[1], data[4], data[9:]
 
 
-def established(version: int, algorithm: str | None = None) -> Wire:
-    wire = Wire(version)
+def established(version: int, algorithm: str | None = None) -> Framing:
+    wire = Framing(version)
     wire.use_compression(algorithm)  # type: ignore[arg-type]
     wire.receive(bytes((version | 0x80, 0, 0, 0, Opcode.READY, 0, 0, 0, 0)))
     return wire
@@ -70,7 +70,7 @@ def test_every_message_at_every_split_point(path: Path, impl: Implementation) ->
     data, version = path.read_bytes(), version_of(path)
     expected = frame_of(data)
     for chunks in halves(data):
-        wire = Wire(version)
+        wire = Framing(version)
         assert [frame for chunk in chunks for frame in wire.receive(chunk)] == [expected]
         assert feed(impl.FrameDecoder(data[0]), *chunks) == [expected]
     read(version, expected)
@@ -92,7 +92,7 @@ def test_every_message_in_a_segment_at_every_split_point(path: Path, impl: Imple
 def test_all_that_a_node_sent_on_one_connection(path: Path, size: int) -> None:
     data = path.read_bytes()
     version, algorithm = stream_case(path)
-    wire = Wire(version)
+    wire = Framing(version)
     wire.use_compression(algorithm)  # type: ignore[arg-type]
     frames = [got for start in range(0, len(data), size) for got in wire.receive(data[start : start + size])]
     opcodes = [opcode for _, _, opcode, _ in frames]
@@ -121,11 +121,11 @@ def test_all_that_a_node_sent_on_one_connection(path: Path, size: int) -> None:
 def test_a_stream_at_every_split_point(path: Path) -> None:
     data = path.read_bytes()[:2500]
     version, algorithm = stream_case(path)
-    whole = Wire(version)
+    whole = Framing(version)
     whole.use_compression(algorithm)  # type: ignore[arg-type]
     expected = whole.receive(data)
     for chunks in halves(data):
-        wire = Wire(version)
+        wire = Framing(version)
         wire.use_compression(algorithm)  # type: ignore[arg-type]
         assert [got for chunk in chunks for got in wire.receive(chunk)] == expected
 
@@ -172,7 +172,7 @@ def test_damaged_streams_are_valid_or_a_protocol_error(
     for position, byte in changes:
         data[position % len(data)] = byte
     version, algorithm = stream_case(path)
-    wire = Wire(version)
+    wire = Framing(version)
     wire.use_compression(algorithm)  # type: ignore[arg-type]
     try:
         feed_wire(wire, [bytes(data[start : start + size]) for start in range(0, len(data), size)], version)
@@ -180,7 +180,7 @@ def test_damaged_streams_are_valid_or_a_protocol_error(
         return
 
 
-def feed_wire(wire: Wire, chunks: list[bytes], version: int) -> None:
+def feed_wire(wire: Framing, chunks: list[bytes], version: int) -> None:
     for chunk in chunks:
         for frame in wire.receive(chunk):
             read(version, frame)

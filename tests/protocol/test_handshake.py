@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from tests.protocol.implementation import golden
-from triocql.auth import PlainTextAuth
+from triocql.config.auth import PlainTextAuth
 from triocql.errors import AuthenticationError, BadCredentials, ConnectError, Overloaded, ProtocolError
-from triocql.protocol.connection import Wire
 from triocql.protocol.constants import Opcode
+from triocql.protocol.framing import Framing
 from triocql.protocol.handshake import MAX_CHALLENGES, Handshake, Request, State, VersionRefused
 from triocql.protocol.requests import encode_string
 
@@ -64,7 +64,7 @@ def test_without_authentication() -> None:
 
 
 def test_the_whole_of_a_real_connection() -> None:
-    wire = Wire(5)
+    wire = Framing(5)
     shaker = Handshake(5, compression="lz4", authenticator=AUTH)
     shaker.start()
     wire.use_compression("lz4")

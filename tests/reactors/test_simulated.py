@@ -384,7 +384,7 @@ def test_one_pull_a_turn() -> None:
 
 
 def test_received_bytes_do_not_outlive_the_call() -> None:
-    class Keeper(RecordingLink):
+    class PoolRefiller(RecordingLink):
         kept: memoryview | bytes = b""
 
         def data_received(self, data: bytes | memoryview) -> None:
@@ -392,11 +392,11 @@ def test_received_bytes_do_not_outlive_the_call() -> None:
             self.kept = data
 
     reactor = SimulatedReactor()
-    listener = reactor.listen(HOST, lambda: Keeper(reactor))
+    listener = reactor.listen(HOST, lambda: PoolRefiller(reactor))
     connect_once(reactor).send(b"abc")
     reactor.settle()
     server = listener.accepted[0].link
-    assert isinstance(server, Keeper)
+    assert isinstance(server, PoolRefiller)
     assert server.received == b"abc"
     assert set(bytes(server.kept)) == {0xDD}
 

@@ -12,9 +12,9 @@ import trustme
 
 from triocql.abc import Address, Reactor
 from triocql.cluster.connector import Connector
-from triocql.config import Options
-from triocql.engine.clock import Clock
-from triocql.engine.router import Router
+from triocql.config.options import Options
+from triocql.engine.requests.clock import Clock
+from triocql.engine.routing.router import Router
 from triocql.errors import ConnectError, ConnectTimeout, TlsError
 from triocql.reactors.base import nothing
 

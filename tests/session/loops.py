@@ -24,7 +24,7 @@ from tests.engine.world import World
 from tests.files import open_files
 from triocql.abc import Address
 from triocql.protocol.constants import Opcode
-from triocql.session import Connecting
+from triocql.session.session import Connecting
 from triocql.testing.simulated import SimCancelled
 
 T = TypeVar("T")

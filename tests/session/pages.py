@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from triocql.codecs.registry import Registry
-from triocql.engine.response import Response
+from triocql.engine.requests.response import Response
 from triocql.protocol.types import ColumnSpec, NativeType
-from triocql.results import Trace
+from triocql.results.result import Trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

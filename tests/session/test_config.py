@@ -14,11 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triocql.abc import Address
-from triocql.auth import PlainTextAuth
-from triocql.config import ConnectionOptions, ConnectKeywords, Options, PoolOptions, ReconnectionOptions
+from triocql.config.auth import PlainTextAuth
+from triocql.config.options import (
+    ConnectionOptions,
+    ConnectKeywords,
+    Options,
+    PoolOptions,
+    ReconnectionOptions,
+)
+from triocql.config.requests import ResolvedOptions
 from triocql.errors import OptionError
 from triocql.protocol.constants import Consistency
-from triocql.statements import ResolvedOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from tests.engine.world import INSERT, World
 from tests.sync.served import session as blocking
 from triocql import Batch, Consistency, RequestOptions, Statement
 from triocql.errors import OptionError, UnknownAttribute, UsageError
-from triocql.prepared import BoundStatement, PreparedStatement
+from triocql.statements.prepared import BoundStatement, PreparedStatement
 
 
 @pytest.fixture(params=["async", "sync"])
@@ -69,7 +69,7 @@ def test_the_close_of_the_other_kind_of_session(session: Any) -> None:
 
 
 def _statements(session: Any) -> dict[str, Any]:
-    prepared = PreparedStatement(triocql.prepared.PreparedText(INSERT, None, None))  # type: ignore[arg-type]
+    prepared = PreparedStatement(triocql.statements.prepared.PreparedQuery(INSERT, None, None))
     return {
         "Statement": Statement("SELECT"),
         "Batch": Batch(),

@@ -15,8 +15,8 @@ import typing_extensions
 from tests.session.typed import INT, TEXT, page_of
 from triocql.codecs.udt import UserValue
 from triocql.errors import RowTypeError
-from triocql.forms import row_form
 from triocql.protocol.types import CqlType, ListType, MapType, SetType, TupleType, UserType
+from triocql.results.factories import row_factory
 
 if TYPE_CHECKING:
     from decimal import Decimal as NotThereAtRunTime
@@ -28,7 +28,7 @@ PLACE = UserType("ks", "place", (("street", TEXT), ("number", INT)))
 
 def one(registry: Registry, cls: type[Any], value: Any, cql_type: CqlType = PLACE) -> Any:
     """Return the only row, as an instance of `cls`, with one column named `place`."""
-    (row,) = row_form(cls).build(page_of(registry, {"place": cql_type}, [(value,)]))
+    (row,) = row_factory(cls).build(page_of(registry, {"place": cql_type}, [(value,)]))
     return row
 
 

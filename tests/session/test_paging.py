@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from triocql.errors import PagingStateMismatch
-from triocql.paging import PagingState, fingerprint
+from triocql.statements.paging import PagingState, fingerprint
 
 ONE = fingerprint(b"SELECT * FROM t WHERE id = ?", b"\x00\x01")
 

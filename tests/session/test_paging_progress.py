@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from triocql.errors import PagingLoop
-from triocql.paging import Progress
+from triocql.statements.paging import Progress
 
 
 @pytest.mark.parametrize("lead", [0, 1, 2, 5, 64])

@@ -12,13 +12,13 @@ from tests.session.loops import Stage, Stepped, run_on
 from tests.session.test_checkpoints import REACHED, SCENARIOS, note, scripted
 
 PLACES = (
-    "session",
-    "streaming",
-    "concurrent",
-    "nursery",
-    "results",
-    "traces",
-    "cluster/core",
+    "session/session",
+    "session/stream",
+    "session/concurrent",
+    "session/nursery",
+    "session/traces",
+    "results/result",
+    "cluster/cluster",
     "cluster/connector",
     "cluster/exchange",
 )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.session.pages import FINGERPRINT, TRACE, Pages, page, run, users
-from triocql.engine.response import Response
+from triocql.engine.requests.response import Response
 from triocql.errors import (
     DecodeError,
     NoSingleRow,
@@ -17,17 +17,17 @@ from triocql.errors import (
     PagingStateMismatch,
     UsageError,
 )
-from triocql.forms import row_form
 from triocql.protocol.responses import Extras, SchemaChange
-from triocql.results import Result
-from triocql.rows import Row
+from triocql.results.factories import row_factory
+from triocql.results.result import Result
+from triocql.results.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from triocql.codecs.rows import Page
 
-ROWS = row_form(None)
+ROWS = row_factory(None)
 
 
 def result_of(*pages: Page | None) -> Result[Row]:
@@ -57,23 +57,23 @@ def test_the_page() -> None:
 
 def test_forms() -> None:
     response = Response(users(1))
-    assert type(Result(response, row_form(tuple)).rows[0]) is tuple
-    assert Result(response, row_form(dict)).rows == [{"id": 1, "name": "user 1"}]
-    assert Result(response, row_form(dict[str, Any])).rows == [{"id": 1, "name": "user 1"}]
-    assert type(Result(response, row_form(tuple[Any, ...])).rows[0]) is tuple
-    assert isinstance(Result(response, row_form(Row)).rows[0], Row)
-    assert isinstance(Result(response, row_form(None)).rows[0], Row)
+    assert type(Result(response, row_factory(tuple)).rows[0]) is tuple
+    assert Result(response, row_factory(dict)).rows == [{"id": 1, "name": "user 1"}]
+    assert Result(response, row_factory(dict[str, Any])).rows == [{"id": 1, "name": "user 1"}]
+    assert type(Result(response, row_factory(tuple[Any, ...])).rows[0]) is tuple
+    assert isinstance(Result(response, row_factory(Row)).rows[0], Row)
+    assert isinstance(Result(response, row_factory(None)).rows[0], Row)
     with pytest.raises(
         OptionError,
         match=r"row_type: <class 'list'> cannot be .*; it can be triocql.Row, tuple, dict, or a class",
     ):
-        row_form(list)
+        row_factory(list)
 
 
 @pytest.mark.parametrize("row_type", [None, tuple, dict])
 def test_every_form_iterates_as_it_builds(row_type: Any) -> None:
     pager = Pages(users(*range(3000)), users(*range(5)))
-    result = Result(pager.first, row_form(row_type), pager)
+    result = Result(pager.first, row_factory(row_type), pager)
     rows = run(result.all())
     assert collect(result) == rows
     assert len(rows) == 3005
@@ -130,9 +130,9 @@ def test_exactly_one() -> None:
 @pytest.mark.parametrize("row_type", [None, tuple, dict])
 def test_scalar(row_type: Any) -> None:
     counted = Response(page([("count", "int"), ("other", "int")], [(42, 1)]))
-    assert Result(counted, row_form(row_type)).scalar() == 42
+    assert Result(counted, row_factory(row_type)).scalar() == 42
     null = Response(page([("count", "int")], [(None,)]))
-    assert Result(null, row_form(row_type)).scalar() is None
+    assert Result(null, row_factory(row_type)).scalar() is None
 
 
 def test_a_plain_loop_does_not_miss_pages() -> None:

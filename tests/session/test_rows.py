@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triocql.rows import Row, row_class
+from triocql.results.row import Row, row_class
 
 User = row_class(("id", "name"))
 

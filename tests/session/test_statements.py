@@ -9,18 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.world import World
+from triocql.config.requests import INHERIT, RequestKeywords, RequestOptions, ResolvedOptions, merge
 from triocql.errors import BindValueError, OptionError, UsageError
 from triocql.protocol.constants import Consistency
-from triocql.statements import (
-    INHERIT,
-    Batch,
-    BatchType,
-    RequestKeywords,
-    RequestOptions,
-    ResolvedOptions,
-    Statement,
-    merge,
-)
+from triocql.statements.statement import Batch, BatchType, Statement
 
 NAMES = [each.name for each in dataclasses.fields(RequestOptions)]
 VALUES: dict[str, Any] = {

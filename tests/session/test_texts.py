@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triocql.texts import SELECT, answers_to, keyspace_named, verb
+from triocql.statements.texts import SELECT, answers_to, keyspace_named, verb
 
 
 def is_select(text: str) -> bool:

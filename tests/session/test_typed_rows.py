@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from tests.session.pages import run
 from tests.session.typed import INT, ROWS, TEXT, USER, page_of, users
 from triocql.codecs.registry import Registry
-from triocql.engine.response import Response
+from triocql.engine.requests.response import Response
 from triocql.errors import OptionError, RowTypeError, UsageError
-from triocql.forms import row_form
 from triocql.protocol.types import ColumnSpec, ListType, NativeType
-from triocql.results import Result
+from triocql.results.factories import row_factory
+from triocql.results.result import Result
 
 
 class Tuple(NamedTuple):
@@ -120,7 +120,7 @@ CLASSES: list[type[Any]] = [
 @pytest.mark.parametrize("cls", CLASSES)
 @pytest.mark.parametrize("order", ["id name age", "age id name", "name age id"])
 def test_rows(registry: Registry, cls: type[Any], order: str) -> None:
-    form = row_form(cls)
+    form = row_factory(cls)
     page = users(registry, order)
     expected = [cls(id=id_, name=name, age=age) for id_, name, age in ROWS]
     rows = form.build(page)
@@ -134,14 +134,14 @@ def test_rows(registry: Registry, cls: type[Any], order: str) -> None:
 def test_many_rows_are_read_in_slices(registry: Registry, cls: type[Any]) -> None:
     rows: list[tuple[Any, ...]] = [(number, f"user {number}", number % 90) for number in range(3000)]
     page = users(registry, rows=rows)
-    assert list(row_form(cls).iterate(page)) == row_form(cls).build(page)
+    assert list(row_factory(cls).iterate(page)) == row_factory(cls).build(page)
 
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_columns_that_do_not_fit(registry: Registry, cls: type[Any]) -> None:
     page = page_of(registry, {"id": INT, "nmae": TEXT, "aeg": INT}, [])
     with pytest.raises(RowTypeError) as caught:
-        row_form(cls).build(page)
+        row_factory(cls).build(page)
     start, _, end = str(caught.value).partition("there is no column ")
     assert start == f"the rows do not fit {cls.__qualname__}: "
     lacking, _, end = end.partition(", and ")
@@ -154,11 +154,11 @@ def test_columns_that_are_missing_or_extra(registry: Registry) -> None:
     with pytest.raises(
         RowTypeError, match=r"fit Data: there is no column 'age'; the columns are 'id', 'name'$"
     ):
-        row_form(Data).build(users(registry, "id name"))
+        row_factory(Data).build(users(registry, "id name"))
     with pytest.raises(
         RowTypeError, match=r"fit One: it has no field for the column 'name', 'age'; the columns"
     ):
-        row_form(One).build(users(registry))
+        row_factory(One).build(users(registry))
 
 
 @dataclass
@@ -200,10 +200,10 @@ class Defaults:
 @pytest.mark.parametrize("name", ["Tuple", "Data", "Factory", "Model", "Struct"])
 def test_fields_with_a_default_need_no_column(registry: Registry, name: str) -> None:
     cls = getattr(Defaults, name)
-    for row in row_form(cls).build(users(registry, "id name")):
+    for row in row_factory(cls).build(users(registry, "id name")):
         assert (row.age, row.id, row.name) in [(7, 1, "Ada"), (7, 2, "Grace")]
     with pytest.raises(RowTypeError, match="no column 'name'"):
-        row_form(cls).build(users(registry, "id"))
+        row_factory(cls).build(users(registry, "id"))
 
 
 Part = TypedDict("Part", {"id": int, "name": NotRequired[str]})  # noqa: UP013 - text would hide NotRequired
@@ -215,10 +215,10 @@ class AnyOfThem(TypedDict, total=False):
 
 
 def test_keys_that_need_no_column(registry: Registry) -> None:
-    assert row_form(Part).build(users(registry, "id")) == [{"id": 1}, {"id": 2}]
-    assert row_form(AnyOfThem).build(users(registry, "id")) == [{"id": 1}, {"id": 2}]
+    assert row_factory(Part).build(users(registry, "id")) == [{"id": 1}, {"id": 2}]
+    assert row_factory(AnyOfThem).build(users(registry, "id")) == [{"id": 1}, {"id": 2}]
     with pytest.raises(RowTypeError, match="no field for the column 'age'"):
-        row_form(Part).build(users(registry, "id age"))
+        row_factory(Part).build(users(registry, "id age"))
 
 
 @dataclass
@@ -232,7 +232,7 @@ class WithoutAll:
 
 
 def test_a_dataclass_with_fields_that_are_not_given(registry: Registry) -> None:
-    assert [row.twice for row in row_form(WithoutAll).build(users(registry, "name id"))] == [6, 10]
+    assert [row.twice for row in row_factory(WithoutAll).build(users(registry, "name id"))] == [6, 10]
 
 
 class Anything:
@@ -241,7 +241,7 @@ class Anything:
 
 
 def test_a_class_that_takes_any_column(registry: Registry) -> None:
-    assert [row.values for row in row_form(Anything).build(users(registry, "name id"))] == [
+    assert [row.values for row in row_factory(Anything).build(users(registry, "name id"))] == [
         {"id": 1, "name": "Ada"},
         {"id": 2, "name": "Grace"},
     ]
@@ -250,13 +250,13 @@ def test_a_class_that_takes_any_column(registry: Registry) -> None:
 def test_columns_of_the_same_name(registry: Registry) -> None:
     specs = tuple(ColumnSpec("ks", "t", "id", INT) for _ in range(2))
     page = registry.plan(specs).page(registry.binder(specs).bind((1, 2))[2:], 0, 1)
-    assert row_form(One).build(page) == [One(2)]
+    assert row_factory(One).build(page) == [One(2)]
 
 
 @pytest.mark.parametrize("wrong", [list, int, object, set, type, [1], "User", list[int], Data(1, "x", 2)])
 def test_what_rows_cannot_be(wrong: Any) -> None:
     with pytest.raises(OptionError, match="row_type"):
-        row_form(wrong)
+        row_factory(wrong)
 
 
 def test_a_class_is_looked_at_once_for_the_same_columns(registry: Registry) -> None:
@@ -269,12 +269,12 @@ def test_a_class_is_looked_at_once_for_the_same_columns(registry: Registry) -> N
         looked.append(names)
         return []
 
-    form: Any = row_form(Curious)
+    form: Any = row_factory(Curious)
     form._shape.unknown = unknown
     page = users(registry)
     form.build(page)
     form.build(users(registry))
-    list(row_form(Curious).iterate(page))
+    list(row_factory(Curious).iterate(page))
     assert looked == [("id", "name", "age")]
 
 
@@ -308,7 +308,7 @@ class CheckedData:
 
 @pytest.mark.parametrize("cls", [CheckedModel, CheckedStruct])
 def test_values_become_what_the_class_asks_for(registry: Registry, cls: type[Any]) -> None:
-    (row,) = row_form(cls).build(users(registry, "name age", ROWS[:1]))
+    (row,) = row_factory(cls).build(users(registry, "name age", ROWS[:1]))
     assert (row.name, row.age) == ("Ada", Level.HIGH)
 
 
@@ -336,7 +336,7 @@ REASONS = [
 def test_a_row_that_the_class_refuses(registry: Registry, cls: type[Any], reason: str) -> None:
     rows = [(1, "Ada", 36)] * 1500 + [(2, "secret", 36)]
     page = users(registry, "name age", rows)
-    for read in (row_form(cls).build, lambda page: list(row_form(cls).iterate(page))):
+    for read in (row_factory(cls).build, lambda page: list(row_factory(cls).iterate(page))):
         with pytest.raises(RowTypeError, match=f"{cls.__name__} refused row 1500: {reason}$") as caught:
             read(page)
         assert caught.value.__cause__ is not None
@@ -353,7 +353,7 @@ class Stopping:
 
 def test_no_row_is_lost_in_silence(registry: Registry) -> None:
     with pytest.raises(RowTypeError, match="Stopping refused row 0"):
-        row_form(Stopping).build(users(registry, "id"))
+        row_factory(Stopping).build(users(registry, "id"))
 
 
 class Aliases(pydantic.BaseModel):
@@ -374,24 +374,24 @@ class CamelStruct(msgspec.Struct, rename="camel"):
 
 
 def test_fields_under_other_names(registry: Registry) -> None:
-    assert row_form(Aliases).build(users(registry, "name id"))[0] == Aliases.model_validate(
+    assert row_factory(Aliases).build(users(registry, "name id"))[0] == Aliases.model_validate(
         {"id": 1, "name": "Ada"}
     )
     names = page_of(registry, {"id": INT, "names": ListType(TEXT)}, [(1, ["Ada", "Augusta"])])
-    assert row_form(Aliases).build(names)[0].called == "Ada"
-    assert row_form(ByName).build(users(registry, "name id"))[0] == ByName(id=1, name="Ada")
+    assert row_factory(Aliases).build(names)[0].called == "Ada"
+    assert row_factory(ByName).build(users(registry, "name id"))[0] == ByName(id=1, name="Ada")
     numbers = page_of(registry, {"name": TEXT, "number": INT}, [("Ada", 1)])
-    assert row_form(ByName).build(numbers)[0] == ByName(id=1, name="Ada")
+    assert row_factory(ByName).build(numbers)[0] == ByName(id=1, name="Ada")
     with pytest.raises(RowTypeError, match=r"no column 'id', and .* the column 'number'"):
-        row_form(Aliases).build(numbers)
+        row_factory(Aliases).build(numbers)
     camel = page_of(registry, {"userId": INT}, [(1,)])
-    assert row_form(CamelStruct).build(camel) == [CamelStruct(1)]
+    assert row_factory(CamelStruct).build(camel) == [CamelStruct(1)]
 
 
 @pytest.mark.parametrize("extra", ["allow", "ignore"])
 def test_a_model_that_says_what_becomes_of_other_columns(registry: Registry, extra: Any) -> None:
     cls = pydantic.create_model("Loose", __config__=pydantic.ConfigDict(extra=extra), id=int)
-    row: Any = row_form(cls).build(users(registry))[0]
+    row: Any = row_factory(cls).build(users(registry))[0]
     assert row.model_extra == ({"name": "Ada", "age": 36} if extra == "allow" else None)
 
 
@@ -399,12 +399,12 @@ def test_a_model_that_says_what_becomes_of_other_columns(registry: Registry, ext
 
 
 def test_results(registry: Registry) -> None:
-    result = Result(Response(users(registry, "name age id")), row_form(Data))
+    result = Result(Response(users(registry, "name age id")), row_factory(Data))
     assert result.one() == Data(1, "Ada", 36)
     assert result.scalar() == "Ada"
     assert [row.age for row in result] == [36, None]
     assert run(result.all()) == result.rows == [Data(1, "Ada", 36), Data(2, "Grace", None)]
-    empty = Result(Response(users(registry, rows=[])), row_form(Model))
+    empty = Result(Response(users(registry, rows=[])), row_factory(Model))
     assert empty.one() is None
     assert empty.scalar() is None
 
@@ -414,7 +414,7 @@ def test_every_class_has_the_same_values(rows: list[tuple[Any, ...]]) -> None:
     page = users(Registry(), "age name id", rows)
     classes: list[type[Any]] = [Tuple, Data, Frozen, Attrs, Model, Struct]
     for cls in classes:
-        assert [(row.id, row.name, row.age) for row in row_form(cls).build(page)] == rows
+        assert [(row.id, row.name, row.age) for row in row_factory(cls).build(page)] == rows
 
 
 REFUSED = {"[applied]": NativeType("boolean"), **USER}
@@ -426,10 +426,10 @@ Marked = TypedDict("Marked", {"[applied]": bool, "id": int})
 )
 def test_the_row_of_a_conditional_update_that_was_refused(registry: Registry, cls: Any) -> None:
     page = page_of(registry, REFUSED, [(False, 1, "Ada", 36)])
-    result = Result(Response(page), row_form(cls))
+    result = Result(Response(page), row_factory(cls))
     assert result.applied is False
     assert result.exactly_one() == cls(id=1, name="Ada", age=36)
-    assert list(row_form(cls).iterate(page)) == [result.one()]
+    assert list(row_factory(cls).iterate(page)) == [result.one()]
 
 
 @pytest.mark.parametrize("cls", [Data, Model, Struct, Mapped, Tuple])
@@ -439,19 +439,19 @@ def test_a_conditional_update_that_gives_nothing_but_whether_it_was_applied(
 ) -> None:
     """There is no row that an instance could be made of."""
     page = page_of(registry, {"[applied]": NativeType("boolean")}, [(applied,)])
-    result = Result(Response(page), row_form(cls))
+    result = Result(Response(page), row_factory(cls))
     assert (result.applied, result.scalar()) == (applied, applied)
     assert (len(result), bool(result), result.one(), result.rows) == (0, False, None, [])
-    assert list(row_form(cls).iterate(page)) == []
-    assert row_form(dict).build(page) == [{"[applied]": applied}]
+    assert list(row_factory(cls).iterate(page)) == []
+    assert row_factory(dict).build(page) == [{"[applied]": applied}]
 
 
 def test_a_class_that_asks_whether_the_update_was_applied(registry: Registry) -> None:
     page = page_of(registry, {"[applied]": NativeType("boolean"), "id": INT}, [(False, 1)])
-    assert row_form(Marked).build(page) == [{"[applied]": False, "id": 1}]
+    assert row_factory(Marked).build(page) == [{"[applied]": False, "id": 1}]
 
 
 def test_a_refused_row_has_to_fit_all_the_same(registry: Registry) -> None:
     page = page_of(registry, {"[applied]": NativeType("boolean"), "id": INT}, [(False, 1)])
     with pytest.raises(RowTypeError, match="there is no column 'name', 'age'; the columns are 'id'"):
-        row_form(Data).build(page)
+        row_factory(Data).build(page)

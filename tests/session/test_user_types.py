@@ -12,9 +12,9 @@ import pytest
 
 import triocql
 from tests.testserver.world import World
-from triocql.config import Options
+from triocql.config.options import Options
 from triocql.errors import OptionError
-from triocql.session import Session
+from triocql.session.session import Session
 from triocql.testing.server import CqlServer, rows, void
 
 TABLES = """

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypedDict, assert_type
 
 import triocql
-from triocql.results import Trace
-from triocql.rows import Row
+from triocql.results.result import Trace
+from triocql.results.row import Row
 from triocql.sync import Result, ResultFuture, RowStream, Session
 
 

@@ -11,7 +11,7 @@ import pydantic
 
 import triocql
 from triocql import sync
-from triocql.forms import RowForm, row_form
+from triocql.results.factories import RowFactory, row_factory
 
 
 class Model(pydantic.BaseModel):
@@ -43,11 +43,11 @@ class Outer:
 
 
 def forms() -> None:
-    assert_type(row_form(Model), RowForm[Model])
-    assert_type(row_form(Struct), RowForm[Struct])
-    assert_type(row_form(Attrs), RowForm[Attrs])
-    assert_type(row_form(User), RowForm[User])
-    assert_type(row_form(Outer.Inner), RowForm[Outer.Inner])
+    assert_type(row_factory(Model), RowFactory[Model])
+    assert_type(row_factory(Struct), RowFactory[Struct])
+    assert_type(row_factory(Attrs), RowFactory[Attrs])
+    assert_type(row_factory(User), RowFactory[User])
+    assert_type(row_factory(Outer.Inner), RowFactory[Outer.Inner])
 
 
 async def sessions(session: triocql.Session) -> None:

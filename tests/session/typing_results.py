@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, assert_type
 
-from triocql.forms import RowForm, row_form
-from triocql.paging import PagingState
-from triocql.results import Result, Trace
-from triocql.rows import Row
+from triocql.results.factories import RowFactory, row_factory
+from triocql.results.result import Result, Trace
+from triocql.results.row import Row
+from triocql.statements.paging import PagingState
 
 if TYPE_CHECKING:
-    from triocql.engine.response import Response
-    from triocql.session import Session
-    from triocql.streaming import RowStream
+    from triocql.engine.requests.response import Response
+    from triocql.session.session import Session
+    from triocql.session.stream import RowStream
 
 
 @dataclass
@@ -30,17 +30,17 @@ class Mapped(TypedDict):
 
 
 def forms() -> None:
-    assert_type(row_form(None), RowForm[Row])
-    assert_type(row_form(Row), RowForm[Row])
-    assert_type(row_form(tuple), RowForm[tuple[Any, ...]])
-    assert_type(row_form(dict), RowForm[dict[str, Any]])
-    assert_type(row_form(Data), RowForm[Data])
-    assert_type(row_form(Named), RowForm[Named])
-    assert_type(row_form(Mapped), RowForm[Mapped])
+    assert_type(row_factory(None), RowFactory[Row])
+    assert_type(row_factory(Row), RowFactory[Row])
+    assert_type(row_factory(tuple), RowFactory[tuple[Any, ...]])
+    assert_type(row_factory(dict), RowFactory[dict[str, Any]])
+    assert_type(row_factory(Data), RowFactory[Data])
+    assert_type(row_factory(Named), RowFactory[Named])
+    assert_type(row_factory(Mapped), RowFactory[Mapped])
 
 
 async def rows(response: Response) -> None:
-    result = Result(response, row_form(None))
+    result = Result(response, row_factory(None))
     assert_type(result, Result[Row])
     assert_type(result.rows, list[Row])
     assert_type(result[0], Row)
@@ -60,10 +60,10 @@ async def rows(response: Response) -> None:
 
 
 async def other_forms(response: Response) -> None:
-    tuples = Result(response, row_form(tuple))
+    tuples = Result(response, row_factory(tuple))
     assert_type(tuples.rows, list[tuple[Any, ...]])
     assert_type(await tuples.all(), list[tuple[Any, ...]])
-    dicts = Result(response, row_form(dict))
+    dicts = Result(response, row_factory(dict))
     assert_type(dicts.one(), dict[str, Any] | None)
     assert_type([row async for row in dicts], list[dict[str, Any]])
 

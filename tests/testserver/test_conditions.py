@@ -9,7 +9,7 @@ import pytest
 import triocql
 from tests.testserver.world import INSERT, Client, World
 from triocql import errors
-from triocql.session import Session
+from triocql.session.session import Session
 from triocql.testing.server import Consistency, ErrorCode, Message, Opcode, error, no_response, rows, void
 
 QUERY = "SELECT n FROM t"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import triocql
 from tests.testserver.world import World, query
 from triocql import errors
-from triocql.session import Session
+from triocql.session.session import Session
 from triocql.testing.server import (
     Opcode,
     bad_crc,

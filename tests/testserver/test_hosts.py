@@ -20,7 +20,7 @@ from tests.files import open_files
 from tests.testserver.world import INSERT, SCHEMA, SELECT
 from triocql import errors
 from triocql.abc import Address
-from triocql.session import Session
+from triocql.session.session import Session
 from triocql.testing.server import (
     CqlServer,
     ErrorCode,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.testserver.world import INSERT, SELECT, World
-from triocql.session import Session
+from triocql.session.session import Session
 from triocql.testing.server import CqlServer, ErrorCode, Opcode, error, rows, void
 
 

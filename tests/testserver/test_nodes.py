@@ -9,7 +9,7 @@ import pytest
 import triocql
 from tests.testserver.world import Client, World, message
 from triocql import errors
-from triocql.session import Session
+from triocql.session.session import Session
 from triocql.testing.server import Change, CqlServer, Opcode, rows, void
 
 ONE_ROW = rows({"n": "int"}, [[1]])

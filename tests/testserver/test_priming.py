@@ -10,7 +10,7 @@ import pytest
 import triocql
 from tests.testserver.world import INSERT, SELECT, World, message
 from triocql import errors
-from triocql.session import Session
+from triocql.session.session import Session
 from triocql.testing.server import (
     ErrorCode,
     Gate,

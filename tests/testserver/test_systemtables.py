@@ -11,7 +11,7 @@ import pytest
 import triocql
 from tests.testserver.world import World
 from triocql import errors
-from triocql.session import Session
+from triocql.session.session import Session
 from triocql.testing.server import ServerNode
 
 SHARED = ("data_center", "rack", "host_id", "release_version", "schema_version", "tokens")

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import triocql
 from triocql.abc import Transport
-from triocql.session import Session
+from triocql.session.session import Session
 from triocql.testing.server import CqlServer, Opcode
 from triocql.testing.server.framing import Frame, FrameReader
 from triocql.testing.simulated import SimulatedReactor

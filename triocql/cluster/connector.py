@@ -5,16 +5,16 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 from triocql import errors
-from triocql._logs import get_logger
 from triocql.abc import Address, Link, Reactor, Transport
-from triocql.auth import PlainTextAuth
 from triocql.cluster.exchange import exchange
-from triocql.config import Options
-from triocql.engine.clock import Clock
-from triocql.engine.connection import Connection, Owner, State
-from triocql.engine.keyspaces import use_keyspace
-from triocql.protocol.connection import Wire
+from triocql.config.auth import PlainTextAuth
+from triocql.config.options import Options
+from triocql.engine.connections.connection import Connection, Owner, State
+from triocql.engine.requests.clock import Clock
+from triocql.engine.routing.keyspaces import use_keyspace
+from triocql.observability.logs import get_logger
 from triocql.protocol.constants import V4, VERSIONS, Opcode
+from triocql.protocol.framing import Framing
 from triocql.protocol.handshake import Handshake, VersionRefused
 from triocql.protocol.responses import SetKeyspace, decode_message, split_extras
 
@@ -91,7 +91,7 @@ class _Opening:
         self._connector = connector
         self._address = address
         self._deadline = deadline
-        self._wire = Wire(version, max_frame=limits.max_frame)
+        self._wire = Framing(version, max_frame=limits.max_frame)
         self._wire.use_compression(limits.compression)
         self._connection = Connection(address, self._wire, connector.clock, limits, connector.owner)
         self._transport: Transport | None = None

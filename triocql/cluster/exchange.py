@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from triocql.abc import Reactor
-from triocql.engine.connection import Connection, State
-from triocql.engine.exchange import Exchange
+from triocql.engine.connections.connection import Connection, State
+from triocql.engine.connections.internal import InternalRequest
 from triocql.protocol.frames import check_body
 
 
@@ -18,7 +18,7 @@ async def exchange(
     """
     check_body(len(body))
     waiter = reactor.waiter(lambda: request.abandon())
-    request = Exchange(waiter, deadline, timeout)
+    request = InternalRequest(waiter, deadline, timeout)
     request.opcode, request.body = int(opcode), body
     if connection.state is State.CLOSED:
         raise connection.lost_error()

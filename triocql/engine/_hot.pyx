@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=False
-"""The classes that every request passes through. Compiled twin of request, execution, launch, streams and window."""
+"""The classes that every request passes through. Compiled twin of request, execution, template, streams and window."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_DelItem, PyDict_GetItem
@@ -9,12 +9,12 @@ from libc.string cimport memcmp, memcpy
 
 from contextvars import copy_context
 
-from triocql.engine.overdue import spent, timed_out
-from triocql.engine.phase import Phase
-from triocql.engine.telling import as_error, refuse, report, spoil
+from triocql.engine.requests.overdue import spent, timed_out
+from triocql.engine.requests.phase import Phase
+from triocql.engine.requests.telling import as_error, refuse, report, spoil
 from triocql.errors import Attempt, BindTypeError, BindValueError, Error, ProtocolError, RequestError, SessionClosed
-from triocql.paging import statement_fingerprint
-from triocql.prepared import check_values_fit
+from triocql.statements.paging import statement_fingerprint
+from triocql.statements.prepared import check_values_fit
 from triocql.protocol.constants import EVENT_STREAM, MAX_FRAME, SERVER, Opcode, ResultKind
 from triocql.protocol.frames import check_body
 
@@ -266,7 +266,7 @@ cdef class MonotonicTimestamps:
 
 
 cdef class ExecuteMessage:
-    """A prepared statement with its values encoded; see `launch.ExecuteMessage`."""
+    """A prepared statement with its values encoded; see `template.ExecuteMessage`."""
 
     cdef object _text
     cdef object _state
@@ -274,16 +274,16 @@ cdef class ExecuteMessage:
     cdef long long _timestamp
     cdef object _envelope
     cdef object _reader
-    cdef readonly object profile
+    cdef readonly object settings
     cdef readonly bint may_be_void
 
-    def __init__(self, text, state, bytes values, long long timestamp, profile, envelope, reader):
+    def __init__(self, text, state, bytes values, long long timestamp, settings, envelope, reader):
         self._text = text
         self.may_be_void = text.answers.void
         self._state = state
         self._values = values
         self._timestamp = timestamp
-        self.profile = profile
+        self.settings = settings
         self._envelope = envelope
         self._reader = reader
 
@@ -349,11 +349,11 @@ cdef class ExecuteMessage:
 
     def page(self, bytes paging_state):
         """Return the message that asks for the page after `paging_state`."""
-        envelope = self.profile.make(
+        envelope = self.settings.make(
             values=True, skip_metadata=self._state.skip_metadata, paging_state=paging_state
         )
         return ExecuteMessage(
-            self._text, self._state, self._values, self._timestamp, self.profile, envelope, self._reader
+            self._text, self._state, self._values, self._timestamp, self.settings, envelope, self._reader
         )
 
 
@@ -397,15 +397,15 @@ cdef bytes join(
     return body
 
 
-cdef class Launch:
-    """Starts executions of one prepared statement with one set of options; see `launch.Launch`."""
+cdef class ExecuteTemplate:
+    """Starts executions of one prepared statement with one set of options; see `template.ExecuteTemplate`."""
 
     cdef object _text
-    cdef object _profile
+    cdef object _settings
     cdef object _state
     cdef object _envelope
     cdef object _router
-    cdef Turn _turn
+    cdef Target _turn
     cdef object _recovery
     cdef object _reader
     cdef MonotonicTimestamps _timestamps
@@ -424,12 +424,12 @@ cdef class Launch:
     cdef bytes _before
     cdef bytes _after
 
-    def __init__(self, parts, text, profile):
-        options = profile.options
+    def __init__(self, parts, text, settings):
+        options = settings.options
         self._router, self._recovery, self._reader, self._timestamps, self._now, self._ask = parts
         self._turn = self._router.turn
         self._text = text
-        self._profile = profile
+        self._settings = settings
         self._timeout = options.timeout
         self._idempotent = text.idempotent if options.idempotent is None else options.idempotent
         self._may_be_void = text.answers.void
@@ -438,7 +438,7 @@ cdef class Launch:
         self.adopt(text.state)
 
     cdef adopt(self, state):
-        envelope = self._profile.for_values(skip_metadata=state.skip_metadata)
+        envelope = self._settings.for_values(skip_metadata=state.skip_metadata)
         self._state = state
         self._envelope = envelope
         self._bind = state.binder.bind
@@ -459,7 +459,7 @@ cdef class Launch:
         try:
             values = self._bind(parameters)
         except (BindTypeError, BindValueError) as refusal:
-            return self._ask(self._profile, self._text, sink, parameters, refusal)
+            return self._ask(self._settings, self._text, sink, parameters, refusal)
         message = self.message(state, values)
         execution = Execution.__new__(Execution)
         if now < 0:
@@ -498,10 +498,10 @@ cdef class Launch:
             message._timestamp = self._timestamps.next()
         else:
             message._timestamp = fixed
-        message.profile = self._profile
+        message.settings = self._settings
         message._reader = self._reader
         message._envelope = self._envelope
-        return self._profile.resumed(message) if self._resumes else message
+        return self._settings.resumed(message) if self._resumes else message
 
     cpdef Execution execution(self, sink):
         """Return an execution that says nothing yet."""
@@ -655,8 +655,8 @@ cdef class Streams:
         return requests
 
 
-cdef class Turn:
-    """The connection whose turn it is, for some more requests in a row; see `streams.Turn`."""
+cdef class Target:
+    """The connection whose turn it is, for some more requests in a row; see `streams.Target`."""
 
     cdef Streams _streams
     cdef Py_ssize_t _left
@@ -719,7 +719,7 @@ cdef class Window:
     cdef object _on_ended
     cdef dict _live
     cdef object _statement
-    cdef Launch _launch
+    cdef ExecuteTemplate _template
     cdef object _clock_now
     cdef double _now
 
@@ -759,10 +759,10 @@ cdef class Window:
         self._live[entry.index] = entry
         try:
             if statement is not self._statement:
-                self._launch = self._executor.launch_of(statement, self._call)
+                self._template = self._executor.template_of(statement, self._call)
                 self._statement = statement
-            if self._launch is not None:
-                entry.execution = self._launch.start(entry, parameters, self._now)
+            if self._template is not None:
+                entry.execution = self._template.start(entry, parameters, self._now)
             else:
                 entry.execution = self._executor.start(entry, statement, parameters, self._call)
         except Exception as error:

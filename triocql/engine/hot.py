@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING
 from triocql._impl import compiled
 
 if TYPE_CHECKING or not compiled:
-    from triocql.engine.execution import Execution
-    from triocql.engine.launch import ExecuteMessage, Launch
-    from triocql.engine.request import Request
-    from triocql.engine.response import Response
-    from triocql.engine.streams import Streams, Turn
-    from triocql.engine.window import CollectingWindow, Entry, PullingWindow, Window
+    from triocql.engine.connections.streams import Streams, Target
+    from triocql.engine.executing.execution import Execution
+    from triocql.engine.executing.template import ExecuteMessage, ExecuteTemplate
+    from triocql.engine.executing.window import CollectingWindow, Entry, PullingWindow, Window
+    from triocql.engine.requests.request import Request
+    from triocql.engine.requests.response import Response
     from triocql.policies.timestamps import MonotonicTimestamps
 else:
     from triocql.engine._hot import (
         CollectingWindow,
         Entry,
         ExecuteMessage,
+        ExecuteTemplate,
         Execution,
-        Launch,
         MonotonicTimestamps,
         PullingWindow,
         Request,
         Response,
         Streams,
-        Turn,
+        Target,
         Window,
     )
 
@@ -34,13 +34,13 @@ __all__ = [
     "CollectingWindow",
     "Entry",
     "ExecuteMessage",
+    "ExecuteTemplate",
     "Execution",
-    "Launch",
     "MonotonicTimestamps",
     "PullingWindow",
     "Request",
     "Response",
     "Streams",
-    "Turn",
+    "Target",
     "Window",
 ]

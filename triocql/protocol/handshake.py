@@ -23,7 +23,7 @@ from triocql.protocol.responses import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from triocql.auth import Authenticator
+    from triocql.config.auth import Authenticator
 
 MAX_CHALLENGES = 16
 """How many challenges of one authentication are answered."""

@@ -12,25 +12,25 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from triocql._hints import check_session
-from triocql.blocks import Block, BlockingBlock
-from triocql.concurrent import outcome
+from triocql.config.requests import INHERIT
 from triocql.engine.hot import CollectingWindow, Entry, PullingWindow
 from triocql.errors import UsageError
-from triocql.forms import row_form
-from triocql.sources import pairs
-from triocql.statements import INHERIT
+from triocql.results.factories import row_factory
+from triocql.session.blocks import Block, BlockingBlock
+from triocql.session.concurrent import outcome
+from triocql.session.sources import pairs
+from triocql.session.windowcall import ExecutionResult, WindowCall, check_call, ends_call
 from triocql.sync.feed import Chunks, Feed
-from triocql.windowcall import ExecutionResult, WindowCall, check_call, ends_call
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
-    from triocql.concurrent import MakeResult
-    from triocql.engine.response import Response
-    from triocql.sources import Item, Pair
-    from triocql.statements import Parameters
+    from triocql.engine.requests.response import Response
+    from triocql.session.concurrent import MakeResult
+    from triocql.session.sources import Item, Pair
+    from triocql.statements.statement import Parameters
     from triocql.sync.session import Session
 
 
@@ -345,4 +345,4 @@ class _Sending(WindowCall):
 
 def result_maker(session: Session, row_type: type[Any] | None) -> MakeResult:
     """Return what makes the results of a call. Raises OptionError for a class that rows cannot be."""
-    return session.result if row_type is None else partial(session.result, form=row_form(row_type))
+    return session.result if row_type is None else partial(session.result, factory=row_factory(row_type))

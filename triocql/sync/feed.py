@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from triocql.abc import Reactor
     from triocql.engine.hot import PullingWindow
-    from triocql.sources import Pair
+    from triocql.session.sources import Pair
 
 LARGEST = 1024
 """Statements of a chunk at most."""

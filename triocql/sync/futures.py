@@ -8,10 +8,10 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from triocql._checks import require_seconds
 from triocql._hints import FUTURE, old_names
-from triocql._logs import get_logger
+from triocql.config.checks import require_seconds
 from triocql.errors import Abandoned
+from triocql.observability.logs import get_logger
 from triocql.reactors.calls import Call, told
 from triocql.reactors.loops import running_thread_loop
 

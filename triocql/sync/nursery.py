@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from triocql import nursery as waiting
 from triocql._hints import check_session
-from triocql.blocks import BlockingBlock
 from triocql.errors import SessionClosed
+from triocql.session import nursery as waiting
+from triocql.session.blocks import BlockingBlock
 from triocql.sync.results import Result
 
 if TYPE_CHECKING:
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from triocql.statements import Parameters, RequestKeywords
+    from triocql.config.requests import RequestKeywords
+    from triocql.statements.statement import Parameters
     from triocql.sync.session import Session
 
 

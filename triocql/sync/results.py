@@ -6,21 +6,21 @@ from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Generic
 
-from triocql import results
-from triocql.blocks import Block, BlockingBlock
 from triocql.errors import UsageError
-from triocql.forms import R_co
-from triocql.paging import Progress
+from triocql.results import result as results
+from triocql.results.factories import R_co
+from triocql.session.blocks import Block, BlockingBlock
+from triocql.statements.paging import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
-    from triocql import streaming
-    from triocql.engine.response import Response
-    from triocql.forms import RowForm
+    from triocql.engine.requests.response import Response
     from triocql.protocol.constants import Consistency
+    from triocql.results.factories import RowFactory
+    from triocql.session import stream as streaming
     from triocql.sync.session import Session
 
 
@@ -42,15 +42,19 @@ class Result(results.BaseResult[R_co]):
     _ALL_PAGES = "a plain loop or `result.all()`"
 
     def __init__(
-        self, session: Session, response: Response, form: RowForm[R_co], pager: results.Pager | None = None
+        self,
+        session: Session,
+        response: Response,
+        factory: RowFactory[R_co],
+        pager: results.Pager | None = None,
     ) -> None:
-        super().__init__(response, form, pager)
+        super().__init__(response, factory, pager)
         self._session = session
 
     @classmethod
     def of(cls, session: Session, result: results.Result[R_co]) -> Result[R_co]:
         """Return what a blocking caller gets for the result of the session underneath."""
-        return cls(session, result._response, result._form, result._pager)
+        return cls(session, result._response, result._factory, result._pager)
 
     def __iter__(self) -> Iterator[R_co]:
         """Iterate over the rows of all pages, from this one on. Raises as `all` does."""
@@ -81,7 +85,7 @@ class Result(results.BaseResult[R_co]):
         while (state := response.paging_state) is not None:
             response = self._session.run(results.next_page, self._pager, state, progress)
             if response.page is not None:
-                yield self._form.build(response.page)
+                yield self._factory.build(response.page)
 
 
 class RowStream(BlockingBlock, Generic[R_co]):
@@ -92,10 +96,12 @@ class RowStream(BlockingBlock, Generic[R_co]):
     everything does that is not within the block.
     """
 
-    def __init__(self, session: Session, stream: streaming.RowStream[R_co], form: RowForm[R_co]) -> None:
+    def __init__(
+        self, session: Session, stream: streaming.RowStream[R_co], factory: RowFactory[R_co]
+    ) -> None:
         self._session = session
         self._stream = stream
-        self._form = form
+        self._factory = factory
         self._block = Block("with session.stream(...) as rows")
         self._rows: Iterator[R_co] = iter(())
 
@@ -125,7 +131,7 @@ class RowStream(BlockingBlock, Generic[R_co]):
             return row
         self._block.check_open()
         while (page := self._session.run(self._stream.next_page)) is not None:
-            self._rows = self._form.iterate(page)
+            self._rows = self._factory.iterate(page)
             for row in self._rows:
                 return row
         self._block.exhausted = True

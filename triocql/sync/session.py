@@ -7,14 +7,14 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, overload
 
-from triocql import session as waiting
-from triocql._checks import require_seconds
 from triocql._hints import CONNECT, NoOtherAttributes, one_position
+from triocql.config.checks import require_seconds
 from triocql.errors import UsageError
-from triocql.forms import row_form
 from triocql.reactors.calls import Call
 from triocql.reactors.threadloop import ThreadLoop
 from triocql.reactors.threadreactor import ThreadReactor
+from triocql.results.factories import row_factory
+from triocql.session import session as waiting
 from triocql.sync import concurrent
 from triocql.sync.codecs import Codecs
 from triocql.sync.futures import ResultFuture
@@ -27,22 +27,23 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from triocql.config import ConnectKeywords, Options
-    from triocql.contactpoints import ContactPoint
+    from triocql.config.contactpoints import ContactPoint
+    from triocql.config.options import ConnectKeywords, Options
+    from triocql.config.requests import RequestKeywords
     from triocql.engine.hot import Execution
-    from triocql.engine.response import Response
-    from triocql.forms import RowForm
-    from triocql.prepared import PreparedStatement
-    from triocql.rows import Row
-    from triocql.session import Stats
-    from triocql.sources import Item
-    from triocql.statements import Parameters, RequestKeywords
-    from triocql.windowcall import ExecutionResult
+    from triocql.engine.requests.response import Response
+    from triocql.results.factories import RowFactory
+    from triocql.results.row import Row
+    from triocql.session.session import Stats
+    from triocql.session.sources import Item
+    from triocql.session.windowcall import ExecutionResult
+    from triocql.statements.prepared import PreparedStatement
+    from triocql.statements.statement import Parameters
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_DEFAULT_FORM: RowForm[Any] = row_form(None)
+_DEFAULT_FACTORY: RowFactory[Any] = row_factory(None)
 
 
 class Session(NoOtherAttributes):
@@ -214,7 +215,7 @@ class Session(NoOtherAttributes):
         ...         print(row.id)
         """
         inner = self.inner.stream(statement, parameters, prefetch=prefetch, row_type=row_type, **options)
-        return RowStream(self, inner, row_form(row_type))
+        return RowStream(self, inner, row_factory(row_type))
 
     # --- Many statements at once ---------------------------------------------------------------------------
 
@@ -303,12 +304,12 @@ class Session(NoOtherAttributes):
         return self.run(calling)
 
     def result(
-        self, response: Response, execution: Execution | None, form: RowForm[T] = _DEFAULT_FORM
+        self, response: Response, execution: Execution | None, factory: RowFactory[T] = _DEFAULT_FACTORY
     ) -> Result[T]:
         """Return what users get for the response to `execution`."""
         if execution is None or (response.paging_state is None and response.extras is None):
-            return Result(self, response, form)
-        return Result.of(self, self.inner.result(response, execution, form))
+            return Result(self, response, factory)
+        return Result.of(self, self.inner.result(response, execution, factory))
 
     def close(self, timeout: float = waiting.DRAIN_TIMEOUT) -> None:
         """Close the session as `triocql.Session.aclose` does. Idempotent; does nothing in a child process.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 import anyio
 import anyio.to_thread
 
-from triocql.auth import PlainTextAuth
+from triocql.config.auth import PlainTextAuth
 from triocql.testing.cassandra._authority import Authority, client_context
 from triocql.testing.cassandra._cache import locked
 from triocql.testing.cassandra._configuration import NUM_TOKENS

@@ -1,0 +1,144 @@
+"""What a session stands on: the engine and the tasks that keep its connections, opened and closed as one."""
+
+from __future__ import annotations
+
+from triocql.abc import Reactor
+from triocql.cluster.connector import Connector
+from triocql.cluster.refiller import PoolRefiller
+from triocql.codecs.registry import Registry
+from triocql.config.options import Options
+from triocql.engine.connections.connection import Connection
+from triocql.engine.connections.pool import Pool
+from triocql.engine.executing.executor import Executor
+from triocql.engine.requests.clock import Clock
+from triocql.engine.routing.router import Router
+from triocql.errors import Attempt, ConnectError, SessionClosed
+from triocql.observability.logs import get_logger
+
+logger = get_logger(__name__)
+
+
+class Cluster:
+    """The engine of one session on one reactor, which has to be entered before and left after it."""
+
+    def __init__(self, reactor: Reactor, options: Options, registry: Registry) -> None:
+        self.reactor = reactor
+        self.options = options
+        self.registry = registry
+        self.clock = Clock(reactor)
+        self.router = Router(self.clock, options.pool, options.connection.fill_threshold)
+        self._connector = Connector(reactor, self.clock, options, self.router)
+        self._executor: Executor | None = None
+        reactor.on_bug = self._bug
+
+    @property
+    def executor(self) -> Executor:
+        """What starts requests; there once `open` has returned."""
+        assert self._executor is not None
+        return self._executor
+
+    async def open(self) -> None:
+        """Connect to the first contact point that answers, then keep connections to all of them.
+
+        Raises ConnectError with every attempt; the error itself if there was one contact point.
+        """
+        try:
+            self._keep(await self._first_connection())
+        except BaseException:
+            self.close()
+            raise
+
+    def _keep(self, first: Connection) -> None:
+        """Have keepers for all contact points."""
+        version = first.framing.version
+        self._executor = Executor(self.router, self.options, self.registry, version)
+        for address in self.options.contact_points:
+            pool = Pool(address, self.options.pool.connections_local, self.options.connection.fill_threshold)
+            self.router.pools.append(pool)
+            keeper = PoolRefiller(self.reactor, self._connector, self.router, self._executor, pool)
+            if address == first.address:
+                keeper.adopt(first)
+            self.reactor.spawn(keeper.run)
+        logger.info("opened a session with %s", self.router.names)
+
+    async def leave(self, seconds: float) -> None:
+        """Take nothing more, wait `seconds` at most for what is in flight or on its way out, and leave the reactor."""
+        end = self.clock.now() + seconds
+        try:
+            await self._drained(seconds)
+        except BaseException as error:
+            self.close()
+            await self.reactor.__aexit__(type(error), error, error.__traceback__)
+            raise
+        self.close()
+        if seconds <= 0:
+            self.reactor.drop()
+        cancel = self.reactor.call_at(end, self.reactor.drop)
+        try:
+            await self.reactor.__aexit__(None, None, None)
+        finally:
+            cancel()
+
+    def close(self) -> None:
+        """Fail what is under way with SessionClosed, and close every connection. Synchronous and idempotent."""
+        self._end(_closed())
+
+    async def _drained(self, seconds: float) -> None:
+        self.router.drain(_closed())
+        if seconds <= 0 or not self.router.connections():
+            return
+        waiter = self.reactor.waiter(lambda: None)
+        self.router.on_drained.append(lambda: waiter.resolve(None))
+        cancel = self.reactor.call_at(self.clock.now() + seconds, lambda: waiter.resolve(None))
+        try:
+            await waiter.wait()
+        finally:
+            cancel()
+
+    def _end(self, reason: Exception) -> None:
+        self.router.end(reason)
+        self.clock.close()
+
+    def _bug(self, error: Exception) -> None:
+        """A background task failed with a bug: every later call says so."""
+        if self.router.ending is None:
+            logger.error("the session ends, by a bug: %r", error, exc_info=error)
+        self._end(error)
+
+    async def _first_connection(self) -> Connection:
+        attempts: list[Attempt] = []
+        for address in self.options.contact_points:
+            began = self.clock.now()
+            try:
+                return await self._connector.open(address, self.options.keyspace)
+            except ConnectError as error:
+                if (thrown := _thrown(error)) is not None:
+                    raise thrown from None
+                attempts.append(Attempt(str(address), error, self.clock.now() - began))
+        raise _none_connected(attempts)
+
+
+def _closed() -> SessionClosed:
+    return SessionClosed("the session is closed")
+
+
+def _thrown(error: BaseException | None) -> BaseException | None:
+    """Return what the authenticator raised if that is no `Exception`: such as SystemExit, which is the caller's."""
+    while isinstance(error, Exception):
+        error = error.__cause__
+    return error
+
+
+def _none_connected(attempts: list[Attempt]) -> Exception:
+    """Return the error for attempts that all failed: of their common kind, where they have one."""
+    if len(attempts) == 1:
+        return attempts[0].error
+    kinds = {type(attempt.error) for attempt in attempts}
+    kind = kinds.pop() if len(kinds) == 1 else ConnectError
+    error = kind("no connection to any contact point")
+    assert isinstance(error, ConnectError)
+    error.attempts = tuple(attempts)
+    error.is_transient = any(
+        each.error.is_transient for each in attempts if isinstance(each.error, ConnectError)
+    )
+    return error

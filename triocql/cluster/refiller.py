@@ -1,0 +1,225 @@
+"""Keeps the connections to one node: dials what is missing, backs off, and watches over what is there."""
+
+from __future__ import annotations
+
+from math import inf
+
+from triocql.abc import Reactor, Waiter
+from triocql.cluster.connector import Connector
+from triocql.cluster.exchange import exchange
+from triocql.engine.connections.connection import Connection, State
+from triocql.engine.connections.pool import Pool
+from triocql.engine.executing.executor import Executor
+from triocql.engine.routing.router import Router
+from triocql.errors import Attempt, ConnectError, ConnectionLost, Error
+from triocql.observability.logs import get_logger
+from triocql.policies.reconnection import ExponentialBackoff
+from triocql.protocol.constants import Opcode
+
+logger = get_logger(__name__)
+
+# A user's request brings the next attempt forward, but not more often than this, in seconds.
+_NUDGE_EVERY = 1.0
+# A connection that ends sooner, in seconds, was a failed attempt.
+_LASTING = 2.0
+# Less than this, in seconds, is 0.0 s to a reader of the log.
+_SHORTEST_TOLD = 0.05
+_MIB = 1024 * 1024
+
+
+class PoolRefiller:
+    """One background task a node. Only this task dials the node, so that there are never two loops doing it."""
+
+    def __init__(
+        self, reactor: Reactor, connector: Connector, router: Router, executor: Executor, pool: Pool
+    ) -> None:
+        options = connector.options
+        self._reactor = reactor
+        self._connector = connector
+        self._router = router
+        self._executor = executor
+        self._pool = pool
+        self._limits = options.connection
+        self._backoff = ExponentialBackoff(
+            options.reconnection.base, options.reconnection.maximum, options.reconnection.jitter
+        )
+        self._failures = 0  # attempts in a row that gave no connection that lasted
+        self._counted = -inf
+        self._refused = False
+        self._last_dial = -inf
+        self._due = -inf
+        self._under_way = False
+        self._lost_meanwhile = False
+        self._waiter: Waiter[None] | None = None
+        pool.on_need = self._needed
+        pool.on_lost = self._lost
+        pool.dialing = True  # until `run` has seen whether there is a need
+
+    async def run(self) -> None:
+        """Dial whenever a connection is missing and a dial is due, until the session ends."""
+        self._pool.dialing = self._pool.missing
+        while self._router.ending is None:
+            if self._pool.missing and self._reactor.now() >= self._due:
+                await self._dial()
+            else:
+                await self._pause()
+
+    def adopt(self, connection: Connection) -> None:
+        """Put a connection into the pool, and watch over it from now on."""
+        if self._pool.add(connection):
+            logger.info("connected to %s", connection.name)
+            self._reactor.spawn(self._watch, connection)
+            self._router.on_connected()
+        else:
+            self._lost(connection)
+
+    # --- Dialling ------------------------------------------------------------------------------------------
+
+    async def _dial(self) -> None:
+        self._begin(now := self._reactor.now())
+        keyspace = self._executor.keyspaces.current
+        try:
+            connection = await self._connector.open(self._pool.address, keyspace)
+        except ConnectError as error:
+            self._end()
+            self._failed(error, now)
+        except BaseException:
+            self._end()
+            raise
+        else:
+            self._end()
+            self._refused = False
+            if self._executor.keyspaces.current != keyspace or self._router.ending is not None:
+                connection.abort(Error("the session changed its keyspace, or ended, while it was being made"))
+            else:
+                self.adopt(connection)
+
+    def _begin(self, now: float) -> None:
+        self._last_dial = now
+        self._lost_meanwhile = False
+        self._pool.dialing = self._under_way = True
+
+    def _end(self) -> None:
+        self._pool.dialing = self._under_way = False
+
+    def _failed(self, error: ConnectError, began: float) -> None:
+        now = self._reactor.now()
+        self._refused = True
+        self._due = now + self._back_off(now)
+        self._pool.last_failure = Attempt(self._pool.name, error, now - began)
+        if self._lost_meanwhile:
+            # The node was there after this dial had begun: what failed says nothing of it, and who waits waits on.
+            self._due = max(now, began + _NUDGE_EVERY)
+            self._pool.dialing = True
+        if self._router.ending is None:
+            self._tell(str(error), self._due - now)
+        self._router.on_dial_failed()
+
+    def _tell(self, failure: str, wait: float) -> None:
+        name = self._pool.name
+        if wait < _SHORTEST_TOLD:
+            logger.warning("could not connect to %s, trying again now: %s", name, failure)
+        else:
+            logger.warning("could not connect to %s, trying again in %.1f s: %s", name, wait, failure)
+
+    def _back_off(self, now: float) -> float:
+        """Count a failed attempt, and return the seconds until the next one."""
+        self._failures += 1
+        self._counted = now
+        return self._backoff.delay(self._failures)
+
+    async def _pause(self) -> None:
+        """Wait until something is needed or, if a connection is missing, until the next dial is due."""
+        self._waiter = waiter = self._reactor.waiter(lambda: None)
+        cancel = (
+            self._reactor.call_at(self._due, lambda: waiter.resolve(None)) if self._pool.missing else None
+        )
+        try:
+            await waiter.wait()
+        finally:
+            self._waiter = None
+            if cancel is not None:
+                cancel()
+
+    def _lost(self, connection: Connection) -> None:
+        """A connection is gone (`Pool.on_lost`): replaced at once if it lasted, else a failed attempt."""
+        now = self._reactor.now()
+        if now - connection.began >= _LASTING:
+            self._failures = 0
+            self._due = now
+        elif connection.began >= self._counted:  # of those that end together one counts
+            self._due = self._last_dial + max(_NUDGE_EVERY, self._back_off(now))
+        self._lost_meanwhile = True
+        self._wake(now)
+
+    def _needed(self) -> None:
+        """Somebody waits for a connection (`Pool.on_need`): dial now, but not in a tight loop."""
+        self._due = min(self._due, self._last_dial + _NUDGE_EVERY)
+        self._wake(self._reactor.now())
+
+    def _wake(self, now: float) -> None:
+        if not self._under_way:
+            # After a failure, requests wait for a dial only if it begins now.
+            self._pool.dialing = self._due <= now or not self._refused
+        if self._waiter is not None:
+            self._waiter.resolve(None)
+
+    # --- Watching ------------------------------------------------------------------------------------------
+
+    async def _watch(self, connection: Connection) -> None:
+        """Ask for a sign of life after a while without an answer; end a connection whose frame does not end.
+
+        Events are no sign of life, as they answer nothing; that an answer is on its way is one.
+        """
+        limits = self._limits
+        interval = min(limits.heartbeat_interval, limits.heartbeat_timeout, limits.frame_timeout)
+        while connection.state is not State.CLOSED:
+            await self._rest(connection, interval)
+            now = self._reactor.now()
+            if self._stalled(connection, now):
+                connection.abort(
+                    ConnectionLost(f"{connection.name} began a frame and did not end it in time")
+                )
+            elif self._silent(connection, now - limits.heartbeat_interval):
+                await self._ask(connection, now - connection.last_answer)
+
+    async def _rest(self, connection: Connection, seconds: float) -> None:
+        """Let time pass, but no longer than the connection lasts."""
+        waiter = self._reactor.waiter(lambda: None)
+        connection.on_end = lambda: waiter.resolve(None)
+        cancel = self._reactor.call_at(self._reactor.now() + seconds, connection.on_end)
+        try:
+            await waiter.wait()
+        finally:
+            cancel()
+
+    def _stalled(self, connection: Connection, now: float) -> bool:
+        if connection.frame_begun is None:
+            return False
+        allowed = self._limits.frame_timeout + connection.framing.frame_size_pending / _MIB
+        return now - connection.frame_begun > allowed
+
+    def _silent(self, connection: Connection, since: float) -> bool:
+        return connection.frame_begun is None and connection.last_answer <= since
+
+    async def _ask(self, connection: Connection, silence: float) -> None:
+        """Ask a connection for a sign of life; if no stream id is left for that, it has as long to give one."""
+        if connection.free:
+            await self._heartbeat(connection)
+        elif not connection.in_flight:
+            connection.abort(ConnectionLost(f"{connection.name} answers none of what was given up"))
+        elif silence >= self._limits.heartbeat_interval + self._limits.heartbeat_timeout:
+            connection.abort(
+                ConnectionLost(f"{connection.name} is full and answered nothing for {silence:g} s")
+            )
+
+    async def _heartbeat(self, connection: Connection) -> None:
+        timeout = self._limits.heartbeat_timeout
+        deadline = self._reactor.now() + timeout
+        try:
+            await exchange(self._reactor, connection, Opcode.OPTIONS, b"", deadline=deadline, timeout=timeout)
+        except Error as error:
+            if self._silent(connection, deadline - timeout):
+                connection.abort(
+                    ConnectionLost(f"{connection.name} gave no sign of life for {timeout:g} s: {error}")
+                )

@@ -1,0 +1,311 @@
+"""The options of a session: frozen dataclasses, and the keyword arguments and URLs that stand for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+
+from triocql._hints import check_options, near
+from triocql.abc import Address
+from triocql.codecs.registry import Registry
+from triocql.config.checks import require, require_integer, require_keyspace, require_seconds, require_type
+from triocql.config.contactpoints import read_contact_points
+from triocql.config.requests import ResolvedOptions
+from triocql.errors import OptionError
+from triocql.protocol.constants import MAX_FRAME, MAX_INT, VERSIONS, Consistency
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterable
+
+    from typing_extensions import Unpack
+
+    from triocql.config.auth import Authenticator
+    from triocql.config.contactpoints import ContactPoint
+
+__all__ = ["ConnectKeywords", "ConnectionOptions", "Options", "PoolOptions", "ReconnectionOptions"]
+
+Compression: TypeAlias = Literal["lz4", "snappy"]
+
+_STREAM_IDS = 32_768
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionOptions:
+    """What holds for each single connection.
+
+    Attributes:
+        connect_timeout: seconds for opening it, the handshake included.
+        protocol_version: 3, 4 or 5, to insist on it; None begins with 5 and steps down as the node says.
+        compression: "lz4", or "snappy" (protocol v3 and v4; the extra ``triocql[snappy]``); None for none.
+        max_in_flight: the most requests that wait for their answers at the same time.
+        max_orphans: with more abandoned requests than this still unanswered, it is replaced.
+        max_frame: the longest frame body that is accepted, in bytes.
+        heartbeat_interval: the seconds without a byte read after which the node is asked for an answer.
+        heartbeat_timeout: the seconds it has to give that answer.
+        frame_timeout: the seconds a frame once begun may take, and one more for each MiB of it.
+
+    Raises OptionError for a value that is not allowed.
+
+    >>> ConnectionOptions(compression="lz4").max_in_flight
+    2048
+    """
+
+    connect_timeout: float = 5.0
+    protocol_version: int | None = None
+    compression: Compression | None = None
+    max_in_flight: int = 2048
+    max_orphans: int = 256
+    max_frame: int = MAX_FRAME
+    heartbeat_interval: float = 30.0
+    heartbeat_timeout: float = 5.0
+    frame_timeout: float = 30.0
+
+    @property
+    def fill_threshold(self) -> int:
+        """How many requests in flight fill a connection so far that the next one of its node is used, too."""
+        return max(1, self.max_in_flight // 2)
+
+    def __post_init__(self) -> None:
+        for name in ("connect_timeout", "heartbeat_interval", "heartbeat_timeout", "frame_timeout"):
+            require_seconds(getattr(self, name), name)
+        version, compression = self.protocol_version, self.compression
+        require(version in (None, *VERSIONS), "protocol_version", version, "3, 4, 5 or None")
+        require(compression in (None, "lz4", "snappy"), "compression", compression, "'lz4', 'snappy' or None")
+        require_integer(self.max_in_flight, "max_in_flight", 1, _STREAM_IDS)
+        require_integer(self.max_orphans, "max_orphans", 0, _STREAM_IDS)
+        require_integer(self.max_frame, "max_frame", 1024, MAX_INT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolOptions:
+    """How many connections there are, and what waits for them.
+
+    Attributes:
+        connections_local: connections to a node of the local data centre; they are filled in turn.
+        connections_remote: connections to any other node.
+        max_queue: the most requests that wait while every connection is full; one more raises QueueFull.
+        max_queue_bytes: the most bytes of them.
+
+    Raises OptionError for a value that is not allowed.
+    """
+
+    connections_local: int = 2
+    connections_remote: int = 1
+    max_queue: int = 10_000
+    max_queue_bytes: int = 64 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        require_integer(self.connections_local, "connections_local", 1, 1024)
+        require_integer(self.connections_remote, "connections_remote", 0, 1024)
+        require_integer(self.max_queue, "max_queue", 0, MAX_INT)
+        require_integer(self.max_queue_bytes, "max_queue_bytes", 0, 2**63 - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconnectionOptions:
+    """When to try again after a connection was lost or refused: each time after twice the delay of before.
+
+    Attributes:
+        base: the first delay in seconds.
+        maximum: the longest delay in seconds.
+        jitter: the part of each delay by which it is made longer or shorter at random, from 0 to 1.
+
+    Raises OptionError for a value that is not allowed.
+    """
+
+    base: float = 1.0
+    maximum: float = 60.0
+    jitter: float = 0.15
+
+    def __post_init__(self) -> None:
+        require_seconds(self.base, "reconnection_base")
+        require_seconds(self.maximum, "reconnection_maximum")
+        allowed = f"at least reconnection_base ({self.base!r})"
+        require(self.maximum >= self.base, "reconnection_maximum", self.maximum, allowed)
+        jitter: Any = self.jitter
+        number = isinstance(jitter, (int, float)) and not isinstance(jitter, bool)
+        require(number and 0 <= jitter <= 1, "reconnection_jitter", jitter, "a number from 0 to 1")
+
+
+class ConnectKeywords(TypedDict, total=False):
+    """The keyword arguments of `connect`: the fields of `Options`, and those of each of its groups."""
+
+    request: ResolvedOptions
+    connection: ConnectionOptions
+    pool: PoolOptions
+    reconnection: ReconnectionOptions
+
+    keyspace: str | None
+    auth: Authenticator | None
+    ssl_context: ssl.SSLContext | None
+    server_hostname: str | None
+    codecs: Registry | None
+    prepared_cache: int
+
+    timeout: float
+    consistency: Consistency | str
+    serial_consistency: Consistency | str
+    page_size: int
+    tracing: bool
+
+    connect_timeout: float
+    protocol_version: int | None
+    compression: Compression | None
+    max_in_flight: int
+    max_orphans: int
+    max_frame: int
+    heartbeat_interval: float
+    heartbeat_timeout: float
+    frame_timeout: float
+
+    connections_local: int
+    connections_remote: int
+    max_queue: int
+    max_queue_bytes: int
+
+    reconnection_base: float
+    reconnection_maximum: float
+    reconnection_jitter: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Everything that a session is opened with.
+
+    Attributes:
+        contact_points: the nodes to begin with, in the order in which they are tried.
+        keyspace: the keyspace of the session, as after ``USE``.
+        auth: answers the node's authentication: `triocql.PlainTextAuth`, or a class of your own.
+        ssl_context: turns on TLS. `ssl.create_default_context()` checks certificate and name. It is used as it is, and
+            asked anew for each connection: after its own `load_cert_chain` or `load_verify_locations`, the next
+            connection has the new certificates. TLS sessions are not resumed, so that both sides always see them.
+        server_hostname: the name that the certificates have to be for; None for the contact point's own.
+        codecs: codecs and classes of your own, by a `triocql.Registry`, of which each session has a copy.
+        prepared_cache: how many statements that were prepared behind the scenes are kept.
+        request: the defaults of each request.
+        connection: what holds for each connection.
+        pool: the number of connections, and the bounds of the queue.
+        reconnection: the delays between attempts to connect.
+
+    Raises OptionError for a value that is not allowed.
+
+    >>> options = Options.from_arguments("cql://10.0.0.1,10.0.0.2/shop?consistency=QUORUM", timeout=2.5)
+    >>> options.keyspace, options.request.timeout, [str(each) for each in options.contact_points]
+    ('shop', 2.5, ['10.0.0.1:9042', '10.0.0.2:9042'])
+    """
+
+    contact_points: tuple[Address, ...] = (Address("127.0.0.1", 9042),)
+    keyspace: str | None = None
+    auth: Authenticator | None = field(default=None, repr=False)
+    ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
+    server_hostname: str | None = None
+    codecs: Registry | None = field(default=None, repr=False)
+    prepared_cache: int = 1000
+    request: ResolvedOptions = field(default_factory=ResolvedOptions)
+    connection: ConnectionOptions = ConnectionOptions()
+    pool: PoolOptions = PoolOptions()
+    reconnection: ReconnectionOptions = ReconnectionOptions()
+
+    def __post_init__(self) -> None:
+        require(len(self.contact_points) > 0, "contact_points", self.contact_points, "at least one address")
+        if self.keyspace is not None:
+            require_keyspace(self.keyspace, "keyspace")
+        name = self.server_hostname
+        require(
+            name is None or (isinstance(name, str) and name != ""), "server_hostname", name, "a name, or None"
+        )
+        require_integer(self.prepared_cache, "prepared_cache", 1, MAX_INT)
+        if self.ssl_context is not None:
+            import ssl  # not at the top: it takes a third of the time of `import triocql`
+
+            require_type(self.ssl_context, ssl.SSLContext, "ssl_context", "an ssl.SSLContext")
+            if self.ssl_context.protocol == ssl.PROTOCOL_TLS_SERVER:
+                raise OptionError(
+                    "ssl_context is one for servers; make it with ssl.create_default_context(), or with "
+                    "ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)"
+                )
+        if self.codecs is not None:
+            require_type(self.codecs, Registry, "codecs", "a triocql.Registry")
+        if self.auth is not None and not callable(getattr(self.auth, "initial_response", None)):
+            raise OptionError(f"auth is of type {type(self.auth).__name__}; it has to be an Authenticator")
+
+    @classmethod
+    def from_arguments(
+        cls,
+        contact_points: ContactPoint | Iterable[ContactPoint] = "127.0.0.1",
+        *,
+        port: int = 9042,
+        **keywords: Unpack[ConnectKeywords],
+    ) -> Options:
+        """Make options of the arguments of `connect`.
+
+        Args:
+            contact_points: one or several of: a host name or address, with or without a port; the path of a
+                unix socket; an `Address`; a URL ``cql://user:password@host1,host2:9042/keyspace?name=value``.
+            port: the port of those that do not name one.
+            keywords: see `ConnectKeywords`. They go before what a URL says.
+
+        Raises OptionError for an argument that is unknown or not valid.
+        """
+        require_integer(port, "port", 1, 65_535)
+        found = read_contact_points(contact_points, port)
+        given = {
+            **found.options,
+            **{name: _from_text(name, text) for name, text in found.query.items()},
+            **keywords,
+        }
+        groups = {name: _take_group(name, given) for name in _GROUPS}
+        own = {name: given.pop(name) for name in _OWN if name in given}
+        check_options(given, (*_TYPES, *_GROUPS))
+        return cls(contact_points=tuple(found.addresses), **own, **groups)
+
+
+_GROUPS: dict[str, tuple[Any, str]] = {
+    "request": (ResolvedOptions, ""),
+    "connection": (ConnectionOptions, ""),
+    "pool": (PoolOptions, ""),
+    "reconnection": (ReconnectionOptions, "reconnection_"),
+}
+_OWN = {
+    each.name: str(each.type) for each in fields(Options) if each.name not in ("contact_points", *_GROUPS)
+}
+# Of each flat name, the type as it is written at its field.
+_TYPES = _OWN | {
+    prefix + name: kind.__annotations__[name]
+    for kind, prefix in _GROUPS.values()
+    for name in kind.__annotations__
+}
+_READERS: dict[str, Callable[[str], Any]] = {
+    "bool": lambda text: {"true": True, "false": False}[text.lower()],
+    "int": int,
+    "int | None": int,
+    "float": float,
+    "str | None": str,
+    "Compression | None": str,
+    "Consistency": lambda text: Consistency[text.upper()],
+}
+
+
+def _take_group(name: str, given: dict[str, Any]) -> Any:
+    """Take the options of one group out of `given`: the group as a whole, and single ones on top of it."""
+    kind, prefix = _GROUPS[name]
+    group = given.pop(name) if name in given else kind()
+    require_type(group, kind, name, f"a {kind.__name__}")
+    flat = {each: given.pop(prefix + each) for each in kind.__annotations__ if prefix + each in given}
+    return replace(group, **flat) if flat else group
+
+
+def _from_text(name: str, text: str) -> Any:
+    """Read an option of a URL."""
+    kind = _TYPES.get(name)
+    if kind is None:
+        raise OptionError(f"unknown option {name!r} in a URL{near(name, _TYPES)}")
+    reader = _READERS.get(kind)
+    if reader is None:
+        raise OptionError(f"{name} cannot be given in a URL; give it as a keyword argument")
+    try:
+        return reader(text)
+    except (KeyError, ValueError):
+        kind = kind.removesuffix(" | None")
+        raise OptionError(f"{name} is {text!r} in a URL; it has to be a value of type {kind}") from None

@@ -1,0 +1,169 @@
+"""How a request is to be carried out: the options of a session, a statement and a call, laid over each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
+from typing import Any, TypedDict, cast
+
+from triocql._hints import check_options
+from triocql.config.checks import require, require_integer, require_keyspace, require_seconds, require_type
+from triocql.protocol.constants import MAX_INT, SERVER, Consistency
+
+
+class RequestKeywords(TypedDict, total=False):
+    """The fields of `RequestOptions` as keyword arguments."""
+
+    timeout: float | None
+    consistency: Consistency | str | None
+    serial_consistency: Consistency | str | None
+    page_size: int | None
+    paging_state: bytes | None
+    timestamp: int | None
+    tracing: bool | None
+    custom_payload: Mapping[str, bytes | None] | None
+    keyspace: str | None
+    now_in_seconds: int | None
+    idempotent: bool | None
+
+
+def _check_consistency(value: object, name: str) -> None:
+    allowed = f"one of triocql.Consistency, or its name: {', '.join(Consistency.__members__)}"
+    require(isinstance(value, Consistency), name, value, allowed)
+
+
+def _check_serial(value: object, name: str) -> None:
+    serial = isinstance(value, Consistency) and value.is_serial
+    require(serial, name, value, "triocql.Consistency.SERIAL or LOCAL_SERIAL, or the name of one")
+
+
+def _check_bool(value: object, name: str) -> None:
+    require(isinstance(value, bool), name, value, "True or False")
+
+
+def _check_payload(value: Any, name: str) -> None:
+    require_type(value, Mapping, name, "a mapping of str to bytes")
+    for key, item in value.items():
+        require_type(key, str, f"a key of {name}", "a str")
+        require_type(item, (bytes, type(None)), f"{name}[{key!r}]", "bytes, or None")
+
+
+_CHECKS: tuple[tuple[str, Callable[[Any, str], None]], ...] = (
+    ("timeout", require_seconds),
+    ("consistency", _check_consistency),
+    ("serial_consistency", _check_serial),
+    ("page_size", lambda value, name: require_integer(value, name, 1, MAX_INT)),
+    ("paging_state", lambda value, name: require_type(value, bytes, name, "bytes")),
+    ("timestamp", lambda value, name: require_integer(value, name, SERVER, 2**63 - 1)),
+    ("tracing", _check_bool),
+    ("custom_payload", _check_payload),
+    ("keyspace", require_keyspace),
+    ("now_in_seconds", lambda value, name: require_integer(value, name, 0, MAX_INT)),
+    ("idempotent", _check_bool),
+)
+_NAMES = tuple(name for name, _ in _CHECKS)
+_values = attrgetter(*_NAMES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestOptions:
+    """How a request is to be carried out. None stands for "as the layer below says".
+
+    A call's own arguments go before those of its statement, and those before the session's.
+
+    Attributes:
+        timeout: seconds for the whole call: queueing, connecting, preparing, sending, waiting, and retries;
+            `math.inf` for no bound.
+        consistency: how many replicas have to answer: one of `triocql.Consistency`, or its name.
+        serial_consistency: SERIAL or LOCAL_SERIAL, for the condition of a conditional update.
+        page_size: the most rows in a page.
+        paging_state: where to go on: the `Result.paging_state` of an earlier result of the same statement.
+        timestamp: the write time of the cells, in microseconds since 1970; by default the client's clock,
+            `triocql.SERVER` for the node's.
+        tracing: whether the server records what it does: see `Result.trace`.
+        custom_payload: for a query handler of the server's own; protocol v4 or newer.
+        keyspace: where unqualified table names are looked up; protocol v5.
+        now_in_seconds: the time that the server takes for "now", in seconds since 1970; protocol v5.
+        idempotent: whether executing it twice does no harm, so that it may be retried. By default a SELECT is
+            and nothing else.
+
+    Raises OptionError for a value out of range or of a wrong type.
+
+    >>> RequestOptions(page_size=100).page_size
+    100
+    """
+
+    timeout: float | None = None
+    consistency: Consistency | None = None
+    serial_consistency: Consistency | None = None
+    page_size: int | None = None
+    paging_state: bytes | None = field(default=None, repr=False)
+    timestamp: int | None = None
+    tracing: bool | None = None
+    custom_payload: Mapping[str, bytes | None] | None = field(default=None, repr=False)
+    keyspace: str | None = None
+    now_in_seconds: int | None = None
+    idempotent: bool | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("consistency", "serial_consistency"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                object.__setattr__(self, name, Consistency.__members__.get(value.upper(), value))
+        for (name, check), value in zip(_CHECKS, _values(self), strict=True):
+            if value is not None:
+                check(value, name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedOptions(RequestOptions):
+    """Request options that leave nothing open: the session's defaults, and what `merge` makes of them.
+
+    >>> ResolvedOptions().timeout, ResolvedOptions().page_size
+    (10.0, 5000)
+    """
+
+    timeout: float = 10.0
+    consistency: Consistency = Consistency.LOCAL_ONE
+    serial_consistency: Consistency = Consistency.SERIAL
+    page_size: int = 5000
+    tracing: bool = False
+
+
+INHERIT = RequestOptions()
+"""The options that change nothing."""
+
+
+def request_options(keywords: RequestKeywords) -> RequestOptions:
+    """Return the options that these keywords give. Raises OptionError."""
+    if not keywords:
+        return INHERIT
+    check_options(keywords, _NAMES)
+    return RequestOptions(**cast("Any", keywords))
+
+
+def with_options(options: RequestOptions, keywords: RequestKeywords) -> RequestOptions:
+    """Return `options` with some of them changed. Raises OptionError."""
+    check_options(keywords, _NAMES)
+    return replace(options, **cast("Any", keywords))
+
+
+_SETTERS = tuple(getattr(RequestOptions, name).__set__ for name in _NAMES)
+
+
+def merge(base: ResolvedOptions, *layers: RequestOptions) -> ResolvedOptions:
+    """Return `base` with what the layers set, later layers first. `base` itself if they are all `INHERIT`."""
+    merged = base
+    for layer in layers:
+        if layer is not INHERIT:
+            merged = _overlay(merged, layer)
+    return merged
+
+
+def _overlay(base: ResolvedOptions, layer: RequestOptions) -> ResolvedOptions:
+    """Both are checked already, so that the new object is filled without its constructor."""
+    merged = object.__new__(ResolvedOptions)
+    for assign, new, old in zip(_SETTERS, _values(layer), _values(base), strict=True):
+        assign(merged, old if new is None else new)
+    return merged

@@ -1,0 +1,237 @@
+"""One connection: its stream ids, what is in flight on them, and what was abandoned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Protocol
+
+from triocql.abc import Address, Transport
+from triocql.config.options import ConnectionOptions
+from triocql.engine.hot import Request, Response, Streams
+from triocql.engine.requests.clock import Clock
+from triocql.engine.requests.phase import Phase
+from triocql.engine.requests.telling import call, expire, report, tell
+from triocql.errors import ConnectionLost, Error, ProtocolError
+from triocql.protocol.framing import Framing
+
+_MOST_EVENTS = 1000
+"""How many events that nobody asked for are ignored."""
+
+
+class State(Enum):
+    """OPEN takes requests; DRAINING only ends those it has; CLOSED has none."""
+
+    OPEN = "open"
+    DRAINING = "draining"
+    CLOSED = "closed"
+
+
+class Owner(Protocol):
+    """Who is told what happens on a connection."""
+
+    def on_reading(self) -> None:
+        """Responses are about to be given to their requests."""
+
+    def on_read(self) -> None:
+        """That is done: stream ids have become free."""
+
+    def on_room(self) -> None:
+        """Stream ids became free without that."""
+
+    def on_event(self, connection: Connection, body: bytes, flags: int) -> None:
+        """The server pushed an event."""
+
+    def on_draining(self, connection: Connection) -> None:
+        """The connection takes no more requests and will end when it has none left."""
+
+    def on_lost(self, connection: Connection, error: Exception) -> None:
+        """The connection is gone; its requests are told after this."""
+
+
+class Connection:
+    """A `Link` that multiplexes requests over stream ids. Past `max_orphans` it drains, and its owner replaces it."""
+
+    def __init__(
+        self, address: Address, framing: Framing, clock: Clock, limits: ConnectionOptions, owner: Owner
+    ) -> None:
+        self.address = address
+        self.name = str(address)
+        self.framing = framing
+        self.state = State.OPEN
+        self.keyspace: str | None = None
+        self.error: Exception | None = None
+        self.began = self.last_answer = clock.now()
+        self.frame_begun: float | None = None
+        self.events = 0
+        self.on_end: Callable[[], None] | None = None
+        self.void = Response(coordinator=self.name)
+        self.streams = Streams(self, clock, limits.max_in_flight)
+        self.in_flight = self.streams.in_flight
+        self.orphans = self.streams.orphans
+        self.free = self.streams.free
+        self.send = self.streams.send
+        self._clock = clock
+        self._max_orphans = limits.max_orphans
+        self._owner = owner
+        self._transport: Transport | None = None
+        clock.add(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Connection {self.name} {self.state.value}, {len(self.in_flight)} in flight, "
+            f"{len(self.orphans)} orphans>"
+        )
+
+    # --- The engine's side -----------------------------------------------------------------------------------
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a transport, within TLS if that is used."""
+        return self._transport is not None
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a user's request can be sent now."""
+        return self.streams.open and bool(self.free)
+
+    def hold(self, held: bool) -> None:
+        """Take no requests of users while `held`: the connection is being moved to another keyspace."""
+        self.streams.open = self.state is State.OPEN and not held
+
+    @property
+    def end_error(self) -> Exception:
+        """What the connection has ended with."""
+        assert self.error is not None, "it has not ended"
+        return self.error
+
+    def lost_error(self) -> ConnectionLost:
+        """Return the error of what was asked of this connection, which has ended."""
+        lost = ConnectionLost(f"the connection to {self.name} ended: {self.error}")
+        lost.__cause__ = self.error
+        return lost
+
+    def expire(self, now: float) -> tuple[float, int]:
+        """End the requests that are due (`Source`)."""
+        return expire(tuple(self.in_flight.values()), now, self.name), len(self.in_flight)
+
+    def drain(self) -> None:
+        """Take no more requests; close once those in flight have ended."""
+        if self.state is State.OPEN:
+            self.state = State.DRAINING
+            self.streams.open = False
+            self._owner.on_draining(self)
+            self._close_if_drained()
+
+    def close(self) -> None:
+        """End in order: what is on its way out is flushed, what is in flight fails."""
+        self._end(Error("this session closed it"))
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self, error: Exception) -> None:
+        """End now because of `error`; every request in flight learns of it."""
+        self._end(error)
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- What the table of streams tells ---------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """The first request of a batch is there."""
+        if self._transport is not None:
+            self._transport.wake()
+
+    def released(self) -> None:
+        """A request was let go of without an answer."""
+        if len(self.orphans) > self._max_orphans:
+            self.drain()
+        self._close_if_drained()
+        self._owner.on_room()
+
+    def pushed(self, flags: int, body: bytes) -> None:
+        """The server sent an event. Raises ProtocolError if it goes on and on with what nobody asked for."""
+        self.events += 1
+        if self.events > _MOST_EVENTS:
+            raise ProtocolError(f"{self.name} sent {self.events:,} events that it was not asked for")
+        self._owner.on_event(self, body, flags)
+
+    # --- The reactor's side (`Link`) -------------------------------------------------------------------------
+
+    def connection_made(self, transport: Transport) -> None:
+        """Take the transport; what was sent before is pulled now."""
+        self._transport = transport
+        if self.state is State.CLOSED:
+            transport.abort()
+        else:
+            transport.wake()
+
+    def data_to_send(self) -> bytes:
+        """Hand over every request that is still wanted, as one batch."""
+        try:
+            frames = self.streams.take()
+            return self.framing.encode(frames) if frames else b""
+        except Exception as bug:
+            self.abort(bug)
+            report(bug)
+            return b""
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Give every response that became complete to its request."""
+        if self.state is State.CLOSED:
+            return
+        now, events, count = self._clock.now(), self.events, 0
+        self._owner.on_reading()
+        try:
+            while True:
+                frames = self.framing.receive(data)
+                count += len(frames)
+                self.streams.dispatch(frames)
+                if not self.framing.has_more or self.streams.closed:
+                    break
+                data = b""
+        except ProtocolError as error:
+            self.abort(error)
+            return
+        except Exception as bug:
+            self.abort(bug)
+            report(bug)
+            return
+        finally:
+            self._owner.on_read()
+        if count > self.events - events:
+            self.last_answer = now
+        if not self.framing.mid_frame:
+            self.frame_begun = None
+        elif frames or self.frame_begun is None:
+            self.frame_begun = now
+        self._close_if_drained()
+
+    def eof_received(self) -> None:
+        """End: a node that has stopped sending will not answer."""
+        self.abort(ConnectionResetError("the node closed the connection"))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Take note of the end, if it was not ours."""
+        self._end(error or ConnectionResetError("the connection was closed"))
+
+    # --- Inside ----------------------------------------------------------------------------------------------
+
+    def _close_if_drained(self) -> None:
+        if self.state is State.DRAINING and not self.in_flight:
+            self.close()
+
+    def _end(self, error: Exception) -> None:
+        if self.state is State.CLOSED:
+            return
+        self.state = State.CLOSED
+        self.error = error
+        self._clock.discard(self)
+        requests = self.streams.close()
+        call((lambda: self._owner.on_lost(self, error),))
+        tell(requests, self._lose)
+        if self.on_end is not None:
+            call((self.on_end,))
+
+    def _lose(self, request: Request) -> None:
+        request.lost(self, self.end_error, written=request.phase is Phase.WAITING)

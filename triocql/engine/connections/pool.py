@@ -1,0 +1,67 @@
+"""The connections to one node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from triocql.abc import Address
+from triocql.engine.connections.connection import Connection, State
+from triocql.errors import Attempt
+
+
+class Pool:
+    """Connections to one node, filled in turn: a batch on one connection is cheaper than two halves on two.
+
+    The keeper of the pool dials. It is told by `on_lost` that a connection is missing, by `on_need` that somebody waits
+    for one.
+    """
+
+    def __init__(self, address: Address, size: int, fill_threshold: int) -> None:
+        self.address = address
+        self.name = str(address)
+        self.connections: list[Connection] = []
+        self.dialing = False
+        self.last_failure: Attempt | None = None
+        self.on_need: Callable[[], None] | None = None
+        self.on_lost: Callable[[Connection], None] | None = None
+        self._size = size
+        self._fill_threshold = fill_threshold
+
+    def __repr__(self) -> str:
+        return f"<Pool {self.name} {self.connections}>"
+
+    @property
+    def missing(self) -> bool:
+        """Whether there should be more connections than there are."""
+        return len(self.connections) < self._size
+
+    def pick(self) -> Connection | None:
+        """Return the connection that the next request should go to; None if none has room."""
+        best = None
+        for connection in self.connections:
+            if connection.has_room:
+                load = len(connection.in_flight)
+                if load < self._fill_threshold:
+                    return connection
+                if best is None or load < len(best.in_flight):
+                    best = connection
+        return best
+
+    def add(self, connection: Connection) -> bool:
+        """Take a connection that is ready for requests; whether it was taken: what has ended meanwhile is not."""
+        if connection.state is not State.OPEN:
+            return False
+        self.connections.append(connection)
+        self.last_failure = None
+        return True
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection that takes no more requests, and have it replaced."""
+        if connection in self.connections:
+            self.connections.remove(connection)
+            if self.on_lost is not None:
+                self.on_lost(connection)
+
+    def has_open(self) -> bool:
+        """Whether a connection takes requests, now or once one of its ids is free."""
+        return any(connection.state is State.OPEN for connection in self.connections)

@@ -1,0 +1,182 @@
+"""The stream ids of one connection: which are free, which requests are in flight on the others, which are orphans."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from triocql.engine.requests.phase import Phase
+from triocql.engine.requests.request import Request, is_gone
+from triocql.engine.requests.telling import spoil
+from triocql.errors import ProtocolError
+from triocql.protocol.constants import EVENT_STREAM, Opcode
+
+if TYPE_CHECKING:
+    from triocql.engine.connections.connection import Connection
+    from triocql.engine.requests.clock import Clock
+    from triocql.protocol.frames import Frame
+
+_SENDING, _WAITING, _DONE = Phase.SENDING, Phase.WAITING, Phase.DONE
+_EVENT = int(Opcode.EVENT)
+_FEW = 256
+
+
+class Streams:
+    """The table of stream ids, and the requests that the transport has not pulled yet. Pure twin of `_hot`.
+
+    An id is taken from the moment its request is sent until its own response arrives, whether or not anybody still
+    waits for it: abandoned ids are orphans. One that was given back is `used`: it is taken again only after all that
+    are `free`, so that a second response to its request finds nobody instead of the wrong one. The ids above 255 are
+    `spare`: taken only where so many are needed, for Python makes such numbers anew each time.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_connection",
+        "_outgoing",
+        "closed",
+        "free",
+        "in_flight",
+        "open",
+        "orphans",
+        "spare",
+        "used",
+    )
+
+    def __init__(self, connection: Connection, clock: Clock, size: int) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._outgoing: list[Request] = []
+        self.in_flight: dict[int, Request] = {}
+        self.orphans: set[int] = set()
+        few = min(size, _FEW)
+        self.free = list(range(few - 1, -1, -1))  # if it is empty, so are the other two
+        self.used: list[int] = []
+        self.spare = list(range(size - 1, few - 1, -1))
+        self.open = True
+        self.closed = False
+
+    def send(self, request: Request) -> None:
+        """Take a stream id and put `request` into the next batch. What has ended is not sent."""
+        if request.phase is _DONE:
+            return
+        if self.closed:
+            request.lost(self._connection, self._connection.end_error, written=False)
+            return
+        # What may fail comes first: then nothing has changed.
+        if request.deadline < self._clock.armed:
+            self._clock.watch(request.deadline)
+        if not self._outgoing:
+            self._connection.wake()
+        if len(self.free) == 1:
+            self._refill()
+        request.stream = stream = self.free.pop()
+        request.phase = _SENDING
+        request.holder = self
+        self.in_flight[stream] = request
+        self._outgoing.append(request)
+
+    def release(self, request: Request, phase: Phase) -> None:
+        """Let `request` go (`Holder`): unsent, its id is free again; sent, its id is an orphan's."""
+        stream = request.stream
+        if self.in_flight.get(stream) is not request:
+            return
+        del self.in_flight[stream]
+        if phase is _SENDING:
+            self.free.append(stream)
+        else:
+            self.orphans.add(stream)
+        self._connection.released()
+
+    def take(self) -> list[Frame]:
+        """Return the frames of every request that is still wanted; from here on they count as written."""
+        outgoing, self._outgoing = self._outgoing, []
+        frames = []
+        for request in outgoing:
+            if request.phase is _SENDING and request.holder is self:
+                if is_gone(request.sink):
+                    request.abandon()
+                    continue
+                request.phase = _WAITING
+                frames.append((request.stream, request.flags, request.opcode, request.body))
+            elif request.phase is _DONE:  # the stack may have been at its end when it was to be let go of
+                self.release(request, _SENDING)
+        return frames
+
+    def dispatch(self, frames: list[Frame]) -> None:
+        """Give each response to its request; raises ProtocolError for one that nothing was asked for."""
+        connection, in_flight, free, used = self._connection, self.in_flight, self.free, self.used
+        for stream, flags, opcode, body in frames:
+            request = in_flight.get(stream)
+            if request is not None and request.phase is _WAITING:
+                del in_flight[stream]
+                (used if free else free).append(stream)
+                request.holder = None
+                try:
+                    request.answered(connection, opcode, flags, body)
+                except Exception as bug:
+                    spoil(request, bug)
+            elif stream in self.orphans:
+                self.orphans.discard(stream)
+                (used if free else free).append(stream)
+            elif stream == EVENT_STREAM and opcode == _EVENT:
+                connection.pushed(flags, body)
+            elif request is not None and request.phase is _DONE:  # as an orphan that could not be made one
+                del in_flight[stream]
+                (used if free else free).append(stream)
+            else:
+                raise ProtocolError(
+                    f"{connection.name} sent a response (opcode {opcode:#04x}) on stream {stream}, "
+                    "where nothing was asked"
+                )
+            if self.closed:
+                return
+
+    def _refill(self) -> None:
+        """Let the ids be taken that were given back, the first of them first; if there are none, the spare ones."""
+        following = self.used or self.spare
+        if following is self.used:
+            following.reverse()
+        self.free[:0] = following
+        following.clear()
+
+    def close(self) -> list[Request]:
+        """Take no more part in anything; return what was in flight."""
+        self.open = False
+        self.closed = True
+        requests = list(self.in_flight.values())
+        for request in requests:
+            request.holder = None
+        self.in_flight.clear()
+        self.orphans.clear()
+        self._outgoing.clear()
+        return requests
+
+
+class Target:
+    """The connection whose turn it is, for some more requests in a row: a batch on one connection costs less than
+    the same requests spread over several. Pure twin of `_hot`.
+    """
+
+    __slots__ = ("_left", "_streams", "_threshold")
+
+    def __init__(self) -> None:
+        self._streams: Streams | None = None
+        self._left = 0
+        self._threshold = 0
+
+    def begin(self, streams: Streams | None, count: int, threshold: int) -> None:
+        """Send the next `count` requests to `streams`, as long as fewer than `threshold` are in flight there."""
+        self._streams = streams
+        self._left = count
+        self._threshold = threshold
+
+    def send(self, request: Request) -> bool:
+        """Send `request` if the turn is not over; return whether it was sent."""
+        streams = self._streams
+        if streams is None or self._left == 0 or not streams.open or not streams.free:
+            return False
+        if len(streams.in_flight) >= self._threshold:
+            return False
+        self._left -= 1
+        streams.send(request)
+        return True

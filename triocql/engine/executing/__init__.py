@@ -1,0 +1,1 @@
+"""From a user's statement to its outcome, through however many attempts."""

@@ -1,0 +1,289 @@
+"""From a user's statement to a request on its way, in one synchronous step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, NamedTuple
+
+from triocql._hints import forgotten_await
+from triocql.codecs.registry import Registry
+from triocql.config.options import Options
+from triocql.config.requests import INHERIT, RequestOptions
+from triocql.engine.connections.internal import Wait
+from triocql.engine.executing.batches import BatchBuilder
+from triocql.engine.executing.execution import Message
+from triocql.engine.executing.preparing import Preparing
+from triocql.engine.executing.recovery import Recovery
+from triocql.engine.hot import ExecuteMessage, ExecuteTemplate, Execution, MonotonicTimestamps
+from triocql.engine.messages.descriptions import Descriptions, PrepareKey
+from triocql.engine.messages.messages import QueryMessage
+from triocql.engine.messages.reading import ResultReader
+from triocql.engine.messages.settings import RequestSettings, SettingsCache
+from triocql.engine.requests.phase import Phase
+from triocql.engine.requests.request import Sink
+from triocql.engine.routing.keyspaces import Keyspaces
+from triocql.engine.routing.router import Router
+from triocql.errors import PreparedIdMismatch, ProtocolError, UsageError
+from triocql.policies.retry import DefaultRetryPolicy
+from triocql.protocol.constants import SERVER, V5
+from triocql.statements.prepared import BoundStatement, PreparedQuery, PreparedStatement
+from triocql.statements.statement import Batch, Parameters, Statement, snapshot
+from triocql.statements.texts import SELECT, answers_to
+
+
+class ExecutionContext(NamedTuple):
+    """What starting a request needs."""
+
+    router: Router
+    recovery: Recovery
+    reader: ResultReader
+    timestamps: MonotonicTimestamps
+    now: Callable[[], float]
+    ask: Callable[[RequestSettings, PreparedQuery, Sink, Parameters, Exception], Execution]
+
+
+class Executor:
+    """Starts executions. What the caller did wrong is raised by `start`, every other error goes to the sink."""
+
+    def __init__(self, router: Router, options: Options, registry: Registry, version: int) -> None:
+        self.router = router
+        self.version = version
+        self.keyspaces = Keyspaces(router, version, options.connection.connect_timeout, options.keyspace)
+        descriptions = Descriptions(registry, version)
+        self.parts = ExecutionContext(
+            router,
+            Recovery(router, DefaultRetryPolicy(), version, descriptions, self._doubt),
+            ResultReader(descriptions, version, self.keyspaces.changed),
+            MonotonicTimestamps(),
+            router.clock.now,
+            self._ask,
+        )
+        self.settings = SettingsCache(options.request, version, partial(ExecuteTemplate, self.parts))
+        self.preparing = Preparing(
+            router, version, options.prepared_cache, descriptions, self._internal_execution
+        )
+
+    # --- What sessions call --------------------------------------------------------------------------------
+
+    def start(
+        self, sink: Sink, statement: Any, parameters: Parameters = None, call: RequestOptions = INHERIT
+    ) -> Execution:
+        """Start to execute `statement`; the `Response`, or what went wrong, goes to `sink`.
+
+        Raises UsageError and its kinds for a call that cannot be carried out; nothing was sent then.
+        """
+        if type(statement) is PreparedStatement:
+            settings = self.settings.get(statement.options, call)
+            return settings.templates[statement.prepared].start(sink, parameters)
+        if isinstance(statement, str):
+            return self._start_text(sink, statement, parameters, self.settings.get(INHERIT, call))
+        if isinstance(statement, Statement):
+            settings = self.settings.get(statement.options, call)
+            return self._start_text(sink, statement.text, parameters, settings)
+        if isinstance(statement, BoundStatement):
+            return self._start_bound(sink, statement, parameters, call)
+        if isinstance(statement, Batch):
+            return self._start_batch(sink, statement, parameters, call)
+        if isinstance(statement, (tuple, list)):
+            raise UsageError(
+                f"cannot execute a {type(statement).__name__} of {len(statement)}: write "
+                "execute(statement, parameters), and pairs of the two in execute_concurrent"
+            )
+        raise UsageError(
+            f"cannot execute {type(statement).__name__}; it takes text, or a Statement, PreparedStatement, "
+            f"BoundStatement or Batch{forgotten_await(statement)}"
+        )
+
+    def template_of(self, statement: Any, call: RequestOptions) -> ExecuteTemplate | None:
+        """Return what starts `statement` again and again; None if it is not prepared."""
+        if type(statement) is not PreparedStatement:
+            return None
+        return self.settings.get(statement.options, call).templates[statement.prepared]
+
+    def start_next_page(self, sink: Sink, execution: Execution, paging_state: bytes) -> Execution:
+        """Start to fetch the page after `paging_state` of what `execution` has executed."""
+        message = _paged(execution)
+        following = self.new_execution(sink, message.settings, idempotent=True)
+        following.go(message.page(paging_state))
+        return following
+
+    def fingerprint(self, execution: Execution) -> bytes:
+        """Return what the paging states of `execution` are bound to."""
+        return _paged(execution).fingerprint()
+
+    def prepare(self, sink: Sink, text: str, keyspace: str | None, timeout: float | None) -> Wait:
+        """Have `text` prepared; the `PreparedQuery`, or what went wrong, goes to `sink`."""
+        self._check_open()
+        seconds = self.settings.default.options.timeout if timeout is None else timeout
+        key = self.key(text, keyspace)
+        wait = Wait(sink, self.parts.now() + seconds, seconds, text)
+        self.router.waiting.enter(wait, Phase.PREPARING)
+        self.preparing.prepare(key, wait, wait.deadline)
+        return wait
+
+    # --- What the parts of the engine call -----------------------------------------------------------------
+
+    def key(self, text: str, keyspace: str | None) -> PrepareKey:
+        """Return the key that `text` is prepared under now. Raises UsageError for a keyspace of its own before v5."""
+        if keyspace is not None and self.version < V5:
+            raise UsageError(f"keyspace= needs protocol v5; the nodes speak v{self.version}")
+        return PrepareKey(keyspace or self.keyspaces.current, text)
+
+    def new_execution(self, sink: Sink, settings: RequestSettings, idempotent: bool) -> Execution:
+        """Return an execution that says nothing yet."""
+        options = settings.options
+        if options.idempotent is not None:
+            idempotent = options.idempotent
+        return Execution(sink, self.parts.recovery, self.parts.now(), options.timeout, idempotent)
+
+    def timestamp(self, settings: RequestSettings) -> int:
+        """Return the timestamp of a request, in microseconds."""
+        fixed = settings.options.timestamp
+        return self.parts.timestamps.next() if fixed is None else fixed
+
+    def can_ask(self, text: PreparedQuery) -> bool:
+        """Whether a node would look up the names in `text` where it did; before v5 it does that where it is now."""
+        here = self.version >= V5 or text.keyspace == self.keyspaces.current
+        return here and self.router.ending is None
+
+    # --- Inside --------------------------------------------------------------------------------------------
+
+    def _start_text(
+        self, sink: Sink, text: str, parameters: Parameters, settings: RequestSettings
+    ) -> Execution:
+        if not parameters:
+            answers = answers_to(text)
+            execution = self.new_execution(sink, settings, answers is SELECT)
+            keyspace = settings.options.keyspace or self.keyspaces.current
+            timestamp = self.timestamp(settings)
+            message = QueryMessage(text, answers, timestamp, settings, self.parts.reader, keyspace)
+            execution.go(settings.resumed(message))
+            return execution
+        key = self.key(text, settings.options.keyspace)
+        prepared = self.preparing.get(key)
+        if prepared is not None:
+            return settings.templates[prepared].start(sink, parameters)
+        self._check_open()
+        answers = answers_to(text)
+        execution = self.new_execution(sink, settings, answers is SELECT)
+        # Until there are values, this is what an error shows.
+        execution.message = QueryMessage(text, answers, SERVER, settings, self.parts.reader)
+        self.router.waiting.enter(execution, Phase.PREPARING)
+        waiting = _Continuation(execution, parameters, settings)
+        self.preparing.prepare(key, waiting, execution.deadline)
+        return execution
+
+    def _ask(
+        self,
+        settings: RequestSettings,
+        text: PreparedQuery,
+        sink: Sink,
+        parameters: Parameters,
+        refusal: Exception,
+    ) -> Execution:
+        """Have a node asked once more what `text` takes, and bind again: its types may have changed since. Raises
+        `refusal`, which is why, if that cannot be asked.
+        """
+        if not self.can_ask(text):
+            raise refusal
+        execution = self.new_execution(sink, settings, text.idempotent)
+        execution.message = QueryMessage(text.text, text.answers, SERVER, settings, self.parts.reader)
+        self.router.waiting.enter(execution, Phase.PREPARING)
+        waiting = _Continuation(execution, parameters, settings, refusal)
+        self.preparing.ask(PrepareKey(text.keyspace, text.text), waiting, execution.deadline)
+        return execution
+
+    def _doubt(self, texts: Iterable[PreparedQuery]) -> None:
+        """Have a node asked anew what these texts take, for a node has refused values. Nobody waits for that."""
+        for text in texts:
+            if self.can_ask(text):
+                self.preparing.ask(PrepareKey(text.keyspace, text.text), _NOBODY, 0.0)
+
+    def _start_bound(
+        self, sink: Sink, statement: BoundStatement, parameters: Parameters, call: RequestOptions
+    ) -> Execution:
+        if parameters is not None:
+            raise UsageError(
+                "a BoundStatement has its values already; execute its PreparedStatement with others"
+            )
+        template = self.settings.get(statement.options, call).templates[statement.prepared]
+        execution = template.execution(sink)
+        try:
+            state = statement.newest_state()
+        except PreparedIdMismatch as error:
+            execution.fail(error)
+        else:
+            execution.go(template.message(state, statement.values))
+        return execution
+
+    def _start_batch(
+        self, sink: Sink, batch: Batch, parameters: Parameters, call: RequestOptions
+    ) -> Execution:
+        if parameters is not None:
+            raise UsageError("the values of a batch belong to its statements: batch.add(statement, values)")
+        self._check_open()
+        settings = self.settings.get(batch.options, call)
+        execution = self.new_execution(sink, settings, idempotent=False)
+        BatchBuilder(self, execution, batch, settings).start()
+        return execution
+
+    def _internal_execution(self, sink: Sink) -> Execution:
+        """Return an execution that may be tried again freely, for a PREPARE."""
+        return self.new_execution(sink, self.settings.default, idempotent=True)
+
+    def _check_open(self) -> None:
+        if self.router.ending is not None:
+            raise self.router.ended_error()
+
+
+def _paged(execution: Execution) -> QueryMessage | ExecuteMessage:
+    message: Message = execution.message
+    if not isinstance(message, (QueryMessage, ExecuteMessage)):
+        raise ProtocolError("a node says that more pages follow what has none, a batch")
+    return message
+
+
+class _Continuation:
+    """Goes on with an execution once its text is prepared; a sink."""
+
+    __slots__ = ("_execution", "_parameters", "_refusal", "_settings")
+
+    def __init__(
+        self,
+        execution: Execution,
+        parameters: Parameters,
+        settings: RequestSettings,
+        refusal: Exception | None = None,
+    ) -> None:
+        self._execution = execution
+        self._parameters = snapshot(parameters)
+        self._settings = settings
+        self._refusal = refusal
+
+    def resolve(self, prepared: PreparedQuery) -> None:
+        execution = self._execution
+        if execution.phase is not Phase.PREPARING:
+            return
+        state = prepared.state
+        try:
+            values = state.binder.bind(self._parameters)
+            execution.go(self._settings.templates[prepared].message(state, values))
+        except BaseException as error:  # a codec's, or that of a value: the caller's in any case
+            execution.fail(error)
+
+    def reject(self, error: BaseException) -> None:
+        self._execution.fail(self._refusal or error)
+
+
+class _Nobody:
+    """A sink for what is only to be known."""
+
+    def resolve(self, prepared: PreparedQuery) -> None:
+        """Do nothing: it is kept."""
+
+    def reject(self, error: BaseException) -> None:
+        """Do nothing: whoever needs it will ask again."""
+
+
+_NOBODY = _Nobody()

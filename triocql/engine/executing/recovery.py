@@ -1,0 +1,165 @@
+"""What becomes of a request after an error answer or the end of its connection."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from triocql import errors
+from triocql.engine.connections.connection import Connection
+from triocql.engine.executing.repreparing import Repreparing
+from triocql.engine.hot import Execution
+from triocql.engine.messages.descriptions import Descriptions
+from triocql.engine.routing.router import Router
+from triocql.policies.retry import Decision, RetryPolicy
+from triocql.protocol.constants import Opcode
+from triocql.protocol.responses import decode_message, split_extras
+from triocql.statements.prepared import PreparedQuery
+
+# After these answers, nothing was executed.
+_NOT_EXECUTED = (
+    errors.ProtocolViolation,
+    errors.BadCredentials,
+    errors.Unavailable,
+    errors.IsBootstrapping,
+    errors.SyntaxError,
+    errors.Unauthorized,
+    errors.InvalidQuery,
+    errors.ConfigurationError,
+    errors.AlreadyExists,
+    errors.Unprepared,
+)
+
+# What a node answers to values of other types than its own; its tables may have changed.
+_NOT_VALID = (errors.InvalidQuery, errors.ServerError)
+
+Doubt = Callable[[Iterable[PreparedQuery]], None]
+
+# What a node says of text with bind markers and without values, by itself and in a batch.
+_NO_VALUES = re.compile("Invalid amount of bind variables|but 0 bound variables")
+
+# How cassandra-driver has values marked in texts that are not prepared.
+_OLD_MARKER = re.compile(rb"%(?:s|\(\w+\)s)")
+
+
+class Recovery:
+    """Decodes error answers, asks the retry policy, and carries out what it says."""
+
+    def __init__(
+        self, router: Router, policy: RetryPolicy, version: int, descriptions: Descriptions, doubt: Doubt
+    ) -> None:
+        self.router = router
+        self._policy = policy
+        self._version = version
+        self._doubt = doubt
+        self._repreparing = Repreparing(router, version, descriptions)
+
+    def refused(
+        self, execution: Execution, connection: Connection, opcode: int, flags: int, body: bytes
+    ) -> None:
+        """Take an answer that is no RESULT. One that is no ERROR either is the last that the node is asked for."""
+        error = _read_error(opcode, flags, body, self._version)
+        if not isinstance(error, errors.ResponseError):
+            self.unreadable(execution, connection, error)
+            if opcode != Opcode.ERROR:
+                connection.abort(errors.fresh(error))
+            return
+        error.coordinator = connection.name
+        if hint := _hint(error, execution):
+            error.args = (f"{error.message}; {hint}",)
+        error.maybe_executed = not isinstance(error, _NOT_EXECUTED) or (
+            # Its partitions are written one after the other: those before the unavailable one may be there.
+            isinstance(error, errors.Unavailable) and execution.opcode == Opcode.BATCH
+        )
+        if isinstance(error, errors.Unprepared):
+            self._repreparing.unprepared(execution, connection, error)
+        else:
+            if isinstance(error, _NOT_VALID):
+                self._doubt(execution.message.texts())
+            self._decide(execution, connection, error)
+
+    def unreadable(self, execution: Execution, connection: Connection, error: BaseException) -> None:
+        """Take a failure to read the answer: what was asked for may have been done.
+
+        An answer that cannot be one to this request may be one to another: nothing on its connection is trusted then.
+        """
+        if not isinstance(error, Exception):
+            execution.fail(error)
+            return
+        if not isinstance(error, errors.Error):
+            cause, error = error, errors.RequestError(f"reading the answer raised {type(error).__name__}")
+            error.__cause__ = cause
+        error.maybe_executed = True
+        execution.fail(error)
+        if isinstance(error, errors.UnfitAnswer):
+            connection.abort(errors.fresh(error))
+
+    def lost(self, execution: Execution, connection: Connection, error: Exception, *, written: bool) -> None:
+        """Take the end of the connection that the request was on."""
+        if self.router.ending is not None:
+            ended = self.router.ended_error()
+            ended.maybe_executed = written
+            execution.fail(ended)
+            return
+        state = "was waiting for its answer" if written else "had not been written"
+        lost = errors.ConnectionLost(
+            f"the connection to {connection.name} ended while the request {state}: {str(error) or repr(error)}"
+        )
+        lost.__cause__ = error
+        lost.maybe_executed = written
+        self._decide(execution, connection, lost)
+
+    def _decide(self, execution: Execution, connection: Connection, error: errors.RequestError) -> None:
+        retries = len(execution.attempts)
+        try:
+            decision = self._policy.decide(error, idempotent=execution.idempotent, retries=retries)
+        except Exception as bug:
+            failed = errors.RequestError(f"the retry policy raised {type(bug).__name__} on: {error}")
+            failed.__cause__ = bug
+            failed.maybe_executed = error.maybe_executed
+            execution.fail(failed)
+            return
+        except BaseException as bug:
+            execution.fail(bug)
+            return
+        if decision is Decision.RAISE or not self._retry(execution, connection, error, decision):
+            execution.fail(error)
+
+    def _retry(
+        self, execution: Execution, connection: Connection, error: errors.RequestError, decision: Decision
+    ) -> bool:
+        """Try again, or return False if there is nowhere to try."""
+        router = self.router
+        if len(execution.attempts) > len(router.pools):
+            return False
+        if decision is Decision.NEXT and not isinstance(error, errors.ConnectionLost):
+            tried = (*execution.tried, connection.name)
+            if all(pool.name in tried or not pool.has_open() for pool in router.pools):
+                return False
+        execution.note_attempt(connection, error, router.clock.now())
+        if decision is Decision.SAME and connection.has_room:
+            connection.send(execution)
+        else:
+            router.submit(execution)
+        return True
+
+
+def _hint(error: errors.ResponseError, execution: Execution) -> str:
+    """Say what to write instead of what a node cannot know the meaning of, "" for all else."""
+    if isinstance(error, errors.SyntaxError) and _OLD_MARKER.search(execution.body):
+        return "write ? or :name for a value, not %s or %(name)s"
+    unprepared = execution.opcode in (Opcode.QUERY, Opcode.BATCH)
+    if isinstance(error, errors.InvalidQuery) and unprepared and _NO_VALUES.search(error.message):
+        return "values are given with the call, as its parameters, or to add() of a batch"
+    return ""
+
+
+def _read_error(opcode: int, flags: int, body: bytes, version: int) -> Exception:
+    try:
+        _, start = split_extras(flags, body)
+        message = decode_message(opcode, body, start, version)
+    except errors.ProtocolError as error:
+        return error
+    if isinstance(message, errors.ResponseError):
+        return message
+    return errors.ProtocolError(f"a request was answered with opcode {opcode:#04x}, neither RESULT nor ERROR")

@@ -1,0 +1,154 @@
+"""UNPREPARED: the node does not know a statement (any more). It is prepared there again, then the request goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from triocql import errors
+from triocql.engine.connections.connection import Connection
+from triocql.engine.connections.internal import InternalRequest
+from triocql.engine.hot import Execution
+from triocql.engine.messages.descriptions import Descriptions
+from triocql.engine.requests.phase import Phase
+from triocql.engine.requests.telling import tell
+from triocql.engine.routing.router import Router
+from triocql.protocol.constants import V5, Opcode
+from triocql.protocol.requests import prepare
+from triocql.protocol.responses import Prepared, decode_message, split_extras
+from triocql.statements.prepared import PreparedQuery, PreparedState
+
+# How often a request has one statement prepared again on one node. A node whose memory of statements is full keeps a
+# new one only once it was wanted more often than an old one, which it counts up to 15 (its cache is a TinyLFU).
+_MOST = 16
+
+
+class _Flight:
+    """One PREPARE on one connection, and the requests that wait for it; the sink of its exchange."""
+
+    def __init__(self, owner: Repreparing, connection: Connection, text: PreparedQuery) -> None:
+        self.owner = owner
+        self.connection = connection
+        self.text = text
+        self.executions: list[Execution] = []
+        self.exchange: InternalRequest
+
+    def join(self, execution: Execution) -> None:
+        """Take one more request that waits; the most patient one decides how long the node may take."""
+        self.executions.append(execution)
+        self.exchange.deadline = max(self.exchange.deadline, execution.deadline)
+
+    def resolve(self, answer: tuple[int, int, bytes]) -> None:
+        self.owner.answered(self, *answer)
+
+    def reject(self, error: BaseException) -> None:
+        self.owner.failed(self, error)
+
+
+class Repreparing:
+    """Prepares again, once per statement and connection however many requests wait for it."""
+
+    def __init__(self, router: Router, version: int, descriptions: Descriptions) -> None:
+        self._router = router
+        self._version = version
+        self._descriptions = descriptions
+        self._flights: dict[tuple[Connection, bytes], _Flight] = {}
+
+    def unprepared(self, execution: Execution, connection: Connection, error: errors.Unprepared) -> None:
+        """Take the answer UNPREPARED to `execution`: prepare and send again, or fail it."""
+        text = execution.message.statement(error.id)
+        if text is None:
+            execution.fail(
+                errors.ProtocolError(
+                    f"{connection.name} does not know a statement that was not in the request"
+                )
+            )
+        elif _count(execution, connection.name, error.id) > _MOST:
+            execution.fail(
+                errors.UnpreparedLoop(
+                    f"{connection.name} goes on answering UNPREPARED to {text.text!r}: it was prepared there "
+                    f"{_MOST} times for this request"
+                )
+            )
+        elif not connection.has_room:
+            self._router.submit(execution)
+        else:
+            self._join(execution, connection, text, error.id)
+
+    def _join(self, execution: Execution, connection: Connection, text: PreparedQuery, id_: bytes) -> None:
+        self._router.waiting.enter(execution, Phase.PREPARING)
+        flight = self._flights.get((connection, id_))
+        if flight is None:
+            flight = _Flight(self, connection, text)
+            flight.exchange = exchange = InternalRequest(flight, execution.deadline, execution.timeout)
+            exchange.opcode = int(Opcode.PREPARE)
+            keyspace = text.keyspace if self._version >= V5 else None
+            exchange.body = prepare(self._version, text.text, keyspace)
+            self._flights[connection, id_] = flight
+            flight.join(execution)
+            tell((exchange,), connection.send)
+        else:
+            flight.join(execution)
+
+    def answered(self, flight: _Flight, opcode: int, flags: int, body: bytes) -> None:
+        """Take the answer to the PREPARE of `flight`."""
+        try:
+            answer = decode_message(opcode, body, split_extras(flags, body)[1], self._version)
+            state = self._new_state(flight, answer)
+        except BaseException as error:  # a class of the callers' may have raised it
+            self.failed(flight, error)
+            if isinstance(error, errors.UnfitAnswer):
+                flight.connection.abort(errors.fresh(error))
+            return
+        self._land(flight, lambda execution: self._resend(execution, flight, state))
+
+    def failed(self, flight: _Flight, error: BaseException) -> None:
+        """Fail what waits for `flight`; after the loss of the connection it goes elsewhere."""
+        if isinstance(error, errors.ConnectionLost):
+            self._land(flight, self._router.submit)
+        else:
+            self._land(flight, lambda execution: execution.fail(errors.fresh(error)))
+
+    def _land(self, flight: _Flight, following: Callable[[Execution], object]) -> None:
+        """Have the requests that still wait for `flight` wait no longer, and do with each what follows."""
+        self._flights.pop((flight.connection, flight.text.state.id), None)
+
+        def land(execution: Execution) -> None:
+            if execution.phase is Phase.PREPARING:
+                execution.leave()
+                following(execution)
+
+        tell(flight.executions, land)
+
+    def _new_state(self, flight: _Flight, answer: object) -> PreparedState:
+        if isinstance(answer, errors.ResponseError):
+            answer.coordinator = flight.connection.name
+            raise answer
+        if not isinstance(answer, Prepared):
+            raise errors.UnfitAnswer("PREPARE was answered with something else than a prepared statement")
+        if answer.id != flight.text.state.id:
+            raise errors.PreparedIdMismatch(
+                f"preparing {flight.text.text!r} again on {flight.connection.name} gave another id; "
+                "call prepare() again and bind to its result"
+            )
+        return self._descriptions.renew(flight.text, answer)
+
+    def _resend(self, execution: Execution, flight: _Flight, state: PreparedState) -> None:
+        try:
+            execution.message.reprepared(flight.text, state)
+        except errors.Error as error:
+            execution.fail(error)
+            return
+        execution.body = execution.message.body()
+        if flight.connection.has_room:
+            flight.connection.send(execution)
+        else:
+            self._router.submit(execution)
+
+
+def _count(execution: Execution, node: str, statement_id: bytes) -> int:
+    """Return how often `node` has answered to `execution` that it does not know a statement, this time included."""
+    counts = execution.unprepared
+    if counts is None:
+        counts = execution.unprepared = {}
+    count = counts[node, statement_id] = counts.get((node, statement_id), 0) + 1
+    return count

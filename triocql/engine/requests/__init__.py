@@ -1,0 +1,1 @@
+"""One request, from its start to its outcome, and what holds it meanwhile."""

@@ -1,0 +1,75 @@
+"""Requests that are on no connection: being prepared, waiting for a connection or a stream id, or between attempts."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+from triocql.engine.hot import Request
+from triocql.engine.requests.clock import Clock
+from triocql.engine.requests.overdue import waited
+from triocql.engine.requests.phase import Phase
+from triocql.engine.requests.telling import expire
+
+R = TypeVar("R", bound=Request)
+
+
+class RequestQueue(Generic[R]):
+    """A first-in-first-out holder of requests, swept for their deadlines.
+
+    Attributes:
+        size: the bytes of their bodies, as they were when the requests came: meanwhile they may get others.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._requests: OrderedDict[R, tuple[int, float]] = OrderedDict()
+        self.size = 0
+        clock.add(self)
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def enter(self, request: R, phase: Phase) -> None:
+        """Hold `request` until it is taken, released, or its deadline passes. What has ended is not held."""
+        if request.phase is Phase.DONE:
+            return
+        self._clock.watch(request.deadline)
+        request.phase = phase
+        request.holder = self
+        size = len(request.body)
+        self._requests[request] = size, self._clock.now()
+        self.size += size
+
+    def release(self, request: Request, phase: Phase) -> None:
+        """Let `request` go, if it is here (`Holder`)."""
+        held: OrderedDict[Request, tuple[int, float]] = self._requests  # type: ignore[assignment]
+        entry = held.pop(request, None)
+        if entry is not None:
+            self._let_go(request, phase, *entry)
+
+    def first(self) -> R:
+        """Return the oldest request."""
+        return next(iter(self._requests))
+
+    def forget(self, request: R, phase: Phase) -> None:
+        """Let go of a request that was here in `phase`, and is in another one's hands by now."""
+        entry = self._requests.pop(request, None)
+        if entry is not None:
+            self._count_out(request, phase, *entry)
+
+    def _let_go(self, request: Request, phase: Phase, size: int, since: float) -> None:
+        request.holder = None
+        self._count_out(request, phase, size, since)
+
+    def _count_out(self, request: Request, phase: Phase, size: int, since: float) -> None:
+        self.size -= size
+        waited(request, phase, self._clock.now() - since)
+
+    def requests(self) -> tuple[R, ...]:
+        """Return what is parked, oldest first."""
+        return tuple(self._requests)
+
+    def expire(self, now: float) -> tuple[float, int]:
+        """End what is due (`Source`)."""
+        return expire(self.requests(), now), len(self._requests)

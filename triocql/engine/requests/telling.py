@@ -1,0 +1,102 @@
+"""Telling many of an outcome, each of whom may do anything when told: abandon, start or end others, close all, raise.
+
+So nobody is told who has ended by then; and what one raises ends that one, is logged, and keeps nobody else from
+being told.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from triocql.engine.requests.phase import Phase
+from triocql.errors import Error, InternalError
+from triocql.observability.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from triocql.engine.hot import Request
+    from triocql.engine.requests.request import Sink
+
+    R = TypeVar("R", bound=Request)
+
+logger = get_logger(__name__)
+
+
+def tell(requests: Iterable[R], told: Callable[[R], object]) -> None:
+    """Call `told` with each of `requests` that has not ended when its turn comes."""
+    for request in requests:
+        if request.phase is not Phase.DONE:
+            try:
+                told(request)
+            except Exception as bug:
+                spoil(request, bug)
+
+
+def call(steps: Iterable[Callable[[], object]]) -> None:
+    """Call each of `steps`."""
+    for step in steps:
+        try:
+            step()
+        except Exception as bug:
+            report(bug)
+
+
+def expire(requests: Iterable[Request], now: float, node: str = "") -> float:
+    """End those of `requests` that are due by `now`; return the earliest deadline of the others, or inf.
+
+    They are on the connection to `node` or, with "", on none.
+    """
+    earliest = inf
+    for request in requests:
+        if request.deadline > now:
+            earliest = min(earliest, request.deadline)
+        else:
+            tell((request,), partial(_time_out, now, node))
+    return earliest
+
+
+def give(sink: Sink, value: Any) -> None:
+    """Resolve `sink`. If it cannot take the value, it gets an error instead."""
+    try:
+        sink.resolve(value)
+    except Exception as bug:
+        refuse(sink, as_error(bug))
+        report(bug)
+
+
+def refuse(sink: Sink, error: BaseException) -> None:
+    """Reject `sink`."""
+    try:
+        sink.reject(error)
+    except Exception as bug:
+        report(bug)
+
+
+def spoil(request: Request, bug: Exception) -> None:
+    """End `request` because of `bug`, which kept it from going on."""
+    request.fail(as_error(bug))
+    report(bug)
+
+
+def as_error(bug: Exception) -> Error:
+    """Return `bug` as users are told of it."""
+    if isinstance(bug, Error):
+        return bug
+    error = InternalError(f"the request ended by a bug: {type(bug).__name__}: {bug}")
+    error.__cause__ = bug
+    error.maybe_executed = True
+    return error
+
+
+def report(bug: Exception) -> None:
+    """Log `bug`. Whoever had to be told is told before: where the stack is at its end, this fails, too."""
+    with suppress(Exception):
+        logger.error("%s while requests were told their outcomes", type(bug).__name__, exc_info=bug)
+
+
+def _time_out(now: float, node: str, request: Request) -> None:
+    request.time_out(now, node)

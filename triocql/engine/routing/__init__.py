@@ -1,0 +1,1 @@
+"""Which connection a request goes to."""

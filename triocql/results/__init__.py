@@ -1,0 +1,1 @@
+"""What users get: rows, what makes them, and results."""

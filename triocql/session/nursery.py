@@ -1,0 +1,298 @@
+"""The request nursery: requests that belong to a block, as tasks belong to a nursery."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from triocql._hints import check_session
+from triocql.config.checks import require_integer
+from triocql.config.requests import INHERIT
+from triocql.engine.requests.telling import call
+from triocql.errors import Abandoned, UsageError, fresh
+from triocql.protocol.constants import MAX_INT
+from triocql.results.factories import row_factory
+from triocql.results.result import Result
+from triocql.session.blocks import AsyncBlock
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from typing_extensions import Unpack
+
+    from triocql.abc import Waiter
+    from triocql.config.requests import RequestKeywords
+    from triocql.engine.hot import Execution
+    from triocql.engine.requests.response import Response
+    from triocql.results.factories import RowFactory
+    from triocql.session.session import Session
+    from triocql.statements.statement import Parameters
+
+
+class Handle:
+    """A request of a request nursery. Await it for its `Result`, as often as you like.
+
+    A request that fails while nobody awaits its handle ends the whole nursery.
+    """
+
+    __slots__ = ("_error", "_factory", "_nursery", "_owed", "_result", "_waiters", "execution")
+
+    def __init__(self, nursery: RequestNursery, factory: RowFactory[Any]) -> None:
+        self._nursery = nursery
+        self._factory = factory
+        self._result: Result[Any] | None = None
+        self._error: BaseException | None = None
+        self._owed: BaseException | None = None  # a failure on its way to those who await it
+        self._waiters: list[Waiter[None]] = []
+        self.execution: Execution | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the request has ended."""
+        return self._result is not None or self._error is not None
+
+    def cancel(self) -> None:
+        """Abandon the request. Whoever awaits it gets Abandoned; it is no failure of the nursery."""
+        if not self.done:
+            self._nursery.forget(self)
+            self.abandon()
+
+    def __await__(self) -> Generator[Any, Any, Result[Any]]:
+        return self._wait().__await__()
+
+    async def _wait(self) -> Result[Any]:
+        waiter: Waiter[None] = self._nursery.session.reactor.waiter(lambda: self._left(waiter))
+        self._waiters.append(waiter)
+        if self.done:
+            waiter.resolve(None)
+        nursery = self._nursery
+        nursery.awaiting += 1
+        try:
+            await waiter.wait()
+        finally:
+            nursery.awaiting -= 1
+            nursery.check_idle()
+        self._waiters.remove(waiter)
+        self._owed = None
+        if self._error is not None:
+            raise fresh(self._error)
+        assert self._result is not None
+        return self._result
+
+    def _left(self, waiter: Waiter[None]) -> None:
+        """Somebody who awaited it was cancelled, perhaps after it had failed: then nobody may have learned of that."""
+        self._waiters.remove(waiter)
+        if not self._waiters and self._owed is not None:
+            owed, self._owed = self._owed, None
+            self._nursery.ended(self, owed)
+
+    def resolve(self, response: Response) -> None:
+        """Take the response (`Sink`)."""
+        if not self.done:
+            self._result = self._nursery.session.result(response, self.execution, self._factory)
+        self._end()
+        self._nursery.ended(self, None)
+
+    def reject(self, error: BaseException) -> None:
+        """Take the error (`Sink`)."""
+        if self.done:
+            failure = None
+        else:
+            self._error = error
+            self._owed, failure = (error, None) if self._waiters else (None, error)
+        self._end()
+        self._nursery.ended(self, failure)
+
+    def abandon(self) -> None:
+        """End without an answer, unless it has ended."""
+        if self.done:
+            return
+        self._error = Abandoned("the request was abandoned before it was answered")
+        self._end()
+        # Last: if the stack ends before, the end of the execution tells those who await it.
+        if self.execution is not None:
+            self.execution.abandon()
+
+    def _end(self) -> None:
+        call([partial(waiter.resolve, None) for waiter in self._waiters])
+
+
+class RequestNursery(AsyncBlock):
+    """Made by `open_request_nursery`: an async context manager that its requests cannot outlive.
+
+    Attributes:
+        session: the session.
+        awaiting: how many tasks await handles and were not resumed yet.
+    """
+
+    def __init__(self, session: Session, concurrency: int) -> None:
+        self.session = session
+        self.awaiting = 0
+        self._concurrency = concurrency
+        self._live: dict[Handle, None] = {}
+        self._queue: deque[Waiter[None]] = deque()
+        self._reserved = 0
+        self._failure: BaseException | None = None
+        self._entered = False
+        self._open = False
+        self._idle: Waiter[None] | None = None
+
+    async def start(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        row_type: type[Any] | None = None,
+        **options: Unpack[RequestKeywords],
+    ) -> Handle:
+        """Start a request once fewer than `concurrency` are under way, and return its handle.
+
+        Arguments are those of `Session.execute`. Raises the failure that ended the nursery, if one did, and
+        UsageError. Values that the statement does not take are a failure of the request: a node is asked again what it
+        takes before they are refused. A checkpoint, always.
+        """
+        await self._room()
+        try:
+            return self.start_soon(statement, parameters, row_type=row_type, **options)
+        finally:
+            self._grant()  # what could not be started takes no room
+            self.check_idle()
+
+    def start_soon(
+        self,
+        statement: Any,
+        parameters: Parameters = None,
+        *,
+        row_type: type[Any] | None = None,
+        **options: Unpack[RequestKeywords],
+    ) -> Handle:
+        """Start a request now, however many are under way; otherwise as `start`."""
+        if self._failure is not None:
+            raise self._failure
+        if not self._open:
+            raise UsageError("the request nursery is not open: use it inside its `async with` block")
+        handle = Handle(self, row_factory(row_type))
+        call = self.session.call_options(options) if options else INHERIT
+        self._live[handle] = None
+        try:
+            handle.execution = self.session.protected(
+                self.session.executor.start, handle, statement, parameters, call
+            )
+        except BaseException:
+            self.forget(handle)
+            raise
+        return handle
+
+    # --- The block -----------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        if self._entered:
+            raise UsageError("a request nursery is entered once; open another one")
+        self._entered = self._open = True
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        try:
+            if exc is None:
+                await self._all_ended()
+        finally:
+            self._open = False
+            self._abandon_all()
+        if exc is None and self._failure is not None:
+            raise self._failure
+
+    async def _all_ended(self) -> None:
+        """Wait until nothing is under way, and nobody waits for room or has yet to learn of an end: what they start
+        then is waited for, too. A checkpoint, always.
+        """
+        while True:
+            self._idle = self.session.reactor.waiter(lambda: None)
+            self.check_idle()
+            await self._idle.wait()
+            if self._is_idle:
+                return
+
+    @property
+    def _is_idle(self) -> bool:
+        return not (self._live or self._queue or self._reserved or self.awaiting)
+
+    def check_idle(self) -> None:
+        """Have the block left if that waits for nothing any more."""
+        if self._idle is not None and self._is_idle:
+            self._idle.resolve(None)
+
+    # --- Room ----------------------------------------------------------------------------------------------
+
+    async def _room(self) -> None:
+        """Wait, first come first served, until there is room, and reserve it. A checkpoint, always."""
+        waiter: Waiter[None] = self.session.reactor.waiter(lambda: self._give_back(waiter))
+        self._queue.append(waiter)
+        self._grant()
+        await waiter.wait()
+        self._reserved -= 1
+
+    def _grant(self) -> None:
+        """Give room to those who wait for it; after a failure to all of them, to learn of it."""
+        while self._queue and (
+            self._failure is not None or len(self._live) + self._reserved < self._concurrency
+        ):
+            self._reserved += 1
+            self._queue.popleft().resolve(None)
+
+    def _give_back(self, waiter: Waiter[None]) -> None:
+        """Somebody who waited for room was cancelled, perhaps after it was granted: the next one gets it."""
+        if waiter in self._queue:
+            self._queue.remove(waiter)
+        else:
+            self._reserved -= 1
+            self._grant()
+        self.check_idle()
+
+    def _abandon_all(self) -> None:
+        live, self._live = self._live, {}
+        call([handle.abandon for handle in live])
+        self._grant()
+
+    # --- What handles tell ---------------------------------------------------------------------------------
+
+    def ended(self, handle: Handle, failure: BaseException | None) -> None:
+        """A request ended; with a failure that nobody was waiting for, so does everything else."""
+        self._live.pop(handle, None)
+        if failure is not None and self._failure is None:
+            self._failure = failure
+            self._abandon_all()
+        self._grant()
+        self.check_idle()
+
+    def forget(self, handle: Handle) -> None:
+        """A request is no concern of the nursery any more."""
+        self._live.pop(handle, None)
+        self._grant()
+        self.check_idle()
+
+
+def open_request_nursery(session: Session, concurrency: int = 100) -> RequestNursery:
+    """Open a block that requests belong to; what `execute_concurrent` is for when statements come one by one.
+
+    Leaving the block waits for all requests, those included that other tasks start meanwhile. A failure that nobody
+    awaits, an exception or a cancellation in the block stop the sending and abandon what is in flight; what failed
+    leaves the block as it is, unwrapped.
+
+    Args:
+        session: the session.
+        concurrency: how many requests `RequestNursery.start` lets be under way at the same time.
+
+    Raises OptionError for a concurrency that is no integer from 1.
+
+    >>> async with triocql.open_request_nursery(session, concurrency=200) as nursery:    # doctest: +SKIP
+    ...     async for line in lines:
+    ...         await nursery.start(insert, line)
+    """
+    check_session(session, blocks=False)
+    require_integer(concurrency, "concurrency", 1, MAX_INT)
+    return RequestNursery(session, concurrency)

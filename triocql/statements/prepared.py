@@ -1,0 +1,262 @@
+"""Statements that a node has prepared: what it said of them, what users hold, and bound values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from triocql._hints import BOUND, PREPARED, old_names
+from triocql.codecs.bindv3 import BinderV3
+from triocql.codecs.cache import weight_of_columns
+from triocql.codecs.changes import still_fit
+from triocql.codecs.registry import Registry
+from triocql.config.requests import INHERIT, RequestKeywords, RequestOptions, with_options
+from triocql.errors import PreparedIdMismatch, UsageError
+from triocql.protocol.constants import V4, V5
+from triocql.protocol.requests import execute_id
+from triocql.protocol.responses import Prepared, RowsMetadata, rows_head
+from triocql.protocol.types import ColumnSpec
+from triocql.statements.statement import Parameters
+from triocql.statements.texts import SELECT, answers_to
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from triocql.codecs.bind import Binder
+    from triocql.codecs.rows import RowPlan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedState:
+    """A statement's ids with the columns that they stand for. Never changed: news make another one.
+
+    Attributes:
+        id: the statement's id on the nodes.
+        prefix: how EXECUTE's body begins: the id and, in v5, the id of the result's metadata.
+        bind_columns: the bind markers.
+        partition_key: the indexes of the bind markers that make up the partition key, () if not all of it is bound.
+        binder: encodes values for the bind markers.
+        metadata: the columns of the result, None if it gives no rows.
+        plan: decodes them.
+        skip_metadata: whether results need not repeat their columns, because an id tells when they change.
+        rows_head: how a last page of these columns begins, by which it is recognized without being parsed.
+    """
+
+    id: bytes
+    prefix: bytes
+    bind_columns: tuple[ColumnSpec, ...]
+    partition_key: tuple[int, ...]
+    binder: Binder | BinderV3
+    metadata: RowsMetadata | None = None
+    plan: RowPlan | None = None
+    skip_metadata: bool = False
+    rows_head: bytes = b""
+
+    @classmethod
+    def from_answer(cls, answer: Prepared, registry: Registry, version: int) -> PreparedState:
+        """Make the state that a RESULT/Prepared tells, but for the columns of the result."""
+        binder = registry.binder(answer.bind_columns).with_key(answer.pk_indexes)
+        return cls(
+            id=answer.id,
+            prefix=execute_id(version, answer.id, answer.metadata_id),
+            bind_columns=binder.columns,
+            partition_key=answer.pk_indexes,
+            binder=binder if version >= V4 else BinderV3(binder),
+        )
+
+    def with_result(
+        self, metadata: RowsMetadata, metadata_id: bytes | None, plan: RowPlan, version: int
+    ) -> PreparedState:
+        """Return the state after a node said that the columns of the result are these, which `plan` reads."""
+        by_id = version >= V5 and metadata_id is not None
+        return replace(
+            self,
+            prefix=execute_id(version, self.id, metadata_id) if by_id else self.prefix,
+            metadata=metadata,
+            plan=plan,
+            skip_metadata=by_id,
+            rows_head=rows_head(metadata, described=not by_id),
+        )
+
+    @property
+    def weight(self) -> int:
+        """How much keeping it takes, as caches count it: its columns."""
+        columns = () if self.metadata is None else self.metadata.columns
+        return weight_of_columns(self.bind_columns) + weight_of_columns(columns)
+
+    def says_the_same(self, other: PreparedState) -> bool:
+        """Whether a node that told `other` has said nothing new."""
+        return (
+            self.prefix == other.prefix
+            and self.bind_columns == other.bind_columns
+            and self.partition_key == other.partition_key
+            and self.metadata == other.metadata
+            and self.skip_metadata == other.skip_metadata
+        )
+
+    def recoded(self, registry: Registry, version: int) -> PreparedState:
+        """Return the state with the codecs that are registered now."""
+        binder = registry.binder(self.bind_columns).with_key(self.partition_key)
+        return replace(
+            self,
+            binder=binder if version >= V4 else BinderV3(binder),
+            plan=None if self.metadata is None else registry.plan(self.metadata.columns),
+        )
+
+
+_MEANINGS = 16
+
+
+class PreparedQuery:
+    """A statement's text and the newest state that is known of it, shared by everybody who prepared the text.
+
+    Attributes:
+        text: the CQL.
+        keyspace: where its unqualified names are looked up.
+        state: the newest state.
+        idempotent: whether it may be executed twice, as far as the text tells.
+        answers: which answers it can have, as far as the text tells.
+        trusts_ids: whether rows may come without their columns, which an id stands for.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_meanings",
+        "answers",
+        "idempotent",
+        "keyspace",
+        "state",
+        "text",
+        "trusts_ids",
+    )
+
+    def __init__(self, text: str, keyspace: str | None, state: PreparedState) -> None:
+        self.text = text
+        self.keyspace = keyspace
+        self.state = state
+        self.answers = answers_to(text)
+        self.idempotent = self.answers is SELECT
+        self.trusts_ids = True
+        self._meanings: dict[bytes, int] = {}  # hashes, for a node says how many columns there are
+
+    def stands_for(self, metadata_id: bytes, metadata: RowsMetadata) -> bool:
+        """Remember that the id was said to stand for these columns; return whether it is the first time, or the same
+        as before.
+        """
+        meanings = self._meanings
+        columns = hash(metadata.columns)
+        known = meanings.setdefault(metadata_id, columns)
+        if len(meanings) > _MEANINGS:
+            del meanings[next(iter(meanings))]
+        return known == columns
+
+
+@old_names(PREPARED)
+class PreparedStatement:
+    """A statement that the nodes know; made by `Session.prepare`. Values are bound to it in order or by name.
+
+    It stays valid when nodes forget it, restart, or when its table changes: it is prepared again as needed.
+
+    >>> insert = await session.prepare("INSERT INTO users (id, name) VALUES (?, ?)")    # doctest: +SKIP
+    >>> await session.execute(insert, [7, "Ada"])                                       # doctest: +SKIP
+    """
+
+    __slots__ = ("options", "prepared")
+
+    def __init__(self, prepared: PreparedQuery, options: RequestOptions = INHERIT) -> None:
+        self.prepared = prepared
+        self.options = options
+
+    @property
+    def text(self) -> str:
+        """The CQL text."""
+        return self.prepared.text
+
+    @property
+    def keyspace(self) -> str | None:
+        """The keyspace of its parameters, None if it has none."""
+        columns = self.columns
+        return columns[0].keyspace if columns else self.prepared.keyspace
+
+    @property
+    def columns(self) -> tuple[ColumnSpec, ...]:
+        """The keyspace, table, name and type of each parameter."""
+        return self.prepared.state.bind_columns
+
+    @property
+    def partition_key_indexes(self) -> tuple[int, ...]:
+        """Which parameters make up the partition key, in its order; empty if not all of it is bound."""
+        return self.prepared.state.partition_key
+
+    @property
+    def result_columns(self) -> tuple[ColumnSpec, ...]:
+        """The columns of the rows it gives, as far as known; empty if it gives none."""
+        plan = self.prepared.state.plan
+        return () if plan is None else plan.columns
+
+    def bind(self, *values: Any, **named: Any) -> BoundStatement:
+        """Bind values now: ``bind(7, "Ada")``, ``bind([7, "Ada"])``, ``bind(id=7, name="Ada")`` or ``bind({...})``.
+
+        A single list, tuple or mapping stands for all values, unless the statement has one parameter and that takes
+        it as its value: then give ``bind([value])``.
+
+        Raises BindTypeError or BindValueError, naming the column.
+        """
+        if values and named:
+            raise UsageError("bind() takes values in order or by name, not both")
+        parameters: Sequence[Any] | Mapping[str, Any] = named or values
+        if len(values) == 1 and isinstance(values[0], (list, tuple, Mapping)):
+            parameters = values[0]
+        return bind(self, parameters)
+
+    def with_options(self, **options: Unpack[RequestKeywords]) -> PreparedStatement:
+        """Return a copy with some options changed; None goes back to the session's."""
+        return PreparedStatement(self.prepared, with_options(self.options, options))
+
+    def __repr__(self) -> str:
+        return f"PreparedStatement({self.text!r})"
+
+
+@old_names(BOUND)
+class BoundStatement:
+    """A prepared statement with its values, already encoded."""
+
+    __slots__ = ("options", "prepared", "state", "values")
+
+    def __init__(
+        self, prepared: PreparedQuery, state: PreparedState, values: bytes, options: RequestOptions
+    ) -> None:
+        self.prepared = prepared
+        self.state = state
+        self.values = values
+        self.options = options
+
+    def newest_state(self) -> PreparedState:
+        """Return the newest state of the statement. Raises PreparedIdMismatch if the values do not fit it."""
+        newest = self.prepared.state
+        check_values_fit(self.prepared, self.state, newest)
+        return newest
+
+    def with_options(self, **options: Unpack[RequestKeywords]) -> BoundStatement:
+        """Return a copy with some options changed; None goes back to the session's."""
+        changed = with_options(self.options, options)
+        return BoundStatement(self.prepared, self.state, self.values, changed)
+
+    def __repr__(self) -> str:
+        return f"BoundStatement({self.prepared.text!r})"
+
+
+def bind(statement: PreparedStatement, parameters: Parameters) -> BoundStatement:
+    """Encode `parameters` for `statement`."""
+    state = statement.prepared.state
+    return BoundStatement(statement.prepared, state, state.binder.bind(parameters), statement.options)
+
+
+def check_values_fit(text: PreparedQuery, old: PreparedState, new: PreparedState) -> None:
+    """Raise PreparedIdMismatch if values that were encoded for `old` cannot be sent with `new`."""
+    if new is not old and not still_fit(old.bind_columns, new.bind_columns):
+        raise PreparedIdMismatch(
+            f"the parameters of {text.text!r} have other types now (its table was changed or made anew); "
+            "bind to it, or execute it, again: values are then encoded for the new types"
+        )
