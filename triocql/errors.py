@@ -57,10 +57,10 @@ def _rebuild(cls: type[Error], args: tuple[Any, ...], state: dict[str, Any]) -> 
     return error
 
 
-def fresh(error: E) -> E:
+def copy_of(error: E) -> E:
     """Return an error like `error` to be raised in another task: tracebacks of several tasks must not mix.
 
-    >>> fresh(ConnectionLost("gone"))
+    >>> copy_of(ConnectionLost("gone"))
     ConnectionLost('gone')
     """
     if not isinstance(error, Error):

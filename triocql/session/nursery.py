@@ -12,7 +12,7 @@ from triocql._hints import check_session
 from triocql.config.checks import require_integer
 from triocql.config.requests import INHERIT
 from triocql.engine.requests.telling import call
-from triocql.errors import Abandoned, UsageError, fresh
+from triocql.errors import Abandoned, UsageError, copy_of
 from triocql.protocol.constants import MAX_INT
 from triocql.results.factories import row_factory
 from triocql.results.result import Result
@@ -78,7 +78,7 @@ class Handle:
         self._waiters.remove(waiter)
         self._owed = None
         if self._error is not None:
-            raise fresh(self._error)
+            raise copy_of(self._error)
         assert self._result is not None
         return self._result
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic
 
-from triocql.errors import PagingLoop, UsageError, fresh
+from triocql.errors import PagingLoop, UsageError, copy_of
 from triocql.results.factories import R_co
 from triocql.session.blocks import AsyncBlock, Block
 from triocql.statements.paging import Progress
@@ -74,7 +74,7 @@ class PageQueue:
             self._fetch()
             return page
         if self._error is not None:
-            raise fresh(self._error)  # again and again: what follows a page that failed is not the end
+            raise copy_of(self._error)  # again and again: what follows a page that failed is not the end
         return None
 
     @property

@@ -14,7 +14,7 @@ from triocql.engine.requests.phase import Phase
 from triocql.engine.requests.request import Sink
 from triocql.engine.requests.telling import as_error, give, refuse, report
 from triocql.engine.routing.router import Router
-from triocql.errors import Error, fresh
+from triocql.errors import Error, copy_of
 from triocql.protocol.constants import V5
 from triocql.protocol.requests import prepare
 from triocql.protocol.responses import Prepared
@@ -161,7 +161,7 @@ class Preparing:
 
     def _reject(self, flight: _Flight, error: BaseException) -> None:
         for sink in flight.sinks:
-            refuse(sink, fresh(error))
+            refuse(sink, copy_of(error))
 
 
 def _looked_up(key: PrepareKey, answer: Prepared) -> PrepareKey:

@@ -62,7 +62,7 @@ class Recovery:
         if not isinstance(error, errors.ResponseError):
             self.unreadable(execution, connection, error)
             if opcode != Opcode.ERROR:
-                connection.abort(errors.fresh(error))
+                connection.abort(errors.copy_of(error))
             return
         error.coordinator = connection.name
         if hint := _hint(error, execution):
@@ -92,7 +92,7 @@ class Recovery:
         error.maybe_executed = True
         execution.fail(error)
         if isinstance(error, errors.UnfitAnswer):
-            connection.abort(errors.fresh(error))
+            connection.abort(errors.copy_of(error))
 
     def lost(self, execution: Execution, connection: Connection, error: Exception, *, written: bool) -> None:
         """Take the end of the connection that the request was on."""

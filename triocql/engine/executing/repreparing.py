@@ -97,7 +97,7 @@ class Repreparing:
         except BaseException as error:  # a class of the callers' may have raised it
             self.failed(flight, error)
             if isinstance(error, errors.UnfitAnswer):
-                flight.connection.abort(errors.fresh(error))
+                flight.connection.abort(errors.copy_of(error))
             return
         self._land(flight, lambda execution: self._resend(execution, flight, state))
 
@@ -106,7 +106,7 @@ class Repreparing:
         if isinstance(error, errors.ConnectionLost):
             self._land(flight, self._router.submit)
         else:
-            self._land(flight, lambda execution: execution.fail(errors.fresh(error)))
+            self._land(flight, lambda execution: execution.fail(errors.copy_of(error)))
 
     def _land(self, flight: _Flight, following: Callable[[Execution], object]) -> None:
         """Have the requests that still wait for `flight` wait no longer, and do with each what follows."""
