@@ -46,7 +46,7 @@ def report() -> str:
 
 
 def _decided() -> bool:
-    """Tell whether there is nothing to build: the compiled part is in use, or unwanted."""
+    """Return whether there is nothing to build: the compiled part is in use, or unwanted."""
     return _impl.compiled or bool(os.environ.get("TRIOCQL_IMPL"))
 
 

@@ -1,4 +1,4 @@
-"""What to say about a name that triocql does not have: one of cassandra-driver, or a misspelt one."""
+"""Hints for names that triocql does not have: those of cassandra-driver, and misspelt ones."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def check_options(given: Iterable[str], known: Iterable[str]) -> None:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """Say what to write instead of an option: what the old name has become, or which ones there are like it."""
+    """Return a hint for an unknown option: what its old name has become, or the options with a similar name."""
     if name in _NO_OPTIONS:
         return f"; {_NO_OPTIONS[name]}"
     if name in _OPTIONS:
@@ -189,9 +189,9 @@ class NoOtherAttributes:
     _ATTRIBUTES: ClassVar[tuple[str, ...]]
     """The public attributes that the constructor sets."""
     _MADE_OF: ClassVar[type]
-    """What the constructor takes first."""
+    """The type of the constructor's first argument."""
     _MAKER: ClassVar[str]
-    """What users call instead of the constructor."""
+    """The function that users call instead of the constructor."""
 
     if not TYPE_CHECKING:
 
@@ -294,5 +294,5 @@ def check_session(session: object, *, blocks: bool) -> None:
 
 
 def forgotten_await(value: object) -> str:
-    """Say what is missing if `value` is what an async function gives before it is awaited."""
+    """Return the hint that `await` is missing if `value` is a coroutine, "" if it is not."""
     return "; write `await` before the call that gave it" if type(value).__name__ == "coroutine" else ""

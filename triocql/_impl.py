@@ -29,7 +29,7 @@ def _choose() -> tuple[Impl, str]:
 
 
 def _obstacle(name: str) -> str | None:
-    """Say why a compiled module is of no use: it is not there, or cannot be loaded, as in a subinterpreter.
+    """Return why a compiled module cannot be used: it is not there, or cannot be loaded, as in a subinterpreter.
 
     It is loaded, but not run: it imports what needs to know the choice.
     """

@@ -15,7 +15,7 @@ P = ParamSpec("P")
 
 
 class Address(NamedTuple):
-    """Where a node listens: a host name or IP literal with a port, or the path of a unix socket.
+    """The address that a node listens on: a host name or IP literal with a port, or the path of a unix socket.
 
     >>> str(Address("10.0.0.1", 9042)), str(Address("::1", 9042)), str(Address("/run/cql.sock", 0))
     ('10.0.0.1:9042', '[::1]:9042', '/run/cql.sock')
@@ -39,7 +39,7 @@ class Link(Protocol):
     """The core's side of one connection. The reactor calls it; no method blocks, awaits or raises."""
 
     def connection_made(self, transport: Transport) -> None:
-        """Take the transport. Called once, before every other method."""
+        """Called once, before every other method, with the transport of the connection."""
 
     def data_to_send(self) -> bytes:
         """Hand over everything that waits to be sent, b"" if nothing does.
@@ -48,13 +48,13 @@ class Link(Protocol):
         """
 
     def data_received(self, data: bytes | memoryview) -> None:
-        """Take bytes from the peer. A memoryview is only valid during the call."""
+        """Called with bytes from the peer. A memoryview is only valid during the call."""
 
     def eof_received(self) -> None:
-        """Take note that the peer will send nothing more. The transport stays open until closed."""
+        """Called when the peer has closed its sending side. The transport stays open until it is closed."""
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Take note that the transport is gone, exactly once; None after our own `close` or `abort`."""
+        """Called exactly once, when the transport has ended: by `error`, or None after our own `close` or `abort`."""
 
 
 class Transport(Protocol):
@@ -64,7 +64,7 @@ class Transport(Protocol):
     """
 
     def wake(self) -> None:
-        """Say that the link's buffer became non-empty: `data_to_send` is pulled in this tick or the next."""
+        """Called when the link's buffer became non-empty: `data_to_send` is pulled in this tick or the next."""
 
     def pause_reading(self) -> None:
         """Stop calling `data_received`, so that the peer feels back-pressure."""
@@ -87,10 +87,10 @@ class Waiter(Protocol[T]):
     """
 
     def resolve(self, value: T) -> None:
-        """Give the value."""
+        """End the wait with a value."""
 
     def reject(self, error: BaseException) -> None:
-        """Give the error. Each waiter needs an exception object of its own.
+        """End the wait with an error. Each waiter needs an exception object of its own.
 
         It is no `Exception` where code of the consumer's, a codec say, raised such a thing while it was run for them.
         """

@@ -1,1 +1,1 @@
-"""What users choose: options of sessions and of requests, contact points, auth, and the checks of both."""
+"""Configuration: the options of sessions and of requests, contact points, authentication, and their checks."""

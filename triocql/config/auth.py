@@ -1,4 +1,4 @@
-"""Authentication: what answers a server that asks who we are."""
+"""Authentication: the client's answers to the authenticator of a server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Authenticator(Protocol):
         """Return the answer to a challenge."""
 
     def success(self, token: bytes | None) -> None:
-        """Take the token that ends a successful exchange."""
+        """Called with the token that ends a successful exchange."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ _SCHEME = "cql://"
 
 @dataclass(slots=True)
 class ContactPoints:
-    """What was read: the addresses, and the options that URLs gave with them, as text those of the query."""
+    """The addresses that were read, and the options that URLs gave with them (those of the query as text)."""
 
     addresses: list[Address] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=dict, repr=False)

@@ -32,7 +32,7 @@ _STREAM_IDS = 32_768
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionOptions:
-    """What holds for each single connection.
+    """Options of each single connection.
 
     Attributes:
         connect_timeout: seconds for opening it, the handshake included.
@@ -63,7 +63,7 @@ class ConnectionOptions:
 
     @property
     def fill_threshold(self) -> int:
-        """How many requests in flight fill a connection so far that the next one of its node is used, too."""
+        """The number of requests in flight on a connection from which the next one of its node is used, too."""
         return max(1, self.max_in_flight // 2)
 
     def __post_init__(self) -> None:
@@ -79,7 +79,7 @@ class ConnectionOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolOptions:
-    """How many connections there are, and what waits for them.
+    """The number of connections, and the bounds of the queue of requests that wait for them.
 
     Attributes:
         connections_local: connections to a node of the local data centre; they are filled in turn.
@@ -104,7 +104,7 @@ class PoolOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconnectionOptions:
-    """When to try again after a connection was lost or refused: each time after twice the delay of before.
+    """The delays before connecting again after a connection was lost or refused: each is twice the one before.
 
     Attributes:
         base: the first delay in seconds.
@@ -288,7 +288,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
 
 
 def _take_group(name: str, given: dict[str, Any]) -> Any:
-    """Take the options of one group out of `given`: the group as a whole, and single ones on top of it."""
+    """Move the options of one group out of `given`: the group as a whole, and single ones on top of it."""
     kind, prefix = _GROUPS[name]
     group = given.pop(name) if name in given else kind()
     require_type(group, kind, name, f"a {kind.__name__}")

@@ -1,4 +1,4 @@
-"""How a request is to be carried out: the options of a session, a statement and a call, laid over each other."""
+"""The options of requests: those of a session, a statement and a call, laid over each other."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _values = attrgetter(*_NAMES)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestOptions:
-    """How a request is to be carried out. None stands for "as the layer below says".
+    """Options of a request. None stands for "as the layer below says".
 
     A call's own arguments go before those of its statement, and those before the session's.
 

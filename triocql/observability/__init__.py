@@ -1,1 +1,1 @@
-"""What can be seen of a session from outside: logs and hooks."""
+"""Logs of a session."""

@@ -1,4 +1,4 @@
-"""How long to wait before a node is dialled again."""
+"""Reconnection policies: how long to wait before a node is dialled again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to do with a request that a node answered with an error, or whose connection ended."""
+"""Retry policies: what to do with a request that a node answered with an error, or whose connection ended."""
 
 from __future__ import annotations
 

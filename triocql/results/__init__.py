@@ -1,1 +1,1 @@
-"""What users get: rows, what makes them, and results."""
+"""Results: rows, the factories that make them, and the pages they come in."""

@@ -93,7 +93,7 @@ class _Objects(RowFactory[R_co]):
 
 
 class _Fit(NamedTuple):
-    """How rows of certain columns become instances of a class: the plan that reads them, and what is made of that."""
+    """The fit of a class and certain columns: the plan that reads the rows, and the instances that are made of them."""
 
     plan: RowPlan
     reading: Reading
@@ -156,7 +156,7 @@ def _listed(names: list[str] | tuple[str, ...]) -> str:
 
 
 def _slice_of(names: tuple[str, ...]) -> int:
-    """How many rows are decoded at once: about 2,000 cells, some milliseconds at the worst."""
+    """Return the number of rows that are decoded at once: about 2,000 cells, some milliseconds at the worst."""
     return max(1, _CELLS_A_SLICE // max(1, len(names)))
 
 

@@ -1,4 +1,4 @@
-"""What a call gives: `Result`, a page of rows and the way to the next ones, and the `Trace` of a request."""
+"""The results of calls: `Result`, a page of rows and the way to the next ones, and the `Trace` of a request."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TraceEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """What the server recorded of a request that was executed with ``tracing=True``: see `Result.trace`.
+    """The server's record of a request that was executed with ``tracing=True``: see `Result.trace`.
 
     Attributes:
         id: the session id in the tables of `system_traces`.
@@ -69,11 +69,11 @@ class Trace:
 
 
 class Pager(Protocol):
-    """What a result needs in order to go on: made by the session for each statement that is executed."""
+    """The way from a result to its next pages: made by the session for each statement that is executed."""
 
     @property
     def fingerprint(self) -> bytes:
-        """What tells the statement and its values from others, in 1 to 64 bytes."""
+        """An identification of the statement and its values, of 1 to 64 bytes."""
 
     async def fetch(self, paging_state: bytes) -> Response:
         """Execute the statement again from the server's paging state on."""
@@ -86,7 +86,7 @@ class Pager(Protocol):
 
 @old_names(RESULT)
 class BaseResult(Generic[R_co]):
-    """What the results of sessions that wait and of sessions that block have in common: the page that is here."""
+    """The base of the results of asynchronous and of blocking sessions: the page that is here."""
 
     __slots__ = ("_factory", "_pager", "_response", "_rows")
 
@@ -183,7 +183,7 @@ class BaseResult(Generic[R_co]):
 
     @property
     def paging_state(self) -> PagingState | None:
-        """Where the next page begins, for the option `paging_state`; None on the last page."""
+        """The position of the next page, for the option `paging_state`; None on the last page."""
         state = self._response.paging_state
         if state is None or self._pager is None:
             return None
@@ -209,19 +209,19 @@ class BaseResult(Generic[R_co]):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the server warns of."""
+        """The warnings of the server."""
         extras = self._response.extras
         return () if extras is None else extras.warnings
 
     @property
     def custom_payload(self) -> Mapping[str, bytes | None] | None:
-        """What a query handler of the server's own added; None if nothing."""
+        """The payload that a query handler of the server's own added; None if there is none."""
         extras = self._response.extras
         return None if extras is None else extras.payload
 
     @property
     def schema_change(self) -> SchemaChange | None:
-        """What the statement changed in the schema; None if nothing."""
+        """The change of the schema that the statement made; None if it made none."""
         return self._response.schema_change
 
     @property

@@ -1,1 +1,1 @@
-"""What users hold: the session, and what executes many statements or reads many pages on it."""
+"""The session of asynchronous programs, and the calls that execute many statements or read many pages on it."""

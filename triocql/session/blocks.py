@@ -1,4 +1,4 @@
-"""Where a stream may be read: within its block, and once; and which kind of block that is."""
+"""The blocks of streams: a stream is read within its block, and once; and the kind of block has to fit."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Block:
         self._line = line
 
     def enter(self) -> None:
-        """Note that the block is entered. Raises UsageError the second time."""
+        """Enter the block. Raises UsageError the second time."""
         if self._entered:
             raise UsageError(f"a stream is entered once; make another one: `{self._line}:`")
         self._entered = self.is_open = True
 
     def leave(self) -> None:
-        """Note that the block is left."""
+        """Leave the block."""
         self.is_open = False
 
     def check_open(self) -> None:
@@ -53,7 +53,7 @@ class Block:
 
 
 class AsyncBlock:
-    """What is entered by ``async with``: a plain ``with``, or loop, is answered with what to write."""
+    """A base of objects entered by ``async with``: a plain ``with``, or loop, raises UsageError with what to write."""
 
     __slots__ = ()
 
@@ -74,7 +74,7 @@ class AsyncBlock:
 
 
 class BlockingBlock:
-    """What is entered by ``with``: ``async with`` is answered with what to write."""
+    """A base of objects entered by ``with``: ``async with`` raises UsageError with what to write."""
 
     __slots__ = ()
 

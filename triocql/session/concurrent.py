@@ -309,7 +309,7 @@ _PENDING = ExecutionResult(False, None)
 
 
 def source_ended(call: WindowCall, error: BaseException | None) -> None:
-    """Tell a call that its async iterator has ended, or what it raised. The end of the session cancels it, too."""
+    """End the source of a call: its async iterator has ended, or raised. The end of the session cancels it, too."""
     router = call.session.executor.router
     if error is None:
         call.check()

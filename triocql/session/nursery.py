@@ -90,14 +90,14 @@ class Handle:
             self._nursery.ended(self, owed)
 
     def resolve(self, response: Response) -> None:
-        """Take the response (`Sink`)."""
+        """Called with the response (`Sink`)."""
         if not self.done:
             self._result = self._nursery.session.result(response, self.execution, self._factory)
         self._end()
         self._nursery.ended(self, None)
 
     def reject(self, error: BaseException) -> None:
-        """Take the error (`Sink`)."""
+        """Called with the error (`Sink`)."""
         if self.done:
             failure = None
         else:
@@ -237,7 +237,7 @@ class RequestNursery(AsyncBlock):
         self._reserved -= 1
 
     def _grant(self) -> None:
-        """Give room to those who wait for it; after a failure to all of them, to learn of it."""
+        """Wake those who wait for room: as many as there is room for, all of them after a failure."""
         while self._queue and (
             self._failure is not None or len(self._live) + self._reserved < self._concurrency
         ):

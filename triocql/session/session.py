@@ -61,7 +61,7 @@ _OF_CALLS = (*(each.name for each in fields(RequestOptions)), "parameters", "row
 
 
 class Stats(NamedTuple):
-    """What a session has under way: connections, requests in flight, requests queued, abandoned requests."""
+    """Counts of what a session has under way: connections, requests in flight, queued, and abandoned."""
 
     connections: int
     in_flight: int
@@ -392,7 +392,7 @@ def _call_options(keywords: RequestKeywords) -> RequestOptions:
 
 
 class _Pager:
-    """What a `Result` goes on with."""
+    """The pager of a `Result`: executes its statement again for the next page."""
 
     def __init__(self, session: Session, execution: Execution) -> None:
         self._session = session
@@ -423,7 +423,7 @@ class _Pager:
 
 
 class Connecting:
-    """What `connect` returns: enter it with ``async with``, or await it (asyncio)."""
+    """The return value of `connect`: enter it with ``async with``, or await it (asyncio)."""
 
     def __init__(self, reactor: ReactorName | Reactor, options: Options) -> None:
         self._choice = reactor

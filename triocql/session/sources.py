@@ -1,4 +1,4 @@
-"""Where statements come from: pairs with their parameters, and the task that pulls an async iterator."""
+"""Sources of statements: pairs with their parameters, and the task that pulls an async iterator."""
 
 from __future__ import annotations
 
@@ -181,4 +181,4 @@ def check_leaving(reactor: Reactor) -> None:
 
 
 def _nothing() -> None:
-    """What a cancelled wait needs here: its task knows what to do."""
+    """The `on_cancel` of a wait whose task itself cleans up."""

@@ -51,7 +51,7 @@ class PageQueue:
         self._execution = self._executor.start(self, statement, parameters, call)
 
     def resolve(self, response: Response) -> None:
-        """Take a page (`Sink`)."""
+        """Called with a page (`Sink`)."""
         try:
             self._progress.reached(response.paging_state)
         except PagingLoop as error:
@@ -63,7 +63,7 @@ class PageQueue:
         self._wake()
 
     def reject(self, error: BaseException) -> None:
-        """Take an error: it is raised once the pages before it are taken (`Sink`)."""
+        """Called with an error: it is raised once the pages before it are read (`Sink`)."""
         self._error = error
         self._wake()
 
@@ -198,4 +198,4 @@ class RowStream(AsyncBlock, Generic[R_co]):
 
 
 def _nothing() -> None:
-    """What a cancelled wait needs here."""
+    """The `on_cancel` of a wait that leaves nothing to clean up: the block does."""

@@ -1,4 +1,4 @@
-"""What the calls that execute many statements have in common: a window, a first failure, a deadline, and one waiter."""
+"""The base of calls that execute many statements: a window, a first failure, a deadline, and one waiter."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class WindowCall:
 
 
 def nothing() -> None:
-    """What a cancelled wait needs: the calls end by themselves when they are unwound."""
+    """The `on_cancel` of a wait in a call: the calls end by themselves when they are unwound."""
 
 
 def check_call(concurrency: int, timeout: float | None) -> None:

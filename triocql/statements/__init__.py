@@ -1,1 +1,1 @@
-"""What can be executed: statements, prepared and bound ones, batches, and where reading goes on."""
+"""Statements: plain, prepared and bound ones, batches, and paging states."""

@@ -39,7 +39,7 @@ def statement_fingerprint(
 
 
 class PagingState(bytes):
-    """Where a result goes on: what `Result.paging_state` gives and the option `paging_state` takes.
+    """The position at which a result goes on: given by `Result.paging_state`, taken by the option `paging_state`.
 
     It can be kept, or sent through a web client: ``state.hex()`` and ``PagingState.fromhex(text)``. It
     remembers its statement and values: others refuse it, and each refuses what was damaged on the way.
@@ -78,7 +78,7 @@ def _tag(raw: bytes, fingerprint: bytes) -> bytes:
 
 
 class Progress:
-    """Where a reading of pages has come to. A node that leads in a circle, of however many pages, is found out.
+    """The progress of reading page after page: it notices a node that leads in a circle, of however many pages.
 
     One state is kept, and another one after 1, 2, 4, ... pages (R. P. Brent, "An improved Monte Carlo factorization
     algorithm", BIT 20, 1980): a page costs two comparisons, and a circle is noticed before it is gone round four times.
@@ -92,7 +92,7 @@ class Progress:
         self._stride = self._left = 1
 
     def reached(self, state: bytes | None) -> None:
-        """Take the state that a page came with, None at the end. Raises PagingLoop."""
+        """Called with the state that a page came with, None at the end. Raises PagingLoop."""
         if state is None:
             return
         if state in (self._kept, self._last):

@@ -81,7 +81,7 @@ class PreparedState:
 
     @property
     def weight(self) -> int:
-        """How much keeping it takes, as caches count it: its columns."""
+        """The size of it as caches count: the number of its columns."""
         columns = () if self.metadata is None else self.metadata.columns
         return weight_of_columns(self.bind_columns) + weight_of_columns(columns)
 
@@ -186,7 +186,7 @@ class PreparedStatement:
 
     @property
     def partition_key_indexes(self) -> tuple[int, ...]:
-        """Which parameters make up the partition key, in its order; empty if not all of it is bound."""
+        """The indexes of the parameters that form the partition key, in its order; empty if not all of it is bound."""
         return self.prepared.state.partition_key
 
     @property

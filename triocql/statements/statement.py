@@ -1,4 +1,4 @@
-"""What can be executed besides a bare string: text with options, and batches."""
+"""The statements besides a bare string: text with options, and batches."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ class HasOptions(Protocol):
 class Statement:
     """The text of a statement with options of its own.
 
+    >>> from triocql import Consistency
     >>> recent = Statement("SELECT * FROM events LIMIT 10", consistency=Consistency.ONE)
     >>> recent.with_options(timeout=2.0).options.consistency
     <Consistency.ONE: 1>

@@ -1,4 +1,4 @@
-"""What the text of a statement tells by itself: which answers it can have, and where its table is looked up."""
+"""Facts found in the text of a statement: the answers it can have, and the keyspace its table is looked up in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Which kinds of RESULT can answer a statement, as far as its text tells. The server decides about the rest.
+    """The kinds of RESULT that can answer a statement, as far as its text says. The server decides about the rest.
 
     Attributes:
         void: nothing.
@@ -82,7 +82,7 @@ def keyspace_named(text: str) -> str | None:
 
 
 def names_keyspace(text: str, keyspace: str) -> bool:
-    """Tell whether something in a text is written with this keyspace.
+    """Return whether something in a text is written with this keyspace.
 
     >>> names_keyspace("INSERT INTO Shop.users (k) VALUES (?)", "shop"), names_keyspace("SELECT shop FROM t", "shop")
     (True, False)

@@ -222,7 +222,7 @@ class _Run(WindowCall):
         self._feed.cross()
 
     async def _give(self) -> None:
-        """Take a chunk, and wait until it is time for the next one."""
+        """Hand a chunk to the window, and wait until it is time for the next one."""
         self._feed.go_on(ended=False)
         await self.until(lambda: self._feed.is_hungry)
         self.raise_failure()
@@ -287,7 +287,7 @@ class _Sending(WindowCall):
         self.feed.cross()
 
     async def advance(self, ended: bool | None) -> list[ExecutionResult]:
-        """Take a chunk, if there is one, and return the outcomes that are there; [] if another chunk is wanted first.
+        """Hand over a chunk, if there is one, and return the outcomes so far; [] if another chunk is wanted first.
 
         Those that were returned before have been consumed: others take their room.
         """

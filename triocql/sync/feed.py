@@ -1,4 +1,4 @@
-"""How statements get from the caller's thread to the loop's: in chunks, pulled by the caller."""
+"""The way of statements from the caller's thread to the loop's: in chunks, pulled by the caller."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Feed:
         self._reactor.call_at(self._reactor.now() + HELD, self._look)
 
     def _look(self) -> None:
-        """Take what is there of a chunk that is not complete yet, and look again later, as long as it is pulled."""
+        """Use what is there of a chunk that is not complete yet, and look again later, as long as it is pulled."""
         self._watching = False
         if self._closed:
             return
@@ -137,7 +137,7 @@ class Chunks:
         self._feed = feed
 
     def pull(self, most: int = LARGEST) -> bool:
-        """Take the next statements, `most` of them at most; return whether there were any."""
+        """Pull the next statements, `most` of them at most; return whether there were any."""
         feed = self._feed
         feed.pulling = True
         try:

@@ -119,7 +119,7 @@ class ResultFuture(Future["Result[R]"]):
         self._loop.begin(self._call)
 
     def _end(self, result: Any, error: BaseException | None) -> None:
-        """Take the outcome, unless it was cancelled meanwhile."""
+        """Set the outcome, unless the future was cancelled meanwhile."""
         with suppress(InvalidStateError):
             if error is not None:
                 self.set_exception(told(error, self._loop.failure))

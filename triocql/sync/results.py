@@ -1,4 +1,4 @@
-"""What blocking calls give: `Result`, whose plain loop goes over all pages, and `RowStream`."""
+"""The results of blocking calls: `Result`, whose plain loop goes over all pages, and `RowStream`."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ CAPACITY = 256 * 1024
 
 
 class SimListener:
-    """Where a simulated server listens. Its faults may be switched on and off at any time.
+    """A listener of a simulated server. Its faults may be switched on and off at any time.
 
     Attributes:
         refuse: connections are refused.
@@ -140,7 +140,7 @@ class SimTransport:
         self._cancel_flush_timeout: Callable[[], None] = nothing
 
     def start(self) -> None:
-        """Give the link its transport."""
+        """Start the link: it is given its transport."""
         self._call(self.link.connection_made, self)
 
     # --- The contract --------------------------------------------------------------------------------------

@@ -130,12 +130,12 @@ class SimulatedReactor(ReactorBase):
         self._ready.append(fn)
 
     def remember(self, task: Task[Any]) -> None:
-        """Take note of the beginning of a task."""
+        """Called when a task begins."""
         assert isinstance(task, SimTask)
         self.tasks.add(task)
 
     def forget(self, task: Task[Any]) -> None:
-        """Take note of the end of a task."""
+        """Called when a task has ended."""
         assert isinstance(task, SimTask)
         self.tasks.discard(task)
         self._background.discard(task)

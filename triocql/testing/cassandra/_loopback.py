@@ -26,7 +26,7 @@ class LoopbackBlock:
 
     @classmethod
     def take(cls) -> LoopbackBlock:
-        """Take the first free block.
+        """Reserve the first free block.
 
         Raises:
             LauncherError: no block is free.
@@ -55,5 +55,5 @@ class LoopbackBlock:
         return self._holder.fileno()
 
     def release(self) -> None:
-        """Give up this process's hold of the block."""
+        """Release the block."""
         self._holder.close()

@@ -37,7 +37,7 @@ _GRACE: Final = 60.0
 
 @dataclass(frozen=True)
 class ClusterFacts:
-    """What the nodes of a cluster have in common."""
+    """The facts that the nodes of a cluster have in common."""
 
     name: str
     installation: Installation
@@ -119,7 +119,7 @@ class Node:
 
     @property
     def _probe_context(self) -> ssl.SSLContext | None:
-        """What a probe speaks TLS with; None if it need not."""
+        """The TLS context of a probe; None if the node has no TLS."""
         options = self._settings.get("client_encryption_options", {})
         if not options.get("enabled") or options.get("optional"):
             return None

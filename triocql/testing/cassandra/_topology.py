@@ -14,7 +14,7 @@ _RING = 2**64
 
 
 class Place(NamedTuple):
-    """Where a node belongs."""
+    """The data centre and rack of a node."""
 
     dc: str
     rack: str
