@@ -12,6 +12,7 @@ from triocql.codecs.timeuuid import max_time_uuid, min_time_uuid, time_of, time_
 from triocql.codecs.values import EMPTY, FrozenMap
 from triocql.config.auth import Authenticator, PlainTextAuth
 from triocql.config.options import ConnectionOptions, Options, PoolOptions, ReconnectionOptions
+from triocql.config.policies import PolicyOptions
 from triocql.config.requests import RequestOptions
 from triocql.errors import Error, RequestTimeout
 from triocql.protocol.constants import SERVER, UNSET, Consistency
@@ -55,6 +56,7 @@ __all__ = [
     "Options",
     "PagingState",
     "PlainTextAuth",
+    "PolicyOptions",
     "PoolOptions",
     "PreparedStatement",
     "ReconnectionOptions",

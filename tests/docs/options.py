@@ -19,7 +19,7 @@ from triocql.config.requests import RequestOptions, ResolvedOptions
 from .pages import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "options.md"
-GROUPS = {"request", "connection", "pool", "reconnection", "keywords"}
+GROUPS = {"request", "connection", "pool", "reconnection", "policies", "keywords"}
 """The arguments that stand for several options of the tables."""
 
 _UNITS = {"microseconds": "µs", "seconds": "s", "bytes": "bytes", "frame body": "bytes"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
+import re
 from functools import partial
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from tests.engine.peer import Asked
 from tests.engine.world import INSERT, SELECT, World, only, pools
 from triocql import errors
+from triocql.config.policies import PolicyOptions
 from triocql.policies.reconnection import ExponentialBackoff
 from triocql.protocol.constants import Opcode
 
@@ -100,6 +103,64 @@ def test_a_node_that_ends_each_connection_is_dialled_with_back_off() -> None:
             world.reactor.advance(0.1)
         assert dials.pauses() == [2, 4, 8, 16, 32]
         assert dials.most == 1
+
+
+class Pauses:
+    """A reconnection policy; it is asked with these outcomes one after the other, the last of them for ever."""
+
+    def __init__(self, *outcomes: Any) -> None:
+        self.outcomes = list(outcomes)
+        self.asked: list[int] = []
+
+    def delay(self, failures: int) -> float:
+        self.asked.append(failures)
+        outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        pause: float = outcome
+        return pause
+
+
+def test_a_reconnection_policy_of_the_users_says_when_a_node_is_dialled() -> None:
+    policy = Pauses(3.0, 0.5, 7.0)
+    world = World(policies=PolicyOptions(reconnection=policy))
+    with world.session():
+        world.reactor.advance(5)
+        dials = Dials(world)
+        world.listeners[0].refuse = True
+        lose(world)
+        world.reactor.advance(18)
+        assert dials.pauses() == [3, 0.5, 7, 7]
+        assert policy.asked == [1, 2, 3, 4, 5]
+        world.listeners[0].refuse = False
+        world.reactor.advance(10)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        (KeyError("mine"), "(?s)the reconnection policy failed.*KeyError: 'mine'"),
+        (-1.0, r"-1\.0 is no number of seconds"),
+        (math.nan, "nan is no number"),
+        (math.inf, "inf is no number"),
+        (None, "TypeError: "),
+    ],
+)
+def test_a_reconnection_policy_that_fails_ends_nothing(
+    outcome: Any, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(policies=PolicyOptions(reconnection=Pauses(outcome)), reconnection_maximum=9.0)
+    with world.session() as session:
+        world.reactor.advance(5)
+        dials = Dials(world)
+        world.listeners[0].refuse = True
+        lose(world)
+        world.reactor.advance(20)
+        assert dials.pauses() == [9, 9]
+        world.listeners[0].refuse = False
+        world.reactor.advance(9)
+        assert world.call(session.execute, "SELECT x").scalar() == "SELECT x"
+    assert re.search(told, caplog.text)
 
 
 @pytest.mark.parametrize("after", [0.0, 0.5, 1.9])

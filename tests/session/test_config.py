@@ -22,8 +22,10 @@ from triocql.config.options import (
     PoolOptions,
     ReconnectionOptions,
 )
+from triocql.config.policies import PolicyOptions
 from triocql.config.requests import ResolvedOptions
 from triocql.errors import OptionError
+from triocql.policies.retry import DefaultRetryPolicy
 from triocql.protocol.constants import Consistency
 
 if TYPE_CHECKING:
@@ -61,7 +63,6 @@ def test_the_defaults() -> None:
     }
     assert dataclasses.asdict(options.pool) == {
         "connections_local": 2,
-        "connections_remote": 1,
         "max_queue": 10_000,
         "max_queue_bytes": 64 * 1024 * 1024,
     }
@@ -100,6 +101,34 @@ def test_keywords_reach_their_groups() -> None:
     assert options.connection == ConnectionOptions(compression="lz4")
     assert options.pool == PoolOptions(max_queue=3)
     assert options.reconnection == ReconnectionOptions(maximum=9.0)
+
+
+def test_policies_are_options() -> None:
+    class Steady:
+        def delay(self, failures: int) -> float:
+            return 3.0
+
+    assert isinstance(read().policies.retry, DefaultRetryPolicy)
+    delays = read(reconnection_maximum=9.0, reconnection_jitter=0.0).reconnection_policy
+    assert [delays.delay(failures) for failures in (1, 2, 9)] == [1.0, 2.0, 9.0]
+    policies = PolicyOptions(reconnection=Steady())
+    assert read(policies=policies).policies is policies
+    assert read(policies=policies).reconnection_policy.delay(9) == 3.0
+
+
+def test_what_is_no_policy_is_refused() -> None:
+    with pytest.raises(OptionError, match="policies is of type DefaultRetryPolicy; it has to be a triocql"):
+        read(policies=DefaultRetryPolicy())  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match=r"the retry policy is of type int; .* with a method decide\(\)"):
+        PolicyOptions(retry=3)  # type: ignore[arg-type]
+    with pytest.raises(
+        OptionError, match="the retry policy is the class DefaultRetryPolicy; it has to be an obj"
+    ):
+        PolicyOptions(retry=DefaultRetryPolicy)  # type: ignore[arg-type]
+    with pytest.raises(
+        OptionError, match=r"the reconnection policy is of type str; .* with a method delay\(\)"
+    ):
+        PolicyOptions(reconnection="1 s")  # type: ignore[arg-type]
 
 
 def test_a_group_as_a_whole_and_a_keyword_on_top() -> None:
@@ -145,7 +174,6 @@ def test_what_belongs_to_a_single_request_is_no_option_of_a_session(name: str) -
         ("max_orphans", -1),
         ("max_frame", 10),
         ("connections_local", 0),
-        ("connections_remote", -1),
         ("max_queue", 1.5),
         ("max_queue_bytes", True),
         ("reconnection_base", 0),

@@ -13,7 +13,6 @@ from triocql.engine.executing.executor import Executor
 from triocql.engine.routing.router import Router
 from triocql.errors import Attempt, ConnectError, ConnectionLost, Error
 from triocql.observability.logs import get_logger
-from triocql.policies.reconnection import ExponentialBackoff
 from triocql.protocol.constants import Opcode
 
 logger = get_logger(__name__)
@@ -40,9 +39,8 @@ class PoolRefiller:
         self._executor = executor
         self._pool = pool
         self._limits = options.connection
-        self._backoff = ExponentialBackoff(
-            options.reconnection.base, options.reconnection.maximum, options.reconnection.jitter
-        )
+        self._reconnection = options.reconnection_policy
+        self._longest_delay = options.reconnection.maximum
         self._failures = 0  # attempts in a row that gave no connection that lasted
         self._counted = -inf
         self._refused = False
@@ -126,7 +124,11 @@ class PoolRefiller:
         """Count a failed attempt, and return the seconds until the next one."""
         self._failures += 1
         self._counted = now
-        return self._backoff.delay(self._failures)
+        try:
+            return _checked(self._reconnection.delay(self._failures))
+        except Exception:
+            logger.exception("the reconnection policy failed")
+            return self._longest_delay
 
     async def _pause(self) -> None:
         """Wait until something is needed or, if a connection is missing, until the next dial is due."""
@@ -223,3 +225,10 @@ class PoolRefiller:
                 connection.abort(
                     ConnectionLost(f"{connection.name} gave no sign of life for {timeout:g} s: {error}")
                 )
+
+
+def _checked(delay: float) -> float:
+    """Return what the reconnection policy gave, which may be the user's. Raises ValueError if nothing can wait so."""
+    if not 0 <= delay < inf:
+        raise ValueError(f"{delay!r} is no number of seconds to wait")
+    return delay

@@ -10,8 +10,10 @@ from triocql.abc import Address
 from triocql.codecs.registry import Registry
 from triocql.config.checks import require, require_integer, require_keyspace, require_seconds, require_type
 from triocql.config.contactpoints import read_contact_points
+from triocql.config.policies import PolicyOptions
 from triocql.config.requests import ResolvedOptions
 from triocql.errors import OptionError
+from triocql.policies.reconnection import ExponentialBackoff, ReconnectionPolicy
 from triocql.protocol.constants import MAX_FRAME, MAX_INT, VERSIONS, Consistency
 
 if TYPE_CHECKING:
@@ -23,7 +25,14 @@ if TYPE_CHECKING:
     from triocql.config.auth import Authenticator
     from triocql.config.contactpoints import ContactPoint
 
-__all__ = ["ConnectKeywords", "ConnectionOptions", "Options", "PoolOptions", "ReconnectionOptions"]
+__all__ = [
+    "ConnectKeywords",
+    "ConnectionOptions",
+    "Options",
+    "PolicyOptions",
+    "PoolOptions",
+    "ReconnectionOptions",
+]
 
 Compression: TypeAlias = Literal["lz4", "snappy"]
 
@@ -82,8 +91,7 @@ class PoolOptions:
     """The number of connections, and the bounds of the queue of requests that wait for them.
 
     Attributes:
-        connections_local: connections to a node of the local data centre; they are filled in turn.
-        connections_remote: connections to any other node.
+        connections_local: connections to a node; they are filled in turn.
         max_queue: the most requests that wait while every connection is full; one more raises QueueFull.
         max_queue_bytes: the most bytes of them.
 
@@ -91,13 +99,11 @@ class PoolOptions:
     """
 
     connections_local: int = 2
-    connections_remote: int = 1
     max_queue: int = 10_000
     max_queue_bytes: int = 64 * 1024 * 1024
 
     def __post_init__(self) -> None:
         require_integer(self.connections_local, "connections_local", 1, 1024)
-        require_integer(self.connections_remote, "connections_remote", 0, 1024)
         require_integer(self.max_queue, "max_queue", 0, MAX_INT)
         require_integer(self.max_queue_bytes, "max_queue_bytes", 0, 2**63 - 1)
 
@@ -142,6 +148,7 @@ class ConnectKeywords(TypedDict, total=False):
     server_hostname: str | None
     codecs: Registry | None
     prepared_cache: int
+    policies: PolicyOptions
 
     timeout: float
     consistency: Consistency | str
@@ -160,7 +167,6 @@ class ConnectKeywords(TypedDict, total=False):
     frame_timeout: float
 
     connections_local: int
-    connections_remote: int
     max_queue: int
     max_queue_bytes: int
 
@@ -183,6 +189,7 @@ class Options:
         server_hostname: the name that the certificates have to be for; None for the contact point's own.
         codecs: codecs and classes of your own, by a `triocql.Registry`, of which each session has a copy.
         prepared_cache: how many statements that were prepared behind the scenes are kept.
+        policies: what is to be decided otherwise than by default, such as when to retry: a `triocql.PolicyOptions`.
         request: the defaults of each request.
         connection: what holds for each connection.
         pool: the number of connections, and the bounds of the queue.
@@ -202,6 +209,7 @@ class Options:
     server_hostname: str | None = None
     codecs: Registry | None = field(default=None, repr=False)
     prepared_cache: int = 1000
+    policies: PolicyOptions = field(default=PolicyOptions(), repr=False)
     request: ResolvedOptions = field(default_factory=ResolvedOptions)
     connection: ConnectionOptions = ConnectionOptions()
     pool: PoolOptions = PoolOptions()
@@ -216,6 +224,7 @@ class Options:
             name is None or (isinstance(name, str) and name != ""), "server_hostname", name, "a name, or None"
         )
         require_integer(self.prepared_cache, "prepared_cache", 1, MAX_INT)
+        require_type(self.policies, PolicyOptions, "policies", "a triocql.PolicyOptions")
         if self.ssl_context is not None:
             import ssl  # not at the top: it takes a third of the time of `import triocql`
 
@@ -229,6 +238,14 @@ class Options:
             require_type(self.codecs, Registry, "codecs", "a triocql.Registry")
         if self.auth is not None and not callable(getattr(self.auth, "initial_response", None)):
             raise OptionError(f"auth is of type {type(self.auth).__name__}; it has to be an Authenticator")
+
+    @property
+    def reconnection_policy(self) -> ReconnectionPolicy:
+        """What says when a node is dialled again."""
+        if self.policies.reconnection is not None:
+            return self.policies.reconnection
+        delays = self.reconnection
+        return ExponentialBackoff(delays.base, delays.maximum, delays.jitter)
 
     @classmethod
     def from_arguments(

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Protocol
+
+
+class ReconnectionPolicy(Protocol):
+    """Says when a node that could not be reached is tried again. Called on the loop: it must not block."""
+
+    def delay(self, failures: int) -> float:
+        """Return the seconds to wait after `failures` failed attempts in a row (at least 1)."""
 
 
 @dataclass(frozen=True, slots=True)

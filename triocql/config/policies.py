@@ -1,0 +1,51 @@
+"""The policies of a session: what it decides by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from triocql.errors import OptionError
+from triocql.policies.reconnection import ReconnectionPolicy
+from triocql.policies.retry import DefaultRetryPolicy, RetryPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyOptions:
+    """What decides where options are not enough: objects with one method each, yours or those of `triocql.policies`.
+
+    They are called on the session's loop, and must not block. What the retry policy raises fails the request that it
+    was asked about; where the reconnection policy raises, or gives no number of seconds, `maximum` of
+    `ReconnectionOptions` is waited, and the log says why.
+
+    Attributes:
+        retry: what follows when a node answers with an error, or the connection ends: see
+            `triocql.policies.retry.RetryPolicy`.
+        reconnection: how long to wait before a node is dialled again; None for delays that double, as the options
+            `reconnection_base`, `reconnection_maximum` and `reconnection_jitter` say.
+
+    Raises OptionError for what is no policy.
+
+    >>> import triocql
+    >>> from triocql.policies.retry import Decision
+    >>> class Never:
+    ...     def decide(self, error, *, idempotent, retries):
+    ...         return Decision.RAISE
+    >>> options = triocql.Options(policies=triocql.PolicyOptions(retry=Never()))
+    """
+
+    retry: RetryPolicy = field(default_factory=DefaultRetryPolicy)
+    reconnection: ReconnectionPolicy | None = None
+
+    def __post_init__(self) -> None:
+        _require(self.retry, "retry", "decide")
+        if self.reconnection is not None:
+            _require(self.reconnection, "reconnection", "delay")
+
+
+def _require(policy: object, name: str, method: str) -> None:
+    """Raise unless `policy` is an object with this method; a class is none, however often that is forgotten."""
+    if isinstance(policy, type) or not callable(getattr(policy, method, None)):
+        kind = (
+            f"the class {policy.__name__}" if isinstance(policy, type) else f"of type {type(policy).__name__}"
+        )
+        raise OptionError(f"the {name} policy is {kind}; it has to be an object with a method {method}()")
