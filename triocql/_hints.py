@@ -178,7 +178,7 @@ def near(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, [*known])
     if close:
         return f"; did you mean {' or '.join(map(repr, close))}?"
-    return f"; there are: {', '.join(sorted(known))}"
+    return f"; the options are: {', '.join(sorted(known))}"
 
 
 class NoOtherAttributes:
@@ -289,8 +289,10 @@ def check_session(session: object, *, blocks: bool) -> None:
     if not (waiting or blocking):
         given = type(session).__name__
         raise UsageError(f"this takes a session, not {given}{forgotten_await(session)}")
-    made, there = ("triocql.sync", "blocks") if blocking else ("triocql", "waits")
-    raise UsageError(f"this session of {made}.connect() {there}; use the function of the same name in {made}")
+    made, kind = ("triocql.sync", "blocking") if blocking else ("triocql", "asynchronous")
+    raise UsageError(
+        f"this is the {kind} session of {made}.connect(); use the function of the same name in {made}"
+    )
 
 
 def forgotten_await(value: object) -> str:

@@ -298,7 +298,7 @@ def test_a_source_cannot_close_the_session_that_waits_for_its_end(loop: str, cal
             else:
                 await session.aclose()
 
-        with pytest.raises(errors.UsageError, match="within the async iterator"):
+        with pytest.raises(errors.UsageError, match="within an async iterator"):
             await executed(session, call, statements(), [])
         assert (await session.execute(SELECT, [2])).scalar() == 2
         await session.aclose()

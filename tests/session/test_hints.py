@@ -226,7 +226,7 @@ def _blocks(session: Any) -> list[Any]:
 def test_a_block_of_the_other_kind(session: Any) -> None:
     for block in _blocks(session):
         if isinstance(session, triocql.Session):
-            with pytest.raises(UsageError, match="triocql waits: write `async with`"), block:
+            with pytest.raises(UsageError, match="triocql is asynchronous: write `async with`"), block:
                 pass
             with pytest.raises(UsageError, match="and `async for` within it"):
                 iter(block)
@@ -257,7 +257,7 @@ OPTIONS = [
     ("consistency_level", "; write consistency="),
     ("is_idempotent", "; write idempotent="),
     ("pagesize", "; did you mean 'page_size'"),
-    ("zzz", "; there are: consistency, "),
+    ("zzz", "; the options are: consistency, "),
 ]
 
 TAKE_OPTIONS: dict[str, Callable[..., Any]] = {
@@ -294,7 +294,7 @@ CALL_OPTIONS = [
     ("values", "; write parameters="),
     ("args", "; write parameters="),
     ("rowtype", "; did you mean 'row_type'"),
-    ("zzz", "; there are: .*parameters, row_type"),
+    ("zzz", "; the options are: .*parameters, row_type"),
     ("retry_policy", "; there is none yet"),
 ]
 
@@ -443,7 +443,7 @@ def test_a_column_of_a_result_by_its_name() -> None:
     world = World()
     with world.session() as session:
         result: Any = world.call(session.execute, "SELECT v FROM t")
-        with pytest.raises(UsageError, match=r"numbers of rows; .*: result\[0\]\.v"):
+        with pytest.raises(UsageError, match=r"by row numbers; .*: result\[0\]\.v"):
             result["v"]
         with pytest.raises(TypeError, match="list indices"):
             result[None]

@@ -82,7 +82,7 @@ def test_the_last_of_several_columns_of_one_name_counts() -> None:
 
 
 def test_unknown_names_say_which_there_are() -> None:
-    with pytest.raises(KeyError, match="no column 'nam'; there are id, name"):
+    with pytest.raises(KeyError, match="no column 'nam'; the columns are id, name"):
         User((1, "Ada"))["nam"]
     with pytest.raises(AttributeError):
         User((1, "Ada")).nam  # noqa: B018

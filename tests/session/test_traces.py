@@ -97,7 +97,7 @@ def test_rows_that_are_none_of_a_trace(name: str) -> None:
         return asked.answer(wire.RESULT, described(session_columns, [session_row]))
 
     world.node.script = script
-    with pytest.raises(ProtocolError, match="rows of system_traces that are none of a trace"):
+    with pytest.raises(ProtocolError, match="rows of system_traces are not those of a trace"):
         world.call(result.trace)
 
 

@@ -50,7 +50,9 @@ class PlainTextAuth:
             value = getattr(self, name)
             require_type(value, str, f"the {name} of PlainTextAuth", "a str")
             if "\0" in value:
-                raise OptionError(f"the {name} of PlainTextAuth has a NUL in it, which ends it on the wire")
+                raise OptionError(
+                    f"the {name} of PlainTextAuth has a NUL in it; the protocol cannot send one"
+                )
         require_type(self.server_classes, tuple, "server_classes", "a tuple of str")
 
     def initial_response(self, server_class: str) -> bytes:
@@ -67,7 +69,9 @@ class PlainTextAuth:
 
     def challenge(self, token: bytes | None) -> bytes:
         """Refuse: there is no second step in PLAIN."""
-        raise AuthenticationError("the node asks for more than a user name and a password")
+        raise AuthenticationError(
+            "the node asks for more than a user name and a password: set auth= to an Authenticator that can answer it"
+        )
 
     def success(self, token: bytes | None) -> None:
         """Do nothing: the last token says nothing in PLAIN."""

@@ -130,7 +130,7 @@ class BaseResult(Generic[R_co]):
         if len(self) > 1:
             raise NoSingleRow(f"there are {len(self):,} rows or more; exactly one was expected")
         if self.has_more_pages:
-            raise PagesRemain(f"more pages follow, with more rows or without: use {self._ALL_PAGES}")
+            raise PagesRemain(f"more pages follow, which may have more rows: use {self._ALL_PAGES}")
         if not len(self):
             raise NoSingleRow("there is no row; exactly one was expected")
         return self.rows[0]
@@ -168,7 +168,7 @@ class BaseResult(Generic[R_co]):
         except TypeError:
             if isinstance(index, str):
                 raise UsageError(
-                    f"a result is indexed by the numbers of rows; a column is had from a row: result[0].{index}"
+                    f"a result is indexed by row numbers; take the column from a row: result[0].{index}"
                 ) from None
             raise
 

@@ -53,7 +53,7 @@ class Row(tuple[Any, ...]):
             try:
                 key = self._positions[key]
             except KeyError:
-                raise KeyError(f"no column {key!r}; there are {', '.join(self._fields)}") from None
+                raise KeyError(f"no column {key!r}; the columns are {', '.join(self._fields)}") from None
         return _item(self, key)
 
     def _asdict(self) -> dict[str, Any]:

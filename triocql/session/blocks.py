@@ -42,7 +42,7 @@ class Block:
             raise UsageError(f"write `{self._line}:` around the loop")
         if not self.is_open:
             raise UsageError(
-                "this stream was read after its block; read it within the block, or make another one"
+                "this stream was read after its block had ended; read it within the block, or make another one"
             )
 
     def check_unread(self) -> None:
@@ -61,7 +61,7 @@ class AsyncBlock:
 
         def __enter__(self) -> NoReturn:
             raise UsageError(
-                f"a {type(self).__name__} of triocql waits: write `async with`; in triocql.sync it blocks"
+                f"a {type(self).__name__} of triocql is asynchronous: write `async with` (`with` is for triocql.sync)"
             )
 
         def __exit__(self, *exc: object) -> None:
@@ -69,7 +69,7 @@ class AsyncBlock:
 
         def __iter__(self) -> NoReturn:
             raise UsageError(
-                f"a {type(self).__name__} of triocql waits: write `async with`, and `async for` within it"
+                f"a {type(self).__name__} of triocql is asynchronous: write `async with`, and `async for` within it"
             )
 
 
@@ -82,7 +82,7 @@ class BlockingBlock:
 
         def __aenter__(self) -> NoReturn:
             raise UsageError(
-                f"a {type(self).__name__} of triocql.sync blocks: write `with`; in triocql it waits"
+                f"a {type(self).__name__} of triocql.sync blocks: write `with` (`async with` is for triocql)"
             )
 
         async def __aexit__(self, *exc: object) -> None:

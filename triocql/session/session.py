@@ -473,7 +473,7 @@ class Connecting:
 
         def __getattr__(self, name: str) -> Any:
             raise UnknownAttribute(
-                f"connect() gives no session yet, and so has no attribute {name!r}; write "
+                f"what connect() returns is no session yet, and has no attribute {name!r}; write "
                 "`async with triocql.connect(...) as session:` or, in asyncio, `session = await triocql.connect(...)`",
                 name=name,
             )
@@ -527,5 +527,5 @@ def connect(
     if options is None:
         options = Options.from_arguments(contact_points, port=port, **keywords)
     elif keywords:
-        raise OptionError(f"options= was given, so that {next(iter(keywords))}= belongs into it")
+        raise OptionError(f"options= was given; put {next(iter(keywords))}= into it, not beside it")
     return Connecting(reactor, options)

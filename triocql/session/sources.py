@@ -114,7 +114,7 @@ class Puller:
             return
         if exc is None or not isinstance(late, Exception):
             raise late
-        exc.add_note(f"the source of the statements, when it was cancelled after that, raised {late!r}")
+        exc.add_note(f"the source of the statements was cancelled after that, and raised {late!r}")
 
     def wake(self) -> None:
         """Go on if there is room."""
@@ -175,8 +175,8 @@ def check_leaving(reactor: Reactor) -> None:
     """Raise UsageError within an iterator that runs on `reactor`: to leave it waits for the end of its iterators."""
     if any(puller.runs_on(reactor) for puller in _PULLING.get()):
         raise UsageError(
-            "a session cannot be closed within the async iterator that gives it statements, for whose end it waits: "
-            "raise an exception there, and close the session where it was opened"
+            "a session cannot be closed within an async iterator that supplies its statements, as closing waits for "
+            "the iterator to end: raise an exception there, and close the session where it was opened"
         )
 
 

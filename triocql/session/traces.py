@@ -96,6 +96,4 @@ def _as_traces_are() -> Iterator[None]:
     try:
         yield
     except (AttributeError, TypeError, ValueError) as error:
-        raise ProtocolError(
-            f"the node gave rows of system_traces that are none of a trace: {error}"
-        ) from error
+        raise ProtocolError(f"the node's rows of system_traces are not those of a trace: {error}") from error

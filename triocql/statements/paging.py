@@ -61,11 +61,13 @@ class PagingState(bytes):
         """Return the server's state. Raises PagingStateMismatch if it is not one of this statement."""
         raw = self[_HEAD:]
         if self[: len(_FORMAT)] != _FORMAT or len(self) < _HEAD:
-            raise PagingStateMismatch("this is no paging state of triocql: take it from Result.paging_state")
+            raise PagingStateMismatch(
+                "this is not a paging state of triocql: take it from Result.paging_state"
+            )
         if self[len(_FORMAT) : _HEAD] != _tag(raw, fingerprint):
             raise PagingStateMismatch(
                 "the paging state belongs to another statement or to other values, or was damaged; "
-                "it goes on only where the same statement with the same values stopped"
+                "use it with the statement and the values of the result that it is from"
             )
         return raw
 
@@ -97,7 +99,7 @@ class Progress:
             return
         if state in (self._kept, self._last):
             raise PagingLoop(
-                "the node gave the same paging state twice: it would give the same pages for ever"
+                "the node gave the same paging state twice: reading on would give the same pages for ever"
             )
         self._last = state
         self._left -= 1

@@ -257,6 +257,6 @@ def check_values_fit(text: PreparedQuery, old: PreparedState, new: PreparedState
     """Raise PreparedIdMismatch if values that were encoded for `old` cannot be sent with `new`."""
     if new is not old and not still_fit(old.bind_columns, new.bind_columns):
         raise PreparedIdMismatch(
-            f"the parameters of {text.text!r} have other types now (its table was changed or made anew); "
-            "bind to it, or execute it, again: values are then encoded for the new types"
+            f"the types of the parameters of {text.text!r} have changed (its table was altered or created anew); "
+            "bind the values again, or execute the statement with them: they are then encoded for the new types"
         )

@@ -97,7 +97,9 @@ class Batch:
                 f"a batch holds statements, not {type(statement).__name__}{forgotten_await(statement)}"
             )
         if parameters is not None and hasattr(statement, "values"):
-            raise UsageError("a BoundStatement has its values already; add its PreparedStatement with others")
+            raise UsageError(
+                "a BoundStatement has its values already; add its PreparedStatement with other values"
+            )
         if len(self._entries) == MAX_SHORT:
             raise BindValueError(f"a batch holds {MAX_SHORT:,} statements at most; start another one")
         self._entries.append((statement, parameters))

@@ -338,7 +338,7 @@ class Session(NoOtherAttributes):
     def __aenter__(self) -> NoReturn:
         self.close(0)
         raise UsageError(
-            "a session of triocql.sync blocks, and is entered by `with`; in async programs, write "
+            "a session of triocql.sync blocks: enter it by `with`; in async programs, write "
             "`async with triocql.connect(...)`"
         )
 
