@@ -11,7 +11,7 @@ import pytest
 import triocql
 from tests.engine import wire
 from tests.engine.peer import Asked
-from tests.engine.world import INSERT, SELECT, World, pools
+from tests.engine.world import INSERT, SELECT, World, only, pools
 from triocql import errors
 from triocql.protocol.constants import Opcode
 from triocql.testing.simulated import SimTask
@@ -384,3 +384,10 @@ def test_a_bug_in_the_background_ends_the_session_and_says_so() -> None:
             assert info.value.__cause__ is bug
         world.reactor.advance(100)
         assert len(world.node.links) == 1
+
+
+def test_a_connection_keeps_what_its_node_offers() -> None:
+    world = World()
+    with world.session() as session:
+        assert only(session).features.compressions == ("lz4", "snappy")
+        assert only(session).features.supported["CQL_VERSION"] == ("3.4.7",)

@@ -124,7 +124,7 @@ def test_the_watch_ends_with_its_connection() -> None:
         for left, transport in ((1, world.listeners[0].accepted[0]), (0, world.listeners[0].accepted[1])):
             transport.reset()
             world.settle()
-            assert [task.name for task in world.reactor.tasks].count("PoolRefiller._watch") == left
+            assert [task.name for task in world.reactor.tasks].count("Heartbeat.run") == left
 
 
 def test_a_full_connection_that_falls_silent_is_given_up() -> None:

@@ -119,7 +119,7 @@ async def _at_baseline(scene: Scene) -> None:
         await scene.sleep(70)
         names = Counter(task.name for task in reactor.tasks)
         assert names["PoolRefiller.run"] == len(scene.server.nodes)
-        assert names["PoolRefiller._watch"] == len(scene.connections)
+        assert names["Heartbeat.run"] == len(scene.connections)
 
 
 def _executed_once(scene: Scene) -> None:

@@ -51,7 +51,7 @@ def test_with_a_password(version: int) -> None:
     assert answer == (Opcode.AUTH_RESPONSE, b"\0\0\0\x0c\0app\0" + CANARY.encode())
     assert shaker.take(golden(f"encoded/v{version}/auth-success")) is None
     assert handshake.state is State.ESTABLISHED
-    assert handshake.supported["COMPRESSION"] == ("snappy", "lz4")
+    assert handshake.features.supported["COMPRESSION"] == ("snappy", "lz4")
     assert handshake.features.compressions == ("snappy", "lz4")
 
 

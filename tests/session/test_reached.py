@@ -20,7 +20,7 @@ PLACES = (
     "results/result",
     "cluster/cluster",
     "cluster/connector",
-    "cluster/exchange",
+    "cluster/query",
 )
 """The modules whose checkpoints have to be reached."""
 

@@ -6,17 +6,15 @@ from ipaddress import ip_address
 
 from triocql import errors
 from triocql.abc import Address, Link, Reactor, Transport
-from triocql.cluster.exchange import exchange
+from triocql.cluster.query import InternalQueries
 from triocql.config.auth import PlainTextAuth
 from triocql.config.options import Options
 from triocql.engine.connections.connection import Connection, Owner, State
 from triocql.engine.requests.clock import Clock
-from triocql.engine.routing.keyspaces import use_keyspace
 from triocql.observability.logs import get_logger
 from triocql.protocol.constants import V4, VERSIONS, Opcode
 from triocql.protocol.framing import Framing
 from triocql.protocol.handshake import Handshake, VersionRefused
-from triocql.protocol.responses import SetKeyspace, decode_message, split_extras
 
 logger = get_logger(__name__)
 
@@ -94,6 +92,7 @@ class _Opening:
         self._wire = Framing(version, max_frame=limits.max_frame)
         self._wire.use_compression(limits.compression)
         self._connection = Connection(address, self._wire, connector.clock, limits, connector.owner)
+        self._queries = InternalQueries(connector.reactor, self._connection, deadline, limits.connect_timeout)
         self._transport: Transport | None = None
         self.step = "dialling"
 
@@ -102,7 +101,8 @@ class _Opening:
             await self._dial()
             await self._shake_hands()
             if keyspace is not None:
-                await self._use(keyspace)
+                self.step = "USE"
+                await self._queries.use(keyspace)
             self._check_open()
         except BaseException as error:
             cause = self._connection.error or error
@@ -146,30 +146,15 @@ class _Opening:
             opcode, body = message
             if opcode == Opcode.AUTH_RESPONSE:
                 self._connector.warn_of_plain_password(self._address)
-            message = handshake.receive(*await self._ask(opcode, body))
-
-    async def _use(self, keyspace: str) -> None:
-        version = self._wire.version
-        opcode, flags, body = await self._ask(Opcode.QUERY, use_keyspace(version, keyspace))
-        message = decode_message(opcode, body, split_extras(flags, body)[1], version)
-        if isinstance(message, errors.ResponseError):
-            raise message
-        if message != SetKeyspace(keyspace):
-            raise errors.ProtocolError(f"USE of keyspace {keyspace!r} was answered with {message!r}")
-        self._connection.keyspace = keyspace
+            if self._connection.is_connected:
+                self.step = Opcode(opcode).name
+            message = handshake.receive(*await self._queries.exchange(opcode, body))
+        self._connection.features = handshake.features
 
     def _check_open(self) -> None:
         """Raise ConnectionLost if the connection has ended since its last answer came."""
         if self._connection.state is not State.OPEN:
             raise self._connection.lost_error()
-
-    async def _ask(self, opcode: int, body: bytes) -> tuple[int, int, bytes]:
-        if self._connection.is_connected:
-            self.step = "USE" if opcode == Opcode.QUERY else Opcode(opcode).name
-        timeout = self._connector.options.connection.connect_timeout
-        return await exchange(
-            self._connector.reactor, self._connection, opcode, body, deadline=self._deadline, timeout=timeout
-        )
 
     def _explain(self, error: Exception, cause: BaseException) -> errors.ConnectError:
         """Return the error for users: the node, the step, and what is behind it."""

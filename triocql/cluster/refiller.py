@@ -1,4 +1,4 @@
-"""Keeps the connections to one node: dials what is missing, backs off, and watches over what is there."""
+"""Keeps the pool of one node full: dials what is missing, one connection at a time, and backs off."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from math import inf
 
 from triocql.abc import Reactor, Waiter
 from triocql.cluster.connector import Connector
-from triocql.cluster.exchange import exchange
-from triocql.engine.connections.connection import Connection, State
+from triocql.cluster.heartbeat import Heartbeat
+from triocql.engine.connections.connection import Connection
 from triocql.engine.connections.pool import Pool
 from triocql.engine.executing.executor import Executor
 from triocql.engine.routing.router import Router
-from triocql.errors import Attempt, ConnectError, ConnectionLost, Error
+from triocql.errors import Attempt, ConnectError, Error
 from triocql.observability.logs import get_logger
-from triocql.protocol.constants import Opcode
 
 logger = get_logger(__name__)
 
@@ -23,7 +22,6 @@ _NUDGE_EVERY = 1.0
 _LASTING = 2.0
 # Less than this, in seconds, is 0.0 s to a reader of the log.
 _SHORTEST_TOLD = 0.05
-_MIB = 1024 * 1024
 
 
 class PoolRefiller:
@@ -38,7 +36,6 @@ class PoolRefiller:
         self._router = router
         self._executor = executor
         self._pool = pool
-        self._limits = options.connection
         self._reconnection = options.reconnection_policy
         self._longest_delay = options.reconnection.maximum
         self._failures = 0  # attempts in a row that gave no connection that lasted
@@ -66,7 +63,7 @@ class PoolRefiller:
         """Put a connection into the pool, and watch over it from now on."""
         if self._pool.add(connection):
             logger.info("connected to %s", connection.name)
-            self._reactor.spawn(self._watch, connection)
+            self._reactor.spawn(Heartbeat(self._reactor, connection, self._connector.options.connection).run)
             self._router.on_connected()
         else:
             self._lost(connection)
@@ -165,66 +162,6 @@ class PoolRefiller:
             self._pool.dialing = self._due <= now or not self._refused
         if self._waiter is not None:
             self._waiter.resolve(None)
-
-    # --- Watching ------------------------------------------------------------------------------------------
-
-    async def _watch(self, connection: Connection) -> None:
-        """Ask for a sign of life after a while without an answer; end a connection whose frame does not end.
-
-        Events are no sign of life, as they answer nothing; that an answer is on its way is one.
-        """
-        limits = self._limits
-        interval = min(limits.heartbeat_interval, limits.heartbeat_timeout, limits.frame_timeout)
-        while connection.state is not State.CLOSED:
-            await self._rest(connection, interval)
-            now = self._reactor.now()
-            if self._stalled(connection, now):
-                connection.abort(
-                    ConnectionLost(f"{connection.name} began a frame and did not end it in time")
-                )
-            elif self._silent(connection, now - limits.heartbeat_interval):
-                await self._ask(connection, now - connection.last_answer)
-
-    async def _rest(self, connection: Connection, seconds: float) -> None:
-        """Let time pass, but no longer than the connection lasts."""
-        waiter = self._reactor.waiter(lambda: None)
-        connection.on_end = lambda: waiter.resolve(None)
-        cancel = self._reactor.call_at(self._reactor.now() + seconds, connection.on_end)
-        try:
-            await waiter.wait()
-        finally:
-            cancel()
-
-    def _stalled(self, connection: Connection, now: float) -> bool:
-        if connection.frame_begun is None:
-            return False
-        allowed = self._limits.frame_timeout + connection.framing.frame_size_pending / _MIB
-        return now - connection.frame_begun > allowed
-
-    def _silent(self, connection: Connection, since: float) -> bool:
-        return connection.frame_begun is None and connection.last_answer <= since
-
-    async def _ask(self, connection: Connection, silence: float) -> None:
-        """Ask a connection for a sign of life; if no stream id is left for that, it has as long to give one."""
-        if connection.free:
-            await self._heartbeat(connection)
-        elif not connection.in_flight:
-            connection.abort(ConnectionLost(f"{connection.name} answers none of what was given up"))
-        elif silence >= self._limits.heartbeat_interval + self._limits.heartbeat_timeout:
-            connection.abort(
-                ConnectionLost(f"{connection.name} is full and answered nothing for {silence:g} s")
-            )
-
-    async def _heartbeat(self, connection: Connection) -> None:
-        timeout = self._limits.heartbeat_timeout
-        deadline = self._reactor.now() + timeout
-        try:
-            await exchange(self._reactor, connection, Opcode.OPTIONS, b"", deadline=deadline, timeout=timeout)
-        except Error as error:
-            if self._silent(connection, deadline - timeout):
-                connection.abort(
-                    ConnectionLost(f"{connection.name} gave no sign of life for {timeout:g} s: {error}")
-                )
 
 
 def _checked(delay: float) -> float:

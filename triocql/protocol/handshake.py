@@ -16,12 +16,11 @@ from triocql.protocol.responses import (
     AuthSuccess,
     Ready,
     Supported,
-    decode_message,
-    split_extras,
+    read_answer,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from triocql.config.auth import Authenticator
 
@@ -89,11 +88,6 @@ class Handshake:
         self._authenticator = authenticator
         self._challenges = 0
 
-    @property
-    def supported(self) -> Mapping[str, tuple[str, ...]]:
-        """What the server offers, as it says itself."""
-        return self.features.supported
-
     def start(self) -> Request:
         """Return the first request."""
         self.state = State.OPTIONS_SENT
@@ -105,8 +99,7 @@ class Handshake:
         Raises VersionRefused, ConnectError (AuthenticationError among them) or ProtocolError.
         """
         state, self.state = self.state, State.FAILED
-        _, start = split_extras(flags, body)
-        message = decode_message(opcode, body, start, self._version)
+        message = read_answer(opcode, flags, body, self._version)
         if isinstance(message, ResponseError):
             raise self._refusal(message)
         step = _STEPS.get((state, type(message)))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from triocql.errors import BindValueError, UsageError
 from triocql.protocol import constants as c
 from triocql.protocol.frames import check_body
+from triocql.protocol.types import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -91,6 +92,11 @@ def register(events: Sequence[str]) -> bytes:
 def query(version: int, text: str, parameters: QueryParameters) -> bytes:
     """Return the body of QUERY."""
     return b"".join((encode_long_string(text), *_parameters(version, parameters)))
+
+
+def use(version: int, keyspace: str) -> bytes:
+    """Return the body of the QUERY that moves a connection to `keyspace`."""
+    return query(version, f"USE {quoted(keyspace)}", QueryParameters())
 
 
 def prepare(version: int, text: str, keyspace: str | None = None) -> bytes:

@@ -226,6 +226,14 @@ def decode_message(
     return decode(Reader(body, pos), version, known)
 
 
+def read_answer(opcode: int, flags: int, body: bytes, version: int) -> Message:
+    """Return the message of a response, whatever precedes it in the body; an ERROR is returned, too, not raised.
+
+    Raises ProtocolError for what is no valid response.
+    """
+    return decode_message(opcode, body, split_extras(flags, body)[1], version)
+
+
 def read_rows_header(
     body: bytes, pos_after_kind: int, version: int, known: RowsMetadata | None = None
 ) -> RowsHeader:

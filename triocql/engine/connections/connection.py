@@ -13,6 +13,7 @@ from triocql.engine.requests.clock import Clock
 from triocql.engine.requests.phase import Phase
 from triocql.engine.requests.telling import call, expire, report, tell
 from triocql.errors import ConnectionLost, Error, ProtocolError
+from triocql.protocol.features import Features
 from triocql.protocol.framing import Framing
 
 _MOST_EVENTS = 1000
@@ -59,6 +60,7 @@ class Connection:
         self.name = str(address)
         self.framing = framing
         self.state = State.OPEN
+        self.features = Features()
         self.keyspace: str | None = None
         self.error: Exception | None = None
         self.began = self.last_answer = clock.now()

@@ -8,23 +8,8 @@ from triocql.engine.requests.telling import report
 from triocql.engine.routing.router import Router
 from triocql.errors import ConnectionLost, Error
 from triocql.protocol.constants import Opcode
-from triocql.protocol.requests import QueryParameters, query
-from triocql.protocol.responses import SetKeyspace, decode_message, split_extras
-from triocql.protocol.types import quoted
-
-
-def use_keyspace(version: int, keyspace: str) -> bytes:
-    """Return the body of the QUERY that moves a connection to `keyspace`."""
-    return query(version, f"USE {quoted(keyspace)}", QueryParameters())
-
-
-def is_move(opcode: int, flags: int, body: bytes, version: int, keyspace: str) -> bool:
-    """Whether an answer to a USE says that the connection is in `keyspace` now."""
-    try:
-        message = decode_message(opcode, body, split_extras(flags, body)[1], version)
-    except Error:
-        return False
-    return isinstance(message, SetKeyspace) and message.keyspace == keyspace
+from triocql.protocol.requests import use
+from triocql.protocol.responses import SetKeyspace, read_answer
 
 
 class _Move:
@@ -36,7 +21,10 @@ class _Move:
         self.keyspace = keyspace
 
     def resolve(self, answer: tuple[int, int, bytes]) -> None:
-        moved = is_move(*answer, self.owner.version, self.keyspace)
+        try:
+            moved = read_answer(*answer, self.owner.version) == SetKeyspace(self.keyspace)
+        except Error:
+            moved = False
         self.owner.moved(self.connection, self.keyspace, refused=not moved)
 
     def reject(self, error: BaseException) -> None:
@@ -99,6 +87,6 @@ class Keyspaces:
         move = _Move(self, connection, keyspace)
         exchange = InternalRequest(move, self._router.clock.now() + self._timeout, self._timeout)
         exchange.opcode = int(Opcode.QUERY)
-        exchange.body = use_keyspace(self.version, keyspace)
+        exchange.body = use(self.version, keyspace)
         self._moving.add(connection)
         connection.send(exchange)
