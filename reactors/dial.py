@@ -49,7 +49,7 @@ async def dial(
     """
     race = _Race(reactor, connect_socket, address, timeout, local_port)
     try:
-        race.start()
+        race.begin()
         winner = await race.waiter.wait()
     except BaseException:
         race.drop_winner()
@@ -85,10 +85,10 @@ class _Race:
         self._cancels: list[Callable[[], None]] = []
         self._cancel_delay: Callable[[], None] = nothing
 
-    def start(self) -> None:
-        """Begin to resolve, and arm the timeout."""
+    def begin(self) -> None:
+        """Begin to look up the name, and arm the timeout."""
         self._cancels.append(self._reactor.call_at(self._reactor.now() + self._timeout, self._time_out))
-        self._spawn(self._resolve)
+        self._spawn(self._look_up)
 
     def stop(self) -> None:
         """End every attempt and timer; idempotent."""
@@ -104,10 +104,10 @@ class _Race:
             self._winner.close()
 
     def _spawn(self, step: Callable[..., Awaitable[None]], *args: Target) -> None:
-        self._cancels.append(self._reactor.spawn(self._take, step, *args))
+        self._cancels.append(self._reactor.spawn(self._run, step, *args))
 
-    async def _take(self, step: Callable[..., Awaitable[None]], *args: Target) -> None:
-        """Take a step in the background; whatever ends it, the caller gets to know."""
+    async def _run(self, step: Callable[..., Awaitable[None]], *args: Target) -> None:
+        """Run a step in the background; whatever ends it is reported to the caller."""
         if self._over:
             return
         try:
@@ -118,8 +118,8 @@ class _Race:
             self._end(ConnectionAbortedError("the reactor was left while it was connecting"))
             raise
 
-    async def _resolve(self) -> None:
-        self._targets = await resolve(self._reactor, self._address)
+    async def _look_up(self) -> None:
+        self._targets = await look_up(self._reactor, self._address)
         self._start_next()
 
     def _start_next(self) -> None:
@@ -184,7 +184,7 @@ class _Race:
         self.waiter.reject(error)
 
 
-async def resolve(reactor: Reactor, address: Address) -> list[Target]:
+async def look_up(reactor: Reactor, address: Address) -> list[Target]:
     """Return the socket addresses of `address`, families taking turns. Only a name costs a thread."""
     if address.is_unix:
         path = address.host

@@ -54,7 +54,7 @@ def test_what_is_kept_is_complete(tmp_path: Path) -> None:
 LEAVE_A_FOLDER = """
 import os, tempfile
 from triocql.testing.cassandra._folder import ClusterFolder
-print(ClusterFolder.take().path, flush=True)
+print(ClusterFolder.make().path, flush=True)
 os._exit(1)
 """
 
@@ -70,9 +70,9 @@ def test_folders_of_processes_that_have_ended_go_with_the_next_cluster(own_folde
     somebodys = own_folders / "triocql-cluster-file"
     somebodys.touch()
     assert os.path.isdir(left)  # noqa: PTH112
-    first = ClusterFolder.take()
+    first = ClusterFolder.make()
     assert not os.path.exists(left)  # noqa: PTH110
-    second = ClusterFolder.take()
+    second = ClusterFolder.make()
     assert first.path.is_dir()
     second.remove()
     second.remove()

@@ -131,7 +131,7 @@ def test_flags_take_folders_with_spaces(tmp_path: Path) -> None:
 
 
 def test_blocks_are_exclusive_until_released() -> None:
-    first, second = LoopbackBlock.take(), LoopbackBlock.take()
+    first, second = LoopbackBlock.reserve(), LoopbackBlock.reserve()
     try:
         assert first.prefix != second.prefix
         assert first.address(0) == f"{first.prefix}.1"
@@ -139,7 +139,7 @@ def test_blocks_are_exclusive_until_released() -> None:
             first.address(250)
         prefix = first.prefix
         first.release()
-        again = LoopbackBlock.take()
+        again = LoopbackBlock.reserve()
         assert again.prefix == prefix
         again.release()
     finally:
@@ -147,7 +147,7 @@ def test_blocks_are_exclusive_until_released() -> None:
 
 
 def test_nothing_is_up_where_nobody_listens() -> None:
-    block = LoopbackBlock.take()
+    block = LoopbackBlock.reserve()
     assert not answers_options(block.address(0), 9042)
     assert not accepts_password(block.address(0), 9042, "cassandra", "cassandra")
     block.release()

@@ -20,7 +20,7 @@ class Shaker:
 
     def __init__(self, handshake: Handshake) -> None:
         self.handshake = handshake
-        handshake.start()
+        handshake.begin()
 
     def take(self, frame: bytes) -> Request | None:
         return self.handshake.receive(frame[4], frame[1], frame[9:])
@@ -41,7 +41,7 @@ def supported(version: int = 5) -> bytes:
 @versions
 def test_with_a_password(version: int) -> None:
     handshake = Handshake(version, compression="lz4", authenticator=AUTH)
-    assert handshake.start() == (Opcode.OPTIONS, b"")
+    assert handshake.begin() == (Opcode.OPTIONS, b"")
     shaker = Shaker(handshake)
     opcode, body = shaker.take(supported(version)) or (None, b"")
     assert opcode == Opcode.STARTUP
@@ -66,7 +66,7 @@ def test_without_authentication() -> None:
 def test_the_whole_of_a_real_connection() -> None:
     wire = Framing(5)
     shaker = Handshake(5, compression="lz4", authenticator=AUTH)
-    shaker.start()
+    shaker.begin()
     wire.use_compression("lz4")
     frames = wire.receive(golden("streams/v5-lz4"))
     answers = [shaker.receive(opcode, flags, body) for _, flags, opcode, body in frames[:3]]

@@ -116,7 +116,7 @@ def test_name_with_several_addresses(run: Run[None]) -> None:
 def test_families_take_turns(run_any: Run[None]) -> None:
     async def scenario(reactor: Any) -> None:
         with resolving_to("::1", "::2", "10.0.0.1", "10.0.0.2", "10.0.0.3"):
-            targets = await dial.resolve(reactor, Address("db.example", 1))
+            targets = await dial.look_up(reactor, Address("db.example", 1))
             hosts = [target.sockaddr[0] for target in targets]
             assert hosts == ["::1", "10.0.0.1", "::2", "10.0.0.2", "10.0.0.3"]
 

@@ -141,7 +141,7 @@ class _Opening:
         handshake = Handshake(
             self._wire.version, compression=options.connection.compression, authenticator=options.auth
         )
-        message: tuple[int, bytes] | None = handshake.start()
+        message: tuple[int, bytes] | None = handshake.begin()
         while message is not None:
             opcode, body = message
             if opcode == Opcode.AUTH_RESPONSE:

@@ -272,7 +272,7 @@ class Options:
             **{name: _from_text(name, text) for name, text in found.query.items()},
             **keywords,
         }
-        groups = {name: _take_group(name, given) for name in _GROUPS}
+        groups = {name: _pop_group(name, given) for name in _GROUPS}
         own = {name: given.pop(name) for name in _OWN if name in given}
         check_options(given, (*_TYPES, *_GROUPS))
         return cls(contact_points=tuple(found.addresses), **own, **groups)
@@ -304,7 +304,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def _take_group(name: str, given: dict[str, Any]) -> Any:
+def _pop_group(name: str, given: dict[str, Any]) -> Any:
     """Move the options of one group out of `given`: the group as a whole, and single ones on top of it."""
     kind, prefix = _GROUPS[name]
     group = given.pop(name) if name in given else kind()

@@ -74,7 +74,7 @@ class Handshake:
         features: what the server offers; empty until it has answered OPTIONS.
 
     >>> handshake = Handshake(5)
-    >>> handshake.start()
+    >>> handshake.begin()
     (<Opcode.OPTIONS: 5>, b'')
     """
 
@@ -88,13 +88,13 @@ class Handshake:
         self._authenticator = authenticator
         self._challenges = 0
 
-    def start(self) -> Request:
+    def begin(self) -> Request:
         """Return the first request."""
         self.state = State.OPTIONS_SENT
         return Opcode.OPTIONS, requests.options()
 
     def receive(self, opcode: int, flags: int, body: bytes) -> Request | None:
-        """Take a message and return the request that answers it; None: the connection is established.
+        """Receive a message and return the request that answers it; None: the connection is established.
 
         Raises VersionRefused, ConnectError (AuthenticationError among them) or ProtocolError.
         """

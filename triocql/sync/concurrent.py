@@ -166,7 +166,7 @@ class ConcurrentStream(BlockingBlock):
         """Get outcomes; an iterable that lets wait is asked for more only if there are none."""
         ended: bool | None = None
         room = self._sending.room
-        if room and (self._idle or self._chunks.brisk):
+        if room and (self._idle or self._chunks.quick):
             ended = not self._chunks.pull(room)
         outcomes = self._session.run(self._sending.advance, ended)
         self._idle = not outcomes
@@ -297,7 +297,7 @@ class _Sending(WindowCall):
         else:
             self.feed.go_on(ended=ended)
         await self.until(self._has_news)
-        outcomes = self._take()
+        outcomes = self._pop_ready()
         if not outcomes:
             self.raise_failure()
         self.room = self._free()
@@ -321,7 +321,7 @@ class _Sending(WindowCall):
         under_way = self._pulling.started - self._ended_count
         return self.concurrency - under_way - len(self._ready) - len(self.feed.items)
 
-    def _take(self) -> list[ExecutionResult]:
+    def _pop_ready(self) -> list[ExecutionResult]:
         if self._ordered:
             outcomes = []
             while (ready := self._ready.pop(self._taken, None)) is not None:

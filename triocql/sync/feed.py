@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LARGEST = 1024
 """Statements of a chunk at most."""
 
-BRISK = 0.001
+QUICK = 0.001
 """Seconds that pulling a chunk may take; after longer the next one is half as large."""
 
 HELD = 0.005
@@ -127,11 +127,11 @@ class Chunks:
     moment on when it had the caller go on; a caller that comes later pulls one statement, which nothing holds back.
 
     Attributes:
-        brisk: whether the last chunk was pulled quickly.
+        quick: whether the last chunk was pulled quickly.
     """
 
     def __init__(self, source: Iterator[Pair], size: int, feed: Feed) -> None:
-        self.brisk = True
+        self.quick = True
         self._source = source
         self._size = min(size, LARGEST)
         self._feed = feed
@@ -142,14 +142,14 @@ class Chunks:
         feed.pulling = True
         try:
             began = time.monotonic()
-            taken = self._take(min(self._size, most) if began < feed.crossed + BRISK else 1)
-            self.brisk = time.monotonic() - began < BRISK
+            pulled = self._pull(min(self._size, most) if began < feed.crossed + QUICK else 1)
+            self.quick = time.monotonic() - began < QUICK
         finally:
             feed.pulling = False
-        self._size = min(2 * self._size, LARGEST) if self.brisk else max(1, self._size // 2)
-        return taken
+        self._size = min(2 * self._size, LARGEST) if self.quick else max(1, self._size // 2)
+        return pulled
 
-    def _take(self, count: int) -> bool:
+    def _pull(self, count: int) -> bool:
         for item in self._source:
             self._feed.items.append(item)
             # One by one: each is there before the next one is asked for.

@@ -143,10 +143,10 @@ class CassandraCluster:
             raise
 
     def _set_up(self, ready: Installation) -> None:
-        self._folder = ClusterFolder.take()
+        self._folder = ClusterFolder.make()
         # In the folder of a node, for that is removed however this process ends.
         authority = Authority(self._folder.path / "node0" / "tls") if self.tls else None
-        block = LoopbackBlock.take()
+        block = LoopbackBlock.reserve()
         firsts = {place.dc: index for index, place in reversed(list(enumerate(self._layout)))}
         seeds = tuple(block.address(index) for index in sorted(firsts.values()))
         self._facts = ClusterFacts(self.name, ready, block, seeds, self._start_timeout, authority)

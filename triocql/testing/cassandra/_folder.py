@@ -29,7 +29,7 @@ class ClusterFolder:
         self._lock = lock
 
     @classmethod
-    def take(cls) -> ClusterFolder:
+    def make(cls) -> ClusterFolder:
         """Make one, and remove those that earlier processes of this user have left."""
         with locked(cache_folder() / "folders.lock"):  # none is seen between its making and its locking
             _remove_leftovers()

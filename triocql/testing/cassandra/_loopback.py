@@ -25,7 +25,7 @@ class LoopbackBlock:
         self._holder = holder
 
     @classmethod
-    def take(cls) -> LoopbackBlock:
+    def reserve(cls) -> LoopbackBlock:
         """Reserve the first free block.
 
         Raises:
