@@ -71,7 +71,7 @@ $(VENV)/.flights: $(VENV)/.installed
 	touch $@
 
 # The package, editable, with its compiled part: built anew when its sources or its dependencies change.
-$(VENV)/.installed: pyproject.toml $(shell find triocql -name '*.pyx' -o -name '*.pxi')
+$(VENV)/.installed: pyproject.toml $(shell find triocql -name '*.pyx' -o -name '*.px[di]')
 	.ci/system compiler $(PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade 'pip>=25.1'

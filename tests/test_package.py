@@ -30,7 +30,7 @@ def install_elsewhere(site: Path) -> None:
     about = site / "triocql-0.1.0.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: triocql\nVersion: 0.1.0\n")
-    module = f"triocql/codecs/_codec{EXTENSION_SUFFIXES[0]}"
+    module = f"triocql/codecs/_rows{EXTENSION_SUFFIXES[0]}"
     (about / "RECORD").write_text(f"{module},,\n")
     (site / module).parent.mkdir(parents=True)
     (site / module).touch()

@@ -11,7 +11,13 @@ from typing import Literal
 
 Impl = Literal["cython", "python"]
 
-_COMPILED = ("triocql.protocol._frames", "triocql.codecs._codec", "triocql.engine._hot")
+_COMPILED = (
+    "triocql.protocol._frames",
+    "triocql.codecs._node",
+    "triocql.codecs._rows",
+    "triocql.codecs._bind",
+    "triocql.engine._hot",
+)
 
 
 def _choose() -> tuple[Impl, str]:

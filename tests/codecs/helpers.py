@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from triocql._impl import Impl
     from triocql.codecs.registry import Registry
 
-IMPLS: tuple[Impl, ...] = ("python", "cython") if find_spec("triocql.codecs._codec") else ("python",)
+IMPLS: tuple[Impl, ...] = ("python", "cython") if find_spec("triocql.codecs._node") else ("python",)
 
 ADDRESS = UserType(
     "ks",

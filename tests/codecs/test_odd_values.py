@@ -207,11 +207,11 @@ def test_pages_that_start_outside_of_their_body(registry: Registry, offset: int)
 def test_plans_have_a_node_for_each_column(impl: Impl) -> None:
     if impl == "python":
         pytest.skip("the pure twins have nothing that could be read beyond")
-    from triocql.codecs import _codec
+    from triocql.codecs import _bind, _rows
 
     spec, node = columns("int", "text"), Registry().node(NativeType("int"))
     nothing: Any = None
-    for cls in (_codec.RowPlan, _codec.Binder):
+    for cls in (_rows.RowPlan, _bind.Binder):
         with pytest.raises(ValueError, match="a node is needed for each column"):
             cls(spec, (node,))
         with pytest.raises(TypeError):
@@ -219,7 +219,7 @@ def test_plans_have_a_node_for_each_column(impl: Impl) -> None:
         with pytest.raises(TypeError):
             cls.__new__(cls)
     with pytest.raises(TypeError):
-        _codec.RowCursor.__new__(_codec.RowCursor)
+        _rows.RowCursor.__new__(_rows.RowCursor)
 
 
 def test_no_memory_is_no_fault_of_the_bytes(registry: Registry) -> None:

@@ -39,7 +39,7 @@ from triocql.protocol.types import ColumnSpec, CqlType, CustomType, NativeType, 
 from triocql.results.row import row_class
 
 pytestmark = pytest.mark.skipif(
-    find_spec("triocql.codecs._codec") is None or find_spec("triocql.protocol._frames") is None,
+    find_spec("triocql.codecs._node") is None or find_spec("triocql.protocol._frames") is None,
     reason="there is nothing compiled to compare with",
 )
 

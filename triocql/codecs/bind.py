@@ -1,4 +1,7 @@
-"""Writing the values of a request. Pure twin of `_codec`."""
+"""Writing the values of a request.
+
+The pure twin of `_bind`: tests/property/test_twins.py holds them to the same bytes and errors.
+"""
 
 from __future__ import annotations
 

@@ -328,11 +328,12 @@ class _Cache:
 
 
 def _twins(impl: _impl.Impl) -> tuple[type[RowPlan], type[Binder]]:
+    """Return what reads rows and what writes values: the only place where the compiled ones are chosen."""
     if impl == "python":
         return rows.RowPlan, bind.Binder
-    from triocql.codecs import _codec
+    from triocql.codecs import _bind, _rows
 
-    return _codec.RowPlan, _codec.Binder
+    return _rows.RowPlan, _bind.Binder
 
 
 def _resolved(cql_type: CqlType) -> CqlType:

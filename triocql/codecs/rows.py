@@ -1,5 +1,6 @@
-"""Reading rows: a plan of type nodes for each set of columns, and the pages that it reads. Pure twin of
-`_codec`.
+"""Reading rows: a plan of type nodes for each set of columns, and the pages that it reads.
+
+The pure twin of `_rows`: tests/property/test_twins.py holds them to the same rows and errors.
 """
 
 from __future__ import annotations

@@ -1,4 +1,9 @@
-# The cells of `temporal`.
+# The cells of the types in `temporal`.
+
+cdef int64_t MIN_MILLISECONDS = -62135596800000
+cdef int64_t MAX_MILLISECONDS = 253402300799999
+cdef int64_t NANOSECONDS_OF_DAY = 86400000000000
+cdef object UTC = timezone.utc
 
 cdef struct Civil:
     int year
@@ -184,7 +189,7 @@ cdef class DurationCell(Cell):
         days = unzigzag(parts[1])
         if at != n or months != <int32_t>months or days != <int32_t>days:
             return Cell.box(self, p, n)
-        value = allocate(<PyObject*>duration_class)
+        value = allocate(<PyTypeObject*>duration_class, 0)
         set_slot(<PyObject*>duration_months, value, months)
         set_slot(<PyObject*>duration_days, value, days)
         set_slot(<PyObject*>duration_nanoseconds, value, unzigzag(parts[2]))

@@ -1,20 +1,4 @@
-# The base of all cells, and those of `scalars`.
-
-cdef class Cell:
-    """The compiled side of one type node."""
-
-    cdef object node
-
-    def __cinit__(self, node, *args):
-        self.node = node
-
-    cdef object box(self, const uint8_t* p, Py_ssize_t n):
-        return self.node.decode(PyBytes_FromStringAndSize(<const char*>p, n))
-
-    cdef int write(self, Buffer out, object value) except -1:
-        cdef bytes raw = <bytes?>self.node.encode(value)
-        return out.append(PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
-
+# The cells of the types in `scalars`.
 
 @cython.final
 cdef class IntegerCell(Cell):
@@ -172,7 +156,7 @@ cdef class UuidCell(Cell):
     cdef object box(self, const uint8_t* p, Py_ssize_t n):
         if n != 16:
             return Cell.box(self, p, n)
-        value = allocate(<PyObject*>uuid_class)
+        value = allocate(<PyTypeObject*>uuid_class, 0)
         set_slot(<PyObject*>uuid_int, value, _PyLong_FromByteArray(p, 16, 0, 0))
         set_slot(<PyObject*>uuid_safety, value, safety_unknown)
         return value
@@ -205,12 +189,12 @@ cdef object v6_scope = IPv6Address.__dict__["_scope_id"]
 cdef class InetCell(Cell):
     cdef object box(self, const uint8_t* p, Py_ssize_t n):
         if n == 4:
-            value = allocate(<PyObject*>v4_class)
+            value = allocate(<PyTypeObject*>v4_class, 0)
             set_slot(<PyObject*>v4_number, value, read32(p))
             return value
         if n != 16:
             return Cell.box(self, p, n)
-        value = allocate(<PyObject*>v6_class)
+        value = allocate(<PyTypeObject*>v6_class, 0)
         set_slot(<PyObject*>v6_number, value, _PyLong_FromByteArray(p, 16, 0, 0))
         set_slot(<PyObject*>v6_scope, value, None)
         return value
