@@ -133,7 +133,7 @@ class AsyncioWaiter:
         return value
 
 
-class AsyncioReactor(ReactorBase):
+class AsyncioReactor(ReactorBase[AsyncioTransport]):
     """Drives connections in the running asyncio loop.
 
     Entering and leaving may happen in different tasks of the loop. Leaving waits for the connections that are being
@@ -147,10 +147,10 @@ class AsyncioReactor(ReactorBase):
     """
 
     name = "asyncio"
-    now: Callable[[], float]
+    now: Callable[[], float] = staticmethod(_not_running)
 
     def __init__(self) -> None:
-        self.now = _not_running
+        super().__init__()
         self._create_future: Callable[[], asyncio.Future[Any]] = _not_running
         self._loop_runs: Callable[[], bool] = _not_running
         self._thread = 0
@@ -158,7 +158,6 @@ class AsyncioReactor(ReactorBase):
         self._timers = Timers()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = math.inf
-        self.transports: set[AsyncioTransport] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.tasks: set[asyncio.Task[None]] = set()
         self.leaving = False
@@ -311,7 +310,7 @@ class AsyncioReactor(ReactorBase):
     async def adopt(self, sock: socket.socket, link: Link) -> AsyncioTransport:
         """Drive `link` by a non-blocking socket that is connected."""
         loop = self._loop or self.loop
-        transport = AsyncioTransport(self, link)
+        transport = AsyncioTransport(self, loop, link)
         opening = loop.create_unix_connection if sock.family == socket.AF_UNIX else loop.create_connection
         try:
             await opening(lambda: transport, sock=sock)

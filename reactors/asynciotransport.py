@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from triocql.abc import Link
 
-from .base import FLUSH_TIMEOUT, READ_SIZE, nothing
-
-if TYPE_CHECKING:
-    from .asyncioreactor import AsyncioReactor
+from .base import FLUSH_TIMEOUT, READ_SIZE, ReactorBase, nothing
 
 
 class AsyncioTransport(asyncio.BufferedProtocol):
@@ -21,11 +18,13 @@ class AsyncioTransport(asyncio.BufferedProtocol):
     `lost` is done once the link knows that the connection is lost.
     """
 
-    def __init__(self, reactor: AsyncioReactor, link: Link) -> None:
+    def __init__(
+        self, reactor: ReactorBase[AsyncioTransport], loop: asyncio.AbstractEventLoop, link: Link
+    ) -> None:
         self.closing = False
-        self.lost: asyncio.Future[None] = reactor.loop.create_future()
+        self.lost: asyncio.Future[None] = loop.create_future()
         self._reactor = reactor
-        self._loop = reactor.loop
+        self._loop = loop
         self._link = link
         self._buffer = memoryview(bytearray(READ_SIZE))
         self._transport: asyncio.Transport | None = None
@@ -43,7 +42,7 @@ class AsyncioTransport(asyncio.BufferedProtocol):
         if self.lost.done():
             raise ConnectionResetError("the connection was lost as soon as it was made")
         self._started = True
-        self._reactor.transports.add(self)
+        self._reactor.opened(self)
         self._call(lambda: self._link.connection_made(self))
         if self._early:
             early, self._early = self._early, b""
@@ -137,7 +136,7 @@ class AsyncioTransport(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the link. What happens after our own `close` is no error."""
         self._cancel_flush_timeout()
-        self._reactor.transports.discard(self)
+        self._reactor.lost(self)
         if self._started:
             error = self._bug or (None if self.closing else exc)
             self._reactor.guard(lambda: self._link.connection_lost(error))

@@ -1,10 +1,11 @@
-"""What all reactors share: where the exceptions of background work go, and the bounds that all of them keep."""
+"""The base of all reactors: their connections, where the exceptions of background work go, and common bounds."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Collection
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import Generic, Protocol, TypeVar
 
 from triocql.errors import UsageError
 
@@ -40,6 +41,13 @@ def wrong_caller(*, ended: bool, other_thread: bool) -> UsageError:
     )
 
 
+class Flushable(Protocol):
+    """Gathers data, and sends it at the end of a turn of the loop."""
+
+    def flush(self) -> None:
+        """Send what has gathered."""
+
+
 class Abortable(Protocol):
     """A transport, as far as its reactor drops it."""
 
@@ -47,14 +55,38 @@ class Abortable(Protocol):
         """Close now."""
 
 
-class ReactorBase:
-    """The transports, the wait that nothing cuts short, and the reporting of bugs.
+TransportT = TypeVar("TransportT", bound=Abortable)
+
+
+class ReactorBase(ABC, Generic[TransportT]):
+    """A reactor as its transports see it: the clock, the connections that are open, and the reporting of bugs.
 
     Bugs never reach the user's tasks by themselves.
+
+    Attributes:
+        transports: those of the connections that are open.
     """
 
-    transports: Collection[Abortable]
     on_bug: Callable[[Exception], None] | None = None
+
+    def __init__(self) -> None:
+        self.transports: set[TransportT] = set()
+
+    @abstractmethod
+    def now(self) -> float:
+        """Return the loop's clock in seconds."""
+
+    @abstractmethod
+    def call_at(self, when: float, fn: Callable[[], None]) -> Callable[[], None]:
+        """Call `fn` once at `when`; returns its cancel."""
+
+    def opened(self, transport: TransportT) -> None:
+        """Called by a transport that begins to drive its link."""
+        self.transports.add(transport)
+
+    def lost(self, transport: TransportT) -> None:
+        """Called by a transport that has ended."""
+        self.transports.discard(transport)
 
     def drop(self) -> None:
         """Abort every connection."""
@@ -79,18 +111,18 @@ class ReactorBase:
 
         For loops that tell a task once that it is cancelled.
         """
-        told: BaseException | None = None
+        interruption: BaseException | None = None
         while True:
             try:
                 await wait()
             except (Exception, GeneratorExit):
                 raise
             except BaseException as error:
-                told = error
+                interruption = error
             else:
                 break
-        if told is not None:
-            raise told
+        if interruption is not None:
+            raise interruption
 
     def guard(self, fn: Callable[[], None]) -> None:
         """Call `fn`; report what it raises."""

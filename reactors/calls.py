@@ -1,4 +1,4 @@
-"""What a thread asks of a `ThreadLoop`: a task, and the slot in which its outcome is waited for."""
+"""Calls that threads make to a `ThreadLoop`: the task, and the slot in which its outcome is waited for."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Call(Task[T]):
 
 
 class Slot(Generic[T]):
-    """Where one thread waits for the outcome of one task.
+    """Holds the outcome of one task for the one thread that waits for it.
 
     Attributes:
         full: whether the outcome is there.
@@ -52,13 +52,16 @@ class Slot(Generic[T]):
         if self._error is None:
             return self._value  # type: ignore[return-value]
         try:
-            raise told(self._error, cause)
+            raise error_for_caller(self._error, cause)
         finally:
             self._error = None  # else the error's traceback would lead to the error
 
 
-def told(error: BaseException, cause: BaseException | None = None) -> BaseException:
-    """Return the error as the caller of a task is told of it: nobody but the loop's end cancels a task unasked."""
+def error_for_caller(error: BaseException, cause: BaseException | None = None) -> BaseException:
+    """Return what the caller of a task gets to see of an error: a task that was cancelled unasked, the loop has ended.
+
+    `cause` is what the loop has ended by, if that was a failure.
+    """
     if not isinstance(error, Cancelled):
         return error
     if cause is not None:

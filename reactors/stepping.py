@@ -17,15 +17,15 @@ class Cancelled(BaseException):
 
 
 class Stepper(Protocol):
-    """What steps tasks, one at a time."""
+    """Steps tasks, one at a time."""
 
     current: Task[Any] | None
 
     def remember(self, task: Task[Any]) -> None:
-        """Take note of the beginning of a task."""
+        """Called when a task begins."""
 
     def forget(self, task: Task[Any]) -> None:
-        """Take note of the end of a task."""
+        """Called when a task has ended."""
 
     def soon(self, fn: Callable[[], None]) -> None:
         """Call `fn` in the next turn."""

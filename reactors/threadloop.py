@@ -16,15 +16,15 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from functools import partial
 from selectors import EVENT_READ
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from triocql.errors import SessionClosed, UsageError
 
-from .base import READ_SIZE
+from .base import READ_SIZE, Flushable
 from .calls import Call, Slot, ended_by
 from .depth import is_deep
 from .interrupts import Interruptions, interruptions
-from .loops import loops, running
+from .loops import Loops
 from .pollers import OnReady, make_poller, threads_are_green
 from .stepping import Task
 from .timers import Timers
@@ -43,12 +43,12 @@ FRESH = 0.001
 _LONGEST_SLEEP = 86_400.0
 _MOST_CANCELS, _MOST_ROUNDS = 10, 100
 
+loops: Loops[ThreadLoop] = Loops()
 
-class Flushable(Protocol):
-    """What gathers data to be sent at the end of a turn."""
 
-    def flush(self) -> None:
-        """Send what has gathered."""
+def running_thread_loop() -> ThreadLoop | None:
+    """Return the loop that runs the caller, None outside any."""
+    return loops.running.get(threading.get_ident())
 
 
 class ThreadLoop:
@@ -118,7 +118,7 @@ class ThreadLoop:
                 f"a session that blocks needs a thread, and {error}. At the end of a program (atexit), use one that "
                 "was opened before; in an isolated subinterpreter, use triocql.connect on asyncio or Trio"
             ) from error
-        loops.add(self)
+        loops.started.add(self)
 
     def post(self, fn: Callable[[], None]) -> None:
         """Have the loop call `fn` in its next turn."""
@@ -224,7 +224,7 @@ class ThreadLoop:
     def _drive_for(self, slot: Slot[Any]) -> bool:
         """Drive the loop until `slot` is full or the thread is wanted; returns whether the caller could."""
         ident = threading.get_ident()
-        if self._wanted or not self._shares or ident in running or is_deep():
+        if self._wanted or not self._shares or ident in loops.running or is_deep():
             return False
         guard = interruptions()
         if guard is None:
@@ -247,10 +247,10 @@ class ThreadLoop:
 
     def _enter(self, ident: int) -> None:
         self._ident = ident
-        running[ident] = self
+        loops.running[ident] = self
 
     def _leave(self, ident: int) -> None:
-        running.pop(ident, None)
+        loops.running.pop(ident, None)
         self._ident = 0
         self._attended = time.monotonic()
         self._baton.release()
@@ -310,14 +310,14 @@ class ThreadLoop:
         self._ready.append(fn)
 
     def remember(self, task: Task[Any]) -> None:
-        """Take note of the beginning of a task."""
+        """Called when a task begins."""
         self._tasks.add(task)
         if task.is_call:
             self._calls += 1
             self._crowded = self._crowded or self._calls > 1
 
     def forget(self, task: Task[Any]) -> None:
-        """Take note of the end of a task."""
+        """Called when a task has ended."""
         self._tasks.discard(task)
         if task.is_call:
             self._calls -= 1
@@ -392,7 +392,7 @@ class ThreadLoop:
                 task.cancel()
             self._call_all_ready()
         self._close_sockets()
-        running.pop(self._ident, None)
+        loops.running.pop(self._ident, None)
         self._ident = 0  # another thread may get it
 
     def _call_all_ready(self) -> None:

@@ -17,16 +17,15 @@ from triocql.abc import Address, Link
 
 from .base import ReactorBase, nothing
 from .dial import dial
-from .loops import running_thread_loop
 from .stepping import Cancelled, StepWaiter, Task
-from .threadloop import ThreadLoop
+from .threadloop import ThreadLoop, running_thread_loop
 from .threadtransport import ThreadTransport
 
 T = TypeVar("T")
 P = ParamSpec("P")
 
 
-class ThreadReactor(ReactorBase):
+class ThreadReactor(ReactorBase[ThreadTransport]):
     """Drives connections in the thread of the `ThreadLoop` that it is entered in.
 
     Leaving waits for the connections that are being closed, drops the others, ends the background tasks, and raises
@@ -46,7 +45,7 @@ class ThreadReactor(ReactorBase):
     now = staticmethod(ThreadLoop.now)
 
     def __init__(self) -> None:
-        self.transports: set[ThreadTransport] = set()
+        super().__init__()
         self._tasks: set[Task[None]] = set()
         self._loop: ThreadLoop | None = None
         self._left = False
@@ -101,8 +100,8 @@ class ThreadReactor(ReactorBase):
             waiter.resolve(None)
 
     def lost(self, transport: ThreadTransport) -> None:
-        """A transport has ended."""
-        self.transports.discard(transport)
+        """Called by a transport that has ended."""
+        super().lost(transport)
         self._ended_one()
 
     @property
@@ -191,7 +190,7 @@ class ThreadReactor(ReactorBase):
         if self._left:
             sock.close()
             raise RuntimeError("the reactor was left while it was connecting")
-        transport = ThreadTransport(self, sock, link)
+        transport = ThreadTransport(self, self.loop, sock, link)
         transport.start()
         return transport
 

@@ -5,23 +5,22 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from selectors import EVENT_READ, EVENT_WRITE
-from typing import TYPE_CHECKING
 
 from triocql.abc import Link
 
-from .base import FLUSH_TIMEOUT, nothing
-
-if TYPE_CHECKING:
-    from .threadreactor import ThreadReactor
+from .base import FLUSH_TIMEOUT, ReactorBase, nothing
+from .threadloop import ThreadLoop
 
 
 class ThreadTransport:
     """Drives one link. No method that the link calls calls the link: that is left to the loop."""
 
-    def __init__(self, reactor: ThreadReactor, sock: socket.socket, link: Link) -> None:
+    def __init__(
+        self, reactor: ReactorBase[ThreadTransport], loop: ThreadLoop, sock: socket.socket, link: Link
+    ) -> None:
         self.closing = False
         self._reactor = reactor
-        self._loop = reactor.loop
+        self._loop = loop
         self._sock = sock
         self._link = link
         self._closed = False
@@ -35,7 +34,7 @@ class ThreadTransport:
 
     def start(self) -> None:
         """Give the link its transport, and begin to read."""
-        self._reactor.transports.add(self)
+        self._reactor.opened(self)
         try:
             self._link.connection_made(self)
         except Exception as error:

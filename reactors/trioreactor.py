@@ -106,7 +106,7 @@ class TrioWaiter:
         return Abort.SUCCEEDED
 
 
-class TrioReactor(ReactorBase):
+class TrioReactor(ReactorBase[TrioTransport]):
     """Drives connections in the running Trio loop.
 
     Entering and leaving may happen in different tasks. Leaving waits for the connections that are being closed,
@@ -122,6 +122,7 @@ class TrioReactor(ReactorBase):
     now = staticmethod(trio.current_time)
 
     def __init__(self) -> None:
+        super().__init__()
         self._timers = Timers()
         self._sleeping = RequestQueue()
         self._due = math.inf
@@ -130,7 +131,6 @@ class TrioReactor(ReactorBase):
         self._left = False
         self._thread = 0
         self._threads = trio.CapacityLimiter(math.inf)
-        self.transports: set[TrioTransport] = set()
 
     # --- Life ----------------------------------------------------------------------------------------------
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
 
 import trio
 from trio.lowlevel import (
@@ -22,17 +21,14 @@ from trio.lowlevel import (
 
 from triocql.abc import Link
 
-from .base import FLUSH_TIMEOUT, READ_SIZE, nothing
-
-if TYPE_CHECKING:
-    from .trioreactor import TrioReactor
+from .base import FLUSH_TIMEOUT, READ_SIZE, ReactorBase, nothing
 
 FAIR_SHARE = 256 * 1024
 """Bytes that a reader takes from a peer that never stops sending before it lets other tasks run."""
 
 
 class RequestQueue:
-    """Where one task waits to be woken by synchronous code; waking it early or twice is harmless."""
+    """Lets one task wait to be woken by synchronous code; waking it early or twice is harmless."""
 
     __slots__ = ("_task",)
 
@@ -62,7 +58,7 @@ class TrioTransport:
     The last of the two to end tells the link that the connection is lost; `lost` is set after that.
     """
 
-    def __init__(self, reactor: TrioReactor, sock: socket.socket, link: Link) -> None:
+    def __init__(self, reactor: ReactorBase[TrioTransport], sock: socket.socket, link: Link) -> None:
         self.closing = False
         self.lost = trio.Event()
         self._reactor = reactor
@@ -82,7 +78,7 @@ class TrioTransport:
         """Give the link its transport, and start the tasks."""
         nursery.start_soon(self._run, self._read, name="triocql reader")
         nursery.start_soon(self._run, self._write, name="triocql writer")
-        self._reactor.transports.add(self)
+        self._reactor.opened(self)
         try:
             self._link.connection_made(self)
         except Exception as error:
@@ -200,7 +196,7 @@ class TrioTransport:
 
     def _lose(self) -> None:
         self._shut(None)
-        self._reactor.transports.discard(self)
+        self._reactor.lost(self)
         try:
             self._link.connection_lost(self._error)
         except Exception as error:

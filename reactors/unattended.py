@@ -1,4 +1,4 @@
-"""What is run in a loop for somebody who does not wait for it: who is being deleted, say."""
+"""Runs in a loop for somebody who does not wait for it: for who is being deleted, say."""
 
 from __future__ import annotations
 

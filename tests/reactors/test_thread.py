@@ -14,9 +14,8 @@ from triocql.abc import Address
 from triocql.errors import SessionClosed, UsageError
 from triocql.reactors import dial
 from triocql.reactors.base import nothing
-from triocql.reactors.loops import running_thread_loop
 from triocql.reactors.stepping import Cancelled
-from triocql.reactors.threadloop import ThreadLoop
+from triocql.reactors.threadloop import ThreadLoop, running_thread_loop
 from triocql.reactors.threadreactor import ThreadReactor
 
 from .conftest import run_on_thread

@@ -72,7 +72,7 @@ class Served:
     def _accept(self, _events: int) -> None:
         sock, _ = self._listener.accept()
         sock.setblocking(False)
-        ThreadTransport(self._reactor, sock, self.node.accept()).start()
+        ThreadTransport(self._reactor, self.loop, sock, self.node.accept()).start()
 
     async def _end(self) -> None:
         self.loop.watch(self._listener, 0, self._accept)

@@ -202,11 +202,12 @@ def test_ctrl_c() -> None:
     """The call is abandoned and KeyboardInterrupt raised; the session goes on."""
     program = """
         with connect() as session:
-            for call in (
-                lambda: session.execute("SELECT held"),
-                lambda: session.execute_concurrent(["SELECT held"] * 10, 3),
-                lambda: session.execute_async("SELECT held").result(),
+            for begin in (
+                lambda: lambda: session.execute("SELECT held"),
+                lambda: lambda: session.execute_concurrent(["SELECT held"] * 10, 3),
+                lambda: session.execute_async("SELECT held").result,
             ):
+                call = begin()
                 try:
                     print("waiting", flush=True)
                     call()

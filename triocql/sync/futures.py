@@ -12,8 +12,8 @@ from triocql._hints import FUTURE, old_names
 from triocql.config.checks import require_seconds
 from triocql.errors import Abandoned
 from triocql.observability.logs import get_logger
-from triocql.reactors.calls import Call, told
-from triocql.reactors.loops import running_thread_loop
+from triocql.reactors.calls import Call, error_for_caller
+from triocql.reactors.threadloop import running_thread_loop
 
 if TYPE_CHECKING:
     from typing import Self
@@ -122,7 +122,7 @@ class ResultFuture(Future["Result[R]"]):
         """Set the outcome, unless the future was cancelled meanwhile."""
         with suppress(InvalidStateError):
             if error is not None:
-                self.set_exception(told(error, self._loop.failure))
+                self.set_exception(error_for_caller(error, self._loop.failure))
             else:
                 self.set_result(self._make_result(result))
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from triocql.abc import Address, Link
 from triocql.reactors.base import FLUSH_TIMEOUT, nothing
 
-if TYPE_CHECKING:
-    from .simtasks import SimWaiter
-    from .simulated import SimulatedReactor
+from .simloop import SimLoop
+from .simtasks import SimWaiter
 
 CAPACITY = 256 * 1024
 """Bytes on their way to a reader that does not read, after which its peer's link is pulled no more."""
@@ -56,10 +55,10 @@ class SimNetwork:
         clients: the clients' ends of the connections that are open.
     """
 
-    def __init__(self, reactor: SimulatedReactor) -> None:
+    def __init__(self, reactor: SimLoop[SimTransport]) -> None:
         self.names: dict[str, list[str]] = {}
         self.listeners: dict[Address, SimListener] = {}
-        self.clients: set[SimTransport] = set()
+        self.clients = reactor.transports
         self.reactor = reactor
 
     def listen(self, address: Address, factory: Callable[[], Link]) -> SimListener:
@@ -91,11 +90,13 @@ class SimNetwork:
 
     def join(self, listener: SimListener, link: Link, local_port: int | None) -> SimTransport:
         """Make the two ends of a connection."""
-        client = SimTransport(self, link, listener.latency, listener.address, local_port)
-        server = SimTransport(self, listener.factory(), listener.latency, listener.address, local_port)
+        client = SimTransport(self.reactor, link, listener.latency, listener.address, local_port)
+        server = SimTransport(
+            self.reactor, listener.factory(), listener.latency, listener.address, local_port
+        )
         client.peer, server.peer = server, client
         listener.accepted.append(server)
-        self.clients.add(client)
+        self.reactor.opened(client)
         server.start()
         client.start()
         return client
@@ -116,15 +117,19 @@ class SimTransport:
     peer: SimTransport
 
     def __init__(
-        self, network: SimNetwork, link: Link, latency: float, address: Address, local_port: int | None
+        self,
+        reactor: SimLoop[SimTransport],
+        link: Link,
+        latency: float,
+        address: Address,
+        local_port: int | None,
     ) -> None:
         self.link = link
         self.address = address
         self.local_port = local_port
         self.closing = False
         self.closed = False
-        self._network = network
-        self._reactor = network.reactor
+        self._reactor = reactor
         self._latency = latency
         self._lost = False
         self._lost_waiters: list[SimWaiter] = []
@@ -286,7 +291,7 @@ class SimTransport:
         self._reactor.soon(lambda: self._lose(None if self.closing else error))
 
     def _lose(self, error: Exception | None) -> None:
-        self._network.clients.discard(self)
+        self._reactor.lost(self)
         self._reactor.guard(lambda: self.link.connection_lost(error))
         self._lost = True
         for waiter in self._lost_waiters:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from triocql.reactors.base import nothing
 from triocql.reactors.stepping import Cancelled as SimCancelled
+from triocql.reactors.stepping import Stepper, Task
 from triocql.reactors.stepping import StepWaiter as SimWaiter
-from triocql.reactors.stepping import Task
-
-if TYPE_CHECKING:
-    from .simulated import SimulatedReactor
 
 __all__ = ["SimCancelled", "SimTask", "SimWaiter"]
 
 T = TypeVar("T")
+
+
+class SimStepper(Stepper, Protocol):
+    """Steps tasks, and says how long a cancellation holds."""
+
+    level: bool
 
 
 class SimTask(Task[T]):
@@ -29,16 +32,16 @@ class SimTask(Task[T]):
 
     def __init__(
         self,
-        reactor: SimulatedReactor,
+        stepper: SimStepper,
         fn: Callable[[], Coroutine[Any, Any, T]],
         name: str,
         cancel_at_checkpoint: int | None,
     ) -> None:
-        super().__init__(reactor, fn, self._take_outcome)
+        super().__init__(stepper, fn, self._take_outcome)
         self.name = name
         self.checkpoints = 0
         self.cancelled = False
-        self._reactor = reactor
+        self._is_level = stepper.level
         self._cancel_at = cancel_at_checkpoint
         self._cancel_requested = False
         self._shields = 0
@@ -67,7 +70,7 @@ class SimTask(Task[T]):
     async def wait(self) -> None:
         """Wait until the task has ended; raises nothing of it."""
         if not self.done:
-            waiter = self._reactor.waiter(nothing)
+            waiter = SimWaiter(self._stepper, nothing)
             self._joiners.append(waiter)
             await waiter.wait()
 
@@ -95,7 +98,7 @@ class SimTask(Task[T]):
     def step(self) -> None:
         """Run until the next checkpoint or the end."""
         if self._throw:
-            self._cancel_requested = self._reactor.level
+            self._cancel_requested = self._is_level
         super().step()
 
     def _parked(self) -> None:
@@ -105,11 +108,7 @@ class SimTask(Task[T]):
         self._deliver_cancel()
 
     def _deliver_cancel(self) -> None:
-        if (
-            self._cancel_requested
-            and not self._shields
-            and (self._abort is not None or not self._reactor.level)
-        ):
+        if self._cancel_requested and not self._shields and (self._abort is not None or not self._is_level):
             super().cancel()
 
     def _take_outcome(self, value: T | None, error: BaseException | None) -> None:
