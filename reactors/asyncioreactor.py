@@ -105,12 +105,12 @@ class AsyncioWaiter:
         self._on_cancel = on_cancel
 
     def resolve(self, value: Any) -> None:
-        """Give the value."""
+        """End the wait with a value (`Waiter`)."""
         if not self._future.done():
             self._future.set_result(value)
 
     def reject(self, error: BaseException) -> None:
-        """Give the error."""
+        """End the wait with an error (`Waiter`)."""
         if not self._future.done():
             self._error = error
             self._future.set_result(None)

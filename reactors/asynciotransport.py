@@ -38,7 +38,7 @@ class AsyncioTransport(asyncio.BufferedProtocol):
         self._cancel_flush_timeout: Callable[[], None] = nothing
 
     def start(self) -> None:
-        """Give the link its transport, and what came in since the loop's transport was made."""
+        """Start the link: it is given its transport, and what came in since the loop's transport was made."""
         if self.lost.done():
             raise ConnectionResetError("the connection was lost as soon as it was made")
         self._started = True
@@ -134,7 +134,7 @@ class AsyncioTransport(asyncio.BufferedProtocol):
         self.wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the link. What happens after our own `close` is no error."""
+        """End the link. What happens after our own `close` is no error."""
         self._cancel_flush_timeout()
         self._reactor.lost(self)
         if self._started:
@@ -166,7 +166,7 @@ class AsyncioTransport(asyncio.BufferedProtocol):
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        """Give up the connection, as the link has a bug."""
+        """Abort the connection, as the link has a bug."""
         self._bug = error
         self.abort()
         self._reactor.report_bug(error)

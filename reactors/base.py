@@ -97,7 +97,7 @@ class ReactorBase(ABC, Generic[TransportT]):
         """Nobody but what runs in the loop has this reactor, unless it says otherwise."""
 
     def report_bug(self, error: Exception) -> None:
-        """Tell `on_bug` about an exception that nobody awaits; without one, log it."""
+        """Report an exception that nobody awaits to `on_bug`; without one, log it."""
         if self.on_bug is None:
             logger.error("a background task failed", exc_info=error)
             return

@@ -37,7 +37,7 @@ class Slot(Generic[T]):
         self._lock.acquire()
 
     def put(self, value: T | None, error: BaseException | None) -> None:
-        """Give the outcome; by whoever drives the loop."""
+        """Set the outcome; called by whoever drives the loop."""
         self._value = value
         self._error = error
         self.full = True

@@ -1,4 +1,4 @@
-"""Which reactor a program means: found out by the loop that runs, importing no loop that it does not use."""
+"""The choice of a reactor: found out by the loop that runs, importing no loop that the program does not use."""
 
 from __future__ import annotations
 

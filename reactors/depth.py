@@ -1,4 +1,4 @@
-"""How deep the stack of a caller is: the steps of a loop that it drives from far down would meet the end of it."""
+"""The depth of a caller's stack: the steps of a loop that it drives from far down would meet the end of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dialling for every reactor: resolve a name, race its addresses, hand over one connected socket.
+"""Dialling for every reactor: look up a name, race its addresses, hand over one connected socket.
 
 Several addresses are tried in the manner of Happy Eyeballs (RFC 8305): the families take turns, and the next
 attempt starts when the one before it fails or after a quarter of a second.
@@ -174,7 +174,7 @@ class _Race:
         self._end(TimeoutError(f"no connection to {self._address} within {self._timeout:g} s"))
 
     def _end(self, error: Exception) -> None:
-        """Give the error, with what happened at the other addresses in its notes."""
+        """End with the error, with what happened at the other addresses in its notes."""
         if self._over:
             return
         for other in self._errors:

@@ -1,4 +1,4 @@
-"""Which sockets are ready: epoll where there is one, or whatever `selectors` has.
+"""Pollers say which sockets are ready: epoll where there is one, or whatever `selectors` has.
 
 Both modules are looked into when a poller is made: gevent and eventlet patch them.
 """
@@ -13,7 +13,7 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import Protocol
 
 OnReady = Callable[[int], None]
-"""Told which of `selectors.EVENT_READ` and `EVENT_WRITE` a socket is ready for."""
+"""Called with those of `selectors.EVENT_READ` and `EVENT_WRITE` that a socket is ready for."""
 
 
 class Poller(Protocol):

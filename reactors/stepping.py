@@ -139,14 +139,14 @@ class StepWaiter:
         self._task: Task[Any] | None = None
 
     def resolve(self, value: Any) -> None:
-        """Give the value."""
+        """End the wait with a value (`Waiter`)."""
         if not self._done:
             self._done = True
             self._value = value
             self._wake()
 
     def reject(self, error: BaseException) -> None:
-        """Give the error."""
+        """End the wait with an error (`Waiter`)."""
         if not self._done:
             self._done = True
             self._error = error

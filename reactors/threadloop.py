@@ -206,7 +206,7 @@ class ThreadLoop:
             raise SessionClosed("the session is closed") if self.failure is None else ended_by(self.failure)
 
     def _notify(self) -> None:
-        """See to it that what is ready gets called: by whoever drives, or else by the thread."""
+        """Have what is ready called: by whoever drives, or else by the thread."""
         if not self._baton.locked():
             self._relieve()
         elif self._asleep:
@@ -268,7 +268,7 @@ class ThreadLoop:
         self._work(events, due)
 
     def _work(self, events: Iterable[tuple[OnReady, int]], due: float) -> None:
-        """Take what the sockets have, call what is due and what is ready, then send what that has made."""
+        """Read what the sockets have, call what is due and what is ready, then send what that has made."""
         try:
             for on_ready, mask in events:
                 on_ready(mask)
@@ -332,7 +332,7 @@ class ThreadLoop:
         self._dirty.append(transport)
 
     def watch(self, sock: socket.socket, events: int, on_ready: OnReady) -> None:
-        """Tell `on_ready` whenever the socket is ready for one of `events`, from now on; of 0, never more."""
+        """Call `on_ready` whenever the socket is ready for one of `events`, from now on; for 0, never more."""
         self._poller.watch(sock, events, on_ready)
 
     # --- The thread ----------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ class ThreadTransport:
         self._cancel_flush_timeout: Callable[[], None] = nothing
 
     def start(self) -> None:
-        """Give the link its transport, and begin to read."""
+        """Start the link: it is given its transport, and reading begins."""
         self._reactor.opened(self)
         try:
             self._link.connection_made(self)

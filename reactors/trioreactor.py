@@ -52,14 +52,14 @@ class TrioWaiter:
         self._task: Task | None = None
 
     def resolve(self, value: Any) -> None:
-        """Give the value."""
+        """End the wait with a value (`Waiter`)."""
         if not self._done:
             self._value = value
             self._wake()
             self._done = True
 
     def reject(self, error: BaseException) -> None:
-        """Give the error."""
+        """End the wait with an error (`Waiter`)."""
         if not self._done:
             self._error = error
             self._wake()

@@ -75,7 +75,7 @@ class TrioTransport:
         self._writing = RequestQueue()
 
     def start(self, nursery: trio.Nursery) -> None:
-        """Give the link its transport, and start the tasks."""
+        """Start the link: it is given its transport, and the tasks begin."""
         nursery.start_soon(self._run, self._read, name="triocql reader")
         nursery.start_soon(self._run, self._write, name="triocql writer")
         self._reactor.opened(self)

@@ -96,7 +96,7 @@ def test_a_frame_that_begins_and_does_not_end(length: int) -> None:
         world.reactor.advance(9)
         error = error_of(task)
         assert isinstance(error, errors.ConnectionLost)
-        assert "began a frame and did not end it in time" in str(error)
+        assert "sent the beginning of a frame, and not the rest of it in time" in str(error)
 
 
 def test_a_long_frame_has_more_time() -> None:

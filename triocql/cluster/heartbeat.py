@@ -33,7 +33,7 @@ class Heartbeat:
             await self._rest(interval)
             now = self._reactor.now()
             if self._stalled(now):
-                self._lose("began a frame and did not end it in time")
+                self._lose("sent the beginning of a frame, and not the rest of it in time")
             elif self._silent(now - limits.heartbeat_interval):
                 await self._ask(now - self._connection.last_answer)
 
@@ -48,7 +48,7 @@ class Heartbeat:
             cancel()
 
     def _stalled(self, now: float) -> bool:
-        """Whether a frame takes longer than one of its length may."""
+        """Return whether a frame takes longer than one of its length may."""
         connection = self._connection
         if connection.frame_begun is None:
             return False
@@ -56,7 +56,7 @@ class Heartbeat:
         return now - connection.frame_begun > allowed
 
     def _silent(self, since: float) -> bool:
-        """Whether nothing was answered since, and nothing is on its way."""
+        """Return whether nothing was answered since, and nothing is on its way."""
         return self._connection.frame_begun is None and self._connection.last_answer <= since
 
     async def _ask(self, silence: float) -> None:
@@ -65,9 +65,9 @@ class Heartbeat:
         if connection.free:
             await self._ping()
         elif not connection.in_flight:
-            self._lose("answers none of what was given up")
+            self._lose("answered none of the abandoned requests, which hold all its stream ids")
         elif silence >= limits.heartbeat_interval + limits.heartbeat_timeout:
-            self._lose(f"is full and answered nothing for {silence:g} s")
+            self._lose(f"has no free stream id and answered nothing for {silence:g} s")
 
     async def _ping(self) -> None:
         timeout = self._limits.heartbeat_timeout
@@ -77,7 +77,7 @@ class Heartbeat:
             await queries.exchange(Opcode.OPTIONS, options())  # an ERROR is a sign of life, too
         except Error as error:
             if self._silent(began):
-                self._lose(f"gave no sign of life for {timeout:g} s: {error}")
+                self._lose(f"did not answer a heartbeat within {timeout:g} s: {error}")
 
     def _lose(self, reason: str) -> None:
         self._connection.abort(ConnectionLost(f"{self._connection.name} {reason}"))
