@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("reactors", ("reactors",)),
     ("protocol", ("protocol",)),
     ("codecs", ("codecs",)),
+    ("metadata", ("metadata",)),
     ("policies", ("policies",)),
     ("config", ("config",)),
     ("statements", ("statements",)),

@@ -84,7 +84,7 @@ class World:
             assert all(link.lost for link in node.links)
 
     def _is_away(self, pool: Pool) -> bool:
-        listener = self.listeners[self.addresses.index(pool.address)]
+        listener = self.listeners[self.addresses.index(pool.node.address)]
         return listener.refuse or listener.black_hole
 
 

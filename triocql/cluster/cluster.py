@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from triocql.abc import Reactor
 from triocql.cluster.connector import Connector
-from triocql.cluster.refiller import PoolRefiller
+from triocql.cluster.nodes import Nodes
 from triocql.codecs.registry import Registry
 from triocql.config.options import Options
 from triocql.engine.connections.connection import Connection
-from triocql.engine.connections.pool import Pool
 from triocql.engine.executing.executor import Executor
 from triocql.engine.requests.clock import Clock
 from triocql.engine.routing.router import Router
 from triocql.errors import Attempt, ConnectError, SessionClosed
+from triocql.metadata.node import Node
+from triocql.metadata.snapshot import Snapshot
 from triocql.observability.logs import get_logger
 
 logger = get_logger(__name__)
@@ -29,6 +30,7 @@ class Cluster:
         self.router = Router(self.clock, options.pool, options.connection.fill_threshold)
         self._connector = Connector(reactor, self.clock, options, self.router)
         self._executor: Executor | None = None
+        self._nodes: Nodes | None = None
         reactor.on_bug = self._bug
 
     @property
@@ -37,28 +39,27 @@ class Cluster:
         assert self._executor is not None
         return self._executor
 
+    @property
+    def nodes(self) -> Nodes:
+        """What runs for each node; there once `open` has returned."""
+        assert self._nodes is not None
+        return self._nodes
+
     async def open(self) -> None:
         """Connect to the first contact point that answers, then keep connections to all of them.
 
         Raises ConnectError with every attempt; the error itself if there was one contact point.
         """
+        contact_points = Snapshot(tuple(map(Node, self.options.contact_points)))
         try:
-            self._keep(await self._first_connection())
+            first = await self._first_connection(contact_points.nodes)
+            self._executor = Executor(self.router, self.options, self.registry, first.framing.version)
+            self._nodes = Nodes(self._connector, self.router, self._executor.keyspaces)
+            self._nodes.apply(contact_points)
+            self._nodes.adopt(first)
         except BaseException:
             self.close()
             raise
-
-    def _keep(self, first: Connection) -> None:
-        """Have keepers for all contact points."""
-        version = first.framing.version
-        self._executor = Executor(self.router, self.options, self.registry, version)
-        for address in self.options.contact_points:
-            pool = Pool(address, self.options.pool.connections_local, self.options.connection.fill_threshold)
-            self.router.pools.append(pool)
-            keeper = PoolRefiller(self.reactor, self._connector, self.router, self._executor, pool)
-            if address == first.address:
-                keeper.adopt(first)
-            self.reactor.spawn(keeper.run)
         logger.info("opened a session with %s", self.router.names)
 
     async def leave(self, seconds: float) -> None:
@@ -105,16 +106,16 @@ class Cluster:
             logger.error("the session ends, by a bug: %r", error, exc_info=error)
         self._end(error)
 
-    async def _first_connection(self) -> Connection:
+    async def _first_connection(self, nodes: tuple[Node, ...]) -> Connection:
         attempts: list[Attempt] = []
-        for address in self.options.contact_points:
+        for node in nodes:
             began = self.clock.now()
             try:
-                return await self._connector.open(address, self.options.keyspace)
+                return await self._connector.open(node, self.options.keyspace)
             except ConnectError as error:
                 if (thrown := _thrown(error)) is not None:
                     raise thrown from None
-                attempts.append(Attempt(str(address), error, self.clock.now() - began))
+                attempts.append(Attempt(node.name, error, self.clock.now() - began))
         raise _none_connected(attempts)
 
 

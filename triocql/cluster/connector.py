@@ -11,6 +11,7 @@ from triocql.config.auth import PlainTextAuth
 from triocql.config.options import Options
 from triocql.engine.connections.connection import Connection, Owner, State
 from triocql.engine.requests.clock import Clock
+from triocql.metadata.node import Node
 from triocql.observability.logs import get_logger
 from triocql.protocol.constants import V4, VERSIONS, Opcode
 from triocql.protocol.framing import Framing
@@ -34,7 +35,7 @@ class Connector:
         self.version = options.connection.protocol_version
         self._warned = False
 
-    async def open(self, address: Address, keyspace: str | None) -> Connection:
+    async def open(self, node: Node, keyspace: str | None) -> Connection:
         """Return a connection that is ready for requests. Raises ConnectError and its kinds."""
         deadline = self.clock.now() + self.options.connection.connect_timeout
         # Protocol v5 has no Snappy.
@@ -42,16 +43,16 @@ class Connector:
         version = self.version or newest
         while True:
             try:
-                connection = await _Opening(self, address, version, deadline).run(keyspace)
+                connection = await _Opening(self, node, version, deadline).run(keyspace)
             except VersionRefused as refused:
                 lower = refused.next_version
                 if self.version is not None or lower is None:
-                    raise self._unsupported(address, refused) from refused
-                logger.info("%s refuses protocol v%d, trying v%d", str(address), version, lower)
+                    raise self._unsupported(node, refused) from refused
+                logger.info("%s refuses protocol v%d, trying v%d", node.name, version, lower)
                 version = lower
             else:
                 if self.version is None:
-                    logger.info("agreed on protocol v%d with %s", version, str(address))
+                    logger.info("agreed on protocol v%d with %s", version, node.name)
                 self.version = version
                 return connection
 
@@ -65,10 +66,10 @@ class Connector:
                 str(address),
             )
 
-    def _unsupported(self, address: Address, refused: VersionRefused) -> errors.UnsupportedVersion:
+    def _unsupported(self, node: Node, refused: VersionRefused) -> errors.UnsupportedVersion:
         forced = self.options.connection.protocol_version is not None
         hint = "; leave protocol_version out to have it found out" if forced else ""
-        return errors.UnsupportedVersion(f"{address}: {refused}{hint}")
+        return errors.UnsupportedVersion(f"{node.name}: {refused}{hint}")
 
 
 def _is_local(address: Address) -> bool:
@@ -84,14 +85,14 @@ def _is_local(address: Address) -> bool:
 class _Opening:
     """One attempt to open a connection with one protocol version; `step` is what it is doing."""
 
-    def __init__(self, connector: Connector, address: Address, version: int, deadline: float) -> None:
+    def __init__(self, connector: Connector, node: Node, version: int, deadline: float) -> None:
         limits = connector.options.connection
         self._connector = connector
-        self._address = address
+        self._address = node.address
         self._deadline = deadline
         self._wire = Framing(version, max_frame=limits.max_frame)
         self._wire.use_compression(limits.compression)
-        self._connection = Connection(address, self._wire, connector.clock, limits, connector.owner)
+        self._connection = Connection(node, self._wire, connector.clock, limits, connector.owner)
         self._queries = InternalQueries(connector.reactor, self._connection, deadline, limits.connect_timeout)
         self._transport: Transport | None = None
         self.step = "dialling"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 
-from triocql.abc import Reactor, Waiter
+from triocql.abc import Waiter
 from triocql.cluster.connector import Connector
 from triocql.cluster.heartbeat import Heartbeat
 from triocql.engine.connections.connection import Connection
 from triocql.engine.connections.pool import Pool
-from triocql.engine.executing.executor import Executor
+from triocql.engine.routing.keyspaces import Keyspaces
 from triocql.engine.routing.router import Router
 from triocql.errors import Attempt, ConnectError, Error
+from triocql.metadata.node import NodeState
 from triocql.observability.logs import get_logger
 
 logger = get_logger(__name__)
@@ -27,15 +29,13 @@ _SHORTEST_TOLD = 0.05
 class PoolRefiller:
     """One background task a node. Only this task dials the node, so that there are never two loops doing it."""
 
-    def __init__(
-        self, reactor: Reactor, connector: Connector, router: Router, executor: Executor, pool: Pool
-    ) -> None:
+    def __init__(self, connector: Connector, router: Router, keyspaces: Keyspaces, pool: Pool) -> None:
         options = connector.options
-        self._reactor = reactor
+        self.pool = pool
+        self._reactor = connector.reactor
         self._connector = connector
         self._router = router
-        self._executor = executor
-        self._pool = pool
+        self._keyspaces = keyspaces
         self._reconnection = options.reconnection_policy
         self._longest_delay = options.reconnection.maximum
         self._failures = 0  # attempts in a row that gave no connection that lasted
@@ -46,35 +46,55 @@ class PoolRefiller:
         self._under_way = False
         self._lost_meanwhile = False
         self._waiter: Waiter[None] | None = None
+        self._stopped = False
+        self._cancel: Callable[[], None] | None = None
         pool.on_need = self._needed
         pool.on_lost = self._lost
         pool.dialing = True  # until `run` has seen whether there is a need
 
+    def start(self) -> None:
+        """Start the task."""
+        self._cancel = self._reactor.spawn(self.run)
+
+    def stop(self) -> None:
+        """Dial no more, and give up the dial that is under way."""
+        self._stopped = True
+        self.pool.dialing = False
+        self.pool.on_need = self.pool.on_lost = None
+        if self._cancel is not None:
+            self._cancel()
+
     async def run(self) -> None:
         """Dial whenever a connection is missing and a dial is due, until the session ends."""
-        self._pool.dialing = self._pool.missing
-        while self._router.ending is None:
-            if self._pool.missing and self._reactor.now() >= self._due:
+        self.pool.dialing = self.pool.missing
+        while not self._is_over:
+            if self.pool.missing and self._reactor.now() >= self._due:
                 await self._dial()
             else:
                 await self._pause()
 
     def adopt(self, connection: Connection) -> None:
         """Put a connection into the pool, and watch over it from now on."""
-        if self._pool.add(connection):
+        if self.pool.add(connection):
+            self.pool.node.state = NodeState.UP
             logger.info("connected to %s", connection.name)
             self._reactor.spawn(Heartbeat(self._reactor, connection, self._connector.options.connection).run)
             self._router.on_connected()
         else:
             self._lost(connection)
 
+    @property
+    def _is_over(self) -> bool:
+        """Whether no connection is wanted any more. On Trio, a task that was cancelled takes one step more."""
+        return self._stopped or self._router.ending is not None
+
     # --- Dialling ------------------------------------------------------------------------------------------
 
     async def _dial(self) -> None:
         self._begin(now := self._reactor.now())
-        keyspace = self._executor.keyspaces.current
+        keyspace = self._keyspaces.current
         try:
-            connection = await self._connector.open(self._pool.address, keyspace)
+            connection = await self._connector.open(self.pool.node, keyspace)
         except ConnectError as error:
             self._end()
             self._failed(error, now)
@@ -84,34 +104,38 @@ class PoolRefiller:
         else:
             self._end()
             self._refused = False
-            if self._executor.keyspaces.current != keyspace or self._router.ending is not None:
-                connection.abort(Error("the session changed its keyspace, or ended, while it was being made"))
+            if self._keyspaces.current != keyspace or self._is_over:
+                connection.abort(
+                    Error("it was not wanted any more, or not in this keyspace, once it was made")
+                )
             else:
                 self.adopt(connection)
 
     def _begin(self, now: float) -> None:
         self._last_dial = now
         self._lost_meanwhile = False
-        self._pool.dialing = self._under_way = True
+        self.pool.dialing = self._under_way = True
 
     def _end(self) -> None:
-        self._pool.dialing = self._under_way = False
+        self.pool.dialing = self._under_way = False
 
     def _failed(self, error: ConnectError, began: float) -> None:
         now = self._reactor.now()
         self._refused = True
+        if not self.pool.has_open():
+            self.pool.node.state = NodeState.DOWN
         self._due = now + self._back_off(now)
-        self._pool.last_failure = Attempt(self._pool.name, error, now - began)
+        self.pool.last_failure = Attempt(self.pool.name, error, now - began)
         if self._lost_meanwhile:
             # The node was there after this dial had begun: what failed says nothing of it, and who waits waits on.
             self._due = max(now, began + _NUDGE_EVERY)
-            self._pool.dialing = True
-        if self._router.ending is None:
+            self.pool.dialing = True
+        if not self._is_over:
             self._tell(str(error), self._due - now)
         self._router.on_dial_failed()
 
     def _tell(self, failure: str, wait: float) -> None:
-        name = self._pool.name
+        name = self.pool.name
         if wait < _SHORTEST_TOLD:
             logger.warning("could not connect to %s, trying again now: %s", name, failure)
         else:
@@ -130,9 +154,7 @@ class PoolRefiller:
     async def _pause(self) -> None:
         """Wait until something is needed or, if a connection is missing, until the next dial is due."""
         self._waiter = waiter = self._reactor.waiter(lambda: None)
-        cancel = (
-            self._reactor.call_at(self._due, lambda: waiter.resolve(None)) if self._pool.missing else None
-        )
+        cancel = self._reactor.call_at(self._due, lambda: waiter.resolve(None)) if self.pool.missing else None
         try:
             await waiter.wait()
         finally:
@@ -159,7 +181,7 @@ class PoolRefiller:
     def _wake(self, now: float) -> None:
         if not self._under_way:
             # After a failure, requests wait for a dial only if it begins now.
-            self._pool.dialing = self._due <= now or not self._refused
+            self.pool.dialing = self._due <= now or not self._refused
         if self._waiter is not None:
             self._waiter.resolve(None)
 

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
-from triocql.abc import Address, Transport
+from triocql.abc import Transport
 from triocql.config.options import ConnectionOptions
 from triocql.engine.hot import Request, Response, Streams
 from triocql.engine.requests.clock import Clock
 from triocql.engine.requests.phase import Phase
 from triocql.engine.requests.telling import call, expire, report, tell
 from triocql.errors import ConnectionLost, Error, ProtocolError
+from triocql.metadata.node import Node
 from triocql.protocol.features import Features
 from triocql.protocol.framing import Framing
 
@@ -54,10 +55,10 @@ class Connection:
     """A `Link` that multiplexes requests over stream ids. Past `max_orphans` it drains, and its owner replaces it."""
 
     def __init__(
-        self, address: Address, framing: Framing, clock: Clock, limits: ConnectionOptions, owner: Owner
+        self, node: Node, framing: Framing, clock: Clock, limits: ConnectionOptions, owner: Owner
     ) -> None:
-        self.address = address
-        self.name = str(address)
+        self.node = node
+        self.name = node.name
         self.framing = framing
         self.state = State.OPEN
         self.features = Features()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from triocql.abc import Address
 from triocql.engine.connections.connection import Connection, State
 from triocql.errors import Attempt
+from triocql.metadata.node import Node
 
 
 class Pool:
@@ -16,9 +16,9 @@ class Pool:
     for one.
     """
 
-    def __init__(self, address: Address, size: int, fill_threshold: int) -> None:
-        self.address = address
-        self.name = str(address)
+    def __init__(self, node: Node, size: int, fill_threshold: int) -> None:
+        self.node = node
+        self.name = node.name
         self.connections: list[Connection] = []
         self.dialing = False
         self.last_failure: Attempt | None = None

@@ -72,6 +72,19 @@ class Router:
                 fallback = fallback or connection
         return fallback
 
+    def add(self, pool: Pool) -> None:
+        """Send requests to the node of `pool`, too."""
+        self.pools.append(pool)
+
+    def remove(self, pool: Pool) -> None:
+        """Send nothing more to the node of `pool`: its connections close once what is in flight on them has ended. What
+        waited for one of them waits for those of other nodes, or fails if they cannot be had either.
+        """
+        self.pools.remove(pool)
+        call([connection.drain for connection in pool.connections])
+        if len(self.queue) or len(self.waiting):
+            self._find_others()
+
     @property
     def names(self) -> str:
         """The nodes, for messages."""
@@ -142,7 +155,7 @@ class Router:
         )
 
     def _no_node(self, request: Execution) -> NoNodeAvailable:
-        error = NoNodeAvailable(f"no connection to any node ({self.names})")
+        error = NoNodeAvailable(f"no connection to any node ({self.names or 'none is known'})")
         failures = tuple(pool.last_failure for pool in self.pools if pool.last_failure is not None)
         error.attempts = request.attempts + failures
         error.maybe_executed = request.maybe_executed
@@ -176,8 +189,8 @@ class Router:
             logger.warning("%s sends events that it was not asked for; they are ignored", connection.name)
 
     def on_draining(self, connection: Connection) -> None:
-        """Have the connection replaced."""
-        if self.ending is None:
+        """Have the connection replaced, unless its node is no one's any more."""
+        if self.ending is None and self._is_pooled(connection):
             logger.info(
                 "a connection to %s takes no more requests and is replaced: %d were given up on it",
                 connection.name,
@@ -188,7 +201,7 @@ class Router:
 
     def on_lost(self, connection: Connection, error: Exception) -> None:
         """Have the connection replaced."""
-        if self.ending is None and any(connection in pool.connections for pool in self.pools):
+        if self.ending is None and self._is_pooled(connection):
             logger.warning("lost a connection to %s: %s", connection.name, str(error) or repr(error))
         self._draining.discard(connection)
         self._remove(connection)
@@ -196,11 +209,18 @@ class Router:
             call(tuple(self.on_drained))
 
     def _remove(self, connection: Connection) -> None:
-        """Forget a connection. If it was the last, who is queued for it waits for the next dial, as who comes now."""
         for pool in self.pools:
             pool.remove(connection)
-        if len(self.queue) and not self._has_open() and not self._call_for_connections():
+        if len(self.queue):
+            self._find_others()
+
+    def _find_others(self) -> None:
+        """If no connection is left, have what waits wait for the next dial, as what comes now does, or fail."""
+        if not self._has_open() and not self._call_for_connections():
             self.on_dial_failed()
+
+    def _is_pooled(self, connection: Connection) -> bool:
+        return any(connection in pool.connections for pool in self.pools)
 
     def _has_open(self) -> bool:
         return any(pool.has_open() for pool in self.pools)
