@@ -141,7 +141,7 @@ def test_a_full_connection_that_falls_silent_is_given_up() -> None:
         world.reactor.advance(50)
         for task in tasks[:3]:
             assert isinstance(error_of(task), errors.ConnectionLost)
-            assert "full and answered nothing" in str(error_of(task))
+            assert "no free stream id and answered nothing" in str(error_of(task))
         assert all(task.result() is not None for task in tasks[3:])
         assert world.reactor.now() - began < 100
 
