@@ -93,7 +93,7 @@ def test_s16_each_error(
             raised = await scene.failed(call, errors.ResponseError)
             assert type(raised) is kind
             check_fields(raised, code, fields)
-            asked = [each for each in rule.calls if each.node.decode_values(each) == [number]]
+            asked = [each for each in rule.calls if each.decoded_values == [number]]
             assert len(asked) == tries
             assert len(raised.attempts) == tries - 1
             assert all(type(attempt.error) is kind for attempt in raised.attempts)

@@ -142,7 +142,7 @@ def test_functions() -> None:
     world = World()
 
     def answer(request: Request) -> Message:
-        (number,) = request.node.decode_values(request)
+        (number,) = request.decoded_values
         return rows(NAME, [[f"number {number}"]])
 
     world.server.when(SELECT).then(answer)

@@ -12,10 +12,8 @@ how to start it and what it does by itself; `CqlServer.when` begins a rule. `tri
 from __future__ import annotations
 
 from .answers import (
-    AnyStep,
     Gate,
     Message,
-    Step,
     as_usual,
     close,
     delay,
@@ -50,6 +48,7 @@ from .faults import (
 )
 from .log import Execution, ExecutionLog
 from .node import ServerNode
+from .performance import AnyStep, Step
 from .priming import Rule
 from .requests import Request
 from .schema import Change, Schema, SchemaError

@@ -5,51 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
-from uuid import UUID
+from typing import Any, Literal
 
 from . import encoder, wire
 from .encoder import Column, Opcode
 from .errorcodes import ErrorCode, check_fields, encode_error
-from .faults import Fault
+from .performance import Performance, Step
 from .requests import Request
+from .statements import table_name
 from .types import UserType, parse_type
-
-if TYPE_CHECKING:
-    from .performance import Performance
-
-TRACING_ID = UUID("7d1ce000-0000-1000-8000-000000000001")
-"""The id in the answers to requests that ask for tracing."""
-
-NOT_EXECUTED = frozenset(
-    {
-        ErrorCode.PROTOCOL_ERROR,
-        ErrorCode.BAD_CREDENTIALS,
-        ErrorCode.UNAVAILABLE,
-        ErrorCode.OVERLOADED,
-        ErrorCode.IS_BOOTSTRAPPING,
-        ErrorCode.SYNTAX_ERROR,
-        ErrorCode.UNAUTHORIZED,
-        ErrorCode.INVALID,
-        ErrorCode.CONFIG_ERROR,
-        ErrorCode.ALREADY_EXISTS,
-        ErrorCode.UNPREPARED,
-    }
-)
-"""The errors that say that nothing was carried out."""
-
-
-class Step:
-    """One thing that a node does about a request."""
-
-    def perform(self, performance: Performance) -> None:
-        """Do it."""
-        raise NotImplementedError
-
-
-Respond = Callable[[Request], "Step | Fault | Sequence[Step | Fault] | None"]
-AnyStep = Step | Fault | Respond
-
 
 # --- Messages ------------------------------------------------------------------------------------------------
 
@@ -75,13 +39,8 @@ class Message(Step):
     def perform(self, performance: Performance) -> None:
         """Send it."""
         request = performance.request
-        if self.error in NOT_EXECUTED:
-            performance.entry.executed = False
-        tracing = TRACING_ID if request.tracing else None
-        more = (self.warnings, self.payload) if request.version >= 4 else ((), None)
-        flags, prefix = encoder.extras(tracing, *more)
         body = self.body(request) if callable(self.body) else self.body
-        performance.send(self.opcode, prefix + body, flags)
+        performance.answer(self.opcode, body, warnings=self.warnings, payload=self.payload, error=self.error)
 
 
 @dataclass(frozen=True)
@@ -107,7 +66,7 @@ class Rows:
 
     def described(self, request: Request) -> list[Column]:
         """Return the columns as the request's answer has them."""
-        return request.node.server.columns(self.columns, request, self.table)
+        return columns_of(self.columns, request, self.table)
 
     def __call__(self, request: Request) -> bytes:
         """Return the body."""
@@ -133,6 +92,18 @@ class Rows:
     def _cells(columns: Sequence[Column], row: Any) -> list[bytes | None]:
         values = [row.get(column.name) for column in columns] if isinstance(row, Mapping) else row
         return [column.type.cell(each) for column, each in zip(columns, values, strict=True)]
+
+
+def columns_of(types: Mapping[str, str], request: Request, table: str | None = None) -> list[Column]:
+    """Return the columns with these types, of the table that the request is about unless given."""
+    keyspace = request.keyspace or request.connection.keyspace
+    text = request.texts[0] if request.texts else ""
+    within, name = table_name(text if table is None else f"from {table}", keyspace)
+    schema = request.node.server.schema
+    return [
+        Column(within, name, column, schema.type(type_, within or keyspace))
+        for column, type_ in types.items()
+    ]
 
 
 def _check_columns(columns: Any) -> None:

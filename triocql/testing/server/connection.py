@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
 
-from triocql.abc import Transport
+from triocql.abc import Link, Transport
 
 from . import framing
 from .auth import Conversation
@@ -14,14 +14,41 @@ from .errorcodes import ErrorCode, encode_error
 from .faults import Fault, Piece
 from .framing import Compression, Frame, FrameReader, SegmentReader
 from .outgoing import Ending, Outgoing
-from .requests import parse
 from .tap import Tap
 from .wire import BadRequest
 
-if TYPE_CHECKING:
-    from .node import ServerNode
+T = TypeVar("T")
 
 _RESPONSE = 0x80
+
+
+class Surroundings(Protocol):
+    """The place where a server runs, as its connections see it."""
+
+    def call(self, fn: Callable[[], T]) -> T:
+        """Call `fn` where the server runs."""
+
+    def call_later(self, seconds: float, fn: Callable[[], None]) -> object:
+        """Call `fn` after so many seconds of the server's clock."""
+
+    def wrap(self, connection: ServerConnection) -> Link:
+        """Return the connection, within TLS if the server speaks it."""
+
+
+class Owner(Protocol):
+    """A node, as its connections see it."""
+
+    versions: tuple[int, ...]
+
+    @property
+    def server(self) -> Surroundings:
+        """The server of the node."""
+
+    def take(self, connection: ServerConnection, frame: Frame) -> None:
+        """Answer a request. Raises BadRequest if it is not a valid one."""
+
+    def lost(self, connection: ServerConnection) -> None:
+        """Called when a connection has ended."""
 
 
 class ServerConnection:
@@ -44,7 +71,7 @@ class ServerConnection:
         tap: the outermost link: what the transport is driven by.
     """
 
-    def __init__(self, node: ServerNode, number: int, reset: Callable[[], None]) -> None:
+    def __init__(self, node: Owner, number: int, reset: Callable[[], None]) -> None:
         self.node = node
         self.number = number
         self.version = 0
@@ -94,7 +121,7 @@ class ServerConnection:
         """Take note of the end."""
         self.lost = True
         self._outgoing.clear()
-        self.node.connections.remove(self)
+        self.node.lost(self)
 
     # --- Requests ------------------------------------------------------------------------------------------
 
@@ -114,10 +141,7 @@ class ServerConnection:
         if self.version and version != self.version:
             raise BadRequest(f"a request of protocol v{version} on a connection of v{self.version}")
         self.version = version
-        request = parse(self, frame)
-        if request.opcode == Opcode.STARTUP:
-            self.options = dict(request.options)
-        self.node.server.take(request)
+        self.node.take(self, frame)
 
     def _refuse_version(self, frame: Frame) -> None:
         known = ", ".join(f"{each}/v{each}" for each in sorted(self.node.versions))

@@ -13,13 +13,20 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 from weakref import WeakKeyDictionary
 
 from .framing import SEGMENT_SIZE, Frame
 
-if TYPE_CHECKING:
-    from .connection import ServerConnection
+
+class Carrier(Protocol):
+    """A connection, as faults see it."""
+
+    segmented: bool
+
+    @property
+    def segment_header_size(self) -> int:
+        """Bytes of a segment's header without its checksum."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +50,11 @@ class Fault:
     about_bytes = False
     segment_size = SEGMENT_SIZE
 
-    def frames(self, connection: ServerConnection, frame: Frame) -> Sequence[Frame]:
+    def frames(self, connection: Carrier, frame: Frame) -> Sequence[Frame]:
         """Return the frames to send for one."""
         return (frame,)
 
-    def pieces(self, connection: ServerConnection, data: bytes) -> Sequence[Piece]:
+    def pieces(self, connection: Carrier, data: bytes) -> Sequence[Piece]:
         """Return what to send for the bytes of an answer, segments included."""
         return (data,)
 
@@ -59,7 +66,7 @@ class Fault:
 class _Duplicate(Fault):
     times: int
 
-    def frames(self, connection: ServerConnection, frame: Frame) -> Sequence[Frame]:
+    def frames(self, connection: Carrier, frame: Frame) -> Sequence[Frame]:
         return [frame] * self.times
 
 
@@ -67,7 +74,7 @@ class _Duplicate(Fault):
 class _Header(Fault):
     fields: tuple[tuple[str, int], ...]
 
-    def frames(self, connection: ServerConnection, frame: Frame) -> Sequence[Frame]:
+    def frames(self, connection: Carrier, frame: Frame) -> Sequence[Frame]:
         changes = dict(self.fields)
         return (Frame(**{**frame._asdict(), **changes}),)
 
@@ -76,9 +83,9 @@ class _Header(Fault):
 class _Reorder(Fault):
     count: int
     random: random.Random | None
-    _held: WeakKeyDictionary[ServerConnection, list[Frame]] = field(default_factory=WeakKeyDictionary)
+    _held: WeakKeyDictionary[Carrier, list[Frame]] = field(default_factory=WeakKeyDictionary)
 
-    def frames(self, connection: ServerConnection, frame: Frame) -> Sequence[Frame]:
+    def frames(self, connection: Carrier, frame: Frame) -> Sequence[Frame]:
         held = self._held.setdefault(connection, [])
         held.append(frame)
         if len(held) < self.count:
@@ -140,7 +147,7 @@ class _Split(_ByteFault):
     at: tuple[int, ...]
     pause: Pause
 
-    def pieces(self, connection: ServerConnection, data: bytes) -> Sequence[Piece]:
+    def pieces(self, connection: Carrier, data: bytes) -> Sequence[Piece]:
         ends = [0, *sorted(position % len(data) for position in self.at), len(data)]
         found: list[Piece] = []
         for start, end in pairwise(ends):
@@ -153,7 +160,7 @@ class _Trickle(_ByteFault):
     interval: float
     size: int
 
-    def pieces(self, connection: ServerConnection, data: bytes) -> Sequence[Piece]:
+    def pieces(self, connection: Carrier, data: bytes) -> Sequence[Piece]:
         at = tuple(range(self.size, len(data), self.size))
         return _Split(at, Pause(self.interval)).pieces(connection, data)
 
@@ -162,7 +169,7 @@ class _Trickle(_ByteFault):
 class _Truncate(_ByteFault):
     keep: int
 
-    def pieces(self, connection: ServerConnection, data: bytes) -> Sequence[Piece]:
+    def pieces(self, connection: Carrier, data: bytes) -> Sequence[Piece]:
         return [data[: self.keep], Pause(math.inf)]
 
 
@@ -170,7 +177,7 @@ class _Truncate(_ByteFault):
 class _Cut(_ByteFault):
     keep: int
 
-    def pieces(self, connection: ServerConnection, data: bytes) -> Sequence[Piece]:
+    def pieces(self, connection: Carrier, data: bytes) -> Sequence[Piece]:
         return [data[: self.keep]]
 
 
@@ -178,7 +185,7 @@ class _Cut(_ByteFault):
 class _FlipBit(_ByteFault):
     bit: int
 
-    def pieces(self, connection: ServerConnection, data: bytes) -> Sequence[Piece]:
+    def pieces(self, connection: Carrier, data: bytes) -> Sequence[Piece]:
         return [_flipped(data, self.bit)]
 
 
@@ -186,7 +193,7 @@ class _FlipBit(_ByteFault):
 class _BadCrc(_ByteFault):
     of: Literal["header", "payload"]
 
-    def pieces(self, connection: ServerConnection, data: bytes) -> Sequence[Piece]:
+    def pieces(self, connection: Carrier, data: bytes) -> Sequence[Piece]:
         if not connection.segmented:
             raise ValueError("bad_crc() needs protocol v5: earlier versions have no checksums")
         return [_flipped(data, 8 * connection.segment_header_size if self.of == "header" else -1)]

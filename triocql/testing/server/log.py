@@ -74,7 +74,7 @@ class Execution:
     @property
     def values(self) -> list[Any]:
         """The bound values, decoded where the node knows their types: prepared statements; else bytes."""
-        return self.request.node.decode_values(self.request)
+        return self.request.decoded_values
 
     @property
     def raw_values(self) -> tuple[RawValue, ...]:

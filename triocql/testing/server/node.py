@@ -4,20 +4,50 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from triocql.abc import Address, Link
 
-from .connection import ServerConnection
-from .encoder import Column, Opcode
+from .auth import Authenticator
+from .connection import ServerConnection, Surroundings
+from .framing import Frame
+from .hosts import Host, Listener
 from .outgoing import Ending
-from .requests import RawValue, Request
+from .schema import Change, Schema
 from .statements import Statement
 
-if TYPE_CHECKING:
-    from .hosts import Listener
-    from .server import CqlServer
+Row = dict[str, Any]
+
+Edit = Callable[["ServerNode", list[Row]], list[Row]]
+"""Changes the rows that a node tells."""
+
+
+class Cluster(Surroundings, Protocol):
+    """A `CqlServer`, as its nodes see it, and all that answers for them."""
+
+    name: str
+    partitioner: str
+    versions: tuple[int, ...]
+    compression: tuple[str, ...]
+    authenticator: Authenticator | None
+    echo: bool
+    schema: Schema
+    edits: dict[str, Edit | None]
+    host: Host
+
+    @property
+    def members(self) -> list[ServerNode]:
+        """The nodes that the system tables list."""
+
+    def next_connection(self) -> int:
+        """Return the number of a new connection."""
+
+    def take(self, node: ServerNode, connection: ServerConnection, frame: Frame) -> None:
+        """Log a request to a node, and answer it. Raises BadRequest if it is not a valid one."""
+
+    def announce_schema(self, *changes: Change) -> None:
+        """Send events about changes of the schema."""
 
 
 class ServerNode:
@@ -38,7 +68,7 @@ class ServerNode:
 
     def __init__(
         self,
-        server: CqlServer,
+        server: Cluster,
         index: int,
         address: Address,
         data_center: str,
@@ -163,23 +193,13 @@ class ServerNode:
         """Return the text of a prepared statement, "" if it is not known."""
         return self._prepared[id_].text if id_ in self._prepared else ""
 
-    def decode_values(self, request: Request) -> list[Any]:
-        """Return a request's bound values, decoded if their types are known."""
-        if request.opcode == Opcode.BATCH:
-            lists = [self._decoded(entry.id, entry.values, []) for entry in request.entries]
-            return [value for values in lists for value in values]
-        return self._decoded(request.id, request.values, request.names)
+    def take(self, connection: ServerConnection, frame: Frame) -> None:
+        """Answer a request. Raises BadRequest if it is not a valid one."""
+        self.server.take(self, connection, frame)
 
-    def _decoded(self, id_: bytes, values: list[RawValue], names: list[str]) -> list[Any]:
-        statement = self._prepared.get(id_)
-        if statement is None:
-            return list(values)
-        columns: Sequence[Column] = statement.parameters
-        if names:
-            by_name = {column.name: column for column in columns}
-            columns = [by_name[name] for name in names if name in by_name]
-        pairs = zip(columns, values, strict=False)
-        return [column.type.decode(raw) if isinstance(raw, bytes) else raw for column, raw in pairs]
+    def lost(self, connection: ServerConnection) -> None:
+        """Called when a connection has ended."""
+        self.connections.remove(connection)
 
     # --- Within ------------------------------------------------------------------------------------------------
 

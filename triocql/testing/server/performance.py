@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from uuid import UUID
 
-from .answers import AnyStep, Step, error
-from .errorcodes import ErrorCode
+from . import encoder
+from .connection import ServerConnection
+from .encoder import Opcode
+from .errorcodes import ErrorCode, encode_error
 from .faults import Fault
 from .framing import Frame
 from .log import Execution
 from .requests import Request
 from .wire import BadRequest
 
-if TYPE_CHECKING:
-    from .connection import ServerConnection
-
 _RESPONSE = 0x80
+
+TRACING_ID = UUID("7d1ce000-0000-1000-8000-000000000001")
+"""The id in the answers to requests that ask for tracing."""
+
+NOT_EXECUTED = frozenset(
+    {
+        ErrorCode.PROTOCOL_ERROR,
+        ErrorCode.BAD_CREDENTIALS,
+        ErrorCode.UNAVAILABLE,
+        ErrorCode.OVERLOADED,
+        ErrorCode.IS_BOOTSTRAPPING,
+        ErrorCode.SYNTAX_ERROR,
+        ErrorCode.UNAUTHORIZED,
+        ErrorCode.INVALID,
+        ErrorCode.CONFIG_ERROR,
+        ErrorCode.ALREADY_EXISTS,
+        ErrorCode.UNPREPARED,
+    }
+)
+"""The errors that say that nothing was carried out."""
+
+
+class Step:
+    """One thing that a node does about a request."""
+
+    def perform(self, performance: Performance) -> None:
+        """Do it."""
+        raise NotImplementedError
+
+
+Respond = Callable[[Request], "Step | Fault | Sequence[Step | Fault] | None"]
+AnyStep = Step | Fault | Respond
 
 
 class Performance:
@@ -76,9 +107,26 @@ class Performance:
     def _fail(self, code: ErrorCode, message: str) -> None:
         self._steps.clear()
         self._faults.clear()
-        error(code, message).perform(self)
+        self.answer(Opcode.ERROR, encode_error(self.request.version, code, message, {}), error=code)
 
     # --- What steps call -----------------------------------------------------------------------------------
+
+    def answer(
+        self,
+        opcode: int,
+        body: bytes,
+        *,
+        warnings: Sequence[str] = (),
+        payload: Mapping[str, bytes | None] | None = None,
+        error: int | None = None,
+    ) -> None:
+        """Answer the request, with what may go before the body; the log gets to know an error's code."""
+        if error in NOT_EXECUTED:
+            self.entry.executed = False
+        tracing = TRACING_ID if self.request.tracing else None
+        more = (warnings, payload) if self.request.version >= 4 else ((), None)
+        flags, prefix = encoder.extras(tracing, *more)
+        self.send(opcode, prefix + body, flags)
 
     def send(self, opcode: int, body: bytes, flags: int = 0, *, as_is: bool = False) -> None:
         """Send a frame under the request's stream id."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from .answers import AnyStep, Message, Rows
+from .answers import Message, Rows
 from .encoder import Opcode
 from .faults import Fault
 from .log import EXECUTIONS, Query, fits
+from .performance import AnyStep
 from .requests import Request
 
 

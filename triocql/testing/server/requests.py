@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import EllipsisType
-from typing import TYPE_CHECKING
+from typing import Any
 
-from .encoder import FLAG_PAYLOAD, FLAG_TRACING, Opcode
+from .connection import ServerConnection
+from .encoder import FLAG_PAYLOAD, FLAG_TRACING, Column, Opcode
 from .errorcodes import Consistency
 from .framing import Frame
+from .node import ServerNode
 from .wire import BadRequest, Reader
-
-if TYPE_CHECKING:
-    from .connection import ServerConnection
-    from .node import ServerNode
 
 _VALUES, _SKIP_METADATA, _PAGE_SIZE, _PAGING_STATE, _SERIAL = 0x01, 0x02, 0x04, 0x08, 0x10
 _TIMESTAMP, _NAMES, _KEYSPACE, _NOW = 0x20, 0x40, 0x80, 0x100
@@ -39,7 +37,8 @@ class Request:
     """One request as a node got it.
 
     Attributes:
-        connection: where it came in.
+        node: the node that was asked.
+        connection: the connection that it came in on.
         version: of the protocol.
         stream: its stream id.
         opcode: what it asks for.
@@ -58,6 +57,7 @@ class Request:
         events: of REGISTER.
     """
 
+    node: ServerNode
     connection: ServerConnection
     version: int
     stream: int
@@ -83,23 +83,36 @@ class Request:
     events: list[str] = field(default_factory=list)
 
     @property
-    def node(self) -> ServerNode:
-        """The node that was asked."""
-        return self.connection.node
-
-    @property
     def texts(self) -> list[str]:
         """The texts of all statements in it: several for a batch."""
         return [entry.text for entry in self.entries] if self.opcode == Opcode.BATCH else [self.text]
+
+    @property
+    def decoded_values(self) -> list[Any]:
+        """The bound values, of all statements of a batch, decoded where the node knows their types; else bytes."""
+        if self.opcode == Opcode.BATCH:
+            return [value for entry in self.entries for value in self._decoded(entry.id, entry.values)]
+        return self._decoded(self.id, self.values)
+
+    def _decoded(self, id_: bytes, values: Sequence[RawValue]) -> list[Any]:
+        statement = self.node.statement(id_)
+        if statement is None:
+            return list(values)
+        columns: Sequence[Column] = statement.parameters
+        if self.names:
+            by_name = {column.name: column for column in columns}
+            columns = [by_name[name] for name in self.names if name in by_name]
+        pairs = zip(columns, values, strict=False)
+        return [column.type.decode(raw) if isinstance(raw, bytes) else raw for column, raw in pairs]
 
     def __str__(self) -> str:
         name = Opcode(self.opcode).name if self.opcode in set(Opcode) else f"opcode {self.opcode:#x}"
         return f"{name} {'; '.join(self.texts)}".strip()
 
 
-def parse(connection: ServerConnection, frame: Frame) -> Request:
+def parse(node: ServerNode, connection: ServerConnection, frame: Frame) -> Request:
     """Take a frame apart. Raises BadRequest if it is not a valid request."""
-    request = Request(connection, frame.version & 0x7F, frame.stream, frame.opcode)
+    request = Request(node, connection, frame.version & 0x7F, frame.stream, frame.opcode)
     reader = Reader(frame.body)
     if frame.flags & FLAG_PAYLOAD:
         request.payload = reader.bytes_map()

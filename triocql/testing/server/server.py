@@ -6,6 +6,7 @@ import errno
 import ipaddress
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from triocql.abc import Address, Link
@@ -16,17 +17,17 @@ from triocql.testing.simulated import SimulatedReactor
 from . import encoder, usual
 from .auth import Authenticator, Passwords
 from .connection import ServerConnection
-from .encoder import Column
+from .encoder import Opcode
 from .faults import Fault
+from .framing import Frame
 from .hosts import Host, LoopHost, NoHost, SimulatedHost, ThreadHost
 from .log import DEFAULT_BYTES, Execution, ExecutionLog, Query
-from .node import ServerNode
+from .node import Edit, ServerNode
 from .performance import Performance
 from .priming import Rule, Rules
-from .requests import Request
+from .requests import Request, parse
 from .schema import Change, Schema
-from .statements import table_name
-from .systemtables import TABLES, Edit
+from .systemtables import TABLES
 
 T = TypeVar("T")
 _MOST_TRIES = 20
@@ -334,20 +335,13 @@ class CqlServer:
 
         return TlsLink(connection, self.ssl_context, None, on_failed=failed, server_side=True)
 
-    def columns(self, types: Mapping[str, str], request: Request, table: str | None = None) -> list[Column]:
-        """Return the columns with these types, of the table that the request is about unless given."""
-        keyspace = request.keyspace or request.connection.keyspace
-        text = request.texts[0] if request.texts else ""
-        within, name = table_name(text if table is None else f"from {table}", keyspace)
-        return [
-            Column(within, name, column, self.schema.type(type_, within or keyspace))
-            for column, type_ in types.items()
-        ]
-
-    def take(self, request: Request) -> None:
-        """Log a request, and answer it by a rule or as usual."""
+    def take(self, node: ServerNode, connection: ServerConnection, frame: Frame) -> None:
+        """Log a request, and answer it by a rule or as usual. Raises BadRequest if it is not a valid one."""
+        request = parse(node, connection, frame)
+        if request.opcode == Opcode.STARTUP:
+            connection.options = dict(request.options)
         system = usual.is_system(request)
-        entry = Execution(request, self.host.now(), request.node.index, request.connection.number, system)
+        entry = Execution(request, self.host.now(), node.index, connection.number, system)
         self.log.add(entry)
         self._answer(request, entry, None, ())
 
@@ -356,7 +350,7 @@ class CqlServer:
     ) -> None:
         """Have the newest rule below one answer, or the node by itself; `faults` apply in any case."""
         rule = None if usual.is_premature(request) else self.rules.find(request, entry.system, below)
-        steps = (usual.answer,) if rule is None else rule.steps
+        steps = (partial(usual.answer, self.rules),) if rule is None else rule.steps
 
         def fall_back(more: Sequence[Fault]) -> None:
             self._answer(request, entry, rule, more)

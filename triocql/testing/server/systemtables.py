@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from .log import normal
-
-if TYPE_CHECKING:
-    from .node import ServerNode
-
-Row = dict[str, Any]
-
-
-Edit = Callable[["ServerNode", list[Row]], list[Row]]
-"""Changes the rows that a node tells."""
+from .node import Row, ServerNode
 
 
 class SystemTable(NamedTuple):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from . import encoder
-from .answers import Message, error, rows, rows_body, unprepared, void
+from .answers import Message, columns_of, error, rows, rows_body, unprepared, void
 from .auth import Challenge, Refused
 from .encoder import Column, Opcode
 from .errorcodes import ErrorCode
+from .priming import Rule, Rules
 from .requests import Request
 from .schema import SchemaError, split_name, understands
 from .statements import Statement, Undescribed, infer_parameters, infer_result, key_indexes, statement_id
@@ -40,9 +42,10 @@ def is_premature(request: Request) -> bool:
     return any(id_ and request.node.statement(id_) is None for id_ in ids)
 
 
-def answer(request: Request) -> Message:
-    """Return what a node answers to a request that no rule is about."""
-    answerer = _ANSWERERS.get(request.opcode)
+def answer(rules: Rules, request: Request) -> Message:
+    """Return what a node answers by itself; of the rules it takes what they say of a query that is prepared."""
+    preparing = request.opcode == Opcode.PREPARE
+    answerer = partial(_prepare, rules) if preparing else _ANSWERERS.get(request.opcode)
     if answerer is None:
         return error(ErrorCode.PROTOCOL_ERROR, f"opcode {request.opcode:#04x} is not that of a request")
     if not request.connection.user_ready and request.opcode not in _HANDSHAKE:
@@ -125,7 +128,7 @@ def _select(request: Request) -> Message:
     if selection is None:
         return _unprimed(request)
     try:
-        columns, found = select(request.node, selection, request.node.decode_values(request))
+        columns, found = select(request.node, selection, request.decoded_values)
     except LookupError as problem:
         return error(ErrorCode.INVALID, str(problem.args[0]))
     return rows(columns, found, table=selection.table)
@@ -171,10 +174,10 @@ def unprimed_text(request: Request) -> str:
 # --- Preparing -----------------------------------------------------------------------------------------------
 
 
-def _prepare(request: Request) -> Message:
+def _prepare(rules: Rules, request: Request) -> Message:
     keyspace = request.keyspace or request.connection.keyspace
     try:
-        statement = describe(request, keyspace)
+        statement = describe(request, rules, keyspace)
     except (Undescribed, LookupError) as problem:
         return error(ErrorCode.INVALID, str(problem.args[0]))
     request.node.remember(statement)
@@ -184,7 +187,7 @@ def _prepare(request: Request) -> Message:
     return Message(Opcode.RESULT, body)
 
 
-def describe(request: Request, keyspace: str | None) -> Statement:
+def describe(request: Request, rules: Rules, keyspace: str | None) -> Statement:
     """Return what a query that is to be prepared takes and gives.
 
     Raises:
@@ -192,36 +195,38 @@ def describe(request: Request, keyspace: str | None) -> Statement:
         LookupError: a system table or its column does not exist.
     """
     text, server = request.text, request.node.server
-    primed = server.rules.concerning(text)
+    primed = rules.concerning(text)
     own = is_system_query(text) or understands(text) or _USE.match(text) is not None
     if not (primed or own or server.echo):
         raise Undescribed(unprimed_text(request))
     given = next((rule.parameters for rule in primed if rule.parameters is not None), None)
     if given is not None:
-        parameters = server.columns(given, request)
+        parameters = columns_of(given, request)
     elif is_system_query(text):
         parameters = _system_parameters(request)
     else:
         parameters = infer_parameters(text, server.schema, keyspace, echo=server.echo)
     key = key_indexes(parameters, server.schema)
-    id_ = statement_id(text, keyspace)
-    return Statement(id_, text, keyspace, parameters, key, _result(request, parameters, keyspace))
+    result = _result(request, primed, parameters, keyspace)
+    return Statement(statement_id(text, keyspace), text, keyspace, parameters, key, result)
 
 
 def _system_parameters(request: Request) -> list[Column]:
     selection = parse_selection(request.text)
-    return [] if selection is None else request.node.server.columns(parameter_types(selection), request)
+    return [] if selection is None else columns_of(parameter_types(selection), request)
 
 
-def _result(request: Request, parameters: Sequence[Column], keyspace: str | None) -> Sequence[Column] | None:
+def _result(
+    request: Request, primed: Sequence[Rule], parameters: Sequence[Column], keyspace: str | None
+) -> Sequence[Column] | None:
     """Return the columns of the rows to come, None if there will be none."""
     server = request.node.server
-    for rule in server.rules.concerning(request.text):
+    for rule in primed:
         if rule.rows is not None:
             return rule.rows.described(request)
     if (selection := parse_selection(request.text)) is not None:
         columns, _ = select(request.node, selection, ["?"] * len(parameters))
-        return server.columns(columns, request, selection.table)
+        return columns_of(columns, request, selection.table)
     if not _SELECT.match(request.text):
         return None
     return echoed_columns(parameters) if server.echo else infer_result(request.text, server.schema, keyspace)
@@ -259,7 +264,6 @@ _ANSWERERS: dict[int, Callable[[Request], Message]] = {
     Opcode.AUTH_RESPONSE: _auth_response,
     Opcode.REGISTER: _register,
     Opcode.QUERY: _query,
-    Opcode.PREPARE: _prepare,
     Opcode.EXECUTE: _execute,
     Opcode.BATCH: _batch,
 }
