@@ -13,7 +13,7 @@ PURE   := $(addprefix tests/,protocol codecs engine session concurrency faults s
           --ignore=tests/sync/test_greenlets.py --ignore=tests/session/test_typing.py
 PURE_ALONE := $(addprefix tests/cassandra/test_,types.py typed_rows.py sync.py)
 
-.PHONY: demo test test-long test-all lint format bench docs clean cassandra tools
+.PHONY: demo test test-long test-all lint format bench bench-compare docs clean cassandra tools
 
 demo: $(VENV)/.flights cassandra
 	$(PY) examples/flights.py
@@ -45,6 +45,11 @@ format: $(VENV)/.group-lint
 
 bench: $(VENV)/.group-bench
 	TRIOCQL_IMPL=$(IMPL) $(PY) -m tests.benchmarks
+
+# The files as they are against a revision: make bench-compare BASE=main, ARGS=--instructions on a busy machine.
+BASE ?= HEAD
+bench-compare: $(VENV)/.group-bench
+	$(PY) -m tests.benchmarks.compare $(ARGS) $(BASE)
 
 docs: $(VENV)/.group-docs
 	$(PY) -m sphinx -W docs docs/_build

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parents[2]
 SERVER = "tests.benchmarks.server"
@@ -18,15 +18,20 @@ SERVER = "tests.benchmarks.server"
 
 @contextlib.contextmanager
 def running(
-    module: str, *arguments: str, environment: Mapping[str, str] | None = None
+    module: str,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    folder: Path = ROOT,
+    under: Sequence[str] = (),
 ) -> Iterator[tuple[IO[str], IO[str]]]:
-    """Run `python -m module` while the block lasts; the value is its stdin and its stdout.
+    """Run `python -m module` in a folder while the block lasts; the value is its stdin and its stdout.
 
+    `under` is the command, if any, that runs it: valgrind, say.
     It gets a process group of its own, so that Ctrl-C ends it through its stdin, in good order.
     """
     with subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        cwd=ROOT,
+        [*under, sys.executable, "-m", module, *arguments],
+        cwd=folder,
         env=os.environ | dict(environment or {}),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -12,7 +12,7 @@ from tests.benchmarks import child
 from tests.benchmarks.contenders import WHAT, Contender, Operation, Order, Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 MOST_REQUESTS = 50_000  # all results of a round are kept, so that it may not be any length
 
@@ -87,20 +87,37 @@ class Process:
             raise RuntimeError(f"the process of {self._contender} ended; its stderr says why")
         return json.loads(line)
 
-    def run(self, order: Order) -> Spent:
-        """Run one round."""
+    def obey(self, order: Order) -> Any:
+        """Run one round, and return what the process says of it."""
         self._stdin.write(json.dumps(asdict(order)) + "\n")
         self._stdin.flush()
-        cpu, wall = self.answer()
+        return self.answer()
+
+    def run(self, order: Order) -> Spent:
+        """Run one round by the clocks."""
+        cpu, wall = self.obey(order)
         return Spent(cpu / order.requests * 1e6, wall / order.requests * 1e6)
 
 
 @contextlib.contextmanager
-def started(contender: Contender, port: int) -> Iterator[Process]:
-    """Run a contender's process while the block lasts."""
-    arguments = json.dumps(asdict(contender)), str(port)
-    environment = {"TRIOCQL_IMPL": "python" if contender.pure else "cython"}
-    with child.running("tests.benchmarks.contenders", *arguments, environment=environment) as pipes:
+def started(contender: Contender, port: int, *how: str, under: Sequence[str] = ()) -> Iterator[Process]:
+    """Run a contender's process while the block lasts, if need be under a command as valgrind's.
+
+    Python looks in the folder first, and finds triocql there. The tests it finds in this checkout always.
+    """
+    arguments = json.dumps(asdict(contender)), str(port), *how
+    environment = {
+        "TRIOCQL_IMPL": "python" if contender.pure else "cython",
+        "PYTHONPATH": str(child.ROOT),
+        "PYTHONHASHSEED": "0",
+    }
+    with child.running(
+        "tests.benchmarks.contenders",
+        *arguments,
+        environment=environment,
+        folder=child.ROOT / contender.folder,
+        under=under,
+    ) as pipes:
         process = Process(contender, *pipes)
         process.answer()
         yield process

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.benchmarks import server
+from tests.benchmarks import compiled, server
 from tests.benchmarks.child import ROOT
 from tests.benchmarks.contenders import ROW, STATEMENTS
-from tests.benchmarks.server import compiled
 from tests.benchmarks.server.answers import Answers, parse
 
 if TYPE_CHECKING:
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.server import wire
 else:
-    wire = compiled.load()
+    wire = compiled.load("server/wire")
 
 MODES = ((4, False), (4, True), (5, False))
 EXECUTE, PREPARE, STARTUP = 10, 9, 1

@@ -34,13 +34,17 @@ WHAT: dict[Shape, str] = {
 
 @dataclass(frozen=True)
 class Contender:
-    """One driver on one loop, with one wire format. `pure` leaves out triocql's compiled part."""
+    """One driver on one loop, with one wire format. `pure` leaves out triocql's compiled part.
+
+    `folder` is where triocql is imported from, if it is not this checkout's.
+    """
 
     driver: Driver
     loop: LoopName
     version: int = 5
     lz4: bool = False
     pure: bool = False
+    folder: str = ""
 
     def __str__(self) -> str:
         return ", ".join(
@@ -75,6 +79,16 @@ class Runner(Protocol):
 
     async def run(self, order: Order, parameters: list[Any]) -> None:
         """Carry out one round, reading every row that comes back."""
+
+
+class Meter(Protocol):
+    """Measures a round."""
+
+    def start(self) -> None:
+        """Begin a round."""
+
+    def stop(self) -> tuple[float, float] | None:
+        """End it, and return the seconds of CPU time and of time, if those are measured."""
 
 
 class Opener(Protocol):

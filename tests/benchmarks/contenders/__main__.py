@@ -1,7 +1,8 @@
 """A contender's process: `python -m tests.benchmarks.contenders CONTENDER PORT` obeys its stdin.
 
 It prints a line when connected, then one a round: the process's CPU time, all threads together, and the time
-that passed, both in seconds. Everything is JSON.
+that passed, both in seconds. Everything is JSON. With a third argument, `count`, it runs under valgrind, which it has
+count the instructions of each round into a file.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import sys
 import time
 from typing import Any
 
-from tests.benchmarks.contenders import ROW, Contender, Loop, Opener, Order, Worker
+from tests.benchmarks import compiled
+from tests.benchmarks.contenders import ROW, Contender, Loop, Meter, Opener, Order, Worker
 
 
 class AsyncioLoop:
@@ -68,7 +70,7 @@ def opener(contender: Contender) -> Opener:
     return peers.connect_acsylla if contender.driver == "acsylla" else peers.connect_cassandra
 
 
-async def obey(contender: Contender, port: int, loop: Loop) -> None:
+async def obey(contender: Contender, port: int, meter: Meter, loop: Loop) -> None:
     """Connect, then carry out orders until stdin ends."""
     async with opener(contender)(contender, port, loop) as runner:
         print(json.dumps("ready"), flush=True)
@@ -77,31 +79,42 @@ async def obey(contender: Contender, port: int, loop: Loop) -> None:
             values = ROW if order.operation == "INSERT" else ROW[:1]
             parameters: list[Any] = [runner.parameter_type((i, *values[1:])) for i in range(order.requests)]
             gc.collect()
-            cpu, start = cpu_time(), time.perf_counter()
+            meter.start()
             await runner.run(order, parameters)
-            spent = (cpu_time() - cpu, time.perf_counter() - start)
-            print(json.dumps(spent), flush=True)
+            print(json.dumps(meter.stop()), flush=True)
 
 
-def cpu_time() -> float:
-    """Return the CPU time of all threads of this process, in the kernel too."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+class Clocks:
+    """Measures CPU time, of all threads of this process and in the kernel too, and the time that passes."""
+
+    def start(self) -> None:
+        """Begin a round."""
+        self._started = self._now()
+
+    def stop(self) -> tuple[float, float]:
+        """Return the seconds since the start."""
+        cpu, wall = self._now()
+        return cpu - self._started[0], wall - self._started[1]
+
+    def _now(self) -> tuple[float, float]:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return usage.ru_utime + usage.ru_stime, time.perf_counter()
 
 
 def main() -> None:
     contender, port = Contender(**json.loads(sys.argv[1])), int(sys.argv[2])
+    meter: Meter = compiled.load("callgrind").Counter() if sys.argv[3:] == ["count"] else Clocks()
     if contender.loop == "trio":
         import trio
 
-        trio.run(obey, contender, port, TrioLoop())
+        trio.run(obey, contender, port, meter, TrioLoop())
     elif contender.loop == "uvloop":
         import uvloop
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(obey(contender, port, AsyncioLoop()))
+            runner.run(obey(contender, port, meter, AsyncioLoop()))
     else:
-        asyncio.run(obey(contender, port, AsyncioLoop()))
+        asyncio.run(obey(contender, port, meter, AsyncioLoop()))
 
 
 if __name__ == "__main__":

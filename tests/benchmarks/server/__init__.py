@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import child
-from tests.benchmarks.server import compiled
+from tests.benchmarks import child, compiled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def running() -> Iterator[int]:
     """Run a server while the block lasts; the value is the port it listens on, at 127.0.0.1."""
-    compiled.load()
+    compiled.load("server/wire")
     with child.running(child.SERVER) as (_, stdout):
         line = stdout.readline()
         if not line:

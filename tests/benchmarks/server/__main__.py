@@ -7,13 +7,13 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.server import compiled
+from tests.benchmarks import compiled
 from tests.benchmarks.server.answers import Answers
 
 if TYPE_CHECKING:
     from tests.benchmarks.server import wire
 else:
-    wire = compiled.load()
+    wire = compiled.load("server/wire")
 
 PIECE = 256 * 1024
 MODES = (
