@@ -10,11 +10,12 @@ from triocql.codecs.registry import Registry
 from triocql.codecs.temporal import Date, Duration, Time, Timestamp
 from triocql.codecs.timeuuid import max_time_uuid, min_time_uuid, time_of, time_uuid_from
 from triocql.codecs.values import EMPTY, FrozenMap
-from triocql.config.auth import Authenticator, PlainTextAuth
+from triocql.config.auth import PlainTextAuth
 from triocql.config.options import ConnectionOptions, Options, PoolOptions, ReconnectionOptions
 from triocql.config.policies import PolicyOptions
 from triocql.config.requests import RequestOptions
 from triocql.errors import Error, RequestTimeout
+from triocql.protocol.authenticator import Authenticator
 from triocql.protocol.constants import SERVER, UNSET, Consistency
 from triocql.results.result import Result, Trace, TraceEvent
 from triocql.results.row import Row

@@ -1,29 +1,11 @@
-"""Authentication: the client's answers to the authenticator of a server."""
+"""Authentication by a user name and a password."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from triocql.config.checks import require_type
 from triocql.errors import AuthenticationError, OptionError
-
-
-class Authenticator(Protocol):
-    """Answers the challenges of a server's authenticator (SASL; v5, section 4.1.2).
-
-    One is shared by all connections, so that whatever belongs to one exchange has no place in it. Its methods
-    are called on the event loop and must not block. They may raise `AuthenticationError`.
-    """
-
-    def initial_response(self, server_class: str) -> bytes:
-        """Return the first token for the server's authenticator, named by its Java class."""
-
-    def challenge(self, token: bytes | None) -> bytes:
-        """Return the answer to a challenge."""
-
-    def success(self, token: bytes | None) -> None:
-        """Called with the token that ends a successful exchange."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from triocql.config.auth import Authenticator
     from triocql.config.contactpoints import ContactPoint
+    from triocql.protocol.authenticator import Authenticator
 
 __all__ = [
     "ConnectKeywords",

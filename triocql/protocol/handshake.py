@@ -22,7 +22,7 @@ from triocql.protocol.responses import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from triocql.config.auth import Authenticator
+    from triocql.protocol.authenticator import Authenticator
 
 MAX_CHALLENGES = 16
 """How many challenges of one authentication are answered."""
