@@ -144,7 +144,7 @@ def test_forced_version_does_not_step_down() -> None:
     error = connecting(world)
     assert isinstance(error, errors.UnsupportedVersion)
     assert "refuses protocol v5" in str(error)
-    assert "leave protocol_version out" in str(error)
+    assert "leave protocol_version= out" in str(error)
     assert len(world.node.links) == 1
 
 

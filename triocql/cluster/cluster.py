@@ -1,4 +1,4 @@
-"""What a session stands on: the engine and the tasks that keep its connections, opened and closed as one."""
+"""The engine of a session and the tasks that keep its connections, opened and closed as one."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Cluster:
 
     @property
     def executor(self) -> Executor:
-        """What starts requests; there once `open` has returned."""
+        """The executor, which starts requests; there once `open` has returned."""
         assert self._executor is not None
         return self._executor
 
     @property
     def nodes(self) -> Nodes:
-        """What runs for each node; there once `open` has returned."""
+        """The pools and tasks of the nodes; there once `open` has returned."""
         assert self._nodes is not None
         return self._nodes
 
@@ -63,7 +63,7 @@ class Cluster:
         logger.info("opened a session with %s", self.router.names)
 
     async def leave(self, seconds: float) -> None:
-        """Take nothing more, wait `seconds` at most for what is in flight or on its way out, and leave the reactor."""
+        """Start nothing more, wait `seconds` at most for what is in flight or on its way out, and leave the reactor."""
         end = self.clock.now() + seconds
         try:
             await self._drained(seconds)
@@ -103,7 +103,7 @@ class Cluster:
     def _bug(self, error: Exception) -> None:
         """A background task failed with a bug: every later call says so."""
         if self.router.ending is None:
-            logger.error("the session ends, by a bug: %r", error, exc_info=error)
+            logger.error("the session ends because of a bug: %r", error, exc_info=error)
         self._end(error)
 
     async def _first_connection(self, nodes: tuple[Node, ...]) -> Connection:

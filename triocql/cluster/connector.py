@@ -68,12 +68,12 @@ class Connector:
 
     def _unsupported(self, node: Node, refused: VersionRefused) -> errors.UnsupportedVersion:
         forced = self.options.connection.protocol_version is not None
-        hint = "; leave protocol_version out to have it found out" if forced else ""
+        hint = "; leave protocol_version= out to use the newest that the node speaks" if forced else ""
         return errors.UnsupportedVersion(f"{node.name}: {refused}{hint}")
 
 
 def _is_local(address: Address) -> bool:
-    """Whether what is sent to `address` stays on this machine, as far as its name tells."""
+    """Return whether what is sent to `address` stays on this machine, as far as its name tells."""
     if address.is_unix or address.host == "localhost":
         return True
     try:
@@ -107,7 +107,7 @@ class _Opening:
             self._check_open()
         except BaseException as error:
             cause = self._connection.error or error
-            self._connection.abort(errors.ConnectError("the connection was given up while it was being made"))
+            self._connection.abort(errors.ConnectError("the connection was given up before it was ready"))
             if self._transport is not None:
                 self._transport.abort()
             if isinstance(error, Exception) and not isinstance(error, VersionRefused):

@@ -1,4 +1,4 @@
-"""What runs for each node, from when it is known until it is not any more: its pool, and the task that fills it."""
+"""The pool of each node and the task that fills it, from when the node is known until it is not any more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from triocql.metadata.snapshot import Snapshot
 
 
 class Nodes:
-    """Starts and stops what runs for the nodes, as one snapshot of the cluster follows another.
+    """Starts and stops the pools of nodes, as one snapshot of the cluster follows another.
 
     Attributes:
         snapshot: the newest one. It is replaced as a whole.
@@ -42,7 +42,7 @@ class Nodes:
         call([self._stopping(node) for node in removed])
 
     def adopt(self, connection: Connection) -> None:
-        """Give a connection that was made before there were any pools to that of its node."""
+        """Put a connection that was made before there were any pools into the pool of its node."""
         self._refillers[connection.node].adopt(connection)
 
     def _start(self, node: Node) -> None:

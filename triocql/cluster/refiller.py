@@ -106,7 +106,7 @@ class PoolRefiller:
             self._refused = False
             if self._keyspaces.current != keyspace or self._is_over:
                 connection.abort(
-                    Error("it was not wanted any more, or not in this keyspace, once it was made")
+                    Error("the session ended or changed its keyspace while the connection was being made")
                 )
             else:
                 self.adopt(connection)
@@ -189,5 +189,5 @@ class PoolRefiller:
 def _checked(delay: float) -> float:
     """Return what the reconnection policy gave, which may be the user's. Raises ValueError if nothing can wait so."""
     if not 0 <= delay < inf:
-        raise ValueError(f"{delay!r} is no number of seconds to wait")
+        raise ValueError(f"the delay is {delay!r}; it has to be a number of seconds from 0")
     return delay

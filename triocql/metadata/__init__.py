@@ -1,1 +1,1 @@
-"""What is known of a cluster: its nodes, in snapshots that never change."""
+"""The metadata of a cluster: its nodes, in snapshots that never change."""

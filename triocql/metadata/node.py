@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class NodeState(Enum):
-    """Whether a node can be reached, as far as the last attempt told."""
+    """The state of a node, by the last attempt to connect to it."""
 
     UNKNOWN = "unknown"
     UP = "up"
@@ -23,12 +23,12 @@ class Node:
     """One node. It is itself and no other, whatever is learnt of it: nodes are compared by identity.
 
     Attributes:
-        address: where it is dialled.
+        address: the address that it is dialled at.
         name: the address as text: in errors, results and the log.
         state: whether it can be reached.
         host_id: by which a cluster knows it; None until the cluster has told, as the next three.
-        data_centre: where it is.
-        rack: where it is within that.
+        data_centre: its data centre.
+        rack: its rack within the data centre.
         release: the version of the server.
     """
 

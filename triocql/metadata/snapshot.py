@@ -18,7 +18,7 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is known of a cluster at one moment. What changes makes another snapshot, which is put in its place at once:
+    """A cluster at one moment. A change makes another snapshot, which is put in its place at once:
     whoever holds one sees a whole.
 
     Attributes:

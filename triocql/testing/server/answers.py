@@ -1,4 +1,4 @@
-"""What a rule may answer: the steps of `Rule.then`."""
+"""The steps of `Rule.then`: what a rule may answer."""
 
 from __future__ import annotations
 

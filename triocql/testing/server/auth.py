@@ -28,7 +28,7 @@ Conversation = Callable[[bytes | None], Turn]
 
 
 class Authenticator(Protocol):
-    """What a server asks of clients before anything else.
+    """The authentication that a server asks of its clients before anything else.
 
     Attributes:
         class_name: what AUTHENTICATE says.
@@ -36,7 +36,7 @@ class Authenticator(Protocol):
 
     @property
     def class_name(self) -> str:
-        """What AUTHENTICATE says."""
+        """The name of its class, as AUTHENTICATE says it."""
 
     def converse(self) -> Conversation:
         """Begin with one connection: what is returned takes each token of the client and says what comes next.
@@ -74,7 +74,7 @@ class Passwords:
 
 @dataclass(frozen=True)
 class Script:
-    """What the server says, turn by turn; after the last turn it says that one again and again.
+    """The server's side of a dialogue, turn by turn; after the last turn it says that one again and again.
 
     >>> converse = Script([Challenge(b"what?"), Success(b"fine")]).converse()
     >>> converse(b"hello"), converse(b"that")

@@ -95,7 +95,7 @@ class ServerConnection:
     # --- As a link -----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: Transport) -> None:
-        """Take the transport."""
+        """Called once with the transport (`Link`)."""
         self.transport = transport
 
     def data_to_send(self) -> bytes:
@@ -103,7 +103,7 @@ class ServerConnection:
         return self._outgoing.take()
 
     def data_received(self, data: bytes | memoryview) -> None:
-        """Take bytes from the client."""
+        """Called with bytes from the client (`Link`)."""
         self.received += len(data)
         if self._ending:
             return
@@ -118,7 +118,7 @@ class ServerConnection:
             self.transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Take note of the end."""
+        """Called when the connection has ended (`Link`)."""
         self.lost = True
         self._outgoing.clear()
         self.node.lost(self)

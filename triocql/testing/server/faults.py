@@ -121,7 +121,7 @@ def wrong_stream(stream: int) -> Fault:
 
 
 def oversize(length: int = 0xFFFFFFFF) -> Fault:
-    """Say in the header that the body has `length` bytes, whatever it has."""
+    """Have the header say that the body has `length` bytes, whatever it has."""
     return header(length=length)
 
 

@@ -107,7 +107,7 @@ class FrameReader:
         self._buffer = bytearray()
 
     def feed(self, data: bytes | memoryview) -> Iterator[Frame]:
-        """Take bytes; yields the frames that they complete."""
+        """Add bytes; yields the frames that they complete."""
         self._buffer += data
         while len(self._buffer) >= HEADER.size:
             version, flags, stream, opcode, length = HEADER.unpack_from(self._buffer)
@@ -138,7 +138,7 @@ class SegmentReader:
         self._frames = FrameReader()
 
     def feed(self, data: bytes | memoryview) -> Iterator[Frame]:
-        """Take bytes; yields the frames that they complete."""
+        """Add bytes; yields the frames that they complete."""
         self._buffer += data
         head = self._header_size
         while len(self._buffer) >= head + 3:

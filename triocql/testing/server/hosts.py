@@ -1,4 +1,4 @@
-"""Where a server runs: in the test's own event loop, in a thread, or on the simulated reactor."""
+"""The hosts of a server: the test's own event loop, a thread, or the simulated reactor."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ PATIENCE = 10.0
 
 
 class Listener(Protocol):
-    """Where a node takes connections."""
+    """A node's listening socket, or what stands for one."""
 
     @property
     def port(self) -> int:
         """The port that it has."""
 
     def close(self) -> None:
-        """Take no more."""
+        """Accept no more connections."""
 
 
 class Host(Protocol):
-    """What a server needs of its surroundings."""
+    """The surroundings that a server runs in."""
 
     def now(self) -> float:
         """Return the time in seconds."""
@@ -51,7 +51,7 @@ class Host(Protocol):
         """Call `fn` where all of the server runs, and return its result."""
 
     def listen(self, address: Address, accept: Accept) -> Listener:
-        """Take connections; on any port that is free if that of the address is 0. Raises OSError."""
+        """Accept connections; on any port that is free if that of the address is 0. Raises OSError."""
 
 
 class NoHost:
@@ -93,7 +93,7 @@ class SimulatedHost:
         return fn()
 
     def listen(self, address: Address, accept: Accept) -> Listener:
-        """Take connections."""
+        """Accept connections (`Host`)."""
 
         def factory() -> Link:
             number = len(listener.accepted)
@@ -137,7 +137,7 @@ class LoopHost:
         return fn()
 
     def listen(self, address: Address, accept: Accept) -> Listener:
-        """Take connections."""
+        """Accept connections (`Host`)."""
         listener = self._listening(self._reactor, listening_socket(address), accept)
         listener.start()
         return listener
@@ -153,7 +153,7 @@ class _SocketListener:
         self._accept = accept
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
         self.sock.close()
 
     def accept_all(self) -> None:
@@ -269,5 +269,5 @@ class ThreadHost:
         return future.result(PATIENCE)
 
     def listen(self, address: Address, accept: Accept) -> Listener:
-        """Take connections."""
+        """Accept connections (`Host`)."""
         return self.call(lambda: self._inner.listen(address, accept))

@@ -63,7 +63,7 @@ class Execution:
 
     @property
     def size(self) -> int:
-        """What it counts in the log, in bytes."""
+        """The bytes that it counts in the log."""
         return len(self.request.body) + _ENTRY_BYTES
 
     @property
@@ -87,7 +87,7 @@ class Execution:
 
 
 class ExecutionLog:
-    """What ran, where, and how often.
+    """The log of what was executed, where, and how often.
 
     Iterating over it gives each `Execution` of a user's query, prepared statement or batch, in order; `everything`
     has the handshakes, PREPAREs and system queries, too.
@@ -111,7 +111,7 @@ class ExecutionLog:
         self._forgotten = 0
 
     def add(self, entry: Execution) -> None:
-        """Take an entry, for the oldest ones if there is no more room."""
+        """Add an entry; the oldest ones go if there is no more room."""
         self._entries.append(entry)
         self._bytes += entry.size
         while self._bytes > self._max_bytes and len(self._entries) > 1:

@@ -1,4 +1,4 @@
-"""What a connection has to send, with the breaks that faults put into it."""
+"""The bytes that a connection has to send, with the breaks that faults put into them."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from .requests import Request
 
 
 class Rule:
-    """What `server.when(...)` returns: a condition, and the steps that requests which meet it get.
+    """A condition, and the steps that requests which meet it get: made by `server.when(...)`.
 
     Attributes:
         calls: the requests that it has answered, in order.
@@ -51,7 +51,7 @@ class Rule:
         self._seen = 0
 
     def then(self, *steps: AnyStep) -> Rule:
-        """Say what happens, step after step; faults among the steps apply to each answer of the rule.
+        """Set what happens, step after step; faults among the steps apply to each answer of the rule.
 
         A function among them is called with the request; what it returns is done: a step, several, or nothing.
         """

@@ -1,4 +1,4 @@
-"""What clients ask: requests as they came in, taken apart (section 4.1 of the protocol's v5 specification)."""
+"""The requests of clients as they came in, parsed (section 4.1 of the protocol's v5 specification)."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Request:
 
 
 def parse(node: ServerNode, connection: ServerConnection, frame: Frame) -> Request:
-    """Take a frame apart. Raises BadRequest if it is not a valid request."""
+    """Parse a frame. Raises BadRequest if it is not a valid request."""
     request = Request(node, connection, frame.version & 0x7F, frame.stream, frame.opcode)
     reader = Reader(frame.body)
     if frame.flags & FLAG_PAYLOAD:

@@ -17,7 +17,7 @@ _MILLISECOND = dt.timedelta(milliseconds=1)
 
 
 class Scalar(NamedTuple):
-    """What is to be known of a scalar type.
+    """The facts of a scalar type.
 
     Attributes:
         id: its number as an [option]; versions before `since` name its class instead.

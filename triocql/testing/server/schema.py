@@ -64,7 +64,7 @@ class Keyspace:
 
 
 class Schema:
-    """What all nodes agree on.
+    """The schema that all nodes agree on.
 
     Attributes:
         keyspaces: by their names.

@@ -1,4 +1,4 @@
-"""What PREPARE needs to know of a query: the types of its bind markers and of its rows."""
+"""The facts about a query that PREPARE tells: the types of its bind markers and of its rows."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class SystemTable(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """What a SELECT asks of a system table: its name, columns (None: all), conditions and their values."""
+    """A SELECT on a system table: its name, columns (None: all), conditions and their values."""
 
     table: str
     columns: list[str] | None

@@ -18,7 +18,7 @@ class Tap:
     # --- As a link -----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: Transport) -> None:
-        """Take the transport, and pass it on."""
+        """Called with the transport, which is passed on (`Link`)."""
         self._transport = transport
         self._inner.connection_made(transport)
         if self._frozen:

@@ -1,4 +1,4 @@
-"""What a node answers by itself: the handshake, system tables, USE, changes of the schema, PREPARE."""
+"""The answers that a node gives by itself: the handshake, system tables, USE, changes of the schema, PREPARE."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def _unprimed(request: Request) -> Message:
 
 
 def unprimed_text(request: Request) -> str:
-    """Say that no rule is about a request, and how to make one."""
+    """Return the text that says that no rule is about a request, and how to make one."""
     text = "; ".join(request.texts)
     return f"nothing is primed for {text!r}: say server.when({text!r}).then(rows(...)), void() or error(...)"
 

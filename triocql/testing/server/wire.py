@@ -13,7 +13,7 @@ UNSET = -2
 
 
 class BadRequest(Exception):
-    """What came in is not a valid message; the node answers with a protocol error."""
+    """A request that is not a valid message; the node answers with a protocol error."""
 
 
 # --- Writing -------------------------------------------------------------------------------------------------
