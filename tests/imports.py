@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import ast
 import re
+import signal
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -274,4 +275,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # for `... | head`
     main()

@@ -64,6 +64,39 @@ def test_the_compiled_package_is_not_hidden(monkeypatch: pytest.MonkeyPatch, tmp
     assert "finds before" not in __main__.report()
 
 
+@pytest.mark.parametrize(
+    "arguments", [("triocql",), ("triocql.testing.cassandra", "status", "--name", "none")]
+)
+def test_nobody_need_read_what_is_printed(arguments: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", *arguments]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert done.stderr == ""
+
+
+UNBUILT = """
+import importlib.util, runpy
+real = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if "._" in name and "__" not in name else real(name, *rest)
+runpy.run_module("triocql", run_name="__main__")
+"""
+
+
+def test_the_advice_on_how_to_build_works() -> None:
+    """Where the compiled part is demanded and missing, nothing of triocql can be imported, its own advice included."""
+
+    def run(choice: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "TRIOCQL_IMPL": choice}
+        command = [sys.executable, "-c", UNBUILT]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    error = run("cython").stderr.splitlines()[-1]
+    assert error.endswith("; `TRIOCQL_IMPL= python -m triocql` says how to build it")
+    assert "To build the compiled part" in run("").stdout
+
+
 # --- What is told of it --------------------------------------------------------------------------------------
 
 

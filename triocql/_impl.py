@@ -28,7 +28,9 @@ def _choose() -> tuple[Impl, str]:
         return "python", "TRIOCQL_IMPL=python"
     obstacle = next(filter(None, map(_obstacle, _COMPILED)), None)
     if obstacle and forced:
-        raise ImportError(f"TRIOCQL_IMPL=cython, but {obstacle}; `python -m triocql` says how to build it")
+        raise ImportError(
+            f"TRIOCQL_IMPL=cython, but {obstacle}; `TRIOCQL_IMPL= python -m triocql` says how to build it"
+        )
     if obstacle:
         return "python", obstacle
     return "cython", "TRIOCQL_IMPL=cython" if forced else "the compiled modules are there"

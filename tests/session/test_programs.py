@@ -116,7 +116,7 @@ def test_sibling_that_fails_takes_the_queries_with_it(loop: str) -> None:
             node.holding = True
 
             async def fails() -> None:
-                await session.reactor.sleep(0.01)
+                await stage.until(lambda: len(node.held) == 20)
                 raise LookupError("sibling")
 
             async def writes(number: int) -> None:
@@ -148,7 +148,7 @@ def test_task_group_of_asyncio() -> None:
             node.holding = True
 
             async def fails() -> None:
-                await asyncio.sleep(0.01)
+                await stage.until(lambda: len(node.held) == 20)
                 raise LookupError("sibling")
 
             async def both() -> None:

@@ -42,13 +42,20 @@ with connect() as session:
 """
 TIMEOUT = """
 with connect() as session:
+    def under_way():
+        while not session.stats().in_flight:
+            gevent.sleep(0.001)
+    timeout = gevent.Timeout()
+    def times_out(caller):
+        under_way()
+        gevent.kill(caller, timeout)
+    gevent.spawn(times_out, gevent.getcurrent())
     try:
-        with gevent.Timeout(0.05):
-            session.execute("SELECT held")
-    except gevent.Timeout:
-        pass
+        session.execute("SELECT held")
+    except gevent.Timeout as error:
+        assert error is timeout
     greenlet = gevent.spawn(session.execute, "SELECT held")
-    gevent.sleep(0.05)
+    under_way()
     greenlet.kill()
     session.stats()
     print(session.stats())
