@@ -76,7 +76,7 @@ $(VENV)/.flights: $(VENV)/.installed
 	touch $@
 
 # The package, editable, with its compiled part: built anew when its sources or its dependencies change.
-$(VENV)/.installed: pyproject.toml $(shell find triocql -name '*.pyx' -o -name '*.px[di]')
+$(VENV)/.installed: pyproject.toml $(shell sed -n 's/^sources = \["\(.*\)"\]/\1/p' pyproject.toml; find triocql -name '*.px[di]')
 	.ci/system compiler $(PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --upgrade 'pip>=25.1'

@@ -15,7 +15,16 @@ from tests.imports import Circle, Imports, Table, circles, layer, table, upward
 LAYERS: Table = (
     (
         "foundation",
-        ("errors", "abc", "_hints", "_impl", "observability", "protocol.constants", "protocol.types"),
+        (
+            "errors",
+            "abc",
+            "_cython",
+            "_hints",
+            "_impl",
+            "observability",
+            "protocol.constants",
+            "protocol.types",
+        ),
     ),
     ("reactors", ("reactors",)),
     ("protocol", ("protocol",)),

@@ -172,14 +172,16 @@ def test_a_subinterpreter_has_the_pure_twin() -> None:
 
 def test_a_compiled_module_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / f"broken{EXTENSION_SUFFIXES[0]}").write_bytes(b"not a library")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(_impl, "_COMPILED", ("broken",))
+    monkeypatch.setattr(_impl, "__file__", str(tmp_path / "_impl.py"))
+    monkeypatch.setattr(_impl, "_COMPILED", ("triocql.broken",))
     monkeypatch.delenv("TRIOCQL_IMPL", raising=False)
     impl, reason = _impl._choose()
     assert impl == "python"
-    assert reason.startswith("the compiled broken cannot be loaded: ")
+    assert reason.startswith("the compiled triocql.broken cannot be loaded: ")
     monkeypatch.setenv("TRIOCQL_IMPL", "cython")
-    with pytest.raises(ImportError, match="TRIOCQL_IMPL=cython, but the compiled broken cannot be loaded"):
+    with pytest.raises(
+        ImportError, match="TRIOCQL_IMPL=cython, but the compiled triocql.broken cannot be loaded"
+    ):
         _impl._choose()
 
 

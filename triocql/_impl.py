@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec, module_from_spec
+from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from typing import Literal
 
 Impl = Literal["cython", "python"]
@@ -16,7 +18,13 @@ _COMPILED = (
     "triocql.codecs._node",
     "triocql.codecs._rows",
     "triocql.codecs._bind",
-    "triocql.engine._hot",
+    "triocql.policies._timestamps",
+    "triocql.engine.requests._request",
+    "triocql.engine.connections._streams",
+    "triocql.engine.messages._message",
+    "triocql.engine.executing._execution",
+    "triocql.engine.executing._template",
+    "triocql.engine.executing._window",
 )
 
 
@@ -39,11 +47,15 @@ def _choose() -> tuple[Impl, str]:
 def _obstacle(name: str) -> str | None:
     """Return why a compiled module cannot be used: it is not there, or cannot be loaded, as in a subinterpreter.
 
-    It is loaded, but not run: it imports what needs to know the choice.
+    It is looked for where it has to be, not by its package, which needs to know the choice; and is loaded, but not
+    run, for the same reason.
     """
-    spec = find_spec(name)
-    if spec is None:
+    stem = Path(__file__).parent.joinpath(*name.split(".")[1:])
+    found = [path for suffix in EXTENSION_SUFFIXES if (path := stem.with_name(stem.name + suffix)).exists()]
+    if not found:
         return f"there is no compiled {name}"
+    spec = spec_from_file_location(name, found[0])
+    assert spec is not None, "it is a file with the suffix of extension modules"
     try:
         module_from_spec(spec)
     except ImportError as error:

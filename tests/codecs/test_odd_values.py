@@ -17,7 +17,7 @@ import pytest
 from triocql.codecs.registry import Registry
 from triocql.codecs.temporal import Date, Duration, Time, Timestamp
 from triocql.codecs.udt import user_value_class
-from triocql.engine.hot import Response
+from triocql.engine.requests import Response
 from triocql.errors import BindTypeError, BindValueError, DecodeError, OptionError
 from triocql.protocol.types import ColumnSpec, NativeType, UserType
 

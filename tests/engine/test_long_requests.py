@@ -10,7 +10,7 @@ import pytest
 
 from tests.engine.world import INSERT, SELECT, World
 from triocql import errors
-from triocql.engine.messages.messages import QueryMessage
+from triocql.engine.messages.query import QueryMessage
 from triocql.protocol.constants import MAX_FRAME
 from triocql.protocol.requests import prepare
 

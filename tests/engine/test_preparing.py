@@ -394,10 +394,10 @@ def test_other_parameters_are_never_filled_with_old_bytes() -> None:
         bound = insert.bind(1)
         world.node.forget()
         world.node.parameters[INSERT] = (("p0", "bigint"),)
-        with pytest.raises(errors.PreparedIdMismatch, match="bind to it, or execute it, again"):
+        with pytest.raises(errors.PreparedIdMismatch, match="bind the values again, or execute"):
             world.call(session.execute, bound)
         world.node.forget()
-        with pytest.raises(errors.PreparedIdMismatch, match="other types"):
+        with pytest.raises(errors.PreparedIdMismatch, match="have changed"):
             world.call(session.execute, Batch().add(bound))
         world.call(session.execute, insert, [1])
         assert world.node.asked[-1].values == [(1).to_bytes(8, "big")]
@@ -414,7 +414,7 @@ def test_values_bound_before_other_parameters_were_told_are_not_sent() -> None:
             world.call(session.execute, insert, [1])
         world.node.asked.clear()
         for statement in (bound, Batch().add(bound), Batch().add(insert, [1]).add(bound)):
-            with pytest.raises(errors.PreparedIdMismatch, match="bind to it, or execute it, again"):
+            with pytest.raises(errors.PreparedIdMismatch, match="bind the values again, or execute"):
                 world.call(session.execute, statement)
         assert world.node.asked == []
         assert session.stats() == (1, 0, 0, 0)
@@ -432,7 +432,7 @@ def test_batch_of_one_statement_bound_to_old_and_to_new_parameters() -> None:
         assert old.prepared is new.prepared
         world.node.asked.clear()
         for batch in (Batch().add(bound).add(new, [2]), Batch().add(new, [2]).add(bound)):
-            with pytest.raises(errors.PreparedIdMismatch, match="other types"):
+            with pytest.raises(errors.PreparedIdMismatch, match="have changed"):
                 world.call(session.execute, batch)
         assert world.node.asked == []
 

@@ -231,7 +231,8 @@ def test_retry_policy_that_raises_fails_the_request() -> None:
 
     world = World()
     with world.session() as session:
-        session.executor.parts.recovery._policy = Broken()
+        recovery: Any = session.executor.context.recovery
+        recovery._policy = Broken()
         world.node.script = refusing(OVERLOADED)
         error = failure(world.start(session.execute, "INSERT 1"))
         assert "the retry policy raised KeyError" in str(error)

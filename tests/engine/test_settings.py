@@ -6,7 +6,7 @@ import pytest
 
 from tests.engine.world import INSERT, SELECT, World
 from triocql.config.requests import INHERIT, RequestOptions
-from triocql.engine.messages.settings import SettingsCache
+from triocql.engine.executing.settings import SettingsCache
 from triocql.statements.prepared import PreparedQuery
 
 
@@ -42,7 +42,7 @@ def test_the_launches_of_a_profile_are_bounded_by_what_nodes_describe(
     world = World()
     with world.session() as session:
         select = world.call(session.prepare, SELECT).prepared
-        monkeypatch.setattr("triocql.engine.messages.settings._HEAVIEST", 10 * select.state.weight)
+        monkeypatch.setattr("triocql.engine.executing.settings._HEAVIEST", 10 * select.state.weight)
         templates = session.executor.settings.default.templates
         for number in range(100):
             templates[PreparedQuery(f"{SELECT} {number}", None, select.state)]

@@ -250,7 +250,8 @@ def test_answer_to_a_request_that_was_not_written_yet_is_not_its_own() -> None:
     world = World(4)
     with world.session() as session:
         execution = session.executor.start(Ignored(), "INSERT 1")
-        only(session).data_received(wire.frame(4, execution.stream, wire.RESULT, wire.void()))
+        assert execution.attempt is not None
+        only(session).data_received(wire.frame(4, execution.attempt.stream, wire.RESULT, wire.void()))
         assert not execution.is_done
         assert session.stats().connections == 0
         world.reactor.advance(2)

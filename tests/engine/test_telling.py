@@ -59,8 +59,8 @@ def test_a_bug_in_taking_an_answer_ends_its_request(bug: Exception, caplog: pyte
     with world.session() as session:
         insert = world.call(session.prepare, INSERT)
         connection = only(session)
-        refused = session.executor.parts.recovery.refused
-        session.executor.parts.recovery.refused = raising(bug)  # type: ignore[method-assign]
+        refused = session.executor.context.recovery.refused
+        session.executor.context.recovery.refused = raising(bug)  # type: ignore[method-assign]
         world.node.holding = True
         tasks = [world.start(session.execute, insert, [number]) for number in range(3)]
         first, *others = world.node.held
@@ -68,7 +68,7 @@ def test_a_bug_in_taking_an_answer_ends_its_request(bug: Exception, caplog: pyte
         for asked in others:
             asked.respond()
         world.settle()
-        session.executor.parts.recovery.refused = refused  # type: ignore[method-assign]
+        session.executor.context.recovery.refused = refused  # type: ignore[method-assign]
         with pytest.raises(errors.InternalError) as info:
             tasks[0].result()
         assert info.value.__cause__ is bug

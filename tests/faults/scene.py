@@ -19,7 +19,7 @@ from tests.files import open_files
 from triocql import Error, Session
 from triocql.abc import Reactor
 from triocql.engine.connections.connection import Connection
-from triocql.engine.hot import Execution
+from triocql.engine.executing import Execution
 from triocql.reactors.threadloop import ThreadLoop
 from triocql.reactors.threadreactor import ThreadReactor
 from triocql.session.session import Connecting

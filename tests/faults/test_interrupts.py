@@ -26,7 +26,8 @@ from tests.faults.scene import INSERT, PATIENCE, SCHEMA, SELECT
 from tests.files import open_files
 from tests.session.loops import settled
 from triocql import Session
-from triocql.engine.hot import Request, Streams
+from triocql.engine.connections import Streams
+from triocql.engine.requests.single import SingleRequest
 from triocql.reactors.trioreactor import TrioReactor
 from triocql.testing.server import CqlServer
 
@@ -223,7 +224,7 @@ def test_c09_ctrl_c_in_a_compiled_step() -> None:
         async with TrioReactor() as reactor:
             connection: Any = Waking()
             streams = Streams(connection, connection, 4)
-            request = Request(connection, 10.0, 10.0)
+            request = SingleRequest(connection, 10.0, 10.0)
             reactor.protect(streams.send)(request)
             ended.append(request)
             await trio.lowlevel.checkpoint()

@@ -119,7 +119,11 @@ def test_s09_duplicate_for_an_id_in_use_cannot_be_told_from_its_answer(loop: str
         scene.server.when(INSERT).then(gate, as_usual())
         calls = [scene.write(100 + number) for number in range(8)]
         await scene.received(1 + 8)
-        (position,) = [at for at, call in enumerate(calls) if call.execution is old.in_flight[stream]]
+        (position,) = [
+            at
+            for at, call in enumerate(calls)
+            if call.execution and call.execution.attempt is old.in_flight[stream]
+        ]
         scene.server.call(send_again)
         assert (await calls[position].wait()).succeeded
         assert [call.done for call in calls].count(True) == 1

@@ -212,7 +212,7 @@ class Policy:
 @KINDS
 def test_a_policy_that_raises(kind: type[BaseException]) -> None:
     async def row(scene: Scene) -> None:
-        recovery: Any = scene.session.executor.parts.recovery
+        recovery: Any = scene.session.executor.context.recovery
         kept, recovery._policy = recovery._policy, Policy(kind)
         scene.server.when(scene.select.text).then(error(ErrorCode.OVERLOADED))
         expected = errors.RequestError if issubclass(kind, Exception) else kind
@@ -231,7 +231,7 @@ def test_what_is_raised_while_an_answer_is_read(
         raise kind("mine")
 
     async def row(scene: Scene) -> None:
-        monkeypatch.setattr(scene.session.executor.parts.reader, "read", read)
+        monkeypatch.setattr(scene.session.executor.context.reader, "read", read)
         expected = errors.RequestError if issubclass(kind, Exception) else kind
         with pytest.raises(expected):
             await scene.session.execute("SELECT k FROM ks.t")

@@ -13,8 +13,8 @@ from tests.engine import wire
 from tests.engine.peer import Asked
 from tests.engine.world import INSERT, SELECT, World, check
 from triocql import errors
-from triocql.engine.hot import Execution
-from triocql.engine.requests.phase import Phase
+from triocql.engine.executing import Execution
+from triocql.engine.phase import Phase
 from triocql.protocol.constants import Opcode
 
 MAX_IN_FLIGHT, MAX_ORPHANS, MAX_QUEUE = 4, 2, 3

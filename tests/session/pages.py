@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from triocql.codecs.registry import Registry
-from triocql.engine.requests.response import Response
+from triocql.engine.requests import Response
 from triocql.protocol.types import ColumnSpec, NativeType
 from triocql.results.result import Trace
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.session.pages import FINGERPRINT, TRACE, Pages, page, run, users
-from triocql.engine.requests.response import Response
+from triocql.engine.requests import Response
 from triocql.errors import (
     DecodeError,
     NoSingleRow,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.session.pages import run
 from tests.session.typed import INT, ROWS, TEXT, USER, page_of, users
 from triocql.codecs.registry import Registry
-from triocql.engine.requests.response import Response
+from triocql.engine.requests import Response
 from triocql.errors import OptionError, RowTypeError, UsageError
 from triocql.protocol.types import ColumnSpec, ListType, NativeType
 from triocql.results.factories import row_factory

@@ -11,7 +11,7 @@ from triocql.results.row import Row
 from triocql.statements.paging import PagingState
 
 if TYPE_CHECKING:
-    from triocql.engine.requests.response import Response
+    from triocql.engine.requests import Response
     from triocql.session.session import Session
     from triocql.session.stream import RowStream
 

@@ -9,7 +9,8 @@ from triocql.abc import Address, Link, Reactor, Transport
 from triocql.cluster.query import InternalQueries
 from triocql.config.auth import PlainTextAuth
 from triocql.config.options import Options
-from triocql.engine.connections.connection import Connection, Owner, State
+from triocql.engine.connections.connection import Connection, State
+from triocql.engine.contracts import Owner
 from triocql.engine.requests.clock import Clock
 from triocql.metadata.node import Node
 from triocql.observability.logs import get_logger

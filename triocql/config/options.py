@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from triocql.config.contactpoints import ContactPoint
+    from triocql.observability.tracker import Tracker
     from triocql.protocol.authenticator import Authenticator
 
 __all__ = [
@@ -149,6 +150,7 @@ class ConnectKeywords(TypedDict, total=False):
     codecs: Registry | None
     prepared_cache: int
     policies: PolicyOptions
+    tracker: Tracker | None
 
     timeout: float
     consistency: Consistency | str
@@ -194,6 +196,7 @@ class Options:
         connection: what holds for each connection.
         pool: the number of connections, and the bounds of the queue.
         reconnection: the delays between attempts to connect.
+        tracker: follows each request, see `triocql.observability.tracker.Tracker`.
 
     Raises OptionError for a value that is not allowed.
 
@@ -214,6 +217,7 @@ class Options:
     connection: ConnectionOptions = ConnectionOptions()
     pool: PoolOptions = PoolOptions()
     reconnection: ReconnectionOptions = ReconnectionOptions()
+    tracker: Tracker | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         require(len(self.contact_points) > 0, "contact_points", self.contact_points, "at least one address")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Self
     from uuid import UUID
 
-    from triocql.engine.requests.response import Response
+    from triocql.engine.requests import Response
     from triocql.protocol.constants import Consistency
     from triocql.protocol.responses import SchemaChange
     from triocql.protocol.types import ColumnSpec

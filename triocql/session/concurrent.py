@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from triocql.config.requests import INHERIT
-from triocql.engine.hot import CollectingWindow, Entry, PullingWindow, Window
+from triocql.engine.executing import CollectingWindow, Entry, PullingWindow, Window
 from triocql.results.factories import row_factory
 from triocql.session.blocks import AsyncBlock, Block
 from triocql.session.sources import AsyncPairs, Puller, pair, pairs
@@ -17,8 +17,8 @@ from triocql.session.windowcall import ExecutionResult, WindowCall, check_call, 
 if TYPE_CHECKING:
     from typing import Self, TypeAlias
 
-    from triocql.engine.hot import Execution
-    from triocql.engine.requests.response import Response
+    from triocql.engine.executing import Execution
+    from triocql.engine.requests import Response
     from triocql.results.result import BaseResult
     from triocql.session.session import Session
     from triocql.session.sources import Pair, Statements

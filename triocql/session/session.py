@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from triocql.config.contactpoints import ContactPoint
     from triocql.config.options import ConnectKeywords
     from triocql.config.requests import RequestKeywords
+    from triocql.engine.executing import Execution
     from triocql.engine.executing.executor import Executor
-    from triocql.engine.hot import Execution
-    from triocql.engine.requests.response import Response
+    from triocql.engine.requests import Response
     from triocql.protocol.constants import Consistency
     from triocql.reactors import ReactorName
     from triocql.results.factories import RowFactory

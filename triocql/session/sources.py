@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from triocql.abc import Reactor, Waiter
-    from triocql.engine.hot import Window
+    from triocql.engine.executing import Window
     from triocql.session.session import Session
     from triocql.statements.statement import Parameters
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from triocql.abc import Waiter
     from triocql.codecs.rows import Page
     from triocql.config.requests import RequestOptions
+    from triocql.engine.executing import Execution
     from triocql.engine.executing.executor import Executor
-    from triocql.engine.hot import Execution
-    from triocql.engine.requests.response import Response
+    from triocql.engine.requests import Response
     from triocql.results.factories import RowFactory
     from triocql.session.session import Session
     from triocql.statements.statement import Parameters

@@ -13,7 +13,7 @@ from triocql.protocol.constants import MAX_INT
 
 if TYPE_CHECKING:
     from triocql.abc import Waiter
-    from triocql.engine.hot import Window
+    from triocql.engine.executing import Window
     from triocql.session.session import Session
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from triocql._hints import check_session
 from triocql.config.requests import INHERIT
-from triocql.engine.hot import CollectingWindow, Entry, PullingWindow
+from triocql.engine.executing import CollectingWindow, Entry, PullingWindow
 from triocql.errors import UsageError
 from triocql.results.factories import row_factory
 from triocql.session.blocks import Block, BlockingBlock
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from triocql.engine.requests.response import Response
+    from triocql.engine.requests import Response
     from triocql.session.concurrent import MakeResult
     from triocql.session.sources import Item, Pair
     from triocql.statements.statement import Parameters

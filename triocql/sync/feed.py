@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from triocql.abc import Reactor
-    from triocql.engine.hot import PullingWindow
+    from triocql.engine.executing import PullingWindow
     from triocql.session.sources import Pair
 
 LARGEST = 1024

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from triocql.engine.requests.response import Response
+    from triocql.engine.requests import Response
     from triocql.protocol.constants import Consistency
     from triocql.results.factories import RowFactory
     from triocql.session import stream as streaming

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from triocql.config.contactpoints import ContactPoint
     from triocql.config.options import ConnectKeywords, Options
     from triocql.config.requests import RequestKeywords
-    from triocql.engine.hot import Execution
-    from triocql.engine.requests.response import Response
+    from triocql.engine.executing import Execution
+    from triocql.engine.requests import Response
     from triocql.results.factories import RowFactory
     from triocql.results.row import Row
     from triocql.session.session import Stats

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Protocol
 
 from triocql.abc import Transport
 from triocql.config.options import ConnectionOptions
-from triocql.engine.hot import Request, Response, Streams
+from triocql.engine.connections import Streams
+from triocql.engine.contracts import Owner
+from triocql.engine.phase import Phase
+from triocql.engine.requests import Request, Response
 from triocql.engine.requests.clock import Clock
-from triocql.engine.requests.phase import Phase
 from triocql.engine.requests.telling import call, expire, report, tell
 from triocql.errors import ConnectionLost, Error, ProtocolError
 from triocql.metadata.node import Node
@@ -27,28 +28,6 @@ class State(Enum):
     OPEN = "open"
     DRAINING = "draining"
     CLOSED = "closed"
-
-
-class Owner(Protocol):
-    """Who is told what happens on a connection."""
-
-    def on_reading(self) -> None:
-        """Responses are about to be given to their requests."""
-
-    def on_read(self) -> None:
-        """That is done: stream ids have become free."""
-
-    def on_room(self) -> None:
-        """Stream ids became free without that."""
-
-    def on_event(self, connection: Connection, body: bytes, flags: int) -> None:
-        """The server pushed an event."""
-
-    def on_draining(self, connection: Connection) -> None:
-        """The connection takes no more requests and will end when it has none left."""
-
-    def on_lost(self, connection: Connection, error: Exception) -> None:
-        """The connection is gone; its requests are told after this."""
 
 
 class Connection:
@@ -215,7 +194,7 @@ class Connection:
         self.abort(ConnectionResetError("the node closed the connection"))
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Take note of the end, if it was not ours."""
+        """Called at the end of the connection, by which reason ever."""
         self._end(error or ConnectionResetError("the connection was closed"))
 
     # --- Inside ----------------------------------------------------------------------------------------------

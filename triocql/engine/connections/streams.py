@@ -1,19 +1,27 @@
+# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
+# cython: freethreading_compatible=False
 """The stream ids of one connection: which are free, which requests are in flight on the others, which are orphans."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from triocql.engine.requests.phase import Phase
-from triocql.engine.requests.request import Request, is_gone
+from triocql.engine.phase import Phase
 from triocql.engine.requests.telling import spoil
 from triocql.errors import ProtocolError
 from triocql.protocol.constants import EVENT_STREAM, Opcode
 
 if TYPE_CHECKING:
-    from triocql.engine.connections.connection import Connection
+    import cython
+
+    from triocql.engine.contracts import StreamsOwner
     from triocql.engine.requests.clock import Clock
     from triocql.protocol.frames import Frame
+else:
+    from triocql import _cython as cython
+
+if not cython.compiled:
+    from triocql.engine.requests.request import Request
 
 _SENDING, _WAITING, _DONE = Phase.SENDING, Phase.WAITING, Phase.DONE
 _EVENT = int(Opcode.EVENT)
@@ -21,7 +29,7 @@ _FEW = 256
 
 
 class Streams:
-    """The table of stream ids, and the requests that the transport has not pulled yet. Pure twin of `_hot`.
+    """The table of stream ids, and the requests that the transport has not pulled yet.
 
     An id is taken from the moment its request is sent until its own response arrives, whether or not anybody still
     waits for it: abandoned ids are orphans. One that was given back is `used`: it is taken again only after all that
@@ -42,7 +50,7 @@ class Streams:
         "used",
     )
 
-    def __init__(self, connection: Connection, clock: Clock, size: int) -> None:
+    def __init__(self, connection: StreamsOwner, clock: Clock, size: int) -> None:
         self._connection = connection
         self._clock = clock
         self._outgoing: list[Request] = []
@@ -90,13 +98,14 @@ class Streams:
     def take(self) -> list[Frame]:
         """Return the frames of every request that is still wanted; from here on they count as written."""
         outgoing, self._outgoing = self._outgoing, []
-        frames = []
+        frames, now = [], self._clock.now()
         for request in outgoing:
             if request.phase is _SENDING and request.holder is self:
-                if is_gone(request.sink):
+                if request.is_unwanted():
                     request.abandon()
                     continue
                 request.phase = _WAITING
+                request.sent = now
                 frames.append((request.stream, request.flags, request.opcode, request.body))
             elif request.phase is _DONE:  # the stack may have been at its end when it was to be let go of
                 self.release(request, _SENDING)
@@ -140,7 +149,7 @@ class Streams:
         following.clear()
 
     def close(self) -> list[Request]:
-        """Take no more part in anything; return what was in flight."""
+        """Let go of everything, for good; return what was in flight."""
         self.open = False
         self.closed = True
         requests = list(self.in_flight.values())
@@ -154,7 +163,7 @@ class Streams:
 
 class Target:
     """The connection whose turn it is, for some more requests in a row: a batch on one connection costs less than
-    the same requests spread over several. Pure twin of `_hot`.
+    the same requests spread over several.
     """
 
     __slots__ = ("_left", "_streams", "_threshold")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from triocql.engine.hot import Execution
+from triocql.engine.executing import Execution
+from triocql.engine.messages.batch import BatchMessage, Contents
 from triocql.engine.messages.descriptions import PrepareKey
-from triocql.engine.messages.messages import BatchMessage, Contents
+from triocql.engine.messages.encoder import ParametersEncoder
 from triocql.engine.messages.parameters import base_parameters, frame_flags, payload
-from triocql.engine.messages.settings import RequestSettings
-from triocql.engine.requests.phase import Phase
+from triocql.engine.phase import Phase
 from triocql.errors import BindTypeError, BindValueError, PreparedIdMismatch, UsageError
 from triocql.protocol.requests import BatchEntry
 from triocql.protocol.requests import batch as batch_body
@@ -22,7 +22,27 @@ from triocql.statements.prepared import (
 from triocql.statements.statement import Batch, Parameters, Statement, snapshot
 
 if TYPE_CHECKING:
-    from triocql.engine.executing.executor import Executor
+    from triocql.engine.executing.context import ExecutionContext
+    from triocql.engine.executing.preparing import Preparing
+    from triocql.engine.routing.keyspaces import Keyspaces
+
+
+class Host(Protocol):
+    """The executor, as far as a batch needs it."""
+
+    version: int
+    context: ExecutionContext
+    preparing: Preparing
+    keyspaces: Keyspaces
+
+    def timestamp(self, encoder: ParametersEncoder) -> int:
+        """Return the timestamp of a request, in microseconds."""
+
+    def can_ask(self, query: PreparedQuery) -> bool:
+        """Whether a node would look up the names in `query` where it did."""
+
+    def park(self, execution: Execution) -> None:
+        """Have an execution wait until a statement is prepared for it."""
 
 
 class BatchBuilder:
@@ -30,18 +50,18 @@ class BatchBuilder:
 
     def __init__(
         self,
-        executor: Executor,
+        executor: Host,
         execution: Execution,
         batch: Batch,
-        settings: RequestSettings,
+        encoder: ParametersEncoder,
     ) -> None:
         self._executor = executor
         self._execution = execution
         self._type = batch.type
         self._entries = tuple(batch)
-        self._settings = settings
-        self._timestamp = executor.timestamp(settings)
-        self._keyspace = settings.options.keyspace or executor.keyspaces.current
+        self._encoder = encoder
+        self._timestamp = executor.timestamp(encoder)
+        self._keyspace = encoder.options.keyspace or executor.keyspaces.current
         self._missing = 0
         self._known: dict[PrepareKey, PreparedQuery] = {}
         self._prepared: Contents = {}
@@ -95,7 +115,7 @@ class BatchBuilder:
         except _Refused as refused:
             self._ask(refused.prepared, refused.reason)
         else:
-            self._execution.go(message)
+            self._execution.send(message)
 
     def _ask(self, prepared: PreparedQuery, refusal: Exception) -> None:
         if prepared in self._asked or not self._executor.can_ask(prepared):
@@ -110,13 +130,13 @@ class BatchBuilder:
         self._missing = count
         if self._execution.phase is not Phase.PREPARING:
             self._entries = tuple((statement, snapshot(values)) for statement, values in self._entries)
-            self._executor.router.waiting.enter(self._execution, Phase.PREPARING)
+            self._executor.park(self._execution)
 
     def _key(self, statement: Any) -> PrepareKey:
         return PrepareKey(self._keyspace, _text_of(statement))
 
     def _message(self) -> BatchMessage:
-        options, version = self._settings.options, self._executor.version
+        options, version = self._encoder.options, self._executor.version
         self._prepared = {}
         entries = [self._numbered(index) for index in range(len(self._entries))]
         body = batch_body(version, self._type, entries, base_parameters(options, version, self._timestamp))
@@ -124,7 +144,7 @@ class BatchBuilder:
             payload(options, version) + body,
             frame_flags(options),
             self._prepared,
-            self._executor.parts.reader,
+            self._executor.context.reader,
         )
 
     def _numbered(self, index: int) -> BatchEntry:

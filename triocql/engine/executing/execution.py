@@ -1,149 +1,287 @@
-"""A user's request, through all its attempts."""
+# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
+# cython: freethreading_compatible=False
+"""A user's request, from its start to its outcome, and the attempts that it takes.
+
+The *execution* has what all of it has in common: who waits, until when, what is said, which nodes come next. An
+*attempt* is one try at it on one connection, and is what queues and connections hold.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
-from triocql.engine.requests.overdue import spent
-from triocql.engine.requests.phase import Phase
-from triocql.engine.requests.request import Request, Sink
-from triocql.errors import Attempt, RequestError, SessionClosed
+from triocql import errors
+from triocql.engine.history import History
+from triocql.engine.phase import Phase
+from triocql.engine.requests.overdue import timed_out
+from triocql.engine.requests.telling import refuse
+from triocql.errors import Abandoned, RequestError, SessionClosed
 from triocql.protocol.constants import MAX_FRAME, Opcode, ResultKind
 from triocql.protocol.frames import check_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import cython
 
     from triocql.engine.connections.connection import Connection
-    from triocql.engine.executing.recovery import Recovery
-    from triocql.engine.requests.response import Response
-    from triocql.protocol.responses import Prepared
-    from triocql.statements.prepared import PreparedQuery, PreparedState
+    from triocql.engine.contracts import Recovering, Sink
+    from triocql.observability.tracker import GuardedTracker
+else:
+    from triocql import _cython as cython
 
+if not cython.compiled:
+    from triocql.engine.messages.message import Message
+    from triocql.engine.requests.request import Request, give, has_gone
+
+_NEW, _DONE = Phase.NEW, Phase.DONE
 _RESULT = int(Opcode.RESULT)
 _VOID = int(ResultKind.VOID).to_bytes(4, "big")
 
 
-class Message(Protocol):
-    """What a request says, and what its answer means."""
+class Attempt(Request):
+    """One try at an execution, on one connection."""
+
+    __slots__ = ("execution",)
+
+    def __init__(self, execution: Execution) -> None:
+        Request.__init__(self)
+        self.execution = execution
+        self.deadline = execution.deadline
 
     @property
-    def opcode(self) -> int:
-        """The opcode of the frame."""
+    def message(self) -> Message:
+        """The message of the execution, which has one once it is sent."""
+        message = self.execution.message
+        assert message is not None, "what was sent has one"
+        return message
 
     @property
-    def flags(self) -> int:
-        """The flags of the frame."""
+    def tried(self) -> tuple[str, ...]:
+        """The nodes of the attempts before this one (`Request`)."""
+        history = self.execution.history
+        return () if history is None else tuple(each.node for each in history.attempts)
 
-    @property
-    def may_be_void(self) -> bool:
-        """Whether a RESULT without content can be the answer."""
+    def past(self) -> History | None:
+        """Return the past of the execution (`Request`)."""
+        return self.execution.history
 
-    @property
-    def text(self) -> str:
-        """What errors show of it: CQL, without values."""
+    def answered(self, connection: Connection, opcode: int, flags: int, body: bytes) -> None:
+        """End the execution with the response, or have recovery decide about the error."""
+        execution = self.execution
+        if opcode != _RESULT:
+            execution.recovery.refused(self, connection, opcode, flags, body)
+            return
+        message = execution.message
+        assert message is not None, "what was sent has one"
+        if not flags and body == _VOID and message.may_be_void:
+            response: Any = connection.void
+        else:
+            try:
+                response = message.read(flags, body, connection)
+            except BaseException as error:  # a class or a codec of the caller's may have raised it
+                execution.recovery.unreadable(self, connection, error)
+                return
+        if execution.tracker is not None:
+            self.over(connection, None)
+        execution.succeed(response)
 
-    def body(self) -> bytes:
-        """Return the body of the frame, made for the present state of the prepared statements in it."""
+    def over(self, connection: Connection, error: BaseException | None) -> None:
+        """Tell the tracker, if there is one, that the attempt has ended: with a good answer, or by `error`."""
+        execution = self.execution
+        if execution.tracker is not None:
+            seconds = execution.recovery.now() - self.sent if self.phase is Phase.WAITING else 0.0
+            execution.tracker.attempt(execution.token, connection.name, seconds, error)
 
-    def read(self, flags: int, body: bytes, connection: Connection) -> Response | Prepared:
-        """Read the RESULT that answers it; raises ProtocolError, UnfitAnswer for one that cannot be the answer."""
+    def lost(self, connection: Connection, error: Exception, *, written: bool) -> None:
+        """Have recovery decide."""
+        self.execution.recovery.lost(self, connection, error, written=written)
 
-    def texts(self) -> Iterable[PreparedQuery]:
-        """Return the prepared statements in it."""
+    def fail(self, error: BaseException) -> None:
+        """End the execution with `error`, if this attempt still counts."""
+        if self.phase is not _DONE:
+            self.execution.fail(error)
 
-    def statement(self, statement_id: bytes) -> PreparedQuery | None:
-        """Return the prepared statement in it that has this id, if any."""
+    def abandon(self) -> None:
+        """Abandon the execution, if this attempt still counts."""
+        if self.phase is not _DONE:
+            self.execution.abandon()
 
-    def reprepared(self, statement: PreparedQuery, state: PreparedState) -> None:
-        """Take the new state of a statement in it; raises PreparedIdMismatch if the values do not fit it."""
+    def time_out(self, now: float, node: str = "") -> None:
+        """End the execution: its deadline has passed by `now`, on the connection to `node` or on none."""
+        if self.phase is not _DONE:
+            execution = self.execution
+            execution.fail(timed_out(execution, self.phase, now, node))
+
+    def waited(self, phase: Phase, seconds: float) -> None:
+        """Note a wait in `phase`, on no connection."""
+        self.execution.recall().waited(phase, seconds)
+
+    def is_unwanted(self) -> bool:
+        """Whether whoever waits was cancelled, which the loop has not told yet."""
+        return has_gone(self.execution.sink)
 
 
-class Execution(Request):
-    """A request whose message may be tried on several connections. Pure twin of `_hot`."""
+class Execution:
+    """A user's request. It ends once, with a value or an error for its sink, or abandoned.
+
+    Attributes:
+        sink: where the outcome goes; None once it has ended.
+        attempt: the attempt that is under way; None once the execution has ended.
+        message: what is said; None while a statement is still being prepared for it.
+        history: the waits and the attempts of the past; None while there are none.
+        token: what the tracker knows it by.
+        started, timeout, deadline: seconds, by the loop's clock.
+    """
 
     __slots__ = (
-        "attempts",
+        "attempt",
+        "deadline",
+        "history",
         "idempotent",
-        "maybe_executed",
         "message",
+        "plan",
         "recovery",
+        "sink",
         "started",
-        "tried",
-        "unprepared",
+        "timeout",
+        "token",
+        "tracker",
     )
 
-    message: Message
-
     def __init__(
-        self, sink: Sink, recovery: Recovery, started: float, timeout: float, idempotent: bool
+        self, sink: Sink, recovery: Recovering, started: float, timeout: float, idempotent: bool
     ) -> None:
-        Request.__init__(self, sink, started + timeout, timeout)
+        self.fill(sink, recovery, started, timeout, idempotent)
+
+    def fill(
+        self, sink: Sink, recovery: Recovering, started: float, timeout: float, idempotent: bool
+    ) -> Attempt:
+        """Set everything and return the first attempt: what `__init__` does, and is called instead where it counts."""
+        self.sink: Sink | None = sink
         self.recovery = recovery
         self.started = started
+        self.timeout = timeout
+        self.deadline = started + timeout
         self.idempotent = idempotent
-        self.maybe_executed = False
-        self.attempts: tuple[Attempt, ...] = ()
-        self.tried: tuple[str, ...] = ()
-        self.unprepared: dict[tuple[str, bytes], int] | None = None
+        self.message: Message | None = None
+        self.plan: Any = None
+        self.history: History | None = None
+        self.tracker: GuardedTracker | None = None
+        self.token: Any = None
+        attempt = Attempt.__new__(Attempt)
+        attempt.execution = self
+        attempt.deadline = self.deadline
+        attempt.phase = _NEW
+        attempt.holder = None
+        attempt.stream = -1
+        attempt.opcode = attempt.flags = 0
+        attempt.body = b""
+        attempt.sent = 0.0
+        self.attempt: Attempt | None = attempt
+        return attempt
 
     @property
     def is_done(self) -> bool:
         """Whether it has ended."""
-        return self.phase is Phase.DONE
+        return self.sink is None
+
+    @property
+    def phase(self) -> Phase:
+        """Where its attempt stands."""
+        attempt = self.attempt
+        return _DONE if attempt is None else attempt.phase
+
+    @property
+    def statement(self) -> str:
+        """The text of the statement that it is about, "" if there is none."""
+        return "" if self.message is None else self.message.text
+
+    @property
+    def attempts(self) -> tuple[errors.Attempt, ...]:
+        """The attempts that failed before the one that is under way."""
+        return () if self.history is None else self.history.attempts
+
+    def recall(self) -> History:
+        """Return the history, which begins now if there was none."""
+        history = self.history
+        if history is None:
+            history = self.history = History()
+        return history
+
+    def extend(self, deadline: float) -> None:
+        """Let it last until `deadline` at least."""
+        self.deadline = max(self.deadline, deadline)
+        if self.attempt is not None:
+            self.attempt.deadline = self.deadline
+
+    def track(self, tracker: GuardedTracker) -> None:
+        """Have `tracker` follow it from now on, which is its start."""
+        self.tracker = tracker
+        self.token = tracker.start(self)
+
+    # --- What is said, and sent ----------------------------------------------------------------------------
 
     def say(self, message: Message) -> None:
-        """Set what the request says. Raises UsageError if it is too long for a frame."""
+        """Set the message. Raises UsageError if it is too long for a frame."""
         body = message.body()
         if len(body) > MAX_FRAME:
             check_body(len(body))
         self.message = message
-        self.opcode = message.opcode
-        self.flags = message.flags
-        self.body = body
+        attempt = self.attempt
+        assert attempt is not None, "what has ended says nothing"
+        attempt.opcode = message.opcode
+        attempt.flags = message.flags
+        attempt.body = body
 
-    def go(self, message: Message) -> None:
-        """Say it and send it, from wherever the request is held, unless it has ended."""
-        if self.phase is Phase.DONE:
-            return
-        self.say(message)
-        self.leave()
-        self.recovery.router.submit(self)
+    def send(self, message: Message) -> None:
+        """Set the message and send it, from wherever the attempt is held, unless the execution has ended."""
+        attempt = self.attempt
+        if attempt is not None:
+            self.say(message)
+            attempt.leave()
+            self.recovery.submit(attempt)
 
-    def answered(self, connection: Connection, opcode: int, flags: int, body: bytes) -> None:
-        """End with the response, or have recovery decide about the error."""
-        if opcode != _RESULT:
-            self.recovery.refused(self, connection, opcode, flags, body)
-            return
-        if not flags and body == _VOID and self.message.may_be_void:
-            self.succeed(connection.void)
-            return
-        try:
-            response = self.message.read(flags, body, connection)
-        except BaseException as error:  # a class or a codec of the caller's may have raised it
-            self.recovery.unreadable(self, connection, error)
-        else:
-            self.succeed(response)
+    def retried(self, node: str, error: RequestError, now: float) -> Attempt:
+        """Return a new attempt that says the same, in place of the one that has failed on `node` because of `error`."""
+        former = self.attempt
+        assert former is not None, "what has ended is not tried again"
+        former.finish()
+        self.recall().failed(node, error, now - self.started)
+        if self.tracker is not None:
+            self.tracker.retry(self.token, error)
+        attempt = Attempt(self)
+        attempt.opcode, attempt.flags, attempt.body = former.opcode, former.flags, former.body
+        self.attempt = attempt
+        return attempt
 
-    def lost(self, connection: Connection, error: Exception, *, written: bool) -> None:
-        """Have recovery decide."""
-        self.recovery.lost(self, connection, error, written=written)
+    # --- Its end -------------------------------------------------------------------------------------------
+
+    def succeed(self, value: Any) -> None:
+        """End with `value`, once."""
+        if self.sink is not None:
+            sink = self._end(None)
+            give(sink, value)
 
     def fail(self, error: BaseException) -> None:
-        """End with `error`, which gets to know the attempts before it."""
-        if isinstance(error, (RequestError, SessionClosed)):
-            error.attempts = error.attempts or self.attempts
-            error.maybe_executed = error.maybe_executed or self.maybe_executed
-        Request.fail(self, error)
+        """End with `error`, once; it gets to know the attempts before it."""
+        if self.sink is not None:
+            if self.history is not None and isinstance(error, (RequestError, SessionClosed)):
+                self.history.explain(error)
+            refuse(self._end(error), error)
 
-    @property
-    def statement(self) -> str:
-        """The text of the statement (`Request`)."""
-        message: Message | None = getattr(self, "message", None)
-        return "" if message is None else message.text
+    def abandon(self) -> None:
+        """End without telling anybody: whoever waited is gone. What was not written will not be sent."""
+        if self.sink is not None:
+            self._end(None if self.tracker is None else Abandoned("nobody waits for it any more"))
 
-    def note_attempt(self, connection: Connection, error: RequestError, now: float) -> None:
-        """Remember a failed attempt that another one follows."""
-        self.attempts += (Attempt(connection.name, error, now - self.started - spent(self)),)
-        self.tried += (connection.name,)
-        self.maybe_executed = self.maybe_executed or error.maybe_executed
+    def _end(self, error: BaseException | None) -> Sink:
+        """Be done, and return the sink. It is forgotten, as the attempt is: they know their execution, and the two
+        would be garbage that waits for a collection.
+        """
+        sink, attempt = self.sink, self.attempt
+        assert sink is not None, "what has not ended has one"
+        assert attempt is not None, "what has not ended has one"
+        self.sink = self.attempt = None
+        attempt.finish()
+        if self.tracker is not None:
+            self.tracker.finish(self.token, error)
+        return sink

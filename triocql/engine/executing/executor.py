@@ -2,45 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from triocql._hints import forgotten_await
 from triocql.codecs.registry import Registry
 from triocql.config.options import Options
 from triocql.config.requests import INHERIT, RequestOptions
-from triocql.engine.connections.internal import Wait
+from triocql.engine.contracts import Sink
+from triocql.engine.executing import ExecuteTemplate, Execution
 from triocql.engine.executing.batches import BatchBuilder
-from triocql.engine.executing.execution import Message
+from triocql.engine.executing.context import ExecutionContext
 from triocql.engine.executing.preparing import Preparing
 from triocql.engine.executing.recovery import Recovery
-from triocql.engine.hot import ExecuteMessage, ExecuteTemplate, Execution, MonotonicTimestamps
+from triocql.engine.executing.settings import RequestSettings, SettingsCache
+from triocql.engine.messages import ExecuteMessage
 from triocql.engine.messages.descriptions import Descriptions, PrepareKey
-from triocql.engine.messages.messages import QueryMessage
+from triocql.engine.messages.encoder import ParametersEncoder
+from triocql.engine.messages.query import QueryMessage
 from triocql.engine.messages.reading import ResultReader
-from triocql.engine.messages.settings import RequestSettings, SettingsCache
-from triocql.engine.requests.phase import Phase
-from triocql.engine.requests.request import Sink
+from triocql.engine.phase import Phase
+from triocql.engine.requests.single import Wait
 from triocql.engine.routing.keyspaces import Keyspaces
 from triocql.engine.routing.router import Router
 from triocql.errors import PreparedIdMismatch, ProtocolError, UsageError
-from triocql.policies.retry import DefaultRetryPolicy
+from triocql.observability.tracker import GuardedTracker
+from triocql.policies import MonotonicTimestamps
 from triocql.protocol.constants import SERVER, V5
 from triocql.statements.prepared import BoundStatement, PreparedQuery, PreparedStatement
 from triocql.statements.statement import Batch, Parameters, Statement, snapshot
 from triocql.statements.texts import SELECT, answers_to
-
-
-class ExecutionContext(NamedTuple):
-    """What starting a request needs."""
-
-    router: Router
-    recovery: Recovery
-    reader: ResultReader
-    timestamps: MonotonicTimestamps
-    now: Callable[[], float]
-    ask: Callable[[RequestSettings, PreparedQuery, Sink, Parameters, Exception], Execution]
 
 
 class Executor:
@@ -51,15 +43,15 @@ class Executor:
         self.version = version
         self.keyspaces = Keyspaces(router, version, options.connection.connect_timeout, options.keyspace)
         descriptions = Descriptions(registry, version)
-        self.parts = ExecutionContext(
+        self.context = ExecutionContext(
             router,
-            Recovery(router, DefaultRetryPolicy(), version, descriptions, self._doubt),
+            Recovery(router, options.policies.retry, version, descriptions, self._doubt),
             ResultReader(descriptions, version, self.keyspaces.changed),
             MonotonicTimestamps(),
             router.clock.now,
-            self._ask,
+            None if options.tracker is None else GuardedTracker(options.tracker),
         )
-        self.settings = SettingsCache(options.request, version, partial(ExecuteTemplate, self.parts))
+        self.settings = SettingsCache(options.request, version, self._make_template)
         self.preparing = Preparing(
             router, version, options.prepared_cache, descriptions, self._internal_execution
         )
@@ -104,8 +96,8 @@ class Executor:
     def start_next_page(self, sink: Sink, execution: Execution, paging_state: bytes) -> Execution:
         """Start to fetch the page after `paging_state` of what `execution` has executed."""
         message = _paged(execution)
-        following = self.new_execution(sink, message.settings, idempotent=True)
-        following.go(message.page(paging_state))
+        following = self.new_execution(sink, message.encoder, idempotent=True)
+        following.send(message.page(paging_state))
         return following
 
     def fingerprint(self, execution: Execution) -> bytes:
@@ -117,7 +109,7 @@ class Executor:
         self._check_open()
         seconds = self.settings.default.options.timeout if timeout is None else timeout
         key = self.key(text, keyspace)
-        wait = Wait(sink, self.parts.now() + seconds, seconds, text)
+        wait = Wait(sink, self.context.now() + seconds, seconds, text)
         self.router.waiting.enter(wait, Phase.PREPARING)
         self.preparing.prepare(key, wait, wait.deadline)
         return wait
@@ -130,21 +122,30 @@ class Executor:
             raise UsageError(f"keyspace= needs protocol v5; the nodes speak v{self.version}")
         return PrepareKey(keyspace or self.keyspaces.current, text)
 
-    def new_execution(self, sink: Sink, settings: RequestSettings, idempotent: bool) -> Execution:
+    def new_execution(self, sink: Sink, encoder: ParametersEncoder, idempotent: bool) -> Execution:
         """Return an execution that says nothing yet."""
-        options = settings.options
+        options = encoder.options
         if options.idempotent is not None:
             idempotent = options.idempotent
-        return Execution(sink, self.parts.recovery, self.parts.now(), options.timeout, idempotent)
+        context = self.context
+        execution = Execution(sink, context.recovery, context.now(), options.timeout, idempotent)
+        if context.tracker is not None:
+            execution.track(context.tracker)
+        return execution
 
-    def timestamp(self, settings: RequestSettings) -> int:
+    def park(self, execution: Execution) -> None:
+        """Have an execution wait until a statement is prepared for it."""
+        if execution.attempt is not None:
+            self.router.waiting.enter(execution.attempt, Phase.PREPARING)
+
+    def timestamp(self, encoder: ParametersEncoder) -> int:
         """Return the timestamp of a request, in microseconds."""
-        fixed = settings.options.timestamp
-        return self.parts.timestamps.next() if fixed is None else fixed
+        fixed = encoder.options.timestamp
+        return self.context.timestamps.next() if fixed is None else fixed
 
-    def can_ask(self, text: PreparedQuery) -> bool:
-        """Whether a node would look up the names in `text` where it did; before v5 it does that where it is now."""
-        here = self.version >= V5 or text.keyspace == self.keyspaces.current
+    def can_ask(self, query: PreparedQuery) -> bool:
+        """Whether a node would look up the names in `query` where it did; before v5 it does that where it is now."""
+        here = self.version >= V5 or query.keyspace == self.keyspaces.current
         return here and self.router.ending is None
 
     # --- Inside --------------------------------------------------------------------------------------------
@@ -157,8 +158,8 @@ class Executor:
             execution = self.new_execution(sink, settings, answers is SELECT)
             keyspace = settings.options.keyspace or self.keyspaces.current
             timestamp = self.timestamp(settings)
-            message = QueryMessage(text, answers, timestamp, settings, self.parts.reader, keyspace)
-            execution.go(settings.resumed(message))
+            message = QueryMessage(text, answers, timestamp, settings, self.context.reader, keyspace)
+            execution.send(settings.resumed(message))
             return execution
         key = self.key(text, settings.options.keyspace)
         prepared = self.preparing.get(key)
@@ -168,11 +169,14 @@ class Executor:
         answers = answers_to(text)
         execution = self.new_execution(sink, settings, answers is SELECT)
         # Until there are values, this is what an error shows.
-        execution.message = QueryMessage(text, answers, SERVER, settings, self.parts.reader)
-        self.router.waiting.enter(execution, Phase.PREPARING)
+        execution.message = QueryMessage(text, answers, SERVER, settings, self.context.reader)
+        self.park(execution)
         waiting = _Continuation(execution, parameters, settings)
         self.preparing.prepare(key, waiting, execution.deadline)
         return execution
+
+    def _make_template(self, query: PreparedQuery, settings: RequestSettings) -> ExecuteTemplate:
+        return ExecuteTemplate(self.context, query, settings, partial(self._ask, settings))
 
     def _ask(
         self,
@@ -188,8 +192,8 @@ class Executor:
         if not self.can_ask(text):
             raise refusal
         execution = self.new_execution(sink, settings, text.idempotent)
-        execution.message = QueryMessage(text.text, text.answers, SERVER, settings, self.parts.reader)
-        self.router.waiting.enter(execution, Phase.PREPARING)
+        execution.message = QueryMessage(text.text, text.answers, SERVER, settings, self.context.reader)
+        self.park(execution)
         waiting = _Continuation(execution, parameters, settings, refusal)
         self.preparing.ask(PrepareKey(text.keyspace, text.text), waiting, execution.deadline)
         return execution
@@ -214,7 +218,7 @@ class Executor:
         except PreparedIdMismatch as error:
             execution.fail(error)
         else:
-            execution.go(template.message(state, statement.values))
+            execution.send(template.message(state, statement.values))
         return execution
 
     def _start_batch(
@@ -238,7 +242,7 @@ class Executor:
 
 
 def _paged(execution: Execution) -> QueryMessage | ExecuteMessage:
-    message: Message = execution.message
+    message = execution.message
     if not isinstance(message, (QueryMessage, ExecuteMessage)):
         raise ProtocolError("a node says that more pages follow what has none, a batch")
     return message
@@ -268,7 +272,7 @@ class _Continuation:
         state = prepared.state
         try:
             values = state.binder.bind(self._parameters)
-            execution.go(self._settings.templates[prepared].message(state, values))
+            execution.send(self._settings.templates[prepared].message(state, values))
         except BaseException as error:  # a codec's, or that of a value: the caller's in any case
             execution.fail(error)
 

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from triocql.codecs.cache import LIMIT
-from triocql.engine.hot import Execution
+from triocql.engine.contracts import Sink
+from triocql.engine.executing import Execution
 from triocql.engine.messages.descriptions import Descriptions, PrepareKey
-from triocql.engine.messages.messages import PrepareMessage
-from triocql.engine.requests.phase import Phase
-from triocql.engine.requests.request import Sink
-from triocql.engine.requests.telling import as_error, give, refuse, report
+from triocql.engine.messages.prepare import PrepareMessage
+from triocql.engine.phase import Phase
+from triocql.engine.requests import give
+from triocql.engine.requests.telling import as_error, refuse, report
 from triocql.engine.routing.router import Router
 from triocql.errors import Error, copy_of
 from triocql.protocol.constants import V5
@@ -40,7 +41,7 @@ class _Flight:
     def join(self, sink: Sink, deadline: float) -> None:
         """Take one more who waits; the most patient one decides how long the node may take."""
         self.sinks.append(sink)
-        self.execution.deadline = max(self.execution.deadline, deadline)
+        self.execution.extend(deadline)
 
     def resolve(self, answer: Prepared) -> None:
         self.owner.prepared(self, answer)
@@ -105,10 +106,9 @@ class Preparing:
         flight = _Flight(self, key)
         flight.execution = self._new_execution(flight)
         flight.join(sink, deadline)
-        flight.execution.say(message)
         self._flights[key] = flight
         try:
-            self._router.submit(flight.execution)
+            flight.execution.send(message)
         except BaseException:  # as at the end of the stack: it is nowhere, and nobody would ever end it
             self._flights.pop(key, None)
             raise

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 
 from triocql import errors
 from triocql.engine.connections.connection import Connection
+from triocql.engine.executing.execution import Attempt
 from triocql.engine.executing.repreparing import Repreparing
-from triocql.engine.hot import Execution
 from triocql.engine.messages.descriptions import Descriptions
+from triocql.engine.phase import Phase
 from triocql.engine.routing.router import Router
 from triocql.policies.retry import Decision, RetryPolicy
 from triocql.protocol.constants import Opcode
@@ -49,57 +50,57 @@ class Recovery:
         self, router: Router, policy: RetryPolicy, version: int, descriptions: Descriptions, doubt: Doubt
     ) -> None:
         self.router = router
+        self.submit = router.submit
+        self.now = router.clock.now
         self._policy = policy
         self._version = version
         self._doubt = doubt
         self._repreparing = Repreparing(router, version, descriptions)
 
-    def refused(
-        self, execution: Execution, connection: Connection, opcode: int, flags: int, body: bytes
-    ) -> None:
-        """Take an answer that is no RESULT. One that is no ERROR either is the last that the node is asked for."""
+    def refused(self, attempt: Attempt, connection: Connection, opcode: int, flags: int, body: bytes) -> None:
+        """Decide about an answer that is no RESULT. One that is no ERROR either is the last of its connection."""
         error = _read_error(opcode, flags, body, self._version)
         if not isinstance(error, errors.ResponseError):
-            self.unreadable(execution, connection, error)
+            self.unreadable(attempt, connection, error)
             if opcode != Opcode.ERROR:
                 connection.abort(errors.copy_of(error))
             return
         error.coordinator = connection.name
-        if hint := _hint(error, execution):
+        if hint := _hint(error, attempt):
             error.args = (f"{error.message}; {hint}",)
         error.maybe_executed = not isinstance(error, _NOT_EXECUTED) or (
             # Its partitions are written one after the other: those before the unavailable one may be there.
-            isinstance(error, errors.Unavailable) and execution.opcode == Opcode.BATCH
+            isinstance(error, errors.Unavailable) and attempt.opcode == Opcode.BATCH
         )
         if isinstance(error, errors.Unprepared):
-            self._repreparing.unprepared(execution, connection, error)
+            self._repreparing.unprepared(attempt, connection, error)
         else:
             if isinstance(error, _NOT_VALID):
-                self._doubt(execution.message.texts())
-            self._decide(execution, connection, error)
+                self._doubt(attempt.message.texts())
+            self._decide(attempt, connection, error)
 
-    def unreadable(self, execution: Execution, connection: Connection, error: BaseException) -> None:
-        """Take a failure to read the answer: what was asked for may have been done.
+    def unreadable(self, attempt: Attempt, connection: Connection, error: BaseException) -> None:
+        """End with a failure to read the answer: what was asked for may have been done.
 
         An answer that cannot be one to this request may be one to another: nothing on its connection is trusted then.
         """
-        if not isinstance(error, Exception):
-            execution.fail(error)
-            return
-        if not isinstance(error, errors.Error):
-            cause, error = error, errors.RequestError(f"reading the answer raised {type(error).__name__}")
-            error.__cause__ = cause
-        error.maybe_executed = True
-        execution.fail(error)
+        if isinstance(error, Exception):
+            if not isinstance(error, errors.Error):
+                cause, error = error, errors.RequestError(f"reading the answer raised {type(error).__name__}")
+                error.__cause__ = cause
+            error.maybe_executed = True
+        attempt.over(connection, error)
+        attempt.fail(error)
         if isinstance(error, errors.UnfitAnswer):
             connection.abort(errors.copy_of(error))
 
-    def lost(self, execution: Execution, connection: Connection, error: Exception, *, written: bool) -> None:
-        """Take the end of the connection that the request was on."""
+    def lost(self, attempt: Attempt, connection: Connection, error: Exception, *, written: bool) -> None:
+        """Decide about the end of the connection that the attempt was on."""
         if self.router.ending is not None:
             ended = self.router.ended_error()
             ended.maybe_executed = written
-            execution.fail(ended)
+            attempt.over(connection, ended)
+            attempt.fail(ended)
             return
         state = "was waiting for its answer" if written else "had not been written"
         lost = errors.ConnectionLost(
@@ -107,48 +108,51 @@ class Recovery:
         )
         lost.__cause__ = error
         lost.maybe_executed = written
-        self._decide(execution, connection, lost)
+        self._decide(attempt, connection, lost)
 
-    def _decide(self, execution: Execution, connection: Connection, error: errors.RequestError) -> None:
-        retries = len(execution.attempts)
+    def _decide(self, attempt: Attempt, connection: Connection, error: errors.RequestError) -> None:
+        execution = attempt.execution
+        attempt.over(connection, error)
+        retries = len(attempt.tried)
         try:
             decision = self._policy.decide(error, idempotent=execution.idempotent, retries=retries)
         except Exception as bug:
             failed = errors.RequestError(f"the retry policy raised {type(bug).__name__} on: {error}")
             failed.__cause__ = bug
             failed.maybe_executed = error.maybe_executed
-            execution.fail(failed)
+            attempt.fail(failed)
             return
         except BaseException as bug:
-            execution.fail(bug)
+            attempt.fail(bug)
             return
-        if decision is Decision.RAISE or not self._retry(execution, connection, error, decision):
-            execution.fail(error)
+        if decision is Decision.RAISE or not self._retry(attempt, connection, error, decision):
+            attempt.fail(error)
 
     def _retry(
-        self, execution: Execution, connection: Connection, error: errors.RequestError, decision: Decision
+        self, attempt: Attempt, connection: Connection, error: errors.RequestError, decision: Decision
     ) -> bool:
         """Try again, or return False if there is nowhere to try."""
-        router = self.router
-        if len(execution.attempts) > len(router.pools):
+        if attempt.phase is Phase.DONE:
+            return True  # the policy, or a tracker, has ended it
+        router, tried = self.router, (*attempt.tried, connection.name)
+        if len(tried) > len(router.pools) + 1:
             return False
-        if decision is Decision.NEXT and not isinstance(error, errors.ConnectionLost):
-            tried = (*execution.tried, connection.name)
-            if all(pool.name in tried or not pool.has_open() for pool in router.pools):
-                return False
-        execution.note_attempt(connection, error, router.clock.now())
+        elsewhere = decision is Decision.NEXT and not isinstance(error, errors.ConnectionLost)
+        if elsewhere and all(pool.name in tried or not pool.has_open() for pool in router.pools):
+            return False
+        following = attempt.execution.retried(connection.name, error, router.clock.now())
         if decision is Decision.SAME and connection.has_room:
-            connection.send(execution)
+            connection.send(following)
         else:
-            router.submit(execution)
+            router.submit(following)
         return True
 
 
-def _hint(error: errors.ResponseError, execution: Execution) -> str:
+def _hint(error: errors.ResponseError, attempt: Attempt) -> str:
     """Say what to write instead of what a node cannot know the meaning of, "" for all else."""
-    if isinstance(error, errors.SyntaxError) and _OLD_MARKER.search(execution.body):
+    if isinstance(error, errors.SyntaxError) and _OLD_MARKER.search(attempt.body):
         return "write ? or :name for a value, not %s or %(name)s"
-    unprepared = execution.opcode in (Opcode.QUERY, Opcode.BATCH)
+    unprepared = attempt.opcode in (Opcode.QUERY, Opcode.BATCH)
     if isinstance(error, errors.InvalidQuery) and unprepared and _NO_VALUES.search(error.message):
         return "values are given with the call, as its parameters, or to add() of a batch"
     return ""

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from triocql import errors
 from triocql.engine.connections.connection import Connection
 from triocql.engine.connections.internal import InternalRequest
-from triocql.engine.hot import Execution
+from triocql.engine.executing.execution import Attempt
 from triocql.engine.messages.descriptions import Descriptions
-from triocql.engine.requests.phase import Phase
+from triocql.engine.phase import Phase
 from triocql.engine.requests.telling import tell
 from triocql.engine.routing.router import Router
 from triocql.protocol.constants import V5, Opcode
@@ -29,13 +29,13 @@ class _Flight:
         self.owner = owner
         self.connection = connection
         self.text = text
-        self.executions: list[Execution] = []
+        self.attempts: list[Attempt] = []
         self.exchange: InternalRequest
 
-    def join(self, execution: Execution) -> None:
+    def join(self, attempt: Attempt) -> None:
         """Take one more request that waits; the most patient one decides how long the node may take."""
-        self.executions.append(execution)
-        self.exchange.deadline = max(self.exchange.deadline, execution.deadline)
+        self.attempts.append(attempt)
+        self.exchange.deadline = max(self.exchange.deadline, attempt.deadline)
 
     def resolve(self, answer: tuple[int, int, bytes]) -> None:
         self.owner.answered(self, *answer)
@@ -53,41 +53,41 @@ class Repreparing:
         self._descriptions = descriptions
         self._flights: dict[tuple[Connection, bytes], _Flight] = {}
 
-    def unprepared(self, execution: Execution, connection: Connection, error: errors.Unprepared) -> None:
-        """Take the answer UNPREPARED to `execution`: prepare and send again, or fail it."""
-        text = execution.message.statement(error.id)
+    def unprepared(self, attempt: Attempt, connection: Connection, error: errors.Unprepared) -> None:
+        """Take the answer UNPREPARED to `attempt`: prepare and send again, or fail it."""
+        text = attempt.message.statement(error.id)
         if text is None:
-            execution.fail(
+            attempt.fail(
                 errors.ProtocolError(
                     f"{connection.name} does not know a statement that was not in the request"
                 )
             )
-        elif _count(execution, connection.name, error.id) > _MOST:
-            execution.fail(
+        elif attempt.execution.recall().count_unprepared(connection.name, error.id) > _MOST:
+            attempt.fail(
                 errors.UnpreparedLoop(
                     f"{connection.name} goes on answering UNPREPARED to {text.text!r}: it was prepared there "
                     f"{_MOST} times for this request"
                 )
             )
         elif not connection.has_room:
-            self._router.submit(execution)
+            self._router.submit(attempt)
         else:
-            self._join(execution, connection, text, error.id)
+            self._join(attempt, connection, text, error.id)
 
-    def _join(self, execution: Execution, connection: Connection, text: PreparedQuery, id_: bytes) -> None:
-        self._router.waiting.enter(execution, Phase.PREPARING)
+    def _join(self, attempt: Attempt, connection: Connection, text: PreparedQuery, id_: bytes) -> None:
+        self._router.waiting.enter(attempt, Phase.PREPARING)
         flight = self._flights.get((connection, id_))
         if flight is None:
             flight = _Flight(self, connection, text)
-            flight.exchange = exchange = InternalRequest(flight, execution.deadline, execution.timeout)
+            flight.exchange = exchange = InternalRequest(flight, attempt.deadline, attempt.execution.timeout)
             exchange.opcode = int(Opcode.PREPARE)
             keyspace = text.keyspace if self._version >= V5 else None
             exchange.body = prepare(self._version, text.text, keyspace)
             self._flights[connection, id_] = flight
-            flight.join(execution)
+            flight.join(attempt)
             tell((exchange,), connection.send)
         else:
-            flight.join(execution)
+            flight.join(attempt)
 
     def answered(self, flight: _Flight, opcode: int, flags: int, body: bytes) -> None:
         """Take the answer to the PREPARE of `flight`."""
@@ -99,25 +99,25 @@ class Repreparing:
             if isinstance(error, errors.UnfitAnswer):
                 flight.connection.abort(errors.copy_of(error))
             return
-        self._land(flight, lambda execution: self._resend(execution, flight, state))
+        self._land(flight, lambda attempt: self._resend(attempt, flight, state))
 
     def failed(self, flight: _Flight, error: BaseException) -> None:
         """Fail what waits for `flight`; after the loss of the connection it goes elsewhere."""
         if isinstance(error, errors.ConnectionLost):
             self._land(flight, self._router.submit)
         else:
-            self._land(flight, lambda execution: execution.fail(errors.copy_of(error)))
+            self._land(flight, lambda attempt: attempt.fail(errors.copy_of(error)))
 
-    def _land(self, flight: _Flight, following: Callable[[Execution], object]) -> None:
+    def _land(self, flight: _Flight, following: Callable[[Attempt], object]) -> None:
         """Have the requests that still wait for `flight` wait no longer, and do with each what follows."""
         self._flights.pop((flight.connection, flight.text.state.id), None)
 
-        def land(execution: Execution) -> None:
-            if execution.phase is Phase.PREPARING:
-                execution.leave()
-                following(execution)
+        def land(attempt: Attempt) -> None:
+            if attempt.phase is Phase.PREPARING:
+                attempt.leave()
+                following(attempt)
 
-        tell(flight.executions, land)
+        tell(flight.attempts, land)
 
     def _new_state(self, flight: _Flight, answer: object) -> PreparedState:
         if isinstance(answer, errors.ResponseError):
@@ -132,23 +132,14 @@ class Repreparing:
             )
         return self._descriptions.renew(flight.text, answer)
 
-    def _resend(self, execution: Execution, flight: _Flight, state: PreparedState) -> None:
+    def _resend(self, attempt: Attempt, flight: _Flight, state: PreparedState) -> None:
         try:
-            execution.message.reprepared(flight.text, state)
+            attempt.message.reprepared(flight.text, state)
         except errors.Error as error:
-            execution.fail(error)
+            attempt.fail(error)
             return
-        execution.body = execution.message.body()
+        attempt.body = attempt.message.body()
         if flight.connection.has_room:
-            flight.connection.send(execution)
+            flight.connection.send(attempt)
         else:
-            self._router.submit(execution)
-
-
-def _count(execution: Execution, node: str, statement_id: bytes) -> int:
-    """Return how often `node` has answered to `execution` that it does not know a statement, this time included."""
-    counts = execution.unprepared
-    if counts is None:
-        counts = execution.unprepared = {}
-    count = counts[node, statement_id] = counts.get((node, statement_id), 0) + 1
-    return count
+            self._router.submit(attempt)

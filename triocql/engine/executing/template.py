@@ -1,190 +1,155 @@
+# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
+# cython: freethreading_compatible=False
 """Prepared statements on their way: the shortest path from values to a request."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from triocql.engine.executing.execution import Execution
-from triocql.engine.messages.parameters import stamp
-from triocql.engine.requests.response import Response
 from triocql.errors import BindTypeError, BindValueError
-from triocql.protocol.constants import Opcode
-from triocql.statements.paging import statement_fingerprint
-from triocql.statements.prepared import check_values_fit
+from triocql.protocol.constants import MAX_FRAME, Opcode
+from triocql.protocol.frames import check_body
 
 if TYPE_CHECKING:
-    from triocql.engine.connections.connection import Connection
-    from triocql.engine.executing.executor import ExecutionContext
-    from triocql.engine.messages.parameters import EncodedParameters
-    from triocql.engine.messages.reading import ResultReader
-    from triocql.engine.messages.settings import RequestSettings
-    from triocql.engine.requests.request import Sink
+    import cython
+
+    from triocql.engine.contracts import Sink
+    from triocql.engine.executing.context import Ask, ExecutionContext
+    from triocql.engine.messages.encoder import ParametersEncoder
     from triocql.statements.prepared import PreparedQuery, PreparedState
+else:
+    from triocql import _cython as cython
+
+if not cython.compiled:
+    from triocql.engine.executing.execution import Execution
+    from triocql.engine.messages.joining import join
+    from triocql.engine.messages.message import ExecuteMessage
 
 _EXECUTE = int(Opcode.EXECUTE)
 
 
-class ExecuteMessage:
-    """A prepared statement with its values encoded. Pure twin of `_hot`."""
+class ExecuteTemplate:
+    """Starts executions of one prepared statement with one set of options: all of EXECUTE but the values is made once.
+
+    Args:
+        context: what starting needs.
+        query: the statement.
+        encoder: of the options.
+        ask: called with values that do not fit: a node is asked before they are refused, for they may fit by now.
+    """
 
     __slots__ = (
-        "_envelope",
+        "_after",
+        "_ask",
+        "_before",
+        "_bind",
+        "_encoder",
+        "_fixed_timestamp",
+        "_flags",
+        "_head",
+        "_idempotent",
+        "_may_be_void",
+        "_now",
+        "_parameters",
+        "_payload",
+        "_prefix",
+        "_query",
         "_reader",
+        "_recovery",
+        "_resumes",
+        "_router",
         "_state",
-        "_text",
-        "_timestamp",
-        "_values",
-        "may_be_void",
-        "settings",
+        "_target",
+        "_timeout",
+        "_timestamps",
+        "_tracker",
     )
-    opcode = _EXECUTE
 
     def __init__(
-        self,
-        text: PreparedQuery,
-        state: PreparedState,
-        values: bytes,
-        timestamp: int,
-        settings: RequestSettings,
-        envelope: EncodedParameters,
-        reader: ResultReader,
+        self, context: ExecutionContext, query: PreparedQuery, encoder: ParametersEncoder, ask: Ask
     ) -> None:
-        self._text = text
-        self.may_be_void = text.answers.void
-        self._state = state
-        self._values = values
-        self._timestamp = timestamp
-        self.settings = settings
-        self._envelope = envelope
-        self._reader = reader
-
-    @property
-    def flags(self) -> int:
-        """The flags of the frame (`Message`)."""
-        return self._envelope.flags
-
-    @property
-    def text(self) -> str:
-        """What errors show of it (`Message`)."""
-        return self._text.text
-
-    def body(self) -> bytes:
-        """Return the body (`Message`)."""
-        envelope = self._envelope
-        return b"".join(
-            (
-                envelope.payload,
-                self._state.prefix,
-                envelope.head,
-                self._values,
-                envelope.before,
-                stamp(self._timestamp),
-                envelope.after,
-            )
-        )
-
-    def read(self, flags: int, body: bytes, connection: Connection) -> Response:
-        """Read the answer (`Message`)."""
-        state = self._state
-        size = len(state.rows_head)
-        whole = flags == 0 and len(body) >= size + 4
-        if whole and state.plan is not None and body.startswith(state.rows_head):
-            count = int.from_bytes(body[size : size + 4], "big", signed=True)
-            return Response(state.plan.page(body, size + 4, count), coordinator=connection.name)
-        return self._reader.read(flags, body, connection, self._text.answers, self._text, self._state)
-
-    def texts(self) -> tuple[PreparedQuery, ...]:
-        """Return the statement (`Message`)."""
-        return (self._text,)
-
-    def statement(self, statement_id: bytes) -> PreparedQuery | None:
-        """Return the statement, if it has this id (`Message`)."""
-        return self._text if statement_id == self._state.id else None
-
-    def reprepared(self, statement: PreparedQuery, state: PreparedState) -> None:
-        """Go on with `state`; raises PreparedIdMismatch if the values were encoded for other types (`Message`)."""
-        check_values_fit(statement, self._state, state)
-        self._state = state
-
-    def fingerprint(self) -> bytes:
-        """Return what its paging states are bound to."""
-        text = self._text
-        return statement_fingerprint(text.text, text.keyspace, self._state.bind_columns, self._values)
-
-    def page(self, paging_state: bytes) -> ExecuteMessage:
-        """Return the message that asks for the page after `paging_state`."""
-        envelope = self.settings.make(
-            values=True, skip_metadata=self._state.skip_metadata, paging_state=paging_state
-        )
-        return ExecuteMessage(
-            self._text, self._state, self._values, self._timestamp, self.settings, envelope, self._reader
-        )
-
-
-class ExecuteTemplate:
-    """Starts executions of one prepared statement with one set of options. Pure twin of `_hot`."""
-
-    __slots__ = (
-        "_envelope",
-        "_fixed_timestamp",
-        "_idempotent",
-        "_parts",
-        "_resumes",
-        "_settings",
-        "_state",
-        "_text",
-        "_timeout",
-    )
-
-    def __init__(self, parts: ExecutionContext, text: PreparedQuery, settings: RequestSettings) -> None:
-        options = settings.options
-        self._parts = parts
-        self._text = text
-        self._settings = settings
+        options = encoder.options
+        self._router = context.router
+        self._target = context.router.target
+        self._recovery = context.recovery
+        self._reader = context.reader
+        self._timestamps = context.timestamps
+        self._now = context.now
+        self._tracker = context.tracker
+        self._query = query
+        self._encoder = encoder
+        self._ask = ask
         self._timeout = options.timeout
-        self._idempotent = text.idempotent if options.idempotent is None else options.idempotent
+        self._idempotent = query.idempotent if options.idempotent is None else options.idempotent
+        self._may_be_void = query.answers.void
         self._fixed_timestamp = options.timestamp
         self._resumes = options.paging_state is not None
-        self._adopt(text.state)
+        self._adopt(query.state)
 
     def _adopt(self, state: PreparedState) -> None:
+        parameters = self._encoder.for_values(skip_metadata=state.skip_metadata)
         self._state = state
-        self._envelope = self._settings.for_values(skip_metadata=state.skip_metadata)
+        self._parameters = parameters
+        self._bind = state.binder.bind
+        self._flags = parameters.flags
+        self._payload = parameters.payload
+        self._prefix = state.prefix
+        self._head = parameters.head
+        self._before = parameters.before
+        self._after = parameters.after
 
     def start(self, sink: Sink, parameters: Any, now: float = -1.0) -> Execution:
-        """Bind `parameters` and send; `now` is the time if it is known. Raises UsageError and its kinds.
-
-        Values that do not fit may fit by now: a node is asked before they are refused.
-        """
-        state = self._text.state
-        parts = self._parts
+        """Bind `parameters` and send; `now` is the time if it is known. Raises UsageError and its kinds."""
+        state = self._query.state
+        if state is not self._state:
+            self._adopt(state)
         try:
-            values = state.binder.bind(parameters)
+            values = self._bind(parameters)
         except (BindTypeError, BindValueError) as refusal:
-            return parts.ask(self._settings, self._text, sink, parameters, refusal)
+            return self._ask(self._query, sink, parameters, refusal)
+        message = self.message(state, values)
         if now < 0:
-            now = parts.now()
-        execution = Execution(sink, parts.recovery, now, self._timeout, self._idempotent)
-        execution.say(self.message(state, values))
-        router = parts.router
-        if not router.turn.send(execution):
-            router.submit(execution)
+            now = self._now()
+        execution = Execution.__new__(Execution)
+        attempt = execution.fill(sink, self._recovery, now, self._timeout, self._idempotent)
+        execution.message = message
+        attempt.opcode = _EXECUTE
+        attempt.flags = self._flags
+        if self._resumes:
+            attempt.body = message.body()
+        else:
+            timestamp = message._timestamp
+            body = join(self._payload, self._prefix, self._head, values, self._before, timestamp, self._after)
+            if len(body) > MAX_FRAME:
+                check_body(len(body))
+            attempt.body = body
+        if self._tracker is not None:
+            execution.track(self._tracker)
+        if not self._target.send(attempt):
+            self._router.submit(attempt)
         return execution
 
     def message(self, state: PreparedState, values: bytes) -> ExecuteMessage:
         """Return the message for values that are bound already. Raises PagingStateMismatch."""
         if state is not self._state:
             self._adopt(state)
-        timestamp = self._fixed_timestamp
-        if timestamp is None:
-            timestamp = self._parts.timestamps.next()
-        settings = self._settings
-        message = ExecuteMessage(
-            self._text, state, values, timestamp, settings, self._envelope, self._parts.reader
+        fixed = self._fixed_timestamp
+        message = ExecuteMessage.__new__(ExecuteMessage)
+        message.fill(
+            self._query,
+            state,
+            values,
+            self._timestamps.next() if fixed is None else fixed,
+            self._encoder,
+            self._parameters,
+            self._reader,
+            self._may_be_void,
         )
-        return settings.resumed(message) if self._resumes else message
+        return self._encoder.resumed(message) if self._resumes else message
 
     def execution(self, sink: Sink) -> Execution:
         """Return an execution that says nothing yet."""
-        parts = self._parts
-        return Execution(sink, parts.recovery, parts.now(), self._timeout, self._idempotent)
+        execution = Execution(sink, self._recovery, self._now(), self._timeout, self._idempotent)
+        if self._tracker is not None:
+            execution.track(self._tracker)
+        return execution

@@ -1,3 +1,5 @@
+# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
+# cython: freethreading_compatible=False
 """Many requests at once, bounded: no task and no waiter each, the completion of one starts the next."""
 
 from __future__ import annotations
@@ -10,12 +12,19 @@ from triocql.engine.requests.telling import as_error, report
 from triocql.errors import Error
 
 if TYPE_CHECKING:
+    import cython
+
     from triocql.config.requests import RequestOptions
-    from triocql.engine.executing.execution import Execution
     from triocql.engine.executing.executor import Executor
-    from triocql.engine.executing.template import ExecuteTemplate
-    from triocql.engine.requests.response import Response
+    from triocql.engine.requests.request import Response
     from triocql.statements.statement import Parameters
+else:
+    from triocql import _cython as cython
+
+if not cython.compiled:
+    from triocql.engine.executing.execution import Execution
+    from triocql.engine.executing.template import ExecuteTemplate
+    from triocql.engine.requests.request import Completion
 
 # A window asks for the time once for so many requests that it starts in a row.
 _BATCH = 64
@@ -23,11 +32,8 @@ _BATCH = 64
 OnEnded = Callable[["Entry", "Response | None", "BaseException | None"], None]
 
 
-class Entry:
-    """One request of a window: its place in the order and, once it is started, its execution. A sink.
-
-    Pure twin of `_hot`, as the other classes here.
-    """
+class Entry(Completion):
+    """One request of a window: its place in the order and, once it is started, its execution. A sink."""
 
     __slots__ = ("execution", "index", "window")
 
@@ -57,6 +63,7 @@ class Window:
         self.started = 0
         self.occupied = 0
         self._executor = executor
+        self._router = executor.router
         self._concurrency = concurrency
         self._call = call
         self._on_ended = on_ended
@@ -73,16 +80,22 @@ class Window:
     @property
     def has_room(self) -> bool:
         """Whether another request may be started."""
+        return self._room()
+
+    def _room(self) -> bool:
         live = len(self._live)
         if live + self.occupied >= self._concurrency:
             return False
-        router = self._executor.router
+        router = self._router
         # With requests of its own under way, a full queue is a reason to wait; without, only an error would tell.
         return not (live and len(router.queue) and router.is_full)
 
     def start(self, statement: Any, parameters: Parameters) -> Entry:
         """Start a request. What the caller did wrong is an outcome of the entry like any other."""
-        entry = Entry(self, self.started)
+        entry = Entry.__new__(Entry)
+        entry.window = self
+        entry.index = self.started
+        entry.execution = None
         self.started += 1
         self._live[entry.index] = entry
         try:
@@ -145,6 +158,7 @@ class PullingWindow(Window):
         self._pumping = False
         self._due = False
         self._context: Context = copy_context()
+        self._clock_now = executor.context.now
 
     @property
     def is_over(self) -> bool:
@@ -155,7 +169,7 @@ class PullingWindow(Window):
         """Start requests once the batch of responses that is being read has ended, or now outside any."""
         if self._due:
             return
-        router = self._executor.router
+        router = self._router
         if router.reading:
             self._due = True
             router.after_reading.append(self.pump)
@@ -180,13 +194,13 @@ class PullingWindow(Window):
         self._pumped()
 
     def _pumped(self) -> None:
-        """Take note that there is no more room, or nothing more to start."""
+        """Called when there is no more room, or nothing more to start."""
 
     def _fill(self) -> None:
         source, count = self._source, 0
-        while not self.stopped and not self.exhausted and self.has_room:
+        while not self.stopped and not self.exhausted and self._room():
             if count % _BATCH == 0:
-                self._now = self._executor.parts.now()
+                self._now = self._clock_now()
             count += 1
             try:
                 statement, parameters = next(source)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from triocql.codecs.rows import RowPlan
 from triocql.engine.connections.connection import Connection
-from triocql.engine.hot import Response
 from triocql.engine.messages.descriptions import Descriptions
+from triocql.engine.requests import Response
 from triocql.errors import ProtocolError, UnfitAnswer
 from triocql.protocol.constants import Opcode, ResultKind
 from triocql.protocol.responses import (

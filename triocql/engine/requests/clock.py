@@ -9,23 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from triocql.abc import Reactor
 from triocql.engine.requests.telling import report
+
+if TYPE_CHECKING:
+    from triocql.engine.contracts import Source
 
 # A sweep costs about 0.05 µs a waiting request; at one sweep per 1 µs a request its share of a core stays at 5 %.
 _SPACING = 1e-6
 _FINEST = 0.001
 # A timer this late means that the loop was blocked: what lies in the socket buffers by now may be the answers.
 _LATE = 0.1
-
-
-class Source(Protocol):
-    """Something that holds waiting things."""
-
-    def expire(self, now: float) -> tuple[float, int]:
-        """End what is due by `now`; return the earliest deadline that is left (or inf) and how many wait."""
 
 
 class Clock:

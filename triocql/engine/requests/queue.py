@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from triocql.engine.hot import Request
+from triocql.engine.contracts import Held
+from triocql.engine.phase import Phase
 from triocql.engine.requests.clock import Clock
-from triocql.engine.requests.overdue import waited
-from triocql.engine.requests.phase import Phase
 from triocql.engine.requests.telling import expire
 
-R = TypeVar("R", bound=Request)
+R = TypeVar("R", bound=Held)
 
 
 class RequestQueue(Generic[R]):
@@ -31,7 +30,7 @@ class RequestQueue(Generic[R]):
         return len(self._requests)
 
     def enter(self, request: R, phase: Phase) -> None:
-        """Hold `request` until it is taken, released, or its deadline passes. What has ended is not held."""
+        """Hold `request` until it is released or its deadline passes. What has ended is not held."""
         if request.phase is Phase.DONE:
             return
         self._clock.watch(request.deadline)
@@ -41,33 +40,22 @@ class RequestQueue(Generic[R]):
         self._requests[request] = size, self._clock.now()
         self.size += size
 
-    def release(self, request: Request, phase: Phase) -> None:
-        """Let `request` go, if it is here (`Holder`)."""
-        held: OrderedDict[Request, tuple[int, float]] = self._requests  # type: ignore[assignment]
-        entry = held.pop(request, None)
+    def release(self, request: Any, phase: Phase) -> None:
+        """Let `request` go, if it is here (`Holder`); by now it may be in another one's hands, and is left there."""
+        entry = self._requests.pop(request, None)
         if entry is not None:
-            self._let_go(request, phase, *entry)
+            size, since = entry
+            self.size -= size
+            if request.holder is self:
+                request.holder = None
+            request.waited(phase, self._clock.now() - since)
 
     def first(self) -> R:
         """Return the oldest request."""
         return next(iter(self._requests))
 
-    def forget(self, request: R, phase: Phase) -> None:
-        """Let go of a request that was here in `phase`, and is in another one's hands by now."""
-        entry = self._requests.pop(request, None)
-        if entry is not None:
-            self._count_out(request, phase, *entry)
-
-    def _let_go(self, request: Request, phase: Phase, size: int, since: float) -> None:
-        request.holder = None
-        self._count_out(request, phase, size, since)
-
-    def _count_out(self, request: Request, phase: Phase, size: int, since: float) -> None:
-        self.size -= size
-        waited(request, phase, self._clock.now() - since)
-
     def requests(self) -> tuple[R, ...]:
-        """Return what is parked, oldest first."""
+        """Return what is here, oldest first."""
         return tuple(self._requests)
 
     def expire(self, now: float) -> tuple[float, int]:

@@ -1,113 +1,142 @@
+# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
+# cython: freethreading_compatible=False
 """One request and where it stands: the only state machine that requests have.
 
     PREPARING / CONNECTING / QUEUED  --send-->  SENDING  --pulled by the transport-->  WAITING  -->  DONE
 
-In the first four a `RequestQueue` holds the request, in the next two a `Connection` does. Whoever holds it can be told
-to `release` it, by identity, at any moment: that is all that cancellation is.
+In the first three a `RequestQueue` holds the request, in the next two the streams of a connection do. Whoever holds it
+can be told to `release` it, by identity, at any moment: that is all that cancellation is.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from triocql.engine.requests.overdue import timed_out
-from triocql.engine.requests.phase import Phase
-from triocql.engine.requests.telling import give, refuse, report
+from triocql.engine.phase import Phase
+from triocql.engine.requests.telling import as_error, refuse, report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from triocql.engine.connections.connection import Connection
+    from triocql.codecs.rows import Page
+    from triocql.engine.contracts import Holder, Sink
+    from triocql.engine.history import History
+    from triocql.protocol.responses import Extras, SchemaChange
 
-_DONE = Phase.DONE  # looked up once: in Python 3.11 that is a call, which fails where the stack ends
-
-
-class Holder(Protocol):
-    """What a request is in: a connection or a parking."""
-
-    def release(self, request: Request, phase: Phase) -> None:
-        """Forget `request`, if it is here; `phase` is the one that it was held in."""
+# Looked up once: in Python 3.11 that is a call, which fails where the stack ends.
+_NEW, _DONE = Phase.NEW, Phase.DONE
 
 
-class Sink(Protocol):
-    """Where the outcome of a request goes; a `Waiter` is one."""
+class Response:
+    """The answer to one request: a page of rows, a schema change, or neither."""
+
+    __slots__ = ("coordinator", "extras", "page", "paging_state", "schema_change")
+
+    def __init__(
+        self,
+        page: Page | None = None,
+        paging_state: bytes | None = None,
+        extras: Extras | None = None,
+        schema_change: SchemaChange | None = None,
+        coordinator: str = "",
+    ) -> None:
+        self.page = page
+        self.paging_state = paging_state
+        self.extras = extras
+        self.schema_change = schema_change
+        self.coordinator = coordinator
+
+
+class Completion:
+    """A `Sink` of the engine's own: compiled, it is told without a look-up of its methods."""
+
+    __slots__ = ()
 
     def resolve(self, value: Any) -> None:
-        """Take the value."""
+        """Take the value (`Sink`)."""
+        raise NotImplementedError
 
     def reject(self, error: BaseException) -> None:
-        """Take the error."""
+        """Take the error (`Sink`)."""
+        raise NotImplementedError
 
 
-def is_gone(sink: Sink | None) -> bool:
+def give(sink: Sink, value: Any) -> None:
+    """Resolve `sink`. If it cannot take the value, it gets an error instead."""
+    try:
+        if isinstance(sink, Completion):
+            completion = sink
+            completion.resolve(value)
+        else:
+            sink.resolve(value)
+    except Exception as bug:
+        refuse(sink, as_error(bug))
+        report(bug)
+
+
+def has_gone(sink: Sink | None) -> bool:
     """Whether `sink` is a waiter whose consumer was cancelled, which the loop has not told yet (`Waiter.is_gone`)."""
+    if isinstance(sink, Completion):
+        return False
     check: Callable[[], bool] | None = getattr(sink, "is_gone", None)
     return check is not None and check()
 
 
 class Request:
-    """A message on its way, with one outcome at the end.
+    """A message on its way to one connection. Subclasses say what its answer, and the connection's end, lead to.
 
-    Subclasses say what an answer means (`answered`) and what to do when the connection ends first (`lost`).
-    Pure twin of `_hot`.
+    Attributes:
+        sent: when it was written, in seconds of the loop's clock.
     """
 
-    __slots__ = (
-        "body",
-        "deadline",
-        "flags",
-        "holder",
-        "opcode",
-        "phase",
-        "sink",
-        "stream",
-        "timeout",
-        "waited",
-    )
+    __slots__ = ("body", "deadline", "flags", "holder", "opcode", "phase", "sent", "stream")
 
-    def __init__(self, sink: Sink, deadline: float, timeout: float) -> None:
-        self.sink: Sink | None = sink
-        self.deadline = deadline
-        self.timeout = timeout
+    def __init__(self) -> None:
         self.phase = Phase.NEW
         self.holder: Holder | None = None
+        self.deadline = 0.0
+        self.sent = 0.0
         self.stream = -1
         self.opcode = 0
         self.flags = 0
         self.body = b""
-        self.waited: tuple[tuple[str, float], ...] | None = None
 
-    def answered(self, connection: Connection, opcode: int, flags: int, body: bytes) -> None:
-        """Take the response. The connection has let go of the request."""
+    @property
+    def tried(self) -> tuple[str, ...]:
+        """The nodes of earlier attempts at the same."""
+        return ()
+
+    def past(self) -> History | None:
+        """Return the waits and attempts of the past, None while there are none."""
+        return None
+
+    def answered(self, connection: Any, opcode: int, flags: int, body: bytes) -> None:
+        """Called with the response. The connection has let go of the request."""
         raise NotImplementedError
 
-    def lost(self, connection: Connection, error: Exception, *, written: bool) -> None:
-        """Take note that the connection ended. The connection has let go of the request."""
+    def lost(self, connection: Any, error: Exception, *, written: bool) -> None:
+        """Called when the connection has ended. It has let go of the request."""
         raise NotImplementedError
-
-    def succeed(self, value: Any) -> None:
-        """End with `value`, once."""
-        if self.phase is not _DONE:
-            give(self._end(), value)
 
     def fail(self, error: BaseException) -> None:
         """End with `error`, once."""
-        if self.phase is not _DONE:
-            refuse(self._end(), error)
+        raise NotImplementedError
 
     def abandon(self) -> None:
         """End without telling anybody: whoever waited is gone. What was not written will not be sent."""
-        if self.phase is not _DONE:
-            self._end()
-
-    @property
-    def statement(self) -> str:
-        """The text of the statement that it is about, "" if there is none."""
-        return ""
+        raise NotImplementedError
 
     def time_out(self, now: float, node: str = "") -> None:
-        """End because the deadline passed by `now`, on the connection to `node` or on none."""
-        self.fail(timed_out(self, now, node))
+        """End because the deadline has passed by `now`, on the connection to `node` or on none."""
+        raise NotImplementedError
+
+    def waited(self, phase: Phase, seconds: float) -> None:
+        """Note a wait in `phase`, on no connection; what comes after that needs no clock to be asked."""
+        raise NotImplementedError
+
+    def is_unwanted(self) -> bool:
+        """Whether whoever waits was cancelled, which the loop has not told yet."""
+        return False
 
     def leave(self) -> None:
         """Have whoever holds the request let go of it."""
@@ -115,19 +144,13 @@ class Request:
         if holder is not None:
             holder.release(self, self.phase)
 
-    def _end(self) -> Sink:
-        """Be done, and return the sink: it is forgotten, for waiters know their request, and the two would be garbage
-        that waits for a collection.
-
-        What is done is so before its holder lets go of it: that may have others told, who may tell this one.
-        """
-        sink, holder, phase = self.sink, self.holder, self.phase
-        self.sink = self.holder = None
+    def finish(self) -> None:
+        """Be done. That is so before the holder lets go: it may have others told, who may tell this one."""
+        holder, phase = self.holder, self.phase
+        self.holder = None
         self.phase = _DONE
         if holder is not None:
             try:
                 holder.release(self, phase)
             except Exception as bug:
                 report(bug)
-        assert sink is not None, "what was not done has one"
-        return sink

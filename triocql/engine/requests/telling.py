@@ -9,19 +9,18 @@ from __future__ import annotations
 from contextlib import suppress
 from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from triocql.engine.requests.phase import Phase
+from triocql.engine.phase import Phase
 from triocql.errors import Error, InternalError
 from triocql.observability.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from triocql.engine.hot import Request
-    from triocql.engine.requests.request import Sink
+    from triocql.engine.contracts import Sink, Unfinished
 
-    R = TypeVar("R", bound=Request)
+    R = TypeVar("R", bound=Unfinished)
 
 logger = get_logger(__name__)
 
@@ -45,7 +44,7 @@ def call(steps: Iterable[Callable[[], object]]) -> None:
             report(bug)
 
 
-def expire(requests: Iterable[Request], now: float, node: str = "") -> float:
+def expire(requests: Iterable[Unfinished], now: float, node: str = "") -> float:
     """End those of `requests` that are due by `now`; return the earliest deadline of the others, or inf.
 
     They are on the connection to `node` or, with "", on none.
@@ -59,15 +58,6 @@ def expire(requests: Iterable[Request], now: float, node: str = "") -> float:
     return earliest
 
 
-def give(sink: Sink, value: Any) -> None:
-    """Resolve `sink`. If it cannot take the value, it gets an error instead."""
-    try:
-        sink.resolve(value)
-    except Exception as bug:
-        refuse(sink, as_error(bug))
-        report(bug)
-
-
 def refuse(sink: Sink, error: BaseException) -> None:
     """Reject `sink`."""
     try:
@@ -76,7 +66,7 @@ def refuse(sink: Sink, error: BaseException) -> None:
         report(bug)
 
 
-def spoil(request: Request, bug: Exception) -> None:
+def spoil(request: Unfinished, bug: Exception) -> None:
     """End `request` because of `bug`, which kept it from going on."""
     request.fail(as_error(bug))
     report(bug)
@@ -98,5 +88,5 @@ def report(bug: Exception) -> None:
         logger.error("%s while requests were told their outcomes", type(bug).__name__, exc_info=bug)
 
 
-def _time_out(now: float, node: str, request: Request) -> None:
+def _time_out(now: float, node: str, request: Unfinished) -> None:
     request.time_out(now, node)

@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from triocql.config.options import PoolOptions
+from triocql.engine.connections import Target
 from triocql.engine.connections.connection import Connection
-from triocql.engine.connections.internal import Wait
 from triocql.engine.connections.pool import Pool
-from triocql.engine.hot import Target
+from triocql.engine.phase import Phase
 from triocql.engine.requests.clock import Clock
-from triocql.engine.requests.phase import Phase
 from triocql.engine.requests.queue import RequestQueue
+from triocql.engine.requests.single import Wait
 from triocql.engine.requests.telling import call, tell
 from triocql.errors import Error, InternalError, NoNodeAvailable, QueueFull, SessionClosed
 from triocql.observability.logs import get_logger
 
 if TYPE_CHECKING:
-    from triocql.engine.hot import Execution
+    from triocql.engine.requests import Request
 
 logger = get_logger(__name__)
 
@@ -31,10 +31,10 @@ class Router:
 
     def __init__(self, clock: Clock, options: PoolOptions, fill_threshold: int) -> None:
         self.clock = clock
-        self.turn = Target()
+        self.target = Target()
         self.pools: list[Pool] = []
-        self.queue: RequestQueue[Execution] = RequestQueue(clock)
-        self.waiting: RequestQueue[Execution | Wait] = RequestQueue(clock)
+        self.queue: RequestQueue[Request] = RequestQueue(clock)
+        self.waiting: RequestQueue[Request | Wait] = RequestQueue(clock)
         self.ending: Exception | None = None
         self.on_drained: list[Callable[[], None]] = []
         self.reading = False
@@ -46,16 +46,17 @@ class Router:
 
     # --- Sending -------------------------------------------------------------------------------------------
 
-    def submit(self, request: Execution) -> None:
+    def submit(self, request: Request) -> None:
         """Send `request`, or queue it, or fail it. Never raises."""
-        if not request.tried and self.turn.send(request):
+        tried = request.tried
+        if not tried and self.target.send(request):
             return
-        connection = None if len(self.queue) else self.pick(request.tried)
+        connection = None if len(self.queue) else self.pick(tried)
         if connection is None:
             self._hold(request)
             return
         connection.send(request)
-        self.turn.begin(connection.streams, _IN_A_ROW - 1, self._fill_threshold)
+        self.target.begin(connection.streams, _IN_A_ROW - 1, self._fill_threshold)
 
     def pick(self, tried: Iterable[str] = ()) -> Connection | None:
         """Return a connection with room, of a node that was not tried yet if there is one."""
@@ -95,7 +96,7 @@ class Router:
         """Whether the queue takes no more requests."""
         return len(self.queue) >= self._options.max_queue or self.queue.size >= self._options.max_queue_bytes
 
-    def _hold(self, request: Execution) -> None:
+    def _hold(self, request: Request) -> None:
         if self.ending is not None:
             request.fail(self.ended_error())
         elif self._has_open():
@@ -103,7 +104,7 @@ class Router:
                 request.fail(self._queue_full())
             else:
                 # From now on, who comes later waits behind those that wait.
-                self.turn.begin(None, 0, 0)
+                self.target.begin(None, 0, 0)
                 self.queue.enter(request, Phase.QUEUED)
         elif self._call_for_connections():
             self.waiting.enter(request, Phase.CONNECTING)
@@ -154,11 +155,13 @@ class Router:
             f"({self.queue.size:,} bytes) wait already, and every connection is full"
         )
 
-    def _no_node(self, request: Execution) -> NoNodeAvailable:
+    def _no_node(self, request: Request) -> NoNodeAvailable:
         error = NoNodeAvailable(f"no connection to any node ({self.names or 'none is known'})")
         failures = tuple(pool.last_failure for pool in self.pools if pool.last_failure is not None)
-        error.attempts = request.attempts + failures
-        error.maybe_executed = request.maybe_executed
+        error.attempts = failures
+        if (past := request.past()) is not None:
+            error.attempts = past.attempts + failures
+            error.maybe_executed = past.maybe_executed
         return error
 
     # --- What connections and keepers tell (`Owner`) -------------------------------------------------------
@@ -181,7 +184,7 @@ class Router:
                 return
             request = self.queue.first()
             connection.send(request)
-            self.queue.forget(request, Phase.QUEUED)
+            self.queue.release(request, Phase.QUEUED)
 
     def on_event(self, connection: Connection, body: bytes, flags: int) -> None:
         """Take note of an event. Nothing subscribes to any, so that each is the node's mistake: one is told of."""
@@ -230,7 +233,7 @@ class Router:
         tell(self.waiting.requests(), self._connect)
         self.on_room()
 
-    def _connect(self, request: Execution | Wait) -> None:
+    def _connect(self, request: Request | Wait) -> None:
         if not isinstance(request, Wait) and request.phase is Phase.CONNECTING:
             request.leave()
             self.submit(request)
@@ -241,9 +244,9 @@ class Router:
             return
         tell(self._parked(), self._give_up)
 
-    def _give_up(self, request: Execution | Wait) -> None:
+    def _give_up(self, request: Request | Wait) -> None:
         if not isinstance(request, Wait) and request.phase in (Phase.CONNECTING, Phase.QUEUED):
             request.fail(self._no_node(request))
 
-    def _parked(self) -> tuple[Execution | Wait, ...]:
+    def _parked(self) -> tuple[Request | Wait, ...]:
         return *self.waiting.requests(), *self.queue.requests()

@@ -1,0 +1,43 @@
+# What `streams.py` is, compiled.
+cimport cython
+
+from triocql.engine.requests._request cimport Request
+
+
+cdef object _SENDING, _WAITING, _DONE
+cdef object _EVENT
+cdef int _FEW
+
+
+cdef class Streams:
+    cdef object _connection
+    cdef object _clock
+    cdef list _outgoing
+    cdef readonly dict in_flight
+    cdef readonly set orphans
+    cdef readonly list free
+    cdef readonly list used
+    cdef readonly list spare
+    cdef public bint open
+    cdef readonly bint closed
+
+    @cython.locals(armed=double)
+    cpdef send(self, Request request)
+    cpdef release(self, Request request, phase)
+    @cython.locals(outgoing=list, frames=list, request=Request, now=double)
+    cpdef list take(self)
+    @cython.locals(in_flight=dict, free=list, used=list, request=Request)
+    cpdef dispatch(self, list frames)
+    cdef _refill(self)
+    @cython.locals(request=Request)
+    cpdef list close(self)
+
+
+cdef class Target:
+    cdef Streams _streams
+    cdef Py_ssize_t _left
+    cdef Py_ssize_t _threshold
+
+    cpdef begin(self, Streams streams, Py_ssize_t count, Py_ssize_t threshold)
+    @cython.locals(streams=Streams)
+    cpdef bint send(self, Request request) except -1

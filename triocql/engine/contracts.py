@@ -1,0 +1,124 @@
+"""What the rooms of the engine know of each other where calls go upward: an outcome, what happens on a connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from triocql.engine.phase import Phase
+
+
+class Sink(Protocol):
+    """Where the outcome of a request goes; a `Waiter` is one."""
+
+    def resolve(self, value: Any) -> None:
+        """Take the value."""
+
+    def reject(self, error: BaseException) -> None:
+        """Take the error."""
+
+
+class Holder(Protocol):
+    """Who has a request: the streams of a connection, or a queue."""
+
+    def release(self, request: Any, phase: Phase) -> None:
+        """Forget `request`, if it is here; `phase` is the one that it was held in."""
+
+
+class Unfinished(Protocol):
+    """A request, as those see it who tell many of an outcome."""
+
+    @property
+    def phase(self) -> Phase:
+        """Where it stands."""
+
+    @property
+    def deadline(self) -> float:
+        """When it has to have ended, by the loop's clock."""
+
+    def fail(self, error: BaseException) -> None:
+        """End with `error`, once."""
+
+    def time_out(self, now: float, node: str = "") -> None:
+        """End because the deadline has passed by `now`, on the connection to `node` or on none."""
+
+
+class Held(Unfinished, Protocol):
+    """A request, as a queue sees it."""
+
+    phase: Phase
+    holder: Holder | None
+    body: bytes
+
+    def waited(self, phase: Phase, seconds: float) -> None:
+        """Note a wait in `phase`, on no connection."""
+
+    def leave(self) -> None:
+        """Have whoever holds the request let go of it."""
+
+
+class Source(Protocol):
+    """Something that holds what waits until a deadline."""
+
+    def expire(self, now: float) -> tuple[float, int]:
+        """End what is due by `now`; return the earliest deadline that is left (or inf) and how many wait."""
+
+
+class StreamsOwner(Protocol):
+    """The connection, as its table of stream ids sees it."""
+
+    name: str
+
+    @property
+    def end_error(self) -> Exception:
+        """The error that it has ended with."""
+
+    def wake(self) -> None:
+        """Called when the first request of a batch is there."""
+
+    def released(self) -> None:
+        """Called when a request was let go of without an answer."""
+
+    def pushed(self, flags: int, body: bytes) -> None:
+        """Called with an event of the server's. Raises ProtocolError."""
+
+
+class Owner(Protocol):
+    """Who is told what happens on a connection."""
+
+    def on_reading(self) -> None:
+        """Called when responses are about to be given to their requests."""
+
+    def on_read(self) -> None:
+        """Called when that is done: stream ids have become free."""
+
+    def on_room(self) -> None:
+        """Called when stream ids became free without that."""
+
+    def on_event(self, connection: Any, body: bytes, flags: int) -> None:
+        """Called when the server pushed an event."""
+
+    def on_draining(self, connection: Any) -> None:
+        """Called when the connection takes no more requests; it ends when it has none left."""
+
+    def on_lost(self, connection: Any, error: Exception) -> None:
+        """Called when the connection has ended; its requests are told after this."""
+
+
+class Recovering(Protocol):
+    """Who decides what follows an attempt that did not succeed."""
+
+    def submit(self, request: Any) -> None:
+        """Send an attempt, or queue it, or fail it. Never raises."""
+
+    def now(self) -> float:
+        """Return the loop's clock, in seconds."""
+
+    def refused(self, attempt: Any, connection: Any, opcode: int, flags: int, body: bytes) -> None:
+        """Called with an answer that is no RESULT."""
+
+    def unreadable(self, attempt: Any, connection: Any, error: BaseException) -> None:
+        """Called with what reading the answer raised."""
+
+    def lost(self, attempt: Any, connection: Any, error: Exception, *, written: bool) -> None:
+        """Called when the connection ended before the answer came."""

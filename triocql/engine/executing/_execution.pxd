@@ -1,0 +1,43 @@
+# What `execution.py` is, compiled.
+cimport cython
+
+from triocql.engine.messages._message cimport Message
+from triocql.engine.requests._request cimport Request, give, has_gone
+
+
+cdef object _NEW, _DONE
+cdef int _RESULT
+cdef bytes _VOID
+
+
+cdef class Attempt(Request):
+    cdef public Execution execution
+
+    @cython.locals(execution=Execution, message=Message)
+    cpdef answered(self, connection, int opcode, int flags, bytes body)
+    cpdef fail(self, error)
+    cpdef abandon(self)
+    cpdef bint is_unwanted(self) except -1
+
+
+cdef class Execution:
+    cdef public object sink
+    cdef public Attempt attempt
+    cdef public object recovery
+    cdef public Message message
+    cdef public object plan
+    cdef public object history
+    cdef public object tracker
+    cdef public object token
+    cdef public double started
+    cdef public double timeout
+    cdef public double deadline
+    cdef public bint idempotent
+
+    @cython.locals(attempt=Attempt)
+    cdef Attempt fill(self, sink, recovery, double started, double timeout, bint idempotent)
+    cpdef succeed(self, value)
+    cpdef fail(self, error)
+    cpdef abandon(self)
+    @cython.locals(attempt=Attempt)
+    cdef _end(self, error)

@@ -1,0 +1,45 @@
+# What `template.py` is, compiled.
+cimport cython
+
+from triocql.engine.connections._streams cimport Target
+from triocql.engine.executing._execution cimport Attempt, Execution
+from triocql.engine.messages._joining cimport join
+from triocql.engine.messages._message cimport ExecuteMessage
+from triocql.policies._timestamps cimport MonotonicTimestamps
+
+
+cdef int _EXECUTE
+
+
+cdef class ExecuteTemplate:
+    cdef object _query
+    cdef object _encoder
+    cdef object _state
+    cdef object _parameters
+    cdef object _router
+    cdef Target _target
+    cdef object _recovery
+    cdef object _reader
+    cdef MonotonicTimestamps _timestamps
+    cdef object _now
+    cdef object _ask
+    cdef object _tracker
+    cdef object _fixed_timestamp
+    cdef object _bind
+    cdef double _timeout
+    cdef bint _idempotent
+    cdef bint _may_be_void
+    cdef bint _resumes
+    cdef int _flags
+    cdef bytes _payload
+    cdef bytes _prefix
+    cdef bytes _head
+    cdef bytes _before
+    cdef bytes _after
+
+    cdef _adopt(self, state)
+    @cython.locals(values=bytes, body=bytes, message=ExecuteMessage, execution=Execution, attempt=Attempt)
+    cpdef Execution start(self, sink, parameters, double now=*)
+    @cython.locals(message=ExecuteMessage)
+    cpdef ExecuteMessage message(self, state, bytes values)
+    cpdef Execution execution(self, sink)

@@ -1,0 +1,31 @@
+"""What starting a request needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from triocql.engine.contracts import Recovering, Sink
+from triocql.engine.messages.reading import ResultReader
+from triocql.engine.routing.router import Router
+from triocql.observability.tracker import GuardedTracker
+from triocql.policies.timestamps import MonotonicTimestamps
+from triocql.statements.prepared import PreparedQuery
+from triocql.statements.statement import Parameters
+
+if TYPE_CHECKING:
+    from triocql.engine.executing.execution import Execution
+
+Ask = Callable[[PreparedQuery, Sink, Parameters, Exception], "Execution"]
+"""Called with a statement, a sink, values, and why they do not fit: has a node asked, and starts nevertheless."""
+
+
+class ExecutionContext(NamedTuple):
+    """What all executions of a session have in common."""
+
+    router: Router
+    recovery: Recovering
+    reader: ResultReader
+    timestamps: MonotonicTimestamps
+    now: Callable[[], float]
+    tracker: GuardedTracker | None

@@ -1,0 +1,81 @@
+"""Request options, resolved, with what they lead to: encoded parameters, and templates of prepared statements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from triocql.codecs.cache import LIMIT
+from triocql.config.requests import INHERIT, RequestOptions, ResolvedOptions, merge
+from triocql.engine.messages.encoder import ParametersEncoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from triocql.engine.executing import ExecuteTemplate
+    from triocql.statements.prepared import PreparedQuery
+
+    MakeTemplate = Callable[[PreparedQuery, "RequestSettings"], ExecuteTemplate]
+
+_REMEMBERED = 256
+_TEMPLATES = 1000
+_HEAVIEST = 4 * LIMIT
+
+
+class TemplateCache(dict["PreparedQuery", "ExecuteTemplate"]):
+    """The templates of one settings: the one of a statement is made when it is first looked up.
+
+    They hold on to their statements, and so are no more than `engine.executing.preparing` keeps.
+    """
+
+    __slots__ = ("_make", "_settings", "_weight")
+
+    def __init__(self, make: MakeTemplate, settings: RequestSettings) -> None:
+        self._make = make
+        self._settings = settings
+        self._weight = 0
+
+    def __missing__(self, query: PreparedQuery) -> ExecuteTemplate:
+        self._weight += query.state.weight
+        if len(self) == _TEMPLATES or self._weight > _HEAVIEST:
+            self.clear()
+            self._weight = query.state.weight
+        template = self[query] = self._make(query, self._settings)
+        return template
+
+
+class RequestSettings(ParametersEncoder):
+    """The options of some requests and what was made of them so far."""
+
+    __slots__ = ("_layers", "templates")
+
+    def __init__(
+        self, options: ResolvedOptions, version: int, make_template: MakeTemplate, *layers: RequestOptions
+    ) -> None:
+        ParametersEncoder.__init__(self, options, version)
+        self.templates = TemplateCache(make_template, self)
+        # Held on to, so that the ids of the layers stay their own.
+        self._layers = layers
+
+
+class SettingsCache:
+    """Finds the settings for a statement's options and a call's, on top of the session's."""
+
+    def __init__(self, defaults: ResolvedOptions, version: int, make_template: MakeTemplate) -> None:
+        self._version = version
+        self._make_template = make_template
+        self.default = RequestSettings(defaults, version, make_template)
+        self._remembered: dict[tuple[int, int], RequestSettings] = {}
+
+    def get(self, statement: RequestOptions, call: RequestOptions) -> RequestSettings:
+        """Return the settings. Options are told apart by identity: equal ones made anew get one made anew."""
+        if statement is INHERIT and call is INHERIT:
+            return self.default
+        key = id(statement), id(call)
+        settings = self._remembered.get(key)
+        if settings is None:
+            if len(self._remembered) == _REMEMBERED:
+                self._remembered.clear()
+            options = merge(self.default.options, statement, call)
+            settings = RequestSettings(options, self._version, self._make_template, statement, call)
+            self._remembered[key] = settings
+        return settings

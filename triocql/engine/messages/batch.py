@@ -1,0 +1,60 @@
+"""A batch, encoded: several statements that are sent together."""
+
+from __future__ import annotations
+
+from triocql.engine.connections.connection import Connection
+from triocql.engine.messages import Message
+from triocql.engine.messages.reading import ResultReader
+from triocql.engine.requests import Response
+from triocql.protocol.constants import Opcode
+from triocql.statements.prepared import PreparedQuery, PreparedState, check_values_fit
+from triocql.statements.texts import MODIFICATION
+
+_BATCH = int(Opcode.BATCH)
+
+Contents = dict[bytes, tuple[PreparedQuery, set[PreparedState]]]
+"""The prepared statements in a batch by their ids, each with the states that its values were encoded for."""
+
+
+class BatchMessage(Message):
+    """Several statements; the prepared ones among them by their ids, which a new state does not change."""
+
+    __slots__ = ("_body", "_prepared", "_reader", "flags")
+    opcode = _BATCH
+    flags: int
+    text = "BATCH"
+
+    def __init__(
+        self,
+        body: bytes,
+        flags: int,
+        prepared: Contents,
+        reader: ResultReader,
+    ) -> None:
+        Message.__init__(self, may_be_void=True)
+        self._body = body
+        self._prepared = prepared
+        self._reader = reader
+        self.flags = flags
+
+    def body(self) -> bytes:
+        """Return the body (`Message`)."""
+        return self._body
+
+    def read(self, flags: int, body: bytes, connection: Connection) -> Response:
+        """Read the answer (`Message`)."""
+        return self._reader.read(flags, body, connection, MODIFICATION)
+
+    def texts(self) -> list[PreparedQuery]:
+        """Return the prepared statements in it (`Message`)."""
+        return [text for text, _ in self._prepared.values()]
+
+    def statement(self, statement_id: bytes) -> PreparedQuery | None:
+        """Return the statement in it that has this id (`Message`)."""
+        entry = self._prepared.get(statement_id)
+        return None if entry is None else entry[0]
+
+    def reprepared(self, statement: PreparedQuery, state: PreparedState) -> None:
+        """Check that the encoded values still fit (`Message`)."""
+        for encoded_for in self._prepared[state.id][1]:
+            check_values_fit(statement, encoded_for, state)

@@ -1,0 +1,64 @@
+"""The parameters of requests with the same options: encoded once, used by all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from triocql.engine.messages.parameters import EncodedParameters
+from triocql.statements.paging import PagingState
+
+if TYPE_CHECKING:
+    from triocql.config.requests import ResolvedOptions
+
+
+class Paged(Protocol):
+    """A message whose answer is read page by page."""
+
+    def fingerprint(self) -> bytes:
+        """Return what its paging states are bound to."""
+
+    def page(self: P, paging_state: bytes) -> P:
+        """Return the message that asks for the page after `paging_state`."""
+
+
+P = TypeVar("P", bound=Paged)
+
+
+class ParametersEncoder:
+    """Encodes the parameters of requests that have the same options, and keeps what does not change among them."""
+
+    __slots__ = ("_version", "_with_metadata", "_without_metadata", "options")
+
+    def __init__(self, options: ResolvedOptions, version: int) -> None:
+        self.options = options
+        self._version = version
+        self._with_metadata: EncodedParameters | None = None
+        self._without_metadata: EncodedParameters | None = None
+
+    def for_values(self, *, skip_metadata: bool) -> EncodedParameters:
+        """Return the parameters around encoded values."""
+        if skip_metadata:
+            parameters = self._without_metadata
+            if parameters is None:
+                parameters = self._without_metadata = self.make(values=True, skip_metadata=True)
+            return parameters
+        parameters = self._with_metadata
+        if parameters is None:
+            parameters = self._with_metadata = self.make(values=True)
+        return parameters
+
+    def make(
+        self, *, values: bool = False, skip_metadata: bool = False, paging_state: bytes | None = None
+    ) -> EncodedParameters:
+        """Make parameters that are not kept."""
+        return EncodedParameters(
+            self.options, self._version, values=values, skip_metadata=skip_metadata, paging_state=paging_state
+        )
+
+    def resumed(self, message: P) -> P:
+        """Return the message itself or, if the options say where to go on, the one for that page.
+
+        Raises PagingStateMismatch.
+        """
+        state = self.options.paging_state
+        return message if state is None else message.page(PagingState(state).unwrap(message.fingerprint()))

@@ -1,0 +1,188 @@
+# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
+# cython: freethreading_compatible=False
+"""What a request says, and how its answer is read; here also the message that most requests have, EXECUTE."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from triocql.protocol.constants import MAX_FRAME, Opcode
+from triocql.protocol.frames import check_body
+from triocql.statements.paging import statement_fingerprint
+from triocql.statements.prepared import check_values_fit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import cython
+
+    from triocql.engine.messages.encoder import ParametersEncoder
+    from triocql.engine.messages.parameters import EncodedParameters
+    from triocql.engine.messages.reading import ResultReader
+    from triocql.protocol.responses import Prepared
+    from triocql.statements.prepared import PreparedQuery, PreparedState
+else:
+    from triocql import _cython as cython
+
+if not cython.compiled:
+    from triocql.engine.messages.joining import begins_with, int_at, join
+    from triocql.engine.requests.request import Response
+
+_EXECUTE = int(Opcode.EXECUTE)
+
+
+class Message:
+    """What one request says. The defaults are those of a message without prepared statements.
+
+    Attributes:
+        may_be_void: whether a RESULT without content can be the answer.
+    """
+
+    __slots__ = ("may_be_void",)
+
+    def __init__(self, may_be_void: bool = False) -> None:
+        self.may_be_void = may_be_void
+
+    @property
+    def opcode(self) -> int:
+        """The opcode of the frame."""
+        raise NotImplementedError
+
+    @property
+    def flags(self) -> int:
+        """The flags of the frame."""
+        return 0
+
+    @property
+    def text(self) -> str:
+        """What errors show of it: CQL, without values."""
+        raise NotImplementedError
+
+    def body(self) -> bytes:
+        """Return the body of the frame, made for the present state of the prepared statements in it."""
+        raise NotImplementedError
+
+    def read(self, flags: int, body: bytes, connection: Any) -> Response | Prepared:
+        """Read the RESULT that answers it; raises ProtocolError, UnfitAnswer for one that cannot be the answer."""
+        raise NotImplementedError
+
+    def texts(self) -> Sequence[PreparedQuery]:
+        """Return the prepared statements in it."""
+        return ()
+
+    def statement(self, statement_id: bytes) -> PreparedQuery | None:
+        """Return the prepared statement in it that has this id, if any."""
+        return None
+
+    def reprepared(self, statement: PreparedQuery, state: PreparedState) -> None:
+        """Go on with the new state of a statement in it; raises PreparedIdMismatch if the values do not fit it."""
+
+
+class ExecuteMessage(Message):
+    """A prepared statement with its values encoded."""
+
+    __slots__ = ("_parameters", "_query", "_reader", "_state", "_timestamp", "_values", "encoder")
+
+    def __init__(
+        self,
+        query: PreparedQuery,
+        state: PreparedState,
+        values: bytes,
+        timestamp: int,
+        encoder: ParametersEncoder,
+        parameters: EncodedParameters,
+        reader: ResultReader,
+    ) -> None:
+        self.fill(query, state, values, timestamp, encoder, parameters, reader, query.answers.void)
+
+    def fill(
+        self,
+        query: PreparedQuery,
+        state: PreparedState,
+        values: bytes,
+        timestamp: int,
+        encoder: ParametersEncoder,
+        parameters: EncodedParameters,
+        reader: ResultReader,
+        may_be_void: bool,
+    ) -> None:
+        """Set everything: what `__init__` does, and what is called instead of it where it counts."""
+        self.may_be_void = may_be_void
+        self._query = query
+        self._state = state
+        self._values = values
+        self._timestamp = timestamp
+        self.encoder = encoder
+        self._parameters = parameters
+        self._reader = reader
+
+    @property
+    def opcode(self) -> int:
+        """The opcode of the frame (`Message`)."""
+        return _EXECUTE
+
+    @property
+    def flags(self) -> int:
+        """The flags of the frame (`Message`)."""
+        return self._parameters.flags
+
+    @property
+    def text(self) -> str:
+        """What errors show of it (`Message`)."""
+        return self._query.text
+
+    def body(self) -> bytes:
+        """Return the body (`Message`). Raises UsageError if it is too long for a frame."""
+        parameters = self._parameters
+        body = join(
+            parameters.payload,
+            self._state.prefix,
+            parameters.head,
+            self._values,
+            parameters.before,
+            self._timestamp,
+            parameters.after,
+        )
+        if len(body) > MAX_FRAME:
+            check_body(len(body))
+        return body
+
+    def read(self, flags: int, body: bytes, connection: Any) -> Response:
+        """Read the answer (`Message`). A last page of the columns that are known is not parsed."""
+        state = self._state
+        head = state.rows_head
+        if not flags and head and begins_with(body, head):
+            response = Response.__new__(Response)
+            assert state.plan is not None, "whose first bytes are known are its columns"
+            response.page = state.plan.page(body, len(head) + 4, int_at(body, len(head)))
+            response.paging_state = response.extras = response.schema_change = None
+            response.coordinator = connection.name
+            return response
+        return self._reader.read(flags, body, connection, self._query.answers, self._query, state)
+
+    def texts(self) -> Sequence[PreparedQuery]:
+        """Return the statement (`Message`)."""
+        return (self._query,)
+
+    def statement(self, statement_id: bytes) -> PreparedQuery | None:
+        """Return the statement, if it has this id (`Message`)."""
+        return self._query if statement_id == self._state.id else None
+
+    def reprepared(self, statement: PreparedQuery, state: PreparedState) -> None:
+        """Go on with `state`; raises PreparedIdMismatch if the values were encoded for other types (`Message`)."""
+        check_values_fit(statement, self._state, state)
+        self._state = state
+
+    def fingerprint(self) -> bytes:
+        """Return what its paging states are bound to."""
+        query = self._query
+        return statement_fingerprint(query.text, query.keyspace, self._state.bind_columns, self._values)
+
+    def page(self, paging_state: bytes) -> ExecuteMessage:
+        """Return the message that asks for the page after `paging_state`."""
+        parameters = self.encoder.make(
+            values=True, skip_metadata=self._state.skip_metadata, paging_state=paging_state
+        )
+        return ExecuteMessage(
+            self._query, self._state, self._values, self._timestamp, self.encoder, parameters, self._reader
+        )

@@ -1,0 +1,37 @@
+"""A text to prepare."""
+
+from __future__ import annotations
+
+from triocql.engine.connections.connection import Connection
+from triocql.engine.messages import Message
+from triocql.errors import UnfitAnswer
+from triocql.protocol.constants import Opcode
+from triocql.protocol.responses import Prepared, decode_message, split_extras
+
+_PREPARE, _RESULT = int(Opcode.PREPARE), int(Opcode.RESULT)
+
+
+class PrepareMessage(Message):
+    """A text to prepare; the response's place is taken by what the node says of it."""
+
+    __slots__ = ("_body", "_version", "text")
+    opcode = _PREPARE
+    text: str
+    flags = 0
+
+    def __init__(self, text: str, body: bytes, version: int) -> None:
+        Message.__init__(self)
+        self.text = text
+        self._body = body
+        self._version = version
+
+    def body(self) -> bytes:
+        """Return the body (`Message`)."""
+        return self._body
+
+    def read(self, flags: int, body: bytes, connection: Connection) -> Prepared:
+        """Read the answer (`Message`)."""
+        answer = decode_message(_RESULT, body, split_extras(flags, body)[1], self._version)
+        if not isinstance(answer, Prepared):
+            raise UnfitAnswer("PREPARE was answered with a RESULT of another kind")
+        return answer

@@ -1,0 +1,86 @@
+"""Hooks on requests: a tracker is told of each from its start to its end, and of its attempts in between."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from triocql.observability.logs import get_logger
+
+logger = get_logger(__name__)
+
+
+class Tracked(Protocol):
+    """A request, as its tracker sees it."""
+
+    @property
+    def statement(self) -> str:
+        """The CQL, without values; "" if it is not known yet, and "BATCH" for a batch."""
+
+    @property
+    def started(self) -> float:
+        """When it began, in seconds of the loop's clock."""
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether it may be executed twice."""
+
+
+class Tracker(Protocol):
+    """Follows requests. Called on the loop, in the middle of things: it must not block, and should be quick.
+
+    What it raises fails no request; the first time, it is logged.
+    """
+
+    def start(self, request: Tracked) -> Any:
+        """Called when a request begins; returns the token by which the other methods are told of it."""
+
+    def attempt(self, token: Any, node: str, seconds: float, error: BaseException | None) -> None:
+        """Called when an attempt is over that was sent to `node` `seconds` before; None for a good answer."""
+
+    def retry(self, token: Any, error: Exception) -> None:
+        """Called when the request is tried again, because of `error`."""
+
+    def finish(self, token: Any, error: BaseException | None) -> None:
+        """Called once, when the request has ended: with None for a result, with Abandoned if nobody waits any more."""
+
+
+class GuardedTracker:
+    """A tracker that never raises: what it does wrong is logged once, and is nothing to the request."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._reported = False
+
+    def start(self, request: Tracked) -> Any:
+        """Call `Tracker.start`."""
+        try:
+            return self._tracker.start(request)
+        except Exception as bug:
+            self._report(bug)
+            return None
+
+    def attempt(self, token: Any, node: str, seconds: float, error: BaseException | None) -> None:
+        """Call `Tracker.attempt`."""
+        try:
+            self._tracker.attempt(token, node, seconds, error)
+        except Exception as bug:
+            self._report(bug)
+
+    def retry(self, token: Any, error: Exception) -> None:
+        """Call `Tracker.retry`."""
+        try:
+            self._tracker.retry(token, error)
+        except Exception as bug:
+            self._report(bug)
+
+    def finish(self, token: Any, error: BaseException | None) -> None:
+        """Call `Tracker.finish`."""
+        try:
+            self._tracker.finish(token, error)
+        except Exception as bug:
+            self._report(bug)
+
+    def _report(self, bug: Exception) -> None:
+        if not self._reported:
+            self._reported = True
+            logger.error("the tracker %r failed; no more of that is logged", self._tracker, exc_info=bug)
