@@ -41,7 +41,7 @@ class Client:
         self.wire = Framing(version)
         self.wire.use_compression(algorithm)
         self.handshake = Handshake(version, compression=algorithm)
-        request: tuple[int, bytes] | None = self.handshake.start()
+        request: tuple[int, bytes] | None = self.handshake.begin()
         while request is not None:
             request = self.handshake.receive(*self.exchange(*request))
 
