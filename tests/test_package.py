@@ -77,9 +77,8 @@ def test_nobody_need_read_what_is_printed(arguments: tuple[str, ...]) -> None:
 
 
 UNBUILT = """
-import importlib.util, runpy
-real = importlib.util.find_spec
-importlib.util.find_spec = lambda name, *rest: None if "._" in name and "__" not in name else real(name, *rest)
+import importlib.machinery, runpy
+importlib.machinery.EXTENSION_SUFFIXES = [".none"]
 runpy.run_module("triocql", run_name="__main__")
 """
 

@@ -56,8 +56,8 @@ def _other_installation(here: Path) -> Path | None:
     if _decided():
         return None
     files = chain.from_iterable(found.files or [] for found in distributions(name="triocql"))
-    modules = (file.locate() for file in files if file.name.endswith(_MODULE_ENDINGS))
-    packages = {Path(str(module)).resolve().parents[2] for module in modules}
+    modules = (file for file in files if file.name.endswith(_MODULE_ENDINGS))
+    packages = {Path(str(each.locate())).resolve().parents[len(each.parts) - 1] for each in modules}
     return next(iter(packages - {here}), None)
 
 
