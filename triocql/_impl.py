@@ -15,6 +15,7 @@ Impl = Literal["cython", "python"]
 
 _COMPILED = (
     "triocql.protocol._frames",
+    "triocql.protocol._segments",
     "triocql.codecs._node",
     "triocql.codecs._rows",
     "triocql.codecs._bind",

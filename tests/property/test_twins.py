@@ -453,19 +453,20 @@ FRAMES = st.lists(
 )
 
 
-def compiled_frames() -> Any:
-    from triocql.protocol import _frames
+def names_of(*modules: Any) -> SimpleNamespace:
+    return SimpleNamespace(**{name: value for module in modules for name, value in vars(module).items()})
 
-    return _frames
+
+def twins_of_frames() -> tuple[Any, Any]:
+    from triocql.protocol import _frames, _segments
+
+    return names_of(_frames, _segments), names_of(frames, segments)
 
 
 @HOW_OFTEN
 def test_frames_are_cut_alike(examples: int) -> None:
     bodies, blocks = frame_compression("lz4", MAX_FRAME), block_compression()
-    twins = (
-        compiled_frames(),
-        SimpleNamespace(**vars(frames) | {n: getattr(segments, n) for n in dir(segments)}),
-    )
+    twins = twins_of_frames()
 
     @each_time(examples)
     @given(FRAMES, st.integers(0, 2**40), st.booleans(), st.booleans())

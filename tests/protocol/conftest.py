@@ -23,9 +23,15 @@ def implementations() -> dict[str, object]:
     """The pure modules, and the compiled ones where they are built."""
     if find_spec("triocql.protocol._frames") is None:
         return {"python": PURE}
-    from triocql.protocol import _frames
+    from triocql.protocol import _frames, _segments
 
-    return {"python": PURE, "cython": _frames}
+    compiled = SimpleNamespace(
+        FrameDecoder=_frames.FrameDecoder,
+        encode_frames=_frames.encode_frames,
+        SegmentDecoder=_segments.SegmentDecoder,
+        encode_segments=_segments.encode_segments,
+    )
+    return {"python": PURE, "cython": compiled}
 
 
 IMPLEMENTATIONS = implementations()

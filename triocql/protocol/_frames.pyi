@@ -1,4 +1,4 @@
+"""The compiled twin of `frames`: the same names and the same behaviour."""
+
 from triocql.protocol.frames import FrameDecoder as FrameDecoder
 from triocql.protocol.frames import encode_frames as encode_frames
-from triocql.protocol.segments import SegmentDecoder as SegmentDecoder
-from triocql.protocol.segments import encode_segments as encode_segments

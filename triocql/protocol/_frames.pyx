@@ -1,37 +1,26 @@
 # cython: language_level=3, wraparound=False
-"""The compiled twin of `frames` and `segments`: the same names, the same results, the same errors."""
+"""The compiled twin of `frames`: the same names, the same results, the same errors.
 
-from cpython.buffer cimport PyBUF_READ, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+tests/property/test_twins.py holds both to it.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE, PyBytes_Size
-from cpython.memoryview cimport PyMemoryView_FromMemory
-from libc.stdint cimport int16_t, int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, uint8_t, uint32_t
 from libc.string cimport memcpy
 
-from zlib import crc32
+from triocql.protocol._bytes cimport read32, store32
 
-from triocql.errors import ChecksumError, ProtocolError
 from triocql.protocol.constants import MAX_FRAME
 from triocql.protocol.frames import MIN_COMPRESSED as _MIN_COMPRESSED
 from triocql.protocol.frames import check_body, decompressed, header_error
-from triocql.protocol.segments import CRC32_START
 
 cdef enum:
-    HEADER_SIZE = 9
     FLAG_COMPRESSED = 1
-    MAX_PAYLOAD = 128 * 1024 - 1
-    LENGTH_BITS = 17
-    CRC24_SIZE = 3
-    CRC32_SIZE = 4
-    CRC24_START = 0x875060
-    CRC24_POLYNOMIAL = 0x1974F0B
-    AT_ONCE = 1024
 
 cdef Py_ssize_t MIN_COMPRESSED = _MIN_COMPRESSED
 cdef Py_ssize_t MAX_BODY = MAX_FRAME
-
-
-# --- Frames -----------------------------------------------------------------------------------------------------
 
 
 def encode_frames(int version, frames, compress=None):
@@ -42,10 +31,10 @@ def encode_frames(int version, frames, compress=None):
     cdef list items = list(frames)
     if compress is not None:
         items = [_packed(frame, compress) for frame in items]
-    return _join(version, items, 0, len(items))
+    return join(version, items, 0, len(items))
 
 
-cdef Py_ssize_t _size(tuple frame) except -1:
+cdef Py_ssize_t size_of(tuple frame) except -1:
     """Return the length of a frame's body, checked: a longer one would be announced as a shorter one."""
     cdef Py_ssize_t size = PyBytes_Size(frame[3])  # checks the type, unlike the macro
     if size > MAX_BODY:
@@ -55,7 +44,7 @@ cdef Py_ssize_t _size(tuple frame) except -1:
 
 cdef tuple _packed(frame, compress):
     """Return a frame with its body compressed if that makes it shorter."""
-    cdef Py_ssize_t size = _size(<tuple?>frame)
+    cdef Py_ssize_t size = size_of(<tuple?>frame)
     if size < MIN_COMPRESSED:
         return frame
     packed = compress(frame[3])
@@ -64,14 +53,14 @@ cdef tuple _packed(frame, compress):
     return (frame[0], frame[1] | FLAG_COMPRESSED, frame[2], packed)
 
 
-cdef bytes _join(int version, list items, Py_ssize_t start, Py_ssize_t stop):
+cdef bytes join(int version, list items, Py_ssize_t start, Py_ssize_t stop):
     """Return the bytes of some frames."""
     cdef Py_ssize_t total = 0, position, length
     cdef tuple frame
     cdef bytes body, out
     cdef uint8_t* at
     for position in range(start, stop):
-        total += HEADER_SIZE + _size(<tuple?>items[position])
+        total += HEADER_SIZE + size_of(<tuple?>items[position])
     out = PyBytes_FromStringAndSize(NULL, total)
     at = <uint8_t*>PyBytes_AS_STRING(out)
     for position in range(start, stop):
@@ -92,21 +81,11 @@ cdef inline void _write_header(
     at[2] = <uint8_t>(stream >> 8)
     at[3] = <uint8_t>stream
     at[4] = <uint8_t>opcode
-    at[5] = <uint8_t>(length >> 24)
-    at[6] = <uint8_t>(length >> 16)
-    at[7] = <uint8_t>(length >> 8)
-    at[8] = <uint8_t>length
+    store32(at + 5, <uint32_t>length)
 
 
 cdef class FrameDecoder:
     """Cuts a stream of bytes, in chunks of any size, into frames."""
-
-    cdef readonly bint has_more
-    cdef int _version_byte
-    cdef Py_ssize_t _max_frame
-    cdef Py_ssize_t _needed
-    cdef object _decompress
-    cdef bytearray _buffer
 
     def __init__(self, int version_byte, Py_ssize_t max_frame=MAX_FRAME, decompress=None):
         self._version_byte = version_byte
@@ -141,14 +120,14 @@ cdef class FrameDecoder:
         cdef bytearray whole
         cdef Py_ssize_t consumed
         if PyByteArray_GET_SIZE(self._buffer):
-            _append(self._buffer, data, size)
+            append(self._buffer, data, size)
             data = <const uint8_t*>PyByteArray_AS_STRING(self._buffer)
             size = PyByteArray_GET_SIZE(self._buffer)
             if size < self._needed:
                 return self._check_start(data, size)
             whole, self._buffer = self._buffer, bytearray()
         consumed = self._cut(data, size, frames)
-        _append(self._buffer, data + consumed, size - consumed)
+        append(self._buffer, data + consumed, size - consumed)
         return 0
 
     cdef Py_ssize_t _cut(self, const uint8_t* data, Py_ssize_t size, list frames) except -1:
@@ -161,9 +140,7 @@ cdef class FrameDecoder:
         while size - start >= HEADER_SIZE:
             at = data + start
             # Narrowed for its sign, then widened: the header is added to it.
-            length = <int32_t>(
-                (<uint32_t>at[5] << 24) | (<uint32_t>at[6] << 16) | (<uint32_t>at[7] << 8) | at[8]
-            )
+            length = <int32_t>read32(at + 5)
             if at[0] != self._version_byte or length < 0 or length > self._max_frame:
                 raise self._header_error(at, HEADER_SIZE)
             stop = start + HEADER_SIZE + length
@@ -191,213 +168,9 @@ cdef class FrameDecoder:
         return header_error(start, self._version_byte, self._max_frame)
 
 
-cdef int _append(bytearray buffer, const uint8_t* data, Py_ssize_t size) except -1:
+cdef int append(bytearray buffer, const uint8_t* data, Py_ssize_t size) except -1:
     cdef Py_ssize_t old = PyByteArray_GET_SIZE(buffer)
     if size:
         PyByteArray_Resize(buffer, old + size)
         memcpy(PyByteArray_AS_STRING(buffer) + old, data, size)
     return 0
-
-
-# --- Segments ---------------------------------------------------------------------------------------------------
-
-
-cdef uint32_t _crc24(const uint8_t* data, Py_ssize_t size) noexcept:
-    """Return the checksum of a segment's header."""
-    cdef uint32_t crc = CRC24_START
-    cdef Py_ssize_t position
-    cdef int bit
-    for position in range(size):
-        crc ^= <uint32_t>data[position] << 16
-        for bit in range(8):
-            crc <<= 1
-            if crc & 0x1000000:
-                crc ^= CRC24_POLYNOMIAL
-    return crc
-
-
-cdef uint32_t _crc32(const uint8_t* data, Py_ssize_t size) except? 0:
-    """Return the checksum of a segment's payload."""
-    return crc32(PyMemoryView_FromMemory(<char*>data, size, PyBUF_READ), CRC32_START)
-
-
-cdef inline uint64_t _little(const uint8_t* data, int size) noexcept:
-    cdef uint64_t value = 0
-    cdef int position
-    for position in range(size):
-        value |= <uint64_t>data[position] << (8 * position)
-    return value
-
-
-cdef inline void _write_little(uint8_t* at, uint64_t value, int size) noexcept:
-    cdef int position
-    for position in range(size):
-        at[position] = <uint8_t>(value >> (8 * position))
-
-
-def encode_segments(int version, frames, compression=None):
-    """Return the bytes of `frames` in as few segments as the rules allow. Raises UsageError as `encode_frames`."""
-    cdef list items = list(frames)
-    cdef list segments = []
-    cdef Py_ssize_t start = 0, size = 0, position, length
-    for position in range(len(items)):
-        length = HEADER_SIZE + _size(<tuple?>items[position])
-        if size and size + length > MAX_PAYLOAD:
-            _add_segments(segments, _join(version, items, start, position), compression)
-            start, size = position, 0
-        size += length
-    if size:
-        _add_segments(segments, _join(version, items, start, len(items)), compression)
-    return segments[0] if len(segments) == 1 else b"".join(segments)
-
-
-cdef int _add_segments(list segments, bytes payload, compression) except -1:
-    """Add the segments of whole frames, or of the parts of one that fits no segment."""
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(payload), start = 0
-    cdef bytes part
-    if size <= MAX_PAYLOAD:
-        segments.append(_segment(payload, 1, compression))
-        return 0
-    while start < size:
-        part = PyBytes_FromStringAndSize(
-            PyBytes_AS_STRING(payload) + start, min(size - start, <Py_ssize_t>MAX_PAYLOAD)
-        )
-        segments.append(_segment(part, 0, compression))
-        start += MAX_PAYLOAD
-    return 0
-
-
-cdef bytes _segment(bytes payload, uint64_t self_contained, compression):
-    """Return one segment: header, payload and its checksum."""
-    cdef int head_size = 3
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(payload), stored = size
-    cdef uint64_t fields
-    cdef bytes packed, out
-    cdef uint8_t* at
-    cdef const uint8_t* data = <const uint8_t*>PyBytes_AS_STRING(payload)
-    if compression is None:
-        fields = <uint64_t>size | self_contained << LENGTH_BITS
-    else:
-        head_size = 5
-        packed = <bytes?>compression.compress(payload)
-        if PyBytes_GET_SIZE(packed) < size:
-            data = <const uint8_t*>PyBytes_AS_STRING(packed)
-            stored = PyBytes_GET_SIZE(packed)
-        else:
-            size = 0  # says that the payload is not compressed
-        fields = <uint64_t>stored | <uint64_t>size << LENGTH_BITS | self_contained << (2 * LENGTH_BITS)
-    out = PyBytes_FromStringAndSize(NULL, head_size + CRC24_SIZE + stored + CRC32_SIZE)
-    at = <uint8_t*>PyBytes_AS_STRING(out)
-    _write_little(at, fields, head_size)
-    _write_little(at + head_size, _crc24(at, head_size), CRC24_SIZE)
-    at += head_size + CRC24_SIZE
-    memcpy(at, data, stored)
-    _write_little(at + stored, _crc32(data, stored), CRC32_SIZE)
-    return out
-
-
-cdef class SegmentDecoder:
-    """Cuts a stream of bytes, in chunks of any size, into segments, and their payloads into frames."""
-
-    cdef readonly bint has_more
-    cdef FrameDecoder _frames
-    cdef object _compression
-    cdef int _head_size
-    cdef Py_ssize_t _needed
-    cdef bytearray _buffer
-
-    def __init__(self, FrameDecoder frames not None, compression=None):
-        self._frames = frames
-        self._compression = compression
-        self._head_size = 3 if compression is None else 5
-        self._needed = self._head_size + CRC24_SIZE
-        self._buffer = bytearray()
-
-    @property
-    def mid_frame(self):
-        """Whether bytes of an unfinished segment or frame are here."""
-        return PyByteArray_GET_SIZE(self._buffer) > 0 or self._frames.mid_frame
-
-    @property
-    def frame_size_pending(self):
-        """The declared length of the unfinished frame with its header, 0 before its header is complete."""
-        return self._frames.frame_size_pending
-
-    def feed(self, data):
-        """Take bytes and return the frames that they complete, up to the end of a segment if they are many: `has_more`
-        says so. Raises ProtocolError for what is not valid.
-        """
-        cdef list frames = []
-        cdef Py_buffer view
-        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
-        try:
-            self._take(<const uint8_t*>view.buf, view.len, frames)
-        finally:
-            PyBuffer_Release(&view)
-        return frames
-
-    cdef int _take(self, const uint8_t* data, Py_ssize_t size, list frames) except -1:
-        cdef bytearray whole
-        cdef Py_ssize_t consumed
-        self.has_more = False
-        if PyByteArray_GET_SIZE(self._buffer):
-            _append(self._buffer, data, size)
-            size = PyByteArray_GET_SIZE(self._buffer)
-            if size < self._needed:
-                return 0
-            whole, self._buffer = self._buffer, bytearray()
-            data = <const uint8_t*>PyByteArray_AS_STRING(whole)
-        consumed = self._cut(data, size, frames)
-        _append(self._buffer, data + consumed, size - consumed)
-        return 0
-
-    cdef Py_ssize_t _cut(self, const uint8_t* data, Py_ssize_t size, list frames) except -1:
-        """Add the frames in whole segments to `frames`; return how many bytes the segments take."""
-        cdef Py_ssize_t start = 0, stop, stored, plain
-        cdef int header_size = self._head_size + CRC24_SIZE
-        cdef const uint8_t* at
-        cdef uint64_t fields
-        self._needed = header_size
-        while size - start >= header_size:
-            at = data + start
-            fields = _little(at, self._head_size)
-            if _crc24(at, self._head_size) != _little(at + self._head_size, CRC24_SIZE):
-                header = PyBytes_FromStringAndSize(<const char*>at, header_size).hex(" ")
-                raise ChecksumError(f"the checksum of a segment's header is wrong ({header})")
-            stored = fields & MAX_PAYLOAD
-            fields >>= LENGTH_BITS
-            plain = 0
-            if self._compression is not None:
-                plain = fields & MAX_PAYLOAD
-                fields >>= LENGTH_BITS
-            stop = start + header_size + stored + CRC32_SIZE
-            if stop > size:
-                self._needed = stop - start
-                break
-            at += header_size
-            if _crc32(at, stored) != _little(at + stored, CRC32_SIZE):
-                raise ChecksumError("the checksum of a segment's payload is wrong")
-            self._unwrap(at, stored, plain, fields & 1, frames)
-            start = stop
-            if len(frames) >= AT_ONCE:
-                self.has_more = start < size
-                break
-        return start
-
-    cdef int _unwrap(
-        self, const uint8_t* data, Py_ssize_t size, Py_ssize_t plain, bint self_contained, list frames
-    ) except -1:
-        """Add the frames that a payload completes to `frames`."""
-        cdef bytes content
-        if plain:
-            # A copy: whoever keeps what it is given, be it by a traceback, must not keep a view of our buffer.
-            packed = PyBytes_FromStringAndSize(<const char*>data, size)
-            content = <bytes?>self._compression.decompress(packed, plain)
-            data = <const uint8_t*>PyBytes_AS_STRING(content)
-            size = PyBytes_GET_SIZE(content)
-        if self_contained and PyByteArray_GET_SIZE(self._frames._buffer):
-            raise ProtocolError("a self-contained segment comes in the middle of a frame")
-        self._frames.take(data, size, frames)
-        if self_contained and PyByteArray_GET_SIZE(self._frames._buffer):
-            raise ProtocolError("a self-contained segment ends in the middle of a frame")
-        return 0

@@ -1,6 +1,7 @@
 """Frames: the header of nine bytes and the body that it announces (section 2 of the specifications).
 
-Frames are plain tuples, and these two names have a compiled twin in `_frames`: this is the hot path.
+Frames are plain tuples: this is the hot path. `_frames` is the compiled twin of `encode_frames` and `FrameDecoder`;
+tests/property/test_twins.py holds them to the same results and errors.
 """
 
 from __future__ import annotations

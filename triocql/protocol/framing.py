@@ -21,8 +21,10 @@ from triocql.protocol.greeting import GreetingDecoder
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# The only place where the compiled ones are chosen.
 if compiled:
-    from triocql.protocol._frames import FrameDecoder, SegmentDecoder, encode_frames, encode_segments
+    from triocql.protocol._frames import FrameDecoder, encode_frames
+    from triocql.protocol._segments import SegmentDecoder, encode_segments
 else:
     from triocql.protocol.frames import FrameDecoder, encode_frames
     from triocql.protocol.segments import SegmentDecoder, encode_segments

@@ -1,7 +1,8 @@
 """Segments: the checksummed envelopes that v5 puts around frames (v5 specification, section 2).
 
 A segment holds several whole frames ("self-contained"), or a part of one frame that is too long for one segment.
-All numbers of a segment are little-endian. The names here have a compiled twin in `_frames`.
+All numbers of a segment are little-endian. `_segments` is the compiled twin of `encode_segments` and `SegmentDecoder`;
+tests/property/test_twins.py holds them to the same results and errors.
 """
 
 from __future__ import annotations
