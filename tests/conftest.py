@@ -1,5 +1,6 @@
 """For all tests."""
 
+import gc
 import signal
 
 import pytest
@@ -18,3 +19,9 @@ def _every_line_is_new() -> None:
 def pytest_configure() -> None:
     """Have Ctrl-C do what it does: a shell that starts the tests in the background has them ignore it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the many calls of `gc.collect()` in tests the walk through all that is there: modules, thousands of tests."""
+    gc.collect()
+    gc.freeze()
