@@ -22,6 +22,6 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Spare the many calls of `gc.collect()` in tests the walk through all that is there: modules, thousands of tests."""
+    """Spare the many tests that collect garbage the walk through all that is there: thousands of tests."""
     gc.collect()
     gc.freeze()
