@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import cython
 
     from triocql.config.requests import RequestOptions
-    from triocql.engine.executing.executor import Executor
+    from triocql.engine.executing.starter import Starter
     from triocql.engine.requests.request import Response
     from triocql.statements.statement import Parameters
 else:
@@ -58,7 +58,7 @@ class Window:
     stopped before. If it raises on an outcome, it is called again with the error that it raised instead.
     """
 
-    def __init__(self, executor: Executor, concurrency: int, call: RequestOptions, on_ended: OnEnded) -> None:
+    def __init__(self, executor: Starter, concurrency: int, call: RequestOptions, on_ended: OnEnded) -> None:
         self.stopped = False
         self.started = 0
         self.occupied = 0
@@ -144,7 +144,7 @@ class PullingWindow(Window):
 
     def __init__(
         self,
-        executor: Executor,
+        executor: Starter,
         concurrency: int,
         call: RequestOptions,
         on_ended: OnEnded,
@@ -223,7 +223,7 @@ class CollectingWindow(PullingWindow):
 
     def __init__(
         self,
-        executor: Executor,
+        executor: Starter,
         concurrency: int,
         call: RequestOptions,
         source: Iterator[tuple[Any, Parameters]],
