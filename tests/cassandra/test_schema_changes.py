@@ -78,7 +78,7 @@ async def test_a_table_is_made_anew_with_other_types(session: Session, table: Ta
     await session.execute(insert, [1, "x"])
     await session.execute(f"DROP TABLE {t}")
     await session.execute(f"CREATE TABLE {t} (id int PRIMARY KEY, v bigint)")
-    with pytest.raises(PreparedIdMismatch, match="other types"):
+    with pytest.raises(PreparedIdMismatch, match="types of the parameters"):
         await session.execute(insert, [1, "12345678"])
     with pytest.raises(BindTypeError, match="bigint"):
         await session.execute(insert, [1, "12345678"])

@@ -156,9 +156,9 @@ def test_values_that_do_not_fit_are_not_sent(old: Any, new: Any) -> None:
         values = insert.bind([{"a": "x"}])
         world.node.forget()
         world.node.parameters[INSERT] = new
-        with pytest.raises(errors.PreparedIdMismatch, match="other types"):
+        with pytest.raises(errors.PreparedIdMismatch, match="types of the parameters"):
             world.call(session.execute, values)
-        with pytest.raises(errors.PreparedIdMismatch, match="other types"):
+        with pytest.raises(errors.PreparedIdMismatch, match="types of the parameters"):
             world.call(session.execute, Batch().add(values))
 
 

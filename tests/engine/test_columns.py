@@ -112,7 +112,7 @@ def test_rows_without_columns_that_nobody_knows_are_refused(arguments: Any) -> N
     with world.session() as session:
         rows = wire.rows(BEFORE, [[wire.integer(1)]], describe=False)
         world.node.script = lambda asked: asked.opcode != Opcode.PREPARE and asked.answer(wire.RESULT, rows)
-        with pytest.raises(errors.ProtocolError, match="without a description"):
+        with pytest.raises(errors.ProtocolError, match="left out the columns"):
             world.call(session.execute, *arguments)
 
 

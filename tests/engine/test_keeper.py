@@ -140,9 +140,9 @@ def test_a_reconnection_policy_of_the_users_says_when_a_node_is_dialled() -> Non
     ("outcome", "told"),
     [
         (KeyError("mine"), "(?s)the reconnection policy failed.*KeyError: 'mine'"),
-        (-1.0, r"-1\.0 is no number of seconds"),
-        (math.nan, "nan is no number"),
-        (math.inf, "inf is no number"),
+        (-1.0, r"the delay is -1\.0"),
+        (math.nan, "the delay is nan"),
+        (math.inf, "the delay is inf"),
         (None, "TypeError: "),
     ],
 )

@@ -130,7 +130,7 @@ def test_answer_that_nobody_asked_for_ends_the_connection(stream: int) -> None:
         world.node.links[0].send(stream, wire.RESULT, wire.void())
         world.settle()
         with pytest.raises(
-            errors.ConnectionLost, match=f"on stream {stream}, where nothing was asked"
+            errors.ConnectionLost, match=f"on stream {stream}, where no request is waiting"
         ) as info:
             task.result()
         assert info.value.maybe_executed
@@ -231,7 +231,7 @@ def test_answer_given_again_later_goes_to_nobody(waiting: int) -> None:
         asked.respond()
         world.settle()
         for task in tasks:
-            with pytest.raises(errors.ConnectionLost, match="where nothing was asked"):
+            with pytest.raises(errors.ConnectionLost, match="where no request is waiting"):
                 task.result()
         world.reactor.advance(3)
 

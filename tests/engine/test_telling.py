@@ -108,7 +108,7 @@ def test_a_sweep_goes_on_after_what_raises(bug: Exception, caplog: pytest.LogCap
         world.node.release()
         late = world.start(session.execute, "INSERT INTO t", timeout=1.0)
         assert late.done
-    assert set(reported(caplog)) == {f"{type(bug).__name__} while requests were told their outcomes"}
+    assert set(reported(caplog)) == {f"{type(bug).__name__} while the outcomes of requests were delivered"}
 
 
 @BUGS

@@ -1,4 +1,4 @@
-"""What the rooms of the engine know of each other where calls go upward: an outcome, what happens on a connection."""
+"""The Protocols between the rooms of the engine, for calls that go upward: an outcome, what happens on a connection."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ if TYPE_CHECKING:
 
 
 class Sink(Protocol):
-    """Where the outcome of a request goes; a `Waiter` is one."""
+    """The receiver of a request's outcome; a `Waiter` is one."""
 
     def resolve(self, value: Any) -> None:
-        """Take the value."""
+        """Called with the value."""
 
     def reject(self, error: BaseException) -> None:
-        """Take the error."""
+        """Called with the error."""
 
 
 class Holder(Protocol):
-    """Who has a request: the streams of a connection, or a queue."""
+    """The holder of a request: the streams of a connection, or a queue."""
 
     def release(self, request: Any, phase: Phase) -> None:
         """Forget `request`, if it is here; `phase` is the one that it was held in."""
 
 
 class Unfinished(Protocol):
-    """A request, as those see it who tell many of an outcome."""
+    """A request, as those see it who deliver one outcome to many."""
 
     @property
     def phase(self) -> Phase:
-        """Where it stands."""
+        """The phase that it is in."""
 
     @property
     def deadline(self) -> float:
-        """When it has to have ended, by the loop's clock."""
+        """The time by which it has to have ended, by the loop's clock."""
 
     def fail(self, error: BaseException) -> None:
         """End with `error`, once."""
@@ -51,7 +51,7 @@ class Held(Unfinished, Protocol):
     body: bytes
 
     def waited(self, phase: Phase, seconds: float) -> None:
-        """Note a wait in `phase`, on no connection."""
+        """Record a wait in `phase`, on no connection."""
 
     def leave(self) -> None:
         """Have whoever holds the request let go of it."""
@@ -84,7 +84,7 @@ class StreamsOwner(Protocol):
 
 
 class Owner(Protocol):
-    """Who is told what happens on a connection."""
+    """The owner of a connection, called when something happens on it."""
 
     def on_reading(self) -> None:
         """Called when responses are about to be given to their requests."""
@@ -102,11 +102,11 @@ class Owner(Protocol):
         """Called when the connection takes no more requests; it ends when it has none left."""
 
     def on_lost(self, connection: Any, error: Exception) -> None:
-        """Called when the connection has ended; its requests are told after this."""
+        """Called when the connection has ended; its requests get their error after this."""
 
 
 class Recovering(Protocol):
-    """Who decides what follows an attempt that did not succeed."""
+    """Decides what follows an attempt that did not succeed."""
 
     def submit(self, request: Any) -> None:
         """Send an attempt, or queue it, or fail it. Never raises."""

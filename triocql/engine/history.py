@@ -1,4 +1,4 @@
-"""What became of a request so far: the waits on no connection, the attempts that failed, and how long both took."""
+"""The history of a request: the waits on no connection, the attempts that failed, and how long both took."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class History:
         return sum(seconds for _, seconds in self.waits) + sum(each.elapsed for each in self.attempts)
 
     def waited(self, phase: Phase, seconds: float) -> None:
-        """Note a wait; what comes after it needs no clock to be asked."""
+        """Record a wait; what comes after it needs no clock to be asked."""
         self.waits += ((phase.value, seconds),)
 
     def failed(self, node: str, error: RequestError, elapsed: float) -> None:
-        """Note an attempt that another one follows; `elapsed` is the time of all of the request, in seconds."""
+        """Record an attempt that another one follows; `elapsed` is the time of all of the request, in seconds."""
         self.attempts += (Attempt(node, error, elapsed - self.seconds),)
         self.maybe_executed = self.maybe_executed or error.maybe_executed
 
     def count_unprepared(self, node: str, statement_id: bytes) -> int:
-        """Note that `node` does not know a statement; return how often it has said so, this time included."""
+        """Record that `node` does not know a statement; return how often it has said so, this time included."""
         count = self.unprepared[node, statement_id] = self.unprepared.get((node, statement_id), 0) + 1
         return count
 

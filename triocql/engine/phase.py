@@ -1,4 +1,4 @@
-"""What requests do, from their start to their end."""
+"""The phases of requests, from their start to their end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Phase(Enum):
-    """What a request is doing; the values are what users see in `RequestTimeout.phase`."""
+    """The phase of a request; the values are what users see in `RequestTimeout.phase`."""
 
     NEW = "new"
     PREPARING = "preparing"

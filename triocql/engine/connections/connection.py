@@ -19,7 +19,7 @@ from triocql.protocol.features import Features
 from triocql.protocol.framing import Framing
 
 _MOST_EVENTS = 1000
-"""How many events that nobody asked for are ignored."""
+"""The number of unasked events that are ignored."""
 
 
 class State(Enum):
@@ -78,12 +78,12 @@ class Connection:
         return self.streams.open and bool(self.free)
 
     def hold(self, held: bool) -> None:
-        """Take no requests of users while `held`: the connection is being moved to another keyspace."""
+        """Have no room for requests of users while `held`: the connection is being moved to another keyspace."""
         self.streams.open = self.state is State.OPEN and not held
 
     @property
     def end_error(self) -> Exception:
-        """What the connection has ended with."""
+        """The error that the connection has ended with."""
         assert self.error is not None, "it has not ended"
         return self.error
 
@@ -98,7 +98,7 @@ class Connection:
         return expire(tuple(self.in_flight.values()), now, self.name), len(self.in_flight)
 
     def drain(self) -> None:
-        """Take no more requests; close once those in flight have ended."""
+        """Accept no more requests; close once those in flight have ended."""
         if self.state is State.OPEN:
             self.state = State.DRAINING
             self.streams.open = False
@@ -141,7 +141,7 @@ class Connection:
     # --- The reactor's side (`Link`) -------------------------------------------------------------------------
 
     def connection_made(self, transport: Transport) -> None:
-        """Take the transport; what was sent before is pulled now."""
+        """Called once with the transport; what was sent before is pulled now (`Link`)."""
         self._transport = transport
         if self.state is State.CLOSED:
             transport.abort()
@@ -159,7 +159,7 @@ class Connection:
             return b""
 
     def data_received(self, data: bytes | memoryview) -> None:
-        """Give every response that became complete to its request."""
+        """Called with bytes of the node; hands every response that became complete to its request (`Link`)."""
         if self.state is State.CLOSED:
             return
         now, events, count = self._clock.now(), self.events, 0

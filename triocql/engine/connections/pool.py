@@ -12,8 +12,8 @@ from triocql.metadata.node import Node
 class Pool:
     """Connections to one node, filled in turn: a batch on one connection is cheaper than two halves on two.
 
-    The keeper of the pool dials. It is told by `on_lost` that a connection is missing, by `on_need` that somebody waits
-    for one.
+    The refiller of the pool dials: `on_lost` is called when a connection is missing, `on_need` when somebody waits for
+    one.
     """
 
     def __init__(self, node: Node, size: int, fill_threshold: int) -> None:
@@ -48,7 +48,7 @@ class Pool:
         return best
 
     def add(self, connection: Connection) -> bool:
-        """Take a connection that is ready for requests; whether it was taken: what has ended meanwhile is not."""
+        """Add a connection that is ready for requests; return whether it was added: one that has ended is not."""
         if connection.state is not State.OPEN:
             return False
         self.connections.append(connection)

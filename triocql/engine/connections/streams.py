@@ -112,7 +112,7 @@ class Streams:
         return frames
 
     def dispatch(self, frames: list[Frame]) -> None:
-        """Give each response to its request; raises ProtocolError for one that nothing was asked for."""
+        """Hand each response to its request; raises ProtocolError for one that belongs to no request."""
         connection, in_flight, free, used = self._connection, self.in_flight, self.free, self.used
         for stream, flags, opcode, body in frames:
             request = in_flight.get(stream)
@@ -135,7 +135,7 @@ class Streams:
             else:
                 raise ProtocolError(
                     f"{connection.name} sent a response (opcode {opcode:#04x}) on stream {stream}, "
-                    "where nothing was asked"
+                    "where no request is waiting"
                 )
             if self.closed:
                 return

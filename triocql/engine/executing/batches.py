@@ -39,7 +39,7 @@ class Host(Protocol):
         """Return the timestamp of a request, in microseconds."""
 
     def can_ask(self, query: PreparedQuery) -> bool:
-        """Whether a node would look up the names in `query` where it did."""
+        """Return whether a node would look up the names in `query` where it did."""
 
     def park(self, execution: Execution) -> None:
         """Have an execution wait until a statement is prepared for it."""
@@ -93,7 +93,7 @@ class BatchBuilder:
             self._executor.preparing.prepare(key, self, self._execution.deadline)
 
     def resolve(self, prepared: PreparedQuery) -> None:
-        """Take one of the preparations; after the last one, send."""
+        """Called with the outcome of one of the preparations; after the last one, send."""
         self._known[PrepareKey(prepared.keyspace, prepared.text)] = prepared
         self._missing -= 1
         if self._missing or self._execution.phase is not Phase.PREPARING:

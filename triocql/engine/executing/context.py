@@ -1,4 +1,4 @@
-"""What starting a request needs."""
+"""The context that executions are started in."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Ask = Callable[[PreparedQuery, Sink, Parameters, Exception], "Execution"]
 
 
 class ExecutionContext(NamedTuple):
-    """What all executions of a session have in common."""
+    """The parts of the engine that all executions of a session share."""
 
     router: Router
     recovery: Recovering

@@ -85,7 +85,7 @@ class Attempt(Request):
         execution.succeed(response)
 
     def over(self, connection: Connection, error: BaseException | None) -> None:
-        """Tell the tracker, if there is one, that the attempt has ended: with a good answer, or by `error`."""
+        """Report to the tracker, if there is one, that the attempt has ended: with a good answer, or by `error`."""
         execution = self.execution
         if execution.tracker is not None:
             seconds = execution.recovery.now() - self.sent if self.phase is Phase.WAITING else 0.0
@@ -112,11 +112,11 @@ class Attempt(Request):
             execution.fail(timed_out(execution, self.phase, now, node))
 
     def waited(self, phase: Phase, seconds: float) -> None:
-        """Note a wait in `phase`, on no connection."""
+        """Record a wait in `phase`, on no connection."""
         self.execution.recall().waited(phase, seconds)
 
     def is_unwanted(self) -> bool:
-        """Whether whoever waits was cancelled, which the loop has not told yet."""
+        """Return whether the consumer was cancelled, though the loop has not said so yet."""
         return has_gone(self.execution.sink)
 
 
@@ -186,7 +186,7 @@ class Execution:
 
     @property
     def phase(self) -> Phase:
-        """Where its attempt stands."""
+        """The phase of its attempt."""
         attempt = self.attempt
         return _DONE if attempt is None else attempt.phase
 

@@ -144,7 +144,7 @@ class Executor:
         return self.context.timestamps.next() if fixed is None else fixed
 
     def can_ask(self, query: PreparedQuery) -> bool:
-        """Whether a node would look up the names in `query` where it did; before v5 it does that where it is now."""
+        """Return whether a node would look up the names in `query` where it did; before v5 that is where it is now."""
         here = self.version >= V5 or query.keyspace == self.keyspaces.current
         return here and self.router.ending is None
 
@@ -209,7 +209,7 @@ class Executor:
     ) -> Execution:
         if parameters is not None:
             raise UsageError(
-                "a BoundStatement has its values already; execute its PreparedStatement with others"
+                "a BoundStatement has its values already; execute its PreparedStatement with other values"
             )
         template = self.settings.get(statement.options, call).templates[statement.prepared]
         execution = template.execution(sink)
@@ -244,7 +244,9 @@ class Executor:
 def _paged(execution: Execution) -> QueryMessage | ExecuteMessage:
     message = execution.message
     if not isinstance(message, (QueryMessage, ExecuteMessage)):
-        raise ProtocolError("a node says that more pages follow what has none, a batch")
+        raise ProtocolError(
+            "the node answered a batch with a page and says that more follow; a batch has no pages"
+        )
     return message
 
 

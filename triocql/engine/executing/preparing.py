@@ -39,7 +39,7 @@ class _Flight:
         return self.execution.phase is Phase.WAITING
 
     def join(self, sink: Sink, deadline: float) -> None:
-        """Take one more who waits; the most patient one decides how long the node may take."""
+        """Add one more who waits; the most patient one decides how long the node may take."""
         self.sinks.append(sink)
         self.execution.extend(deadline)
 

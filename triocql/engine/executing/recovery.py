@@ -1,4 +1,4 @@
-"""What becomes of a request after an error answer or the end of its connection."""
+"""Recovery: what follows after an error answer or the end of a request's connection."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class Recovery:
 
 
 def _hint(error: errors.ResponseError, attempt: Attempt) -> str:
-    """Say what to write instead of what a node cannot know the meaning of, "" for all else."""
+    """Return what to write instead of what a node cannot know the meaning of, "" for all else."""
     if isinstance(error, errors.SyntaxError) and _OLD_MARKER.search(attempt.body):
         return "write ? or :name for a value, not %s or %(name)s"
     unprepared = attempt.opcode in (Opcode.QUERY, Opcode.BATCH)

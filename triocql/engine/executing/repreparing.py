@@ -23,19 +23,19 @@ _MOST = 16
 
 
 class _Flight:
-    """One PREPARE on one connection, and the requests that wait for it; the sink of its exchange."""
+    """One PREPARE on one connection, and the requests that wait for it; the sink of that request."""
 
     def __init__(self, owner: Repreparing, connection: Connection, text: PreparedQuery) -> None:
         self.owner = owner
         self.connection = connection
         self.text = text
         self.attempts: list[Attempt] = []
-        self.exchange: InternalRequest
+        self.request: InternalRequest
 
     def join(self, attempt: Attempt) -> None:
-        """Take one more request that waits; the most patient one decides how long the node may take."""
+        """Add one more request that waits; the most patient one decides how long the node may take."""
         self.attempts.append(attempt)
-        self.exchange.deadline = max(self.exchange.deadline, attempt.deadline)
+        self.request.deadline = max(self.request.deadline, attempt.deadline)
 
     def resolve(self, answer: tuple[int, int, bytes]) -> None:
         self.owner.answered(self, *answer)
@@ -54,12 +54,12 @@ class Repreparing:
         self._flights: dict[tuple[Connection, bytes], _Flight] = {}
 
     def unprepared(self, attempt: Attempt, connection: Connection, error: errors.Unprepared) -> None:
-        """Take the answer UNPREPARED to `attempt`: prepare and send again, or fail it."""
+        """Called with the answer UNPREPARED to `attempt`: prepare and send again, or fail it."""
         text = attempt.message.statement(error.id)
         if text is None:
             attempt.fail(
                 errors.ProtocolError(
-                    f"{connection.name} does not know a statement that was not in the request"
+                    f"{connection.name} answered UNPREPARED with the id of a statement that was not in the request"
                 )
             )
         elif attempt.execution.recall().count_unprepared(connection.name, error.id) > _MOST:
@@ -79,18 +79,18 @@ class Repreparing:
         flight = self._flights.get((connection, id_))
         if flight is None:
             flight = _Flight(self, connection, text)
-            flight.exchange = exchange = InternalRequest(flight, attempt.deadline, attempt.execution.timeout)
-            exchange.opcode = int(Opcode.PREPARE)
+            flight.request = request = InternalRequest(flight, attempt.deadline, attempt.execution.timeout)
+            request.opcode = int(Opcode.PREPARE)
             keyspace = text.keyspace if self._version >= V5 else None
-            exchange.body = prepare(self._version, text.text, keyspace)
+            request.body = prepare(self._version, text.text, keyspace)
             self._flights[connection, id_] = flight
             flight.join(attempt)
-            tell((exchange,), connection.send)
+            tell((request,), connection.send)
         else:
             flight.join(attempt)
 
     def answered(self, flight: _Flight, opcode: int, flags: int, body: bytes) -> None:
-        """Take the answer to the PREPARE of `flight`."""
+        """Called with the answer to the PREPARE of `flight`."""
         try:
             answer = decode_message(opcode, body, split_extras(flags, body)[1], self._version)
             state = self._new_state(flight, answer)
@@ -124,7 +124,7 @@ class Repreparing:
             answer.coordinator = flight.connection.name
             raise answer
         if not isinstance(answer, Prepared):
-            raise errors.UnfitAnswer("PREPARE was answered with something else than a prepared statement")
+            raise errors.UnfitAnswer("the node did not answer PREPARE with a prepared statement")
         if answer.id != flight.text.state.id:
             raise errors.PreparedIdMismatch(
                 f"preparing {flight.text.text!r} again on {flight.connection.name} gave another id; "

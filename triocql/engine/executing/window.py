@@ -43,11 +43,11 @@ class Entry(Completion):
         self.execution: Execution | None = None
 
     def resolve(self, response: Response) -> None:
-        """Take the response."""
+        """Called with the response (`Sink`)."""
         self.window.end(self, response, None)
 
     def reject(self, error: BaseException) -> None:
-        """Take the error."""
+        """Called with the error (`Sink`)."""
         self.window.end(self, None, error)
 
 
@@ -114,7 +114,7 @@ class Window:
         return entry
 
     def end(self, entry: Entry, response: Response | None, error: BaseException | None) -> None:
-        """Take the outcome of `entry`."""
+        """Called with the outcome of `entry`."""
         if self._live.pop(entry.index, None) is not None:
             try:
                 if error is not None:
@@ -139,7 +139,7 @@ class Window:
 class PullingWindow(Window):
     """A window that takes its statements from an iterator, in the context of whoever made the window.
 
-    `on_error` is told, once, what the iterator raised; nothing is taken from it after that.
+    `on_error` is called, once, with what the iterator raised; nothing is taken from it after that.
     """
 
     def __init__(
@@ -216,7 +216,7 @@ class CollectingWindow(PullingWindow):
     Args:
         pair: the class of the pairs, a tuple.
         make_result: makes the result of a response.
-        stop_on_error: whether the first error is told to `on_error` and ends the pulling; one that is no `Exception`
+        stop_on_error: whether the first error goes to `on_error` and ends the pulling; one that is no `Exception`
             is in any case.
         on_over: called once nothing is under way and nothing will follow.
     """
@@ -284,7 +284,7 @@ class CollectingWindow(PullingWindow):
 
 
 def _number(error: BaseException, index: int) -> None:
-    """Note in an error which statement of a call it is of."""
+    """Number an error: set which statement of the call it is of."""
     if isinstance(error, Error):
         error.index = index
 

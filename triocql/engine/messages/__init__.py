@@ -1,4 +1,4 @@
-"""What requests say, and what their answers mean. EXECUTE is compiled if possible."""
+"""The messages of requests, and how their answers are read. EXECUTE is compiled if possible."""
 
 from __future__ import annotations
 

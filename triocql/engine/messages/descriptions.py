@@ -1,4 +1,4 @@
-"""What nodes say of statements: the columns of their parameters and of their rows, for everybody who uses them."""
+"""The descriptions of statements by nodes: the columns of their parameters and rows, for everybody who uses them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class PrepareKey(NamedTuple):
-    """What tells prepared statements apart: where unqualified names are looked up, and the text."""
+    """The key of a prepared statement: the keyspace in which unqualified names are looked up, and the text."""
 
     keyspace: str | None
     text: str
@@ -56,7 +56,7 @@ class Descriptions:
         return text
 
     def renew(self, text: PreparedQuery, answer: Prepared) -> PreparedState:
-        """Take what a node says of a statement that it has prepared again; return its newest state.
+        """Update what is known of a statement that a node has prepared again; return its newest state.
 
         It is news for all texts that the nodes take for the same statement. Raises ProtocolError.
         """
@@ -71,7 +71,7 @@ class Descriptions:
     def learn(
         self, text: PreparedQuery, state: PreparedState, metadata: RowsMetadata, new_id: bytes | None
     ) -> None:
-        """Take what came with rows that were asked for in `state`: their columns. Raises ProtocolError."""
+        """Keep the columns that came with rows that were asked for in `state`. Raises ProtocolError."""
         self._check_id(text, new_id, metadata)
         if text.state is state:
             # Unless somebody was faster, the next request goes out with the new columns.
@@ -117,7 +117,7 @@ class Descriptions:
         if text.state.metadata is not None:
             text.state = self._with_result(text.state, text.state.metadata, None)
         raise ProtocolError(
-            f"columns of {text.text!r} are told under the id {metadata_id.hex()}, which stood for others before"
+            f"the node describes other columns of {text.text!r} than before under the same id, {metadata_id.hex()}"
         )
 
     def _recode(self) -> None:
@@ -131,5 +131,5 @@ def _useless(error: Exception) -> ProtocolError:
     if isinstance(error, ProtocolError):
         return error
     return ProtocolError(
-        f"nothing can be made of the columns that a node tells: {type(error).__name__}: {error}"
+        f"the node described columns that cannot be read or written: {type(error).__name__}: {error}"
     )

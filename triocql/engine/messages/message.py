@@ -1,6 +1,6 @@
 # cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
 # cython: freethreading_compatible=False
-"""What a request says, and how its answer is read; here also the message that most requests have, EXECUTE."""
+"""Messages: what a request says, and how its answer is read; here also the one that most requests have, EXECUTE."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _EXECUTE = int(Opcode.EXECUTE)
 
 
 class Message:
-    """What one request says. The defaults are those of a message without prepared statements.
+    """The message of a request. The defaults are those of a message without prepared statements.
 
     Attributes:
         may_be_void: whether a RESULT without content can be the answer.
@@ -55,7 +55,7 @@ class Message:
 
     @property
     def text(self) -> str:
-        """What errors show of it: CQL, without values."""
+        """The text that errors show of it: CQL, without values."""
         raise NotImplementedError
 
     def body(self) -> bytes:
@@ -128,7 +128,7 @@ class ExecuteMessage(Message):
 
     @property
     def text(self) -> str:
-        """What errors show of it (`Message`)."""
+        """The text that errors show of it (`Message`)."""
         return self._query.text
 
     def body(self) -> bytes:

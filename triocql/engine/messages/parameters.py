@@ -1,4 +1,4 @@
-"""What goes around the text or the values of a request: the part that equal options make equal, made once."""
+"""The parameters around the text or the values of a request: the part that equal options make equal, made once."""
 
 from __future__ import annotations
 

@@ -33,5 +33,5 @@ class PrepareMessage(Message):
         """Read the answer (`Message`)."""
         answer = decode_message(_RESULT, body, split_extras(flags, body)[1], self._version)
         if not isinstance(answer, Prepared):
-            raise UnfitAnswer("PREPARE was answered with a RESULT of another kind")
+            raise UnfitAnswer("the node answered PREPARE with a RESULT of another kind")
         return answer

@@ -60,11 +60,11 @@ class ResultReader:
         if body[start : start + 4] != _ROWS:
             return self._other(body, start, extras, connection, answers)
         if not answers.rows:
-            raise UnfitAnswer("a statement that gives no rows was answered with some")
+            raise UnfitAnswer("the node answered with rows to a statement that returns none")
         response = self._rows(body, start + 4, extras, connection, text, state)
         if response.paging_state is not None and not answers.pages:
             raise UnfitAnswer(
-                "a statement that is not read page by page was answered with the first of several"
+                "the node answered with the first of several pages to a statement that has one page"
             )
         return response
 
@@ -92,7 +92,9 @@ class ResultReader:
             return state.plan
         if metadata is None:
             # Nobody asked for that: only what is known is left out.
-            raise ProtocolError("rows without a description of their columns, which was not known either")
+            raise ProtocolError(
+                "the node left out the columns of its rows, though it was asked to describe them"
+            )
         # PREPARE tells no columns of a conditional update: they depend on its outcome, and are not kept.
         keep = state is not None and (state.metadata is not None or new_id is not None)
         if keep and text is not None and state is not None:
@@ -109,5 +111,7 @@ class ResultReader:
         elif isinstance(message, SchemaChange) and answers.schema_change:
             change = message
         elif message is not VOID or not answers.void:
-            raise UnfitAnswer(f"a statement was answered with what cannot be an answer to it: {message}")
+            raise UnfitAnswer(
+                f"the node answered with what cannot be the answer to this statement: {message}"
+            )
         return Response(None, None, extras, change, connection.name)

@@ -46,7 +46,7 @@ class Clock:
         self._sources.pop(source, None)
 
     def watch(self, deadline: float) -> None:
-        """See to it that a sweep happens at `deadline`, or soon after."""
+        """Have a sweep happen at `deadline`, or soon after."""
         if deadline < self.armed and not self._closed:
             self._arm(deadline)
 

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from triocql.engine.history import History
 
 _LONGEST = 100
-"""How many characters of a statement are shown."""
+"""The number of characters of a statement that are shown."""
 
 
 class Timed(Protocol):
-    """What has a deadline: a request of one attempt, or an execution."""
+    """Something with a deadline: a request of one attempt, or an execution."""
 
     deadline: float
     timeout: float

@@ -48,16 +48,16 @@ class Response:
 
 
 class Completion:
-    """A `Sink` of the engine's own: compiled, it is told without a look-up of its methods."""
+    """A `Sink` of the engine's own: compiled, it is called without a look-up of its methods."""
 
     __slots__ = ()
 
     def resolve(self, value: Any) -> None:
-        """Take the value (`Sink`)."""
+        """Called with the value (`Sink`)."""
         raise NotImplementedError
 
     def reject(self, error: BaseException) -> None:
-        """Take the error (`Sink`)."""
+        """Called with the error (`Sink`)."""
         raise NotImplementedError
 
 
@@ -75,7 +75,7 @@ def give(sink: Sink, value: Any) -> None:
 
 
 def has_gone(sink: Sink | None) -> bool:
-    """Whether `sink` is a waiter whose consumer was cancelled, which the loop has not told yet (`Waiter.is_gone`)."""
+    """Return whether `sink` is a waiter whose consumer was cancelled, though the loop has not said so (`is_gone`)."""
     if isinstance(sink, Completion):
         return False
     check: Callable[[], bool] | None = getattr(sink, "is_gone", None)
@@ -131,11 +131,11 @@ class Request:
         raise NotImplementedError
 
     def waited(self, phase: Phase, seconds: float) -> None:
-        """Note a wait in `phase`, on no connection; what comes after that needs no clock to be asked."""
+        """Record a wait in `phase`, on no connection; what comes after that needs no clock to be asked."""
         raise NotImplementedError
 
     def is_unwanted(self) -> bool:
-        """Whether whoever waits was cancelled, which the loop has not told yet."""
+        """Return whether the consumer was cancelled, though the loop has not said so yet."""
         return False
 
     def leave(self) -> None:

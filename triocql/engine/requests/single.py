@@ -51,13 +51,13 @@ class SingleRequest(Request):
         self.fail(timed_out(self, self.phase, now, node))
 
     def waited(self, phase: Phase, seconds: float) -> None:
-        """Note a wait in `phase`, on no connection."""
+        """Record a wait in `phase`, on no connection."""
         if self.history is None:
             self.history = History()
         self.history.waited(phase, seconds)
 
     def is_unwanted(self) -> bool:
-        """Whether whoever waits was cancelled, which the loop has not told yet."""
+        """Return whether the consumer was cancelled, though the loop has not said so yet."""
         return has_gone(self.sink)
 
     def _end(self) -> Sink:

@@ -1,7 +1,7 @@
-"""Telling many of an outcome, each of whom may do anything when told: abandon, start or end others, close all, raise.
+"""Delivering one outcome to many, each of whom may do anything then: abandon, start or end others, close all, raise.
 
-So nobody is told who has ended by then; and what one raises ends that one, is logged, and keeps nobody else from
-being told.
+So whoever has ended by then is skipped; and what one raises ends that one, is logged, and keeps nobody else from
+getting the outcome.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 
-def tell(requests: Iterable[R], told: Callable[[R], object]) -> None:
-    """Call `told` with each of `requests` that has not ended when its turn comes."""
+def tell(requests: Iterable[R], step: Callable[[R], object]) -> None:
+    """Call `step` with each of `requests` that has not ended when its turn comes."""
     for request in requests:
         if request.phase is not Phase.DONE:
             try:
-                told(request)
+                step(request)
             except Exception as bug:
                 spoil(request, bug)
 
@@ -73,19 +73,19 @@ def spoil(request: Unfinished, bug: Exception) -> None:
 
 
 def as_error(bug: Exception) -> Error:
-    """Return `bug` as users are told of it."""
+    """Return the error that users get for `bug`."""
     if isinstance(bug, Error):
         return bug
-    error = InternalError(f"the request ended by a bug: {type(bug).__name__}: {bug}")
+    error = InternalError(f"the request ended because of a bug: {type(bug).__name__}: {bug}")
     error.__cause__ = bug
     error.maybe_executed = True
     return error
 
 
 def report(bug: Exception) -> None:
-    """Log `bug`. Whoever had to be told is told before: where the stack is at its end, this fails, too."""
+    """Log `bug`, after whoever had to get an error has got it: where the stack is at its end, this fails, too."""
     with suppress(Exception):
-        logger.error("%s while requests were told their outcomes", type(bug).__name__, exc_info=bug)
+        logger.error("%s while the outcomes of requests were delivered", type(bug).__name__, exc_info=bug)
 
 
 def _time_out(now: float, node: str, request: Unfinished) -> None:

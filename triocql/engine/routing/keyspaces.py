@@ -13,7 +13,7 @@ from triocql.protocol.responses import SetKeyspace, read_answer
 
 
 class _Move:
-    """One connection on its way to another keyspace; the sink of its exchange."""
+    """One connection on its way to another keyspace; the sink of its USE."""
 
     def __init__(self, owner: Keyspaces, connection: Connection, keyspace: str) -> None:
         self.owner = owner
@@ -55,12 +55,12 @@ class Keyspaces:
                 self._move(connection)
 
     def moved(self, connection: Connection, keyspace: str, *, refused: bool) -> None:
-        """Take the outcome of a move."""
+        """Called with the outcome of a move."""
         self._moving.discard(connection)
         if connection.state is State.CLOSED:
             return
         if refused:
-            connection.abort(ConnectionLost(f"{connection.name} did not follow to keyspace {keyspace!r}"))
+            connection.abort(ConnectionLost(f"{connection.name} did not change to keyspace {keyspace!r}"))
         else:
             connection.keyspace = keyspace
             connection.hold(False)
@@ -81,12 +81,12 @@ class Keyspaces:
 
     def _send(self, connection: Connection) -> None:
         if not connection.free:
-            connection.abort(Error("no stream id was left to change the keyspace with"))
+            connection.abort(Error("no stream id was free for the USE that changes the keyspace"))
             return
         keyspace = self.current or ""
         move = _Move(self, connection, keyspace)
-        exchange = InternalRequest(move, self._router.clock.now() + self._timeout, self._timeout)
-        exchange.opcode = int(Opcode.QUERY)
-        exchange.body = use(self.version, keyspace)
+        request = InternalRequest(move, self._router.clock.now() + self._timeout, self._timeout)
+        request.opcode = int(Opcode.QUERY)
+        request.body = use(self.version, keyspace)
         self._moving.add(connection)
-        connection.send(exchange)
+        connection.send(request)
