@@ -13,13 +13,13 @@ async def release(session: triocql.Session, versions: list[str]) -> None:
     versions.append((await session.execute("SELECT release_version FROM system.local")).scalar())
 
 
-async def main(address: str) -> None:
+async def main(address: str, backend: str) -> None:
     async with triocql.connect(address) as session:
         versions: list[str] = []
         async with anyio.create_task_group() as tasks:
             for _ in range(100):
                 tasks.start_soon(release, session, versions)
-        print(f"{len(versions)} answers, {set(versions)}, {session.reactor.name}")
+        print(f"{len(versions)} answers, {set(versions)}, {backend}")
 
         tables = 0
         with anyio.move_on_after(0.5) as scope:
@@ -32,4 +32,4 @@ async def main(address: str) -> None:
 
 if __name__ == "__main__":
     for backend in ("trio", "asyncio"):
-        anyio.run(main, sys.argv[1], backend=backend)
+        anyio.run(main, sys.argv[1], backend, backend=backend)

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 import triocql
+from tests.engine.world import World
+from tests.sync.served import session as blocking
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = "\n".join(path.read_text() for path in sorted((ROOT / "docs" / "reference").glob("*.md")))
@@ -66,3 +68,34 @@ def test_each_public_method_is_documented(name: str) -> None:
 
 def _has_own_doc(value: Any) -> bool:
     return inspect.isfunction(value) or isinstance(value, (property, classmethod, staticmethod))
+
+
+SESSION = {
+    "codecs",
+    "execute",
+    "execute_concurrent",
+    "execute_concurrent_with_args",
+    "keyspace",
+    "prepare",
+    "protocol_version",
+    "stats",
+    "stream",
+    "stream_concurrent",
+}
+
+
+def test_sessions_have_no_other_names_than_those_for_users() -> None:
+    with World().session() as waits, blocking() as (_, blocks):
+        assert _public(waits) == SESSION | {"aclose"}
+        assert _public(blocks) == SESSION | {"close", "execute_async"}
+
+
+def _public(value: object) -> set[str]:
+    return {name for name in dir(value) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("name", ["session", "sync"])
+def test_the_reference_shows_all_that_sessions_have(name: str) -> None:
+    page = (ROOT / "docs" / "reference" / f"{name}.md").read_text()
+    module = "triocql" if name == "session" else "triocql.sync"
+    assert re.search(rf":: {module}\.Session\n(?!   :exclude-members)", page)

@@ -19,16 +19,18 @@ from triocql.protocol.authenticator import Authenticator
 from triocql.protocol.constants import SERVER, UNSET, Consistency
 from triocql.results.result import Result, Trace, TraceEvent
 from triocql.results.row import Row
-from triocql.session.concurrent import (
-    ConcurrentStream,
+from triocql.session.concurrent import ConcurrentStream
+from triocql.session.connecting import connect
+from triocql.session.functions import (
     execute_concurrent,
     execute_concurrent_with_args,
+    open_request_nursery,
     stream_concurrent,
 )
-from triocql.session.nursery import Handle, RequestNursery, open_request_nursery
-from triocql.session.session import Session, connect
+from triocql.session.nursery import Handle, RequestNursery
+from triocql.session.outcomes import ExecutionResult
+from triocql.session.session import Session
 from triocql.session.stream import RowStream
-from triocql.session.windowcall import ExecutionResult
 from triocql.statements.paging import PagingState
 from triocql.statements.prepared import BoundStatement, PreparedStatement
 from triocql.statements.statement import Batch, BatchType, Statement

@@ -182,12 +182,12 @@ def near(name: str, known: Iterable[str]) -> str:
 
 
 class NoOtherAttributes:
-    """A class whose instances have the public attributes that it says, and no others: what is not there is no place to
+    """A class whose instances have the public attributes of the class, and no others: what is not there is no place to
     set an option, nor one to read it.
     """
 
-    _ATTRIBUTES: ClassVar[tuple[str, ...]]
-    """The public attributes that the constructor sets."""
+    _BLOCKS: ClassVar[bool]
+    """Whether it is the session of programs that block."""
     _MADE_OF: ClassVar[type]
     """The type of the constructor's first argument."""
     _MAKER: ClassVar[str]
@@ -202,7 +202,7 @@ class NoOtherAttributes:
 
         def __setattr__(self, name: str, value: Any) -> None:
             cls = type(self)
-            if not (name.startswith("_") or name in cls._ATTRIBUTES or hasattr(cls, name)):
+            if not (name.startswith("_") or hasattr(cls, name)):
                 raise _unknown(name)
             try:
                 object.__setattr__(self, name, value)
@@ -283,10 +283,10 @@ def old_name(module: str, name: str) -> Exception:
 
 def check_session(session: object, *, blocks: bool) -> None:
     """Raise UsageError unless it is a session of `triocql.sync`, if `blocks`, or one of `triocql`, if not."""
-    waiting, blocking = hasattr(session, "executor"), hasattr(session, "inner")
-    if blocking if blocks else waiting:
+    blocking = getattr(session, "_BLOCKS", None)
+    if blocking is blocks:
         return
-    if not (waiting or blocking):
+    if blocking is None:
         given = type(session).__name__
         raise UsageError(f"this takes a session, not {given}{forgotten_await(session)}")
     made, kind = ("triocql.sync", "blocking") if blocking else ("triocql", "asynchronous")

@@ -157,7 +157,7 @@ async def test_wrong_values_are_found_before_anything_is_sent(session: Session, 
     with pytest.raises(BindValueError):
         await session.execute(insert, [1, "x", "too many"])
     with pytest.raises(UsageError, match="list"):
-        await session.execute([f"SELECT * FROM {t}"])
+        await session.execute([f"SELECT * FROM {t}"])  # type: ignore[call-overload]
     assert (await session.execute(f"SELECT * FROM {t}")).rows == []
 
 

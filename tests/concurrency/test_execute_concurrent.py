@@ -436,7 +436,7 @@ def test_input_that_uses_the_engine_itself() -> None:
 
         def rows() -> Iterator[Any]:
             for number in range(100):
-                session.executor.start(Note(), insert, [1000 + number])
+                session._context.executor.start(Note(), insert, [1000 + number])
                 yield [number]
 
         results = world.call(triocql.execute_concurrent_with_args, session, insert, rows(), 5)

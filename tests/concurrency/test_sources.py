@@ -41,7 +41,7 @@ class Stuck:
         self._waiter.resolve(None)
 
     async def statements(self, error: Exception | None = None) -> AsyncGenerator[Any, None]:
-        reactor = self._session.reactor
+        reactor = self._session._context.reactor
         try:
             for item in self._items:
                 yield item
@@ -138,7 +138,7 @@ def test_a_failure_of_the_source_as_it_is_cancelled_is_not_lost() -> None:
             source = Stuck(session, ["INSERT 1"]).statements(error=LookupError("mine"))
             async with session.stream_concurrent(source) as outcomes:
                 await anext(outcomes)
-                await session.reactor.sleep(1)
+                await session._context.reactor.sleep(1)
                 if error is not None:
                     raise error
 
@@ -157,13 +157,13 @@ def test_a_source_that_gives_on_when_it_is_cancelled_is_not_asked_again() -> Non
         async def stubborn() -> AsyncIterator[Any]:
             while True:
                 with suppress(BaseException):
-                    await session.reactor.sleep(10)
+                    await session._context.reactor.sleep(10)
                 given.append(len(given))
                 yield "INSERT 1"
 
         async def leave() -> None:
             async with session.stream_concurrent(stubborn()):
-                await session.reactor.sleep(1)
+                await session._context.reactor.sleep(1)
 
         world.call(leave)
         assert given == [0]
@@ -219,7 +219,7 @@ class Channel:
         while not self._items:
             if self._closed:
                 raise StopAsyncIteration
-            self._waiter = self._session.reactor.waiter(lambda: None)
+            self._waiter = self._session._context.reactor.waiter(lambda: None)
             await self._waiter.wait()
             self._waiter = None
         return self._items.popleft()

@@ -61,7 +61,7 @@ def test_any_name_will_do(name: str) -> None:
         assert sum(len(node.links) for node in world.nodes) == links, "a connection was lost by the move"
         world.listeners[0].accepted[0].reset()
         world.reactor.advance(3)
-        assert len(session.executor.router.connections()) == 4
+        assert len(session._context.executor.router.connections()) == 4
         assert keyspaces(world) == {name}
 
 
@@ -302,7 +302,7 @@ def test_two_at_once_on_two_connections(count: int, newest_first: bool) -> None:
         world.reactor.advance(6)
         assert keyspaces(world) == {session.keyspace}
         assert set(spread(world, session, "INSERT")) == {session.keyspace}
-        connections = session.executor.router.connections()
+        connections = session._context.executor.router.connections()
         assert all(connection.has_room for connection in connections)
         # None was given up on the way.
         assert len(connections) == sum(len(node.links) for node in world.nodes) == 2 * count

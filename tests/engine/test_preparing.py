@@ -132,7 +132,7 @@ def test_the_memory_is_bounded() -> None:
         for text in texts:
             world.call(session.execute, text, [1])
             world.call(session.execute, texts[0], [1])
-        assert len(session.executor.preparing) == 3
+        assert len(session._context.executor.preparing) == 3
         assert prepares(world) == 5
         world.call(session.execute, texts[1], [1])
         assert prepares(world) == 6
@@ -144,7 +144,7 @@ def test_the_memory_is_bounded_by_what_nodes_describe(monkeypatch: pytest.Monkey
     with world.session() as session:
         text = "SELECT v FROM t{} WHERE k = ?".format
         world.call(session.execute, text(0), [1])
-        preparing = session.executor.preparing
+        preparing = session._context.executor.preparing
         monkeypatch.setattr("triocql.engine.executing.preparing._HEAVIEST", 3 * preparing._weight)
         for number in range(1, 6):
             world.call(session.execute, text(number), [1])

@@ -111,7 +111,7 @@ def test_statements_that_the_session_has_forgotten() -> None:
     with world.session() as session:
         select = world.call(session.prepare, SELECT)
         world.call(session.prepare, INSERT)
-        assert len(session.executor.preparing) == 1
+        assert len(session._context.executor.preparing) == 1
         session.codecs.register("int", Tens())
         assert world.call(session.execute, select, [5]).scalar() == "5 tens"
 
@@ -122,4 +122,4 @@ def test_statements_that_nobody_uses_are_freed() -> None:
         for number in range(20):
             world.call(session.prepare, f"{INSERT} /* {number} */")
         gc.collect()
-        assert len(session.executor.preparing._descriptions._in_use) <= 2
+        assert len(session._context.executor.preparing._descriptions._in_use) <= 2

@@ -130,7 +130,7 @@ def test_lost_before_it_was_written_is_sent_elsewhere(idempotent: bool) -> None:
         for _ in range(2):
             world.start(session.execute, "SELECT " + "x" * 500_000)
         task = world.start(session.execute, insert, [1], idempotent=idempotent)
-        (holder,) = [c for c in session.executor.router.connections() if len(c.in_flight) == 2]
+        (holder,) = [c for c in session._context.executor.router.connections() if len(c.in_flight) == 2]
         index = [str(a) for a in world.addresses].index(holder.name)
         world.listeners[index].accepted[0].reset()
         world.listeners[1 - index].accepted[0].resume_reading()
@@ -231,7 +231,7 @@ def test_retry_policy_that_raises_fails_the_request() -> None:
 
     world = World()
     with world.session() as session:
-        recovery: Any = session.executor.context.recovery
+        recovery: Any = session._context.executor.context.recovery
         recovery._policy = Broken()
         world.node.script = refusing(OVERLOADED)
         error = failure(world.start(session.execute, "INSERT 1"))

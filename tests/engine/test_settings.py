@@ -13,7 +13,7 @@ from triocql.statements.prepared import PreparedQuery
 def test_a_launch_is_made_once_for_a_text_and_its_options() -> None:
     world = World()
     with world.session() as session:
-        executor = session.executor
+        executor = session._context.executor
         insert, select = world.call(session.prepare, INSERT), world.call(session.prepare, SELECT)
         hasty = RequestOptions(timeout=1.0)
         template = executor.template_of(insert, INHERIT)
@@ -29,7 +29,7 @@ def test_the_launches_of_a_profile_are_bounded() -> None:
     world = World()
     with world.session() as session:
         insert = world.call(session.prepare, INSERT).prepared
-        templates = session.executor.settings.default.templates
+        templates = session._context.executor.settings.default.templates
         for number in range(2500):
             templates[PreparedQuery(f"{INSERT} {number}", None, insert.state)]
             assert len(templates) <= 1000
@@ -43,7 +43,7 @@ def test_the_launches_of_a_profile_are_bounded_by_what_nodes_describe(
     with world.session() as session:
         select = world.call(session.prepare, SELECT).prepared
         monkeypatch.setattr("triocql.engine.executing.settings._HEAVIEST", 10 * select.state.weight)
-        templates = session.executor.settings.default.templates
+        templates = session._context.executor.settings.default.templates
         for number in range(100):
             templates[PreparedQuery(f"{SELECT} {number}", None, select.state)]
             assert len(templates) <= 10
@@ -53,7 +53,7 @@ def test_the_launches_of_a_profile_are_bounded_by_what_nodes_describe(
 def test_the_settings_are_bounded() -> None:
     world = World()
     with world.session() as session:
-        cache: SettingsCache = session.executor.settings
+        cache: SettingsCache = session._context.executor.settings
         assert cache.get(INHERIT, INHERIT) is cache.default
         for number in range(600):
             call = RequestOptions(timeout=1.0 + number)

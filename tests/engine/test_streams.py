@@ -81,7 +81,7 @@ def test_abandoned_before_it_was_written_leaves_no_orphan() -> None:
     world = World(max_in_flight=4)
     with world.session() as session:
         insert = world.call(session.prepare, INSERT)
-        execution = session.executor.start(Ignored(), insert, [1])
+        execution = session._context.executor.start(Ignored(), insert, [1])
         assert len(free_ids(only(session))) == 3
         execution.abandon()
         world.settle()
@@ -93,8 +93,8 @@ def test_queued_request_gets_the_id_of_one_that_was_cancelled_before_it_was_writ
     world = World(max_in_flight=1)
     with world.session() as session:
         insert = world.call(session.prepare, INSERT)
-        first = session.executor.start(Ignored(), insert, [1])
-        second = session.executor.start(Ignored(), insert, [2])
+        first = session._context.executor.start(Ignored(), insert, [1])
+        second = session._context.executor.start(Ignored(), insert, [2])
         assert session.stats()[1:3] == (1, 1)
         first.abandon()
         world.settle()
@@ -249,7 +249,7 @@ def test_ids_are_taken_again_in_the_order_in_which_they_were_given_back() -> Non
 def test_answer_to_a_request_that_was_not_written_yet_is_not_its_own() -> None:
     world = World(4)
     with world.session() as session:
-        execution = session.executor.start(Ignored(), "INSERT 1")
+        execution = session._context.executor.start(Ignored(), "INSERT 1")
         assert execution.attempt is not None
         only(session).data_received(wire.frame(4, execution.attempt.stream, wire.RESULT, wire.void()))
         assert not execution.is_done
@@ -286,11 +286,11 @@ def test_too_many_orphans_drain_and_replace_the_connection() -> None:
         for task in tasks[:3]:
             task.cancel()
         world.settle()
-        assert len(session.executor.router.connections()) == 1
+        assert len(session._context.executor.router.connections()) == 1
         tasks[3].cancel()
         world.reactor.advance(1)
         assert old.state.value == "draining"
-        assert len(session.executor.router.connections()) == 2
+        assert len(session._context.executor.router.connections()) == 2
         late = world.start(session.execute, insert, [200])
         assert world.node.held[-1].link is world.node.links[1]
         world.node.release()
@@ -380,7 +380,7 @@ def test_all_ids_are_taken_where_so_many_are_needed(most: int) -> None:
     with world.session() as session:
         world.node.holding = True
         sinks = [Ignored() for _ in range(most + 3)]
-        executions = [session.executor.start(sink, "INSERT") for sink in sinks]
+        executions = [session._context.executor.start(sink, "INSERT") for sink in sinks]
         world.settle()
         assert len({asked.stream for asked in world.node.held}) == most
         assert session.stats().queued == 3

@@ -59,8 +59,8 @@ def test_a_bug_in_taking_an_answer_ends_its_request(bug: Exception, caplog: pyte
     with world.session() as session:
         insert = world.call(session.prepare, INSERT)
         connection = only(session)
-        refused = session.executor.context.recovery.refused
-        session.executor.context.recovery.refused = raising(bug)  # type: ignore[method-assign]
+        refused = session._context.executor.context.recovery.refused
+        session._context.executor.context.recovery.refused = raising(bug)  # type: ignore[method-assign]
         world.node.holding = True
         tasks = [world.start(session.execute, insert, [number]) for number in range(3)]
         first, *others = world.node.held
@@ -68,7 +68,7 @@ def test_a_bug_in_taking_an_answer_ends_its_request(bug: Exception, caplog: pyte
         for asked in others:
             asked.respond()
         world.settle()
-        session.executor.context.recovery.refused = refused  # type: ignore[method-assign]
+        session._context.executor.context.recovery.refused = refused  # type: ignore[method-assign]
         with pytest.raises(errors.InternalError) as info:
             tasks[0].result()
         assert info.value.__cause__ is bug
@@ -85,7 +85,7 @@ def test_a_step_after_reading_that_raises_keeps_no_other_from_its_turn(
     world = World()
     done: list[str] = []
     with world.session() as session:
-        router = session.executor.router
+        router = session._context.executor.router
         router.after_reading += [lambda: done.append("first"), raising(bug), lambda: done.append("last")]
         world.call(session.execute, "INSERT INTO t")
         assert done == ["first", "last"]
@@ -97,7 +97,7 @@ def test_a_step_after_reading_that_raises_keeps_no_other_from_its_turn(
 def test_a_sweep_goes_on_after_what_raises(bug: Exception, caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     with world.session() as session:
-        router = session.executor.router
+        router = session._context.executor.router
         router.queue.expire = raising(bug)  # type: ignore[method-assign]
         world.node.holding = True
         task = world.start(session.execute, "INSERT INTO t", timeout=1.0)
@@ -121,7 +121,7 @@ def test_what_cannot_be_sent_for_want_of_stack_leaves_all_as_it_was(bug: Excepti
         deaf: Any = _Deaf(bug)
         connection._transport, transport = deaf, connection._transport
         with pytest.raises(type(bug)):
-            session.executor.start(_Ignored(), insert, [1])
+            session._context.executor.start(_Ignored(), insert, [1])
         connection._transport = transport
         check(session)
         assert not connection.in_flight

@@ -230,7 +230,7 @@ def test_nothing_ticks_while_nothing_is_in_flight() -> None:
     with world.session() as session:
         world.call(session.execute, "INSERT 1")
         world.reactor.advance(20)
-        assert session.executor.router.clock.armed == math.inf
+        assert session._context.executor.router.clock.armed == math.inf
         assert world.reactor._timers.next_due() > 1e8
 
 
@@ -254,7 +254,7 @@ def test_many_deadlines_each_in_time() -> None:
         late = [ended[n] - began - 0.01 * (n % 50 + 1) for n in range(500)]
         assert min(late) >= -1e-9
         assert max(late) < 0.01
-        assert len(only(session).orphans) + len(session.executor.router.connections()) > 0
+        assert len(only(session).orphans) + len(session._context.executor.router.connections()) > 0
 
 
 def test_late_loop_lets_answers_win_that_have_arrived() -> None:

@@ -11,7 +11,8 @@ from tests.engine.peer import Node
 from triocql.abc import Address
 from triocql.engine.connections.connection import Connection, State
 from triocql.engine.connections.pool import Pool
-from triocql.session.session import Connecting, Session
+from triocql.session.connecting import Connecting
+from triocql.session.session import Session
 from triocql.testing.simulated import SimTask, SimulatedReactor
 
 T = TypeVar("T")
@@ -90,22 +91,22 @@ class World:
 
 def pools(session: Session) -> list[Pool]:
     """Return the session's pools."""
-    return session.executor.router.pools
+    return session._context.executor.router.pools
 
 
 def only(session: Session) -> Connection:
     """Return the session's connection, if it is the only one."""
-    (connection,) = session.executor.router.connections()
+    (connection,) = session._context.executor.router.connections()
     return connection
 
 
 def check(session: Session) -> None:
     """Check that no stream id is lost, none is in two places, and that bytes are counted of nothing but what waits."""
-    router = session.executor.router
+    router = session._context.executor.router
     for parking in (router.queue, router.waiting):
         assert parking.size == sum(len(request.body) for request in parking.requests())
     for connection in router.connections():
-        check_ids(connection, session._cluster.options.connection.max_in_flight)
+        check_ids(connection, session._context.cluster.options.connection.max_in_flight)
 
 
 def check_ids(connection: Connection, size: int) -> None:

@@ -100,7 +100,7 @@ async def callers(scene: Scene) -> AsyncIterator[Callers]:
 @asynccontextmanager
 async def _tasks(scene: Scene) -> AsyncIterator[Start]:
     """Return what starts tasks: of the loop that the session is in, not of the session, which ends its own."""
-    reactor = scene.session.reactor
+    reactor = scene.session._context.reactor
     if reactor.name == "trio":
         async with trio.open_nursery() as nursery:
             yield lambda fn: _start_on_trio(nursery, fn)

@@ -63,7 +63,7 @@ async def as_before(scene: Scene) -> None:
     heal(scene)
     await _probe(scene)
     await _at_baseline(scene)
-    assert scene.session.executor.router.ending is None
+    assert scene.session._context.executor.router.ending is None
     _executed_once(scene)
 
 
@@ -113,8 +113,8 @@ async def _at_baseline(scene: Scene) -> None:
     await scene.whole()
     await scene.until(lambda: session.stats()[1:3] == (0, 0))
     for connection in scene.connections:
-        check_ids(connection, session._cluster.options.connection.max_in_flight)
-    reactor = session.reactor
+        check_ids(connection, session._context.cluster.options.connection.max_in_flight)
+    reactor = session._context.reactor
     if isinstance(reactor, SimulatedReactor):
         await scene.sleep(70)
         names = Counter(task.name for task in reactor.tasks)

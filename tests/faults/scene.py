@@ -22,7 +22,7 @@ from triocql.engine.connections.connection import Connection
 from triocql.engine.executing import Execution
 from triocql.reactors.threadloop import ThreadLoop
 from triocql.reactors.threadreactor import ThreadReactor
-from triocql.session.session import Connecting
+from triocql.session.connecting import Connecting
 from triocql.statements.prepared import PreparedStatement
 from triocql.testing.server import CqlServer
 from triocql.testing.simulated import SimulatedReactor
@@ -56,7 +56,7 @@ class Call:
         self.abandoned = False
         self.execution: Execution | None = None
         self.scene = scene
-        self._waiter = scene.session.reactor.waiter(lambda: None)
+        self._waiter = scene.session._context.reactor.waiter(lambda: None)
 
     def resolve(self, response: Any) -> None:
         """Take the response."""
@@ -146,7 +146,9 @@ class Scene:
 
     async def whole(self) -> None:
         """Wait until no connection is missing."""
-        await self.until(lambda: not any(pool.missing for pool in self.session.executor.router.pools))
+        await self.until(
+            lambda: not any(pool.missing for pool in self.session._context.executor.router.pools)
+        )
 
     def now(self) -> float:
         """Return the time in seconds, virtual or not."""
@@ -170,7 +172,7 @@ class Scene:
         end = self.now() + (200.0 if self.virtual else seconds)
         while not condition():
             assert self.now() < end, self.session.stats()
-            await self.session.reactor.sleep(0.001)
+            await self.session._context.reactor.sleep(0.001)
 
     def read(self, token: int, timeout: float = 10.0, *, idempotent: bool = True) -> Call:
         """Start a SELECT, whose answer has to hold `token`."""
@@ -185,8 +187,8 @@ class Scene:
     ) -> Call:
         call = Call(self, token, reads=reads, idempotent=idempotent, timeout=timeout)
         self.calls.append(call)
-        options = self.session.call_options({"timeout": timeout, "idempotent": idempotent})
-        call.execution = self.session.executor.start(call, statement, [token], options)
+        options = self.session._context.call_options({"timeout": timeout, "idempotent": idempotent})
+        call.execution = self.session._context.executor.start(call, statement, [token], options)
         return call
 
     async def received(self, count: int = 1) -> None:
@@ -202,7 +204,7 @@ class Scene:
     @property
     def connections(self) -> list[Connection]:
         """The session's connections."""
-        return self.session.executor.router.connections()
+        return self.session._context.executor.router.connections()
 
     def only(self) -> Connection:
         """Return the session's connection, if it is the only one."""

@@ -132,7 +132,7 @@ async def while_connecting(scene: Scene) -> None:
 
 async def while_sending(scene: Scene) -> None:
     scene.server.connections[0].stop_reading()
-    scene.session.executor.start(Ignored(), "SELECT " + "x" * 1_000_000)
+    scene.session._context.executor.start(Ignored(), "SELECT " + "x" * 1_000_000)
     await scene.sleep(0.001)
 
 
@@ -218,7 +218,7 @@ def test_c05_cancelled_in_the_middle_of_its_frame(loop: str, version: int) -> No
     async def row(scene: Scene) -> None:
         (link,) = scene.server.connections
         scene.server.call(link.stop_reading)
-        long = scene.session.executor.start(Ignored(), "SELECT '" + "x" * 20_000_000 + "'")
+        long = scene.session._context.executor.start(Ignored(), "SELECT '" + "x" * 20_000_000 + "'")
         await scene.until(lambda: long.phase.value == "waiting")
         long.abandon()
         calls = [scene.read(number) for number in range(100)]

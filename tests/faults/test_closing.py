@@ -16,7 +16,7 @@ from tests.faults.scene import INSERT as WRITE
 from tests.faults.test_cancellation import Ignored
 from triocql import errors
 from triocql.reactors.base import FLUSH_TIMEOUT
-from triocql.session.session import DRAIN_TIMEOUT
+from triocql.session.context import DRAIN_TIMEOUT
 from triocql.testing.server import CqlServer, Gate, as_usual
 from triocql.testing.simulated import SimCancelled, SimTask
 
@@ -288,7 +288,7 @@ def test_c10_while_the_node_does_not_read(loop: str, timeout: float) -> None:
     async def row(scene: Scene) -> None:
         (link,) = scene.server.connections
         scene.server.call(link.stop_reading)
-        call = scene.session.executor.start(Ignored(), "SELECT '" + "x" * 20_000_000 + "'")
+        call = scene.session._context.executor.start(Ignored(), "SELECT '" + "x" * 20_000_000 + "'")
         await scene.until(lambda: call.phase.value == "waiting")
         began = scene.now()
         await scene.session.aclose(timeout)

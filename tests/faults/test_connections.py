@@ -106,11 +106,11 @@ def test_s07_accepted_and_never_answered() -> None:
         began = scene.now()
         async with scene.connecting() as session:
             assert scene.now() - began == 5.0
-            first, second = session.executor.router.pools
+            first, second = session._context.executor.router.pools
             for number in range(100):
                 assert (await session.execute(SELECT, [number])).scalar() == number
                 assert len(first.connections) == 0
-                await session.reactor.sleep(0.5)
+                await session._context.reactor.sleep(0.5)
             assert len(second.connections) == 1
             assert first.last_failure is not None
             assert first.last_failure.elapsed == 5.0
@@ -128,7 +128,7 @@ def test_s07_accepted_and_never_answered_on_sockets(loop: str) -> None:
         began = scene.now()
         async with scene.connecting(connect_timeout=0.5) as session:
             assert 0.5 <= scene.now() - began < 4.0
-            first, _ = session.executor.router.pools
+            first, _ = session._context.executor.router.pools
             for number in range(100):
                 assert (await session.execute(SELECT, [number])).scalar() == number
                 assert len(first.connections) == 0

@@ -116,7 +116,7 @@ def test_c06_cancelled_by_itself(loop: str) -> None:
                     outcomes.append(error)
                     raise
 
-            cancel = scene.session.reactor.spawn(itself)
+            cancel = scene.session._context.reactor.spawn(itself)
             await scene.until(lambda: bool(outcomes))
             assert isinstance(outcomes[0], BaseException)
             assert not isinstance(outcomes[0], Exception)
@@ -135,9 +135,9 @@ def test_c06_cancelled_before_its_task_begins(loop: str) -> None:
             async def itself() -> None:
                 answers.append(await call())
 
-            cancel = scene.session.reactor.spawn(itself)
+            cancel = scene.session._context.reactor.spawn(itself)
             cancel()
-            await scene.session.reactor.sleep(0.001)
+            await scene.session._context.reactor.sleep(0.001)
             assert answers == []
 
         await nothing_comes_of(scene, cancelled)

@@ -89,10 +89,10 @@ async def goes_on(session: Session) -> None:
 def as_new(session: Session) -> None:
     check(session)
     assert session.stats() == (1, 0, 0, 0)
-    assert session.executor.router.ending is None
+    assert session._context.executor.router.ending is None
 
 
-def connecting(server: CqlServer) -> triocql.session.session.Connecting:
+def connecting(server: CqlServer) -> triocql.session.connecting.Connecting:
     return triocql.connect(server.contact_points, connections_local=1, timeout=10.0)
 
 
@@ -138,8 +138,9 @@ def thread_program(server: CqlServer, presser: Presser, caught: bool) -> None:
             if not caught:
                 raise
             assert session.execute(SELECT, [42]).scalar() == 42
-            session.run(settled, session.inner)
-            session.call(as_new, session.inner)
+            waiting = triocql.Session(session._portal.context)
+            session._portal.run(settled, waiting)
+            session._portal.call(as_new, waiting)
 
 
 def run_trio(server: CqlServer, presser: Presser, caught: bool) -> None:

@@ -64,7 +64,7 @@ async def seconds_of_the_loop(scene: Scene, storm: Callers) -> float:
     async def wait() -> None:
         waiting.add(me := object())
         try:
-            await scene.session.reactor.waiter(nothing).wait()
+            await scene.session._context.reactor.waiter(nothing).wait()
         finally:
             waiting.remove(me)
 
@@ -102,7 +102,7 @@ def test_echo_on_sockets(loop: str) -> None:
                 for token in range(start, start + AT_A_TIME):
                     group.read(token, draw.uniform(0.005, LATEST) if draw.random() < 0.25 else LONG)
                 for _ in range(4):
-                    await scene.session.reactor.sleep(LATEST / 5)
+                    await scene.session._context.reactor.sleep(LATEST / 5)
                     waiting = [caller for caller in group.all if not caller.over]
                     for caller in draw.sample(waiting, min(40, len(waiting))):
                         caller.cancel()

@@ -130,7 +130,7 @@ PLACES: list[Place] = [
 def test_whoever_called_gets_it_and_the_session_goes_on(loop: str, kind: type[BaseException]) -> None:
     async def row(scene: Scene) -> None:
         for place in PLACES:
-            scene.session.executor.preparing._known.clear()
+            scene.session._context.executor.preparing._known.clear()
             with pytest.raises(kind, match="mine"):
                 await place(scene, kind)
             assert (await scene.session.execute(scene.select, [5])).scalar() == 5, place
@@ -212,7 +212,7 @@ class Policy:
 @KINDS
 def test_a_policy_that_raises(kind: type[BaseException]) -> None:
     async def row(scene: Scene) -> None:
-        recovery: Any = scene.session.executor.context.recovery
+        recovery: Any = scene.session._context.executor.context.recovery
         kept, recovery._policy = recovery._policy, Policy(kind)
         scene.server.when(scene.select.text).then(error(ErrorCode.OVERLOADED))
         expected = errors.RequestError if issubclass(kind, Exception) else kind
@@ -231,7 +231,7 @@ def test_what_is_raised_while_an_answer_is_read(
         raise kind("mine")
 
     async def row(scene: Scene) -> None:
-        monkeypatch.setattr(scene.session.executor.context.reader, "read", read)
+        monkeypatch.setattr(scene.session._context.executor.context.reader, "read", read)
         expected = errors.RequestError if issubclass(kind, Exception) else kind
         with pytest.raises(expected):
             await scene.session.execute("SELECT k FROM ks.t")

@@ -102,7 +102,7 @@ def _lose(node: int, number: int) -> Step:
 
 def _drain(number: int) -> Step:
     def step(play: Play) -> None:
-        connections = play.session.executor.router.connections()
+        connections = play.session._context.executor.router.connections()
         if connections:
             connections[number % len(connections)].drain()
 
@@ -162,8 +162,8 @@ def _healed(play: Play) -> None:
     play.check()
     assert [len(pool.connections) for pool in pools(play.session)] == [2, 2]
     assert all(task.done for task in play.tasks)
-    current = play.session.executor.keyspaces.current
-    for connection in play.session.executor.router.connections():
+    current = play.session._context.executor.keyspaces.current
+    for connection in play.session._context.executor.router.connections():
         assert connection.has_room
         assert connection.keyspace == current
     for _ in range(4):

@@ -86,7 +86,7 @@ class Requests(RuleBasedStateMachine):
         user = User(len(self.users), read)
         self.users.append(user)
         statement = (self.select if read else self.insert).with_options(timeout=timeout)
-        user.execution = self.session.executor.start(user, statement, [user.token])
+        user.execution = self.session._context.executor.start(user, statement, [user.token])
         if settle:
             self.world.settle()
 
@@ -168,9 +168,9 @@ class Requests(RuleBasedStateMachine):
     @invariant()
     def ids_are_in_order(self) -> None:
         check(self.session)
-        for connection in self.session.executor.router.connections():
+        for connection in self.session._context.executor.router.connections():
             assert len(connection.orphans) <= MAX_ORPHANS or connection.state.value != "open"
-        assert len(self.session.executor.router.queue) <= MAX_QUEUE
+        assert len(self.session._context.executor.router.queue) <= MAX_QUEUE
 
     @invariant()
     def each_request_ends_once(self) -> None:
@@ -208,7 +208,7 @@ class Requests(RuleBasedStateMachine):
         for user in self.users:
             assert len(user.outcomes) == (1 if not user.abandoned else len(user.outcomes) and 1)
         assert self.session.stats()[1:] == (0, 0, 0)
-        assert len(self.session.executor.router.connections()) == 2
+        assert len(self.session._context.executor.router.connections()) == 2
         assert self.world.call(self.session.execute, self.select, [7]).scalar() == 7
         self.block.__exit__(None, None, None)
 

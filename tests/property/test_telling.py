@@ -96,8 +96,8 @@ class Play:
             user.abandon()
 
     def _start(self, user: User, kind: str, timeout: float) -> Any:
-        executor, token = self.session.executor, user.token
-        call = self.session.call_options({"timeout": timeout})
+        executor, token = self.session._context.executor, user.token
+        call = self.session._context.call_options({"timeout": timeout})
         text = f"INSERT INTO text{token % 2} (k) VALUES (?)"
         if kind == "prepare":
             return executor.prepare(user, text, None, timeout)
@@ -125,7 +125,7 @@ class Play:
     def close(self) -> None:
         """Close the session at once."""
         self.closed = True
-        self.session._cluster.close()
+        self.session._context.cluster.close()
 
 
 # --- What those who are told do, and what befalls them ----------------------------------------------------------
@@ -167,7 +167,7 @@ def _closing(play: Play, _user: User) -> None:
 
 
 def _resetting(play: Play, _user: User) -> None:
-    for connection in play.session.executor.router.connections():
+    for connection in play.session._context.executor.router.connections():
         connection.abort(errors.ConnectionLost("by a sink"))
 
 
@@ -239,7 +239,7 @@ def _run(steps: list[Step], seed: int) -> None:
         assert [
             user.token for user in play.users if play.executed[user.token] > (9 if user.reads else 1)
         ] == []
-        router = session.executor.router
+        router = session._context.executor.router
         assert (len(router.queue), len(router.waiting)) == (0, 0)
         assert not any(connection.in_flight for connection in router.connections())
         if play.closed:

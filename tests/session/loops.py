@@ -24,7 +24,7 @@ from tests.engine.world import World
 from tests.files import open_files
 from triocql.abc import Address
 from triocql.protocol.constants import Opcode
-from triocql.session.session import Connecting
+from triocql.session.connecting import Connecting
 from triocql.testing.simulated import SimCancelled
 
 T = TypeVar("T")
@@ -377,7 +377,7 @@ def run_on(loop: str, scenario: Scenario[T], node: Node | None = None) -> T:
 
 async def settled(session: triocql.Session, seconds: float = PATIENCE) -> None:
     """Wait until nothing is under way in a session."""
-    reactor = session.reactor
+    reactor = session._context.reactor
     end = reactor.now() + seconds
     while session.stats()[1:] != (0, 0, 0):
         assert reactor.now() < end, session.stats()

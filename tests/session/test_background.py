@@ -46,7 +46,7 @@ def test_cancelling_all_tasks_leaves_the_session_alive(
                     assert (await session.execute("SELECT 1")).scalar() == "SELECT 1"
                     while len(asyncio.all_tasks()) < tasks:  # noqa: ASYNC110
                         await asyncio.sleep(0.001)
-            (connection,) = session.executor.router.connections()
+            (connection,) = session._context.executor.router.connections()
             connection.abort(Error("lost"))
             assert (await session.execute("SELECT 2", timeout=PATIENCE)).scalar() == "SELECT 2"
 

@@ -84,7 +84,7 @@ async def execute_text(session: Session) -> None:
 
 
 async def execute_values(session: Session) -> None:
-    session.executor.preparing._known.clear()
+    session._context.executor.preparing._known.clear()
     assert (await session.execute(SELECT, [1])).scalar() == 1
 
 
@@ -94,7 +94,7 @@ async def execute_prepared(session: Session) -> None:
 
 
 async def execute_batch(session: Session) -> None:
-    session.executor.preparing._known.clear()
+    session._context.executor.preparing._known.clear()
     await session.execute(Batch().add(INSERT, [1]).add("DELETE x"))
 
 
@@ -105,7 +105,7 @@ async def execute_unprepared(session: Session) -> None:
 
 
 async def prepare(session: Session) -> None:
-    session.executor.preparing._known.clear()
+    session._context.executor.preparing._known.clear()
     await session.prepare(SELECT)
 
 
@@ -144,7 +144,7 @@ class Numbers:
         return self
 
     async def __anext__(self) -> Any:
-        await self._session.reactor.sleep(0)
+        await self._session._context.reactor.sleep(0)
         self._left -= 1
         if self._left < 0:
             raise StopAsyncIteration
@@ -184,7 +184,7 @@ class Halting(Numbers):
 
     async def __anext__(self) -> Any:
         if self._left == 3:
-            await self._session.reactor.waiter(lambda: None).wait()
+            await self._session._context.reactor.waiter(lambda: None).wait()
         return await super().__anext__()
 
 
@@ -257,7 +257,7 @@ async def probe(stage: Stage, session: Session) -> None:
     await settled(session)
     check(session)
     assert session.stats() == (1, 0, 0, 0)
-    assert session.executor.router.ending is None
+    assert session._context.executor.router.ending is None
     assert len(stage.node.links) == 1
     check_executed_once(stage.node)
 
@@ -280,7 +280,7 @@ def test_cancelled_at_each_checkpoint(loop: str, name: str) -> None:
             while True:
                 stepped = await stage.cancelling_at(number, scenario(session))
                 assert not stepped.leaving
-                assert len(session.executor.router.queue) == 0
+                assert len(session._context.executor.router.queue) == 0
                 await probe(stage, session)
                 await stage.until(lambda: stage.tasks() <= tasks)
                 if stepped.count <= number:

@@ -99,7 +99,7 @@ def served() -> Iterator[Served]:
         yield served
 
 
-def connecting(served: Served) -> triocql.session.session.Connecting:
+def connecting(served: Served) -> triocql.session.connecting.Connecting:
     return triocql.connect(port=served.port, connections_local=1)
 
 

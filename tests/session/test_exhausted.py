@@ -54,7 +54,7 @@ async def probe(session: Session) -> None:
     assert (await session.execute(text, timeout=5.0)).scalar() == text
     await settled(session)
     check(session)
-    assert session.executor.router.ending is None
+    assert session._context.executor.router.ending is None
 
 
 FAILING = [
@@ -91,10 +91,10 @@ def test_a_request_is_abandoned_where_the_stack_ends(written: bool, error: type[
         async with stage.connect(max_in_flight=8, timeout=0.2) as session:
             NODES[session] = stage.node
             for number in range(MOST):
-                sink = session.reactor.waiter(lambda: None)
-                execution = session.executor.start(sink, SELECT)
+                sink = session._context.reactor.waiter(lambda: None)
+                execution = session._context.executor.start(sink, SELECT)
                 if written:
-                    await session.reactor.sleep(0)
+                    await session._context.reactor.sleep(0)
                 failing = Failing(number, error)
                 with suppress(error), failing:
                     execution.abandon()
@@ -187,6 +187,6 @@ def test_a_recursion_that_goes_too_far_in_a_thread() -> None:
                 break
             finally:
                 assert session.execute(SELECT, [extra + 3]).scalar() == extra + 3
-        session.call(check, session.inner)
+        session._portal.call(check, triocql.Session(session._portal.context))
         assert session.stats() == (1, 0, 0, 0)
     assert failed > 3

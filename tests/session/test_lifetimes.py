@@ -97,11 +97,11 @@ def test_closing_cancelled_at_each_checkpoint(loop: str) -> None:
             session = await stage.connect().__aenter__()
             stage.node.holding = True
             kept = Kept()
-            session.executor.start(kept, "INSERT 1")
+            session._context.executor.start(kept, "INSERT 1")
             stepped = await stage.cancelling_at(number, session.aclose(0.05))
             early += stepped.came is not None and not stepped.leaving
             note(stepped)
-            assert session.executor.router.connections() == []
+            assert session._context.executor.router.connections() == []
             await session.aclose()
             stage.node.holding = False
             (outcome,) = kept.outcomes

@@ -178,7 +178,7 @@ def test_pages_ahead_are_bounded(prefetch: int) -> None:
                 seen = 0
                 async for row in rows:
                     assert row.v == seen
-                    await session.reactor.sleep(1)
+                    await session._context.reactor.sleep(1)
                     page = seen // 2
                     assert len(fetched(world)) == min(10, page + 1 + prefetch)
                     seen += 1
@@ -224,7 +224,7 @@ def test_rows_before_an_error_are_given_first() -> None:
                 with pytest.raises(errors.InvalidQuery, match="third page"):  # noqa: PT012
                     async for row in rows:
                         seen.append(row.v)
-                        await session.reactor.sleep(1)
+                        await session._context.reactor.sleep(1)
             return seen
 
         assert world.call(read) == [1, 2]
@@ -238,11 +238,11 @@ def test_two_tasks_cannot_share_a_stream() -> None:
         async def read() -> None:
             async with session.stream(TEXT) as rows:
                 first = world.reactor.start(rows.__anext__)
-                await session.reactor.sleep(1)
+                await session._context.reactor.sleep(1)
                 with pytest.raises(errors.UsageError, match="two tasks"):
                     await rows.__anext__()
                 world.node.release()
-                await session.reactor.sleep(1)
+                await session._context.reactor.sleep(1)
                 assert first.result().v == 1
                 assert [row.v async for row in rows] == [2, 3]
 

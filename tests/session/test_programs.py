@@ -52,7 +52,7 @@ def test_exception_of_the_block_leaves_it_as_it_is(loop: str) -> None:
 
         async def block() -> None:
             async with stage.connect() as session:
-                session.executor.start(Ignored(), "INSERT 1")
+                session._context.executor.start(Ignored(), "INSERT 1")
                 raise mine
 
         with pytest.raises(KeyError) as info:

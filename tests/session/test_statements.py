@@ -115,9 +115,9 @@ def test_what_was_taken_before_does_not_count(taken: Any, refused: Any) -> None:
     """Values of other types that are equal are checked for themselves."""
     world = World()
     with world.session() as session:
-        assert session.call_options(taken) is session.call_options(taken)
+        assert session._context.call_options(taken) is session._context.call_options(taken)
         with pytest.raises(OptionError, match="it has to be"):
-            session.call_options(refused)
+            session._context.call_options(refused)
 
 
 def test_no_bound_for_the_timeout() -> None:

@@ -159,7 +159,7 @@ def test_no_session_is_kept_by_what_it_was_opened_with() -> None:
 
     async def scenario(session: Session) -> None:
         await session.execute(SELECT, [1])
-        found.extend([weakref.ref(session), weakref.ref(session.executor)])
+        found.extend([weakref.ref(session), weakref.ref(session._context.executor)])
 
     world.run(scenario, codecs=codecs)
     del world

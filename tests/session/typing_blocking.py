@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypedDict, assert_type
 
@@ -71,6 +72,10 @@ def futures(session: Session) -> None:
     assert_type(future.add_callback(print), ResultFuture[Data])
     assert_type(future.add_callbacks(print, print).result().exactly_one().id, int)
     assert_type(future.exception(), BaseException | None)
+
+
+def handed_on(session: Session, pool: ThreadPoolExecutor) -> None:
+    assert_type(pool.submit(session.execute, "SELECT").result(), Result[Row])
 
 
 def connecting(codecs: triocql.Registry) -> None:

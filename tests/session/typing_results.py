@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, assert_type
+
+import trio
+from anyio.abc import TaskGroup
 
 from triocql.results.factories import RowFactory, row_factory
 from triocql.results.result import Result, Trace
@@ -86,6 +90,12 @@ async def streams(session: Session) -> None:
     assert_type(session.stream("SELECT", prefetch=2, row_type=Mapped), RowStream[Mapped])
     async with session.stream("SELECT", row_type=Data) as found:
         assert_type([row async for row in found], list[Data])
+
+
+async def handed_on(session: Session, nursery: trio.Nursery, group: TaskGroup) -> None:
+    nursery.start_soon(session.execute, "SELECT")
+    group.start_soon(session.execute, "SELECT", [1])
+    assert_type(await asyncio.create_task(session.execute("SELECT")), Result[Row])
 
 
 def rows_are_tuples(result: Result[Row]) -> Result[tuple[Any, ...]]:

@@ -268,37 +268,39 @@ def check_as_new(
     With `abandons`, nothing that was under way may be so any longer, though the node has not answered.
     """
     if interruption.abandons and abandons:
-        session.run(_abandoned, session)
+        session._portal.run(_abandoned, session)
     interruption.let_go(served)
-    session.run(_settled, session, interruption.tasks)
+    session._portal.run(_settled, session, interruption.tasks)
     interruption.check()
     token = next(_tokens)
     text = f"SELECT probe {token}"
     assert session.execute(text, timeout=PATIENCE).scalar() == text
     assert session.execute(SELECT, [token], timeout=PATIENCE).scalar() == token
-    session.call(check, session.inner)
-    assert session.inner.stats() == (1, 0, 0, 0)
-    assert session.inner.executor.router.ending is None
+    session._portal.call(check, triocql.Session(session._portal.context))
+    assert session._portal.context.stats() == (1, 0, 0, 0)
+    assert session._portal.context.executor.router.ending is None
     assert len(served.node.links) == 1
     check_executed_once(served.node)
 
 
 async def _abandoned(session: Session) -> None:
     """Check that nothing is under way but preparations, which others may want, too."""
-    await session.inner.reactor.sleep(0)
-    connections = session.inner.executor.router.connections()
+    await session._portal.context.reactor.sleep(0)
+    connections = session._portal.context.executor.router.connections()
     under_way = [request for connection in connections for request in connection.in_flight.values()]
     assert all(request.opcode == Opcode.PREPARE for request in under_way), under_way
-    assert session.inner.stats().queued == 0
+    assert session._portal.context.stats().queued == 0
 
 
 async def _settled(session: Session, tasks: list[WatchedCall]) -> None:
     """Wait until no task of a caller is left, and nothing is under way; check the stream ids then."""
     end = time.monotonic() + PATIENCE
-    while session.inner.stats()[1:] != (0, 0, 0) or not all(task.done for task in tasks if task.begun):
-        assert time.monotonic() < end, (session.inner.stats(), tasks)
-        await session.inner.reactor.sleep(0.001)
-    check(session.inner)
+    while session._portal.context.stats()[1:] != (0, 0, 0) or not all(
+        task.done for task in tasks if task.begun
+    ):
+        assert time.monotonic() < end, (session._portal.context.stats(), tasks)
+        await session._portal.context.reactor.sleep(0.001)
+    check(triocql.Session(session._portal.context))
 
 
 def check_ended(served: Served, interruption: Interruption) -> None:

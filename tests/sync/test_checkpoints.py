@@ -57,7 +57,7 @@ def execute_text(served: Served, session: Session) -> None:
 
 
 def execute_values(served: Served, session: Session) -> None:
-    session.inner.executor.preparing._known.clear()
+    session._portal.context.executor.preparing._known.clear()
     assert session.execute(SELECT, [1]).scalar() == 1
 
 
@@ -67,7 +67,7 @@ def execute_prepared(served: Served, session: Session) -> None:
 
 
 def execute_batch(served: Served, session: Session) -> None:
-    session.inner.executor.preparing._known.clear()
+    session._portal.context.executor.preparing._known.clear()
     session.execute(Batch().add(INSERT, [1]).add("DELETE x"))
 
 
@@ -83,11 +83,11 @@ def execute_async(served: Served, session: Session) -> None:
     for future in futures:
         future.add_done_callback(outcomes.append)
     assert [future.result(PATIENCE).scalar() for future in futures] == [0, 1, 2]
-    assert session.call(list, outcomes) == futures
+    assert session._portal.call(list, outcomes) == futures
 
 
 def prepare(served: Served, session: Session) -> None:
-    session.inner.executor.preparing._known.clear()
+    session._portal.context.executor.preparing._known.clear()
     session.prepare(SELECT)
 
 

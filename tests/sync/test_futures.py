@@ -34,7 +34,7 @@ def test_the_tools_of_concurrent_futures() -> None:
 def test_errors() -> None:
     with session() as (served, s):
         with pytest.raises(errors.UsageError, match="cannot execute int"):
-            s.execute_async(7).result()
+            s.execute_async(7).result()  # type: ignore[call-overload]
         served.node.script = lambda asked: asked.error(0x2000, "no CQL")
         future = s.execute_async("SELECT a")
         assert isinstance(future.exception(10), errors.SyntaxError)

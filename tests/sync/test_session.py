@@ -182,7 +182,7 @@ def test_it_has_every_method_of_the_other_session() -> None:
 def test_errors_reach_the_caller() -> None:
     with session() as (served, s):
         with pytest.raises(errors.UsageError, match="cannot execute int"):
-            s.execute(7)
+            s.execute(7)  # type: ignore[call-overload]
         with pytest.raises(errors.BindTypeError):
             s.execute(SELECT, ["no number"])
         served.node.script = lambda asked: asked.error(0x2200, "no such table")
@@ -232,7 +232,7 @@ def test_closing_lets_what_is_in_flight_end() -> None:
         future = s.execute_async("SELECT a")
         served.until_held(1)
         closing = pool.submit(s.close)
-        served.loop.run(served.until, lambda: s.inner.executor.router.ending is not None)
+        served.loop.run(served.until, lambda: s._portal.context.executor.router.ending is not None)
         served.answer_all()
         assert future.result(10).one()
         closing.result(10)
@@ -333,7 +333,7 @@ def test_the_callers_context() -> None:
 
     with session() as (_, s):
         variable.set(7)
-        assert s.run(peek) == 7
+        assert s._portal.run(peek) == 7
 
 
 def test_prepared_in_one_thread_used_in_others() -> None:

@@ -38,7 +38,7 @@ def held() -> Iterator[tuple[Served, Session]]:
 
 def until_rest(session: Session) -> None:
     """Return once the loop's thread lets callers drive."""
-    while session.call(threading.get_ident) != threading.get_ident():
+    while session._portal.call(threading.get_ident) != threading.get_ident():
         pass
 
 
@@ -58,7 +58,7 @@ def driving(pool: ThreadPoolExecutor, served: Served, session: Session) -> tuple
     future = pool.submit(work)
     served.until_held(1)
     end = time.monotonic() + PATIENCE
-    while session._loop._ident not in idents:
+    while session._portal.loop._ident not in idents:
         assert time.monotonic() < end
     return future, idents[0]
 

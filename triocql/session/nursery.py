@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from triocql._hints import check_session
 from triocql.config.checks import require_integer
-from triocql.config.requests import INHERIT
 from triocql.engine.requests.telling import call
 from triocql.errors import Abandoned, UsageError, copy_of
 from triocql.protocol.constants import MAX_INT
 from triocql.results.factories import row_factory
-from triocql.results.result import Result
 from triocql.session.blocks import AsyncBlock
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+    from types import TracebackType
     from typing import Self
 
     from typing_extensions import Unpack
@@ -28,7 +25,9 @@ if TYPE_CHECKING:
     from triocql.engine.executing import Execution
     from triocql.engine.requests import Response
     from triocql.results.factories import RowFactory
-    from triocql.session.session import Session
+    from triocql.results.result import Result
+    from triocql.session.context import SessionContext
+    from triocql.statements.executable import Executable
     from triocql.statements.statement import Parameters
 
 
@@ -64,7 +63,7 @@ class Handle:
         return self._wait().__await__()
 
     async def _wait(self) -> Result[Any]:
-        waiter: Waiter[None] = self._nursery.session.reactor.waiter(lambda: self._left(waiter))
+        waiter: Waiter[None] = self._nursery.context.waiter(lambda: self._left(waiter))
         self._waiters.append(waiter)
         if self.done:
             waiter.resolve(None)
@@ -83,7 +82,7 @@ class Handle:
         return self._result
 
     def _left(self, waiter: Waiter[None]) -> None:
-        """Somebody who awaited it was cancelled, perhaps after it had failed: then nobody may have learned of that."""
+        """Forget a task that awaited it and was cancelled, perhaps after the failure: then nobody may know of that."""
         self._waiters.remove(waiter)
         if not self._waiters and self._owed is not None:
             owed, self._owed = self._owed, None
@@ -92,7 +91,7 @@ class Handle:
     def resolve(self, response: Response) -> None:
         """Called with the response (`Sink`)."""
         if not self.done:
-            self._result = self._nursery.session.result(response, self.execution, self._factory)
+            self._result = self._nursery.context.result(response, self.execution, self._factory)
         self._end()
         self._nursery.ended(self, None)
 
@@ -124,12 +123,13 @@ class RequestNursery(AsyncBlock):
     """Made by `open_request_nursery`: an async context manager that its requests cannot outlive.
 
     Attributes:
-        session: the session.
+        context: starts the requests.
         awaiting: how many tasks await handles and were not resumed yet.
     """
 
-    def __init__(self, session: Session, concurrency: int) -> None:
-        self.session = session
+    def __init__(self, context: SessionContext, concurrency: int) -> None:
+        require_integer(concurrency, "concurrency", 1, MAX_INT)
+        self.context = context
         self.awaiting = 0
         self._concurrency = concurrency
         self._live: dict[Handle, None] = {}
@@ -142,7 +142,7 @@ class RequestNursery(AsyncBlock):
 
     async def start(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         row_type: type[Any] | None = None,
@@ -163,7 +163,7 @@ class RequestNursery(AsyncBlock):
 
     def start_soon(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         row_type: type[Any] | None = None,
@@ -175,11 +175,11 @@ class RequestNursery(AsyncBlock):
         if not self._open:
             raise UsageError("the request nursery is not open: use it inside its `async with` block")
         handle = Handle(self, row_factory(row_type))
-        call = self.session.call_options(options) if options else INHERIT
+        call = self.context.call_options(options)
         self._live[handle] = None
         try:
-            handle.execution = self.session.protected(
-                self.session.executor.start, handle, statement, parameters, call
+            handle.execution = self.context.protected(
+                self.context.executor.start, handle, statement, parameters, call
             )
         except BaseException:
             self.forget(handle)
@@ -211,7 +211,7 @@ class RequestNursery(AsyncBlock):
         then is waited for, too. A checkpoint, always.
         """
         while True:
-            self._idle = self.session.reactor.waiter(lambda: None)
+            self._idle = self.context.waiter(lambda: None)
             self.check_idle()
             await self._idle.wait()
             if self._is_idle:
@@ -230,7 +230,7 @@ class RequestNursery(AsyncBlock):
 
     async def _room(self) -> None:
         """Wait, first come first served, until there is room, and reserve it. A checkpoint, always."""
-        waiter: Waiter[None] = self.session.reactor.waiter(lambda: self._give_back(waiter))
+        waiter: Waiter[None] = self.context.waiter(lambda: self._give_back(waiter))
         self._queue.append(waiter)
         self._grant()
         await waiter.wait()
@@ -245,7 +245,7 @@ class RequestNursery(AsyncBlock):
             self._queue.popleft().resolve(None)
 
     def _give_back(self, waiter: Waiter[None]) -> None:
-        """Somebody who waited for room was cancelled, perhaps after it was granted: the next one gets it."""
+        """Forget a task that waited for room and was cancelled, perhaps after it was granted: the next one gets it."""
         if waiter in self._queue:
             self._queue.remove(waiter)
         else:
@@ -258,10 +258,10 @@ class RequestNursery(AsyncBlock):
         call([handle.abandon for handle in live])
         self._grant()
 
-    # --- What handles tell ---------------------------------------------------------------------------------
+    # --- Called by handles ----------------------------------------------------------------------------------
 
     def ended(self, handle: Handle, failure: BaseException | None) -> None:
-        """A request ended; with a failure that nobody was waiting for, so does everything else."""
+        """Called when a request has ended; with a failure that nobody was waiting for, everything else ends, too."""
         self._live.pop(handle, None)
         if failure is not None and self._failure is None:
             self._failure = failure
@@ -270,29 +270,7 @@ class RequestNursery(AsyncBlock):
         self.check_idle()
 
     def forget(self, handle: Handle) -> None:
-        """A request is no concern of the nursery any more."""
+        """Take no interest in a request any more."""
         self._live.pop(handle, None)
         self._grant()
         self.check_idle()
-
-
-def open_request_nursery(session: Session, concurrency: int = 100) -> RequestNursery:
-    """Open a block that requests belong to; what `execute_concurrent` is for when statements come one by one.
-
-    Leaving the block waits for all requests, those included that other tasks start meanwhile. A failure that nobody
-    awaits, an exception or a cancellation in the block stop the sending and abandon what is in flight; what failed
-    leaves the block as it is, unwrapped.
-
-    Args:
-        session: the session.
-        concurrency: how many requests `RequestNursery.start` lets be under way at the same time.
-
-    Raises OptionError for a concurrency that is no integer from 1.
-
-    >>> async with triocql.open_request_nursery(session, concurrency=200) as nursery:    # doctest: +SKIP
-    ...     async for line in lines:
-    ...         await nursery.start(insert, line)
-    """
-    check_session(session, blocks=False)
-    require_integer(concurrency, "concurrency", 1, MAX_INT)
-    return RequestNursery(session, concurrency)

@@ -1,72 +1,38 @@
-"""The session: what users hold in Trio, AnyIO and asyncio programs."""
+"""The session that users hold in Trio, AnyIO and asyncio programs."""
 
 from __future__ import annotations
 
-import sys
-import warnings
-from collections.abc import AsyncIterable, Callable, Generator, Iterable
-from dataclasses import fields
-from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from triocql._hints import CONNECT, NoOtherAttributes, check_options, one_position
-from triocql.cluster.cluster import Cluster
-from triocql.codecs.registry import Registry
-from triocql.config.checks import require_integer, require_keyspace, require_seconds
-from triocql.config.options import Options
-from triocql.config.requests import INHERIT, RequestOptions, request_options
-from triocql.errors import OptionError, UnknownAttribute, UsageError
-from triocql.protocol.constants import MAX_INT
-from triocql.reactors import running_loop, select
-from triocql.reactors.unattended import unattended
+from triocql._hints import NoOtherAttributes
+from triocql.config.checks import require_seconds
+from triocql.config.requests import INHERIT
 from triocql.results.factories import row_factory
-from triocql.results.result import Result, Trace
-from triocql.results.row import Row
-from triocql.session import concurrent
-from triocql.session.sources import check_leaving
+from triocql.session.concurrent import CollectingCall, ConcurrentStream
+from triocql.session.context import DEFAULT_FACTORY, DRAIN_TIMEOUT, SessionContext, Stats
+from triocql.session.outcomes import result_maker
+from triocql.session.sources import check_leaving, source_of, source_with
 from triocql.session.stream import RowStream
-from triocql.session.traces import read_trace
-from triocql.statements.prepared import PreparedStatement
+from triocql.session.windowcall import StreamingCall
 
 if TYPE_CHECKING:
-    from uuid import UUID
+    from collections.abc import AsyncIterable, Iterable
 
     from typing_extensions import Unpack
 
-    from triocql.abc import Reactor
-    from triocql.config.contactpoints import ContactPoint
-    from triocql.config.options import ConnectKeywords
+    from triocql.codecs.registry import Registry
     from triocql.config.requests import RequestKeywords
     from triocql.engine.executing import Execution
-    from triocql.engine.executing.executor import Executor
     from triocql.engine.requests import Response
-    from triocql.protocol.constants import Consistency
-    from triocql.reactors import ReactorName
-    from triocql.results.factories import RowFactory
+    from triocql.results.result import Result
+    from triocql.results.row import Row
+    from triocql.session.outcomes import ExecutionResult
     from triocql.session.sources import Statements
-    from triocql.session.windowcall import ExecutionResult
-    from triocql.statements.prepared import PreparedQuery
+    from triocql.statements.executable import Executable
+    from triocql.statements.prepared import PreparedStatement
     from triocql.statements.statement import Parameters
 
-P = ParamSpec("P")
 T = TypeVar("T")
-
-DRAIN_TIMEOUT = 5.0
-"""Seconds that what is in flight gets when its session is closed."""
-
-_CALLS = 128
-_DEFAULT_FACTORY: RowFactory[Any] = row_factory(None)
-_OF_CALLS = (*(each.name for each in fields(RequestOptions)), "parameters", "row_type")
-
-
-class Stats(NamedTuple):
-    """Counts of what a session has under way: connections, requests in flight, queued, and abandoned."""
-
-    connections: int
-    in_flight: int
-    queued: int
-    orphans: int
 
 
 class Session(NoOtherAttributes):
@@ -77,27 +43,26 @@ class Session(NoOtherAttributes):
     '5.0.6'
     """
 
-    _ATTRIBUTES = ("executor", "reactor")
-    _MADE_OF = Cluster
+    _BLOCKS = False
+    _MADE_OF = SessionContext
     _MAKER = "`async with triocql.connect(...) as session:`"
 
-    def __init__(self, cluster: Cluster, close_unattended: Callable[[], None] | None = None) -> None:
-        self._close_unattended = close_unattended
-        self._cluster = cluster
-        self._check_caller = cluster.reactor.check_caller
-        self._protect = cluster.reactor.protect
-        self._start = cluster.reactor.protect(cluster.executor.start)
-        self._waiter = cluster.reactor.waiter
-        self._calls: dict[tuple[Any, ...], RequestOptions] = {}
-        self.reactor = cluster.reactor
-        self.executor: Executor = cluster.executor
+    def __init__(self, context: SessionContext) -> None:
+        self._context = context
+        # Looked up once, not with every request.
+        self._call_options = context.call_options
+        self._result = context.result
+        self._start = context.start
+        self._waiter = context.waiter
 
     # --- Statements ----------------------------------------------------------------------------------------
 
+    # One signature with `TypeVar(default=Row)` would not do: a bare `dict` says nothing of its keys and values, and
+    # mypy takes no default where the method itself is handed on, as in `nursery.start_soon(session.execute, text)`.
     @overload
     async def execute(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         row_type: type[Row] | None = None,
@@ -106,7 +71,7 @@ class Session(NoOtherAttributes):
     @overload
     async def execute(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         row_type: type[dict[str, Any]],
@@ -115,7 +80,7 @@ class Session(NoOtherAttributes):
     @overload
     async def execute(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         row_type: type[T],
@@ -123,7 +88,7 @@ class Session(NoOtherAttributes):
     ) -> Result[T]: ...
     async def execute(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         row_type: type[Any] | None = None,
@@ -147,13 +112,13 @@ class Session(NoOtherAttributes):
 
         >>> result = await session.execute("SELECT * FROM users WHERE id = ?", [7], timeout=2.0)  # doctest: +SKIP
         """
-        factory = _DEFAULT_FACTORY if row_type is None else row_factory(row_type)
-        call = self.call_options(options) if options else INHERIT
+        factory = DEFAULT_FACTORY if row_type is None else row_factory(row_type)
+        call = self._call_options(options) if options else INHERIT
         execution: Execution
         waiter = self._waiter(lambda: execution.abandon())
         execution = self._start(waiter, statement, parameters, call)
         response: Response = await waiter.wait()
-        return self.result(response, execution, factory)
+        return self._result(response, execution, factory)
 
     async def prepare(
         self, text: str, *, keyspace: str | None = None, timeout: float | None = None
@@ -169,21 +134,12 @@ class Session(NoOtherAttributes):
 
         Raises as `execute` does; InvalidQuery and SyntaxError are what a node says of a text that is not right.
         """
-        if not isinstance(text, str):
-            raise UsageError(f"prepare() takes the text of a statement, not {type(text).__name__}")
-        if keyspace is not None:
-            require_keyspace(keyspace, "keyspace")
-        if timeout is not None:
-            require_seconds(timeout, "timeout")
-        waiter = self._waiter(lambda: wait.abandon())
-        wait = self.protected(self.executor.prepare, waiter, text, keyspace, timeout)
-        prepared: PreparedQuery = await waiter.wait()
-        return PreparedStatement(prepared)
+        return await self._context.prepare(text, keyspace, timeout)
 
     @overload
     def stream(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         prefetch: int = 1,
@@ -193,7 +149,7 @@ class Session(NoOtherAttributes):
     @overload
     def stream(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         prefetch: int = 1,
@@ -203,7 +159,7 @@ class Session(NoOtherAttributes):
     @overload
     def stream(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         prefetch: int = 1,
@@ -212,7 +168,7 @@ class Session(NoOtherAttributes):
     ) -> RowStream[T]: ...
     def stream(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         prefetch: int = 1,
@@ -234,9 +190,8 @@ class Session(NoOtherAttributes):
         ...     async for row in rows:
         ...         print(row.id)
         """
-        require_integer(prefetch, "prefetch", 0, MAX_INT)
-        call = self.call_options(options) if options else INHERIT
-        return RowStream(self, statement, parameters, call, row_factory(row_type), prefetch)
+        call = self._call_options(options)
+        return RowStream(self._context, statement, parameters, call, row_factory(row_type), prefetch)
 
     # --- Many statements at once ---------------------------------------------------------------------------
 
@@ -250,18 +205,13 @@ class Session(NoOtherAttributes):
         row_type: type[Any] | None = None,
     ) -> list[ExecutionResult]:
         """Execute many statements: see `triocql.execute_concurrent`."""
-        return await concurrent.execute_concurrent(
-            self,
-            statements_and_parameters,
-            concurrency,
-            raise_on_first_error,
-            timeout=timeout,
-            row_type=row_type,
-        )
+        make_result = result_maker(self._result, row_type)
+        call = CollectingCall(self._context, make_result, concurrency, raise_on_first_error, timeout)
+        return await call.execute(source_of(statements_and_parameters))
 
     async def execute_concurrent_with_args(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Iterable[Parameters] | AsyncIterable[Parameters],
         concurrency: int = 100,
         raise_on_first_error: bool = True,
@@ -270,9 +220,9 @@ class Session(NoOtherAttributes):
         row_type: type[Any] | None = None,
     ) -> list[ExecutionResult]:
         """Execute one statement with many values: see `triocql.execute_concurrent_with_args`."""
-        return await concurrent.execute_concurrent_with_args(
-            self, statement, parameters, concurrency, raise_on_first_error, timeout=timeout, row_type=row_type
-        )
+        make_result = result_maker(self._result, row_type)
+        call = CollectingCall(self._context, make_result, concurrency, raise_on_first_error, timeout)
+        return await call.execute(source_with(statement, parameters))
 
     def stream_concurrent(
         self,
@@ -283,72 +233,34 @@ class Session(NoOtherAttributes):
         ordered: bool = True,
         timeout: float | None = None,
         row_type: type[Any] | None = None,
-    ) -> concurrent.ConcurrentStream:
+    ) -> ConcurrentStream:
         """Execute many statements and hand over the outcomes one by one: see `triocql.stream_concurrent`."""
-        return concurrent.stream_concurrent(
-            self,
-            statements_and_parameters,
-            concurrency,
-            raise_on_first_error,
-            ordered=ordered,
-            timeout=timeout,
-            row_type=row_type,
+        make_result = result_maker(self._result, row_type)
+        call = StreamingCall(
+            self._context, make_result, concurrency, raise_on_first_error, timeout, ordered=ordered
         )
+        return ConcurrentStream(call, lambda: source_of(statements_and_parameters))
 
     # --- The session itself --------------------------------------------------------------------------------
 
     @property
     def keyspace(self) -> str | None:
         """The keyspace that unqualified names are looked up in, as after the last ``USE``."""
-        return self.executor.keyspaces.current
+        return self._context.executor.keyspaces.current
 
     @property
     def protocol_version(self) -> int:
         """The version of the native protocol that was agreed on."""
-        return self.executor.version
+        return self._context.executor.version
 
     @property
     def codecs(self) -> Registry:
         """The session's own codecs, at first those that `connect` was given; to register more of them with."""
-        return self._cluster.registry
+        return self._context.cluster.registry
 
     def stats(self) -> Stats:
         """Return what is under way now."""
-        router = self.executor.router
-        connections = router.connections()
-        return Stats(
-            connections=len(connections),
-            in_flight=sum(len(connection.in_flight) for connection in connections),
-            queued=len(router.queue) + len(router.waiting),
-            orphans=sum(len(connection.orphans) for connection in connections),
-        )
-
-    def result(
-        self, response: Response, execution: Execution | None, factory: RowFactory[T] = _DEFAULT_FACTORY
-    ) -> Result[T]:
-        """Return what users get for the response to `execution`."""
-        if execution is None or (response.paging_state is None and response.extras is None):
-            return Result(response, factory)
-        return Result(response, factory, _Pager(self, execution))
-
-    def call_options(self, keywords: RequestKeywords) -> RequestOptions:
-        """Return the options of a call; the same object for equal ones, so that what follows from them is kept."""
-        # With their types: True equals 1, but is no number of rows.
-        key = tuple(keywords.items()), tuple(map(type, keywords.values()))
-        try:
-            options = self._calls.get(key)
-        except TypeError:  # a payload is not hashable
-            return _call_options(keywords)
-        if options is None:
-            if len(self._calls) == _CALLS:
-                self._calls.clear()
-            options = self._calls[key] = _call_options(keywords)
-        return options
-
-    def protected(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a step of the engine with KeyboardInterrupt held back. Raises UsageError outside the session's loop."""
-        self._check_caller()
-        return self._protect(fn)(*args, **kwargs)
+        return self._context.stats()
 
     async def aclose(self, timeout: float = DRAIN_TIMEOUT) -> None:
         """Close the session. Idempotent; if it is cancelled, the session is closed nevertheless, at once.
@@ -366,166 +278,9 @@ class Session(NoOtherAttributes):
         >>> await session.aclose()                                                     # doctest: +SKIP
         """
         require_seconds(timeout, "timeout", zero=True)
-        self._check_caller()
-        check_leaving(self.reactor)
-        await self._cluster.leave(timeout)
-
-    def __del__(self) -> None:
-        close = self._close_unattended
-        if close is not None and self.executor.router.ending is None:
-            close()
-            warnings.warn(
-                f"unclosed {self!r}: a session from `await triocql.connect(...)` needs `await session.aclose()`",
-                ResourceWarning,
-                source=self,
-                stacklevel=2,
-            )
+        self._context.check_caller()
+        check_leaving(self._context.reactor)
+        await self._context.cluster.leave(timeout)
 
     def __repr__(self) -> str:
-        nodes = ", ".join(pool.name for pool in self.executor.router.pools)
-        return f"<triocql.Session {nodes}, {self.reactor.name}>"
-
-
-def _call_options(keywords: RequestKeywords) -> RequestOptions:
-    check_options(keywords, _OF_CALLS)
-    return request_options(keywords)
-
-
-class _Pager:
-    """The pager of a `Result`: executes its statement again for the next page."""
-
-    def __init__(self, session: Session, execution: Execution) -> None:
-        self._session = session
-        self._execution = execution
-
-    @property
-    def fingerprint(self) -> bytes:
-        return self._session.executor.fingerprint(self._execution)
-
-    async def fetch(self, paging_state: bytes) -> Response:
-        session = self._session
-        execution: Execution
-        waiter = session.reactor.waiter(lambda: execution.abandon())
-        execution = session.protected(session.executor.start_next_page, waiter, self._execution, paging_state)
-        response: Response = await waiter.wait()
-        return response
-
-    async def trace(
-        self, tracing_id: UUID, consistency: Consistency | str | None, timeout: float | None, complete: bool
-    ) -> Trace:
-        if timeout is None:
-            timeout = self._execution.timeout
-        else:
-            require_seconds(timeout, "timeout")
-        return await read_trace(
-            self._session, tracing_id, consistency=consistency, timeout=timeout, complete=complete
-        )
-
-
-class Connecting:
-    """The return value of `connect`: enter it with ``async with``, or await it (asyncio)."""
-
-    def __init__(self, reactor: ReactorName | Reactor, options: Options) -> None:
-        self._choice = reactor
-        self._options = options
-        self._cluster: Cluster | None = None
-
-    async def __aenter__(self) -> Session:
-        return Session(await self._open())
-
-    async def _open(self) -> Cluster:
-        if self._cluster is not None:
-            raise UsageError("this connect() was used already; call it again for another session")
-        given = self._options.codecs
-        codecs = Registry() if given is None else given.copy()
-        reactor = select(self._choice)
-        await reactor.__aenter__()
-        try:
-            self._cluster = cluster = Cluster(reactor, self._options, codecs)
-            await cluster.open()
-        except BaseException:
-            await reactor.__aexit__(*sys.exc_info())
-            raise
-        return cluster
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        assert self._cluster is not None
-        self._cluster.reactor.check_caller()
-        check_leaving(self._cluster.reactor)
-        if exc is None:
-            await self._cluster.leave(DRAIN_TIMEOUT)
-        else:
-            self._cluster.close()
-            await self._cluster.reactor.__aexit__(exc_type, exc, tb)
-
-    def __enter__(self) -> NoReturn:
-        raise UsageError(
-            "write `async with triocql.connect(...) as session:`; for programs that block there is "
-            "`with triocql.sync.connect(...) as session:`"
-        )
-
-    def __exit__(self, *exc_info: object) -> None:
-        """Do nothing: it is never entered so."""
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            raise UnknownAttribute(
-                f"what connect() returns is no session yet, and has no attribute {name!r}; write "
-                "`async with triocql.connect(...) as session:` or, in asyncio, `session = await triocql.connect(...)`",
-                name=name,
-            )
-
-    def __await__(self) -> Generator[Any, Any, Session]:
-        if isinstance(self._choice, str) and running_loop() == "trio":
-            raise UsageError(
-                "`await connect(...)` is for asyncio; in Trio write `async with triocql.connect(...) as session:`"
-            )
-        return self._awaited().__await__()
-
-    async def _awaited(self) -> Session:
-        cluster = await self._open()
-        return Session(cluster, unattended(partial(cluster.leave, 0)))
-
-
-@one_position(CONNECT)
-def connect(
-    contact_points: ContactPoint | Iterable[ContactPoint] = "127.0.0.1",
-    *,
-    port: int = 9042,
-    reactor: ReactorName | Reactor = "auto",
-    options: Options | None = None,
-    **keywords: Unpack[ConnectKeywords],
-) -> Connecting:
-    """Connect to a cluster, in the event loop that is running: Trio, or asyncio; AnyIO programs run in one of them.
-
-    Args:
-        contact_points: one node or several, each a host name or address with or without a port, the path of a unix
-            socket, or a URL like ``cql://user:password@host1,host2:9042/keyspace?consistency=QUORUM``.
-        port: the port of those that do not name one.
-        reactor: "auto" finds out which loop is running, "trio" and "asyncio" insist on one.
-        options: everything at once, instead of contact points, port and keywords.
-        keywords: the fields of `Options` and its groups by their flat names, see `ConnectKeywords`.
-
-    Returns what ``async with`` takes; in asyncio it can be awaited instead, and the session closed by
-    `Session.aclose`.
-
-    Raises OptionError at once for what is not valid; ConnectError and its kinds on entering, with every attempt.
-
-    >>> async with triocql.connect("10.0.0.1", keyspace="shop", timeout=5.0) as session:   # doctest: +SKIP
-    ...     await session.execute("SELECT * FROM users LIMIT 1")
-
-    Codecs, and classes for user-defined types, can be registered before:
-
-    >>> codecs = triocql.Registry()                                                        # doctest: +SKIP
-    >>> codecs.register_udt("shop", "address", Address)                                    # doctest: +SKIP
-    >>> async with triocql.connect("10.0.0.1", codecs=codecs) as session:                  # doctest: +SKIP
-    ...     address = (await session.execute("SELECT home FROM shop.users")).scalar()
-    """
-    if options is None:
-        options = Options.from_arguments(contact_points, port=port, **keywords)
-    elif keywords:
-        raise OptionError(f"options= was given; put {next(iter(keywords))}= into it, not beside it")
-    return Connecting(reactor, options)
+        return repr(self._context)

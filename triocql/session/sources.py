@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable
 from contextvars import ContextVar
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from triocql.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
     from triocql.abc import Reactor, Waiter
     from triocql.engine.executing import Window
-    from triocql.session.session import Session
+    from triocql.session.context import SessionContext
+    from triocql.statements.executable import Executable
     from triocql.statements.statement import Parameters
 
 Item: TypeAlias = Any
-"""A statement, or a pair of a statement and its parameters."""
+"""A statement, or a pair of a statement and its parameters. Not more exactly: to a type checker, a list of such pairs
+is one of pairs of `object` as soon as they are of several kinds.
+"""
 
-Statements: TypeAlias = Iterable[Item] | AsyncIterable[Item]
-
-Pair: TypeAlias = "tuple[Any, Parameters]"
+if TYPE_CHECKING:
+    Statements: TypeAlias = Iterable[Item] | AsyncIterable[Item]
+    Pair: TypeAlias = tuple[Any, Parameters]
+    Source: TypeAlias = "Iterator[Pair] | AsyncPairs"
 
 
 def pair(item: Item) -> Pair:
@@ -40,6 +46,25 @@ def pair(item: Item) -> Pair:
 def pairs(items: Iterable[Item]) -> Iterator[Pair]:
     """Iterate over statements with their parameters."""
     return map(pair, items)
+
+
+def pairs_with(statement: Executable, parameters: Iterable[Parameters]) -> Iterator[Pair]:
+    """Iterate over pairs of one statement and each of `parameters`."""
+    return zip(repeat(statement), parameters)
+
+
+def source_of(items: Statements) -> Source:
+    """Return the source of statements with their parameters."""
+    return AsyncPairs(items, pair) if isinstance(items, AsyncIterable) else pairs(items)
+
+
+def source_with(
+    statement: Executable, parameters: Iterable[Parameters] | AsyncIterable[Parameters]
+) -> Source:
+    """Return the source of pairs of one statement and each of `parameters`."""
+    if isinstance(parameters, AsyncIterable):
+        return AsyncPairs(parameters, lambda values: (statement, values))
+    return pairs_with(statement, parameters)
 
 
 class AsyncPairs:
@@ -72,14 +97,14 @@ class Puller:
 
     def __init__(
         self,
-        session: Session,
+        context: SessionContext,
         window: Window,
-        source: AsyncIterator[Pair],
+        source: AsyncPairs,
         on_end: Callable[[BaseException | None], None],
     ) -> None:
         self.over = False
-        self._session = session
-        self._reactor = session.reactor
+        self._context = context
+        self._reactor = context.reactor
         self._window = window
         self._source = source
         self._on_end = on_end
@@ -92,10 +117,10 @@ class Puller:
 
     def start(self) -> None:
         """Begin to pull, as entering the block does. Raises SessionClosed or InternalError if the session has ended."""
-        router = self._session.executor.router
+        router = self._context.executor.router
         if router.ending is not None:
             raise router.ended_error()
-        self._cancel = self._session.protected(self._reactor.spawn, self._run)
+        self._cancel = self._context.protected(self._reactor.spawn, self._run)
 
     async def __aenter__(self) -> Self:
         self.start()
@@ -168,7 +193,7 @@ class Puller:
 
 
 _PULLING: ContextVar[tuple[Puller, ...]] = ContextVar("triocql pulling", default=())
-"""Within which iterators this code runs."""
+"""The pullers within whose iterators this code runs."""
 
 
 def check_leaving(reactor: Reactor) -> None:

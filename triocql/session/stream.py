@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic
 
+from triocql.config.checks import require_integer
 from triocql.errors import PagingLoop, UsageError, copy_of
+from triocql.protocol.constants import MAX_INT
 from triocql.results.factories import R_co
 from triocql.session.blocks import AsyncBlock, Block
 from triocql.statements.paging import Progress
 
 if TYPE_CHECKING:
-    from typing import Any, Self
+    from typing import Self
 
     from triocql.abc import Waiter
     from triocql.codecs.rows import Page
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     from triocql.engine.executing.executor import Executor
     from triocql.engine.requests import Response
     from triocql.results.factories import RowFactory
-    from triocql.session.session import Session
+    from triocql.session.context import SessionContext
+    from triocql.statements.executable import Executable
     from triocql.statements.statement import Parameters
 
 
@@ -46,7 +49,7 @@ class PageQueue:
         self._progress = Progress(None)
         self._closed = False
 
-    def start(self, statement: Any, parameters: Parameters, call: RequestOptions) -> None:
+    def start(self, statement: Executable, parameters: Parameters, call: RequestOptions) -> None:
         """Fetch the first page. Raises UsageError and its kinds."""
         self._execution = self._executor.start(self, statement, parameters, call)
 
@@ -123,30 +126,31 @@ class RowStream(AsyncBlock, Generic[R_co]):
     once all rows were read, another one raises UsageError, as everything does that is not within the block.
     """
 
-    __slots__ = ("_block", "_call", "_factory", "_parameters", "_queue", "_rows", "_session", "_statement")
+    __slots__ = ("_block", "_call", "_context", "_factory", "_parameters", "_queue", "_rows", "_statement")
 
     def __init__(
         self,
-        session: Session,
-        statement: Any,
+        context: SessionContext,
+        statement: Executable,
         parameters: Parameters,
         call: RequestOptions,
         factory: RowFactory[R_co],
         prefetch: int,
     ) -> None:
-        self._session = session
+        require_integer(prefetch, "prefetch", 0, MAX_INT)
+        self._context = context
         self._statement = statement
         self._parameters = parameters
         self._call = call
         self._factory = factory
-        self._queue = PageQueue(session.executor, prefetch)
+        self._queue = PageQueue(context.executor, prefetch)
         self._block = Block("async with session.stream(...) as rows")
         self._rows: Iterator[R_co] | None = None  # within the block only
 
     async def __aenter__(self) -> Self:
         self._block.enter()
         self._rows = iter(())
-        self._session.protected(self._queue.start, self._statement, self._parameters, self._call)
+        self._context.protected(self._queue.start, self._statement, self._parameters, self._call)
         return self
 
     async def __aexit__(
@@ -189,7 +193,7 @@ class RowStream(AsyncBlock, Generic[R_co]):
         queue = self._queue
         if queue.waiter is not None:
             raise UsageError("two tasks iterate over the same stream; give each its own")
-        waiter: Waiter[None] = self._session.reactor.waiter(_nothing)
+        waiter: Waiter[None] = self._context.waiter(_nothing)
         try:
             queue.attach(waiter)
             await waiter.wait()

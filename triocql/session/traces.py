@@ -1,19 +1,26 @@
-"""Reads what a server recorded of a request: the tables of the keyspace `system_traces`."""
+"""Reads what a server recorded of a request, from the tables of the keyspace `system_traces`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
+from triocql.config.requests import request_options
 from triocql.errors import ProtocolError, RequestTimeout
 from triocql.protocol.constants import Consistency
 from triocql.results.result import Trace, TraceEvent
 
 if TYPE_CHECKING:
-    from triocql.config.requests import RequestKeywords
-    from triocql.session.session import Session
+    from collections.abc import Awaitable, Callable, Iterator
+    from typing import TypeAlias
+    from uuid import UUID
+
+    from triocql.abc import Reactor
+    from triocql.config.requests import RequestKeywords, RequestOptions
+    from triocql.results.result import Result
+    from triocql.statements.statement import Parameters
+
+    Execute: TypeAlias = Callable[[str, Parameters, RequestOptions], Awaitable[Result[Any]]]
 
 _SESSION = (
     "SELECT request, parameters, client, coordinator, started_at, duration "
@@ -26,27 +33,27 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25
 
 
 async def read_trace(
-    session: Session,
+    reactor: Reactor,
+    execute: Execute,
     tracing_id: UUID,
     *,
     consistency: Consistency | str | None,
     timeout: float,
     complete: bool,
 ) -> Trace:
-    """Return the trace, waiting up to `timeout` seconds until the server has written all of it; a part of it will do if
-    it need not be `complete`. It is read with `consistency`, by default ONE.
+    """Read the trace with `execute`, waiting up to `timeout` seconds until the server has written all of it; a part of
+    it will do if it need not be `complete`. It is read with `consistency`, by default ONE.
 
     Raises RequestTimeout if there is nothing that will do, and ProtocolError if what there is is no trace.
     """
-    reactor = session.reactor
     deadline = reactor.now() + timeout
     pause = _FIRST_PAUSE
     options: RequestKeywords = {"consistency": consistency or Consistency.ONE, "tracing": False}
     while (left := deadline - reactor.now()) > 0:
-        options["timeout"] = left
-        row = (await session.execute(_SESSION, [tracing_id], **options)).one()
+        call = request_options({**options, "timeout": left})
+        row = (await execute(_SESSION, [tracing_id], call)).one()
         if row is not None and not (complete and _is_partial(row)):
-            events = await (await session.execute(_EVENTS, [tracing_id], **options)).all()
+            events = await (await execute(_EVENTS, [tracing_id], call)).all()
             return _trace(tracing_id, row, events)
         await reactor.sleep(min(pause, max(0.0, deadline - reactor.now())))
         pause = min(2 * pause, _LONGEST_PAUSE)

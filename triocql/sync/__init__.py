@@ -9,16 +9,19 @@ session at once.
 """
 
 from triocql.sync.codecs import Codecs
-from triocql.sync.concurrent import (
-    ConcurrentStream,
+from triocql.sync.concurrent import ConcurrentStream
+from triocql.sync.connecting import connect
+from triocql.sync.functions import (
     execute_concurrent,
     execute_concurrent_with_args,
+    open_request_nursery,
     stream_concurrent,
 )
 from triocql.sync.futures import ResultFuture
-from triocql.sync.nursery import Handle, RequestNursery, open_request_nursery
-from triocql.sync.results import Result, RowStream
-from triocql.sync.session import Session, connect
+from triocql.sync.nursery import Handle, RequestNursery
+from triocql.sync.results import Result
+from triocql.sync.session import Session
+from triocql.sync.stream import RowStream
 
 __all__ = [
     "Codecs",

@@ -9,7 +9,7 @@ from triocql._hints import CODECS, old_names
 if TYPE_CHECKING:
     from triocql.codecs.custom import Codec
     from triocql.protocol.types import CqlType
-    from triocql.sync.session import Session
+    from triocql.sync.portal import Portal
 
 
 @old_names(CODECS)
@@ -19,18 +19,18 @@ class Codecs:
     >>> session.codecs.register_udt("shop", "address", Address)                        # doctest: +SKIP
     """
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._registry = session.inner.codecs
+    def __init__(self, portal: Portal) -> None:
+        self._call = portal.call
+        self._registry = portal.context.cluster.registry
 
     def register(self, cql_type: CqlType | str, codec: Codec) -> None:
         """Let `codec` stand for every value of a type: see `triocql.Registry.register`."""
-        self._session.call(self._registry.register, cql_type, codec)
+        self._call(self._registry.register, cql_type, codec)
 
     def register_column(self, keyspace: str, table: str, column: str, codec: Codec) -> None:
         """Let `codec` stand for the values of one column: see `triocql.Registry.register_column`."""
-        self._session.call(self._registry.register_column, keyspace, table, column, codec)
+        self._call(self._registry.register_column, keyspace, table, column, codec)
 
     def register_udt(self, keyspace: str, name: str, cls: type) -> None:
         """Read the values of a user-defined type as `cls`: see `triocql.Registry.register_udt`."""
-        self._session.call(self._registry.register_udt, keyspace, name, cls)
+        self._call(self._registry.register_udt, keyspace, name, cls)

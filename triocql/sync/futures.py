@@ -1,4 +1,4 @@
-"""The future that `Session.execute_async` gives."""
+"""The future that `execute_async` of a blocking session gives."""
 
 from __future__ import annotations
 

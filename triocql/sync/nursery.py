@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from triocql._hints import check_session
 from triocql.errors import SessionClosed
-from triocql.session import nursery as waiting
+from triocql.session import nursery
 from triocql.session.blocks import BlockingBlock
 from triocql.sync.results import Result
 
@@ -17,15 +16,16 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from triocql.config.requests import RequestKeywords
+    from triocql.statements.executable import Executable
     from triocql.statements.statement import Parameters
-    from triocql.sync.session import Session
+    from triocql.sync.portal import Portal
 
 
 class Handle:
     """A request of a request nursery. One that fails while nobody waits in `result` ends the whole nursery."""
 
-    def __init__(self, session: Session, handle: waiting.Handle) -> None:
-        self._session = session
+    def __init__(self, portal: Portal, handle: nursery.Handle) -> None:
+        self._portal = portal
         self._handle = handle
 
     @property
@@ -39,23 +39,23 @@ class Handle:
         async def wait() -> Any:
             return await self._handle
 
-        return Result.of(self._session, self._session.run(wait))
+        return Result.of(self._portal, self._portal.run(wait))
 
     def cancel(self) -> None:
         """Abandon the request. Whoever waits for it gets Abandoned; it is no failure of the nursery."""
-        self._session.call(self._handle.cancel)
+        self._portal.call(self._handle.cancel)
 
 
 class RequestNursery(BlockingBlock):
     """Made by `open_request_nursery`: a context manager that its requests cannot outlive."""
 
-    def __init__(self, session: Session, nursery: waiting.RequestNursery) -> None:
-        self._session = session
-        self._nursery = nursery
+    def __init__(self, portal: Portal, concurrency: int) -> None:
+        self._portal = portal
+        self._nursery = nursery.RequestNursery(portal.context, concurrency)
 
     def start(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         row_type: type[Any] | None = None,
@@ -66,38 +66,18 @@ class RequestNursery(BlockingBlock):
         Arguments are those of `Session.execute`. Raises the failure that ended the nursery, if one did, and
         UsageError and its kinds.
         """
-        handle = self._session.run(self._nursery.start, statement, parameters, row_type=row_type, **options)
-        return Handle(self._session, handle)
+        handle = self._portal.run(self._nursery.start, statement, parameters, row_type=row_type, **options)
+        return Handle(self._portal, handle)
 
     def __enter__(self) -> Self:
-        self._session.run(self._nursery.__aenter__)
+        self._portal.run(self._nursery.__aenter__)
         return self
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         try:
-            self._session.run(self._nursery.__aexit__, exc_type, exc, tb)
+            self._portal.run(self._nursery.__aexit__, exc_type, exc, tb)
         except SessionClosed:
             if exc is None:
                 raise
-
-
-def open_request_nursery(session: Session, concurrency: int = 100) -> RequestNursery:
-    """Open a block that requests belong to; what `execute_concurrent` is for when statements come one by one.
-
-    Leaving the block waits for all requests. A failure that nobody waits for, or an exception in the block, stops the
-    sending and abandons what is in flight; what failed leaves the block as it is.
-
-    Args:
-        session: the session.
-        concurrency: how many requests `RequestNursery.start` lets be under way at the same time.
-
-    Raises ValueError for a concurrency below 1.
-
-    >>> with triocql.sync.open_request_nursery(session, concurrency=200) as nursery:   # doctest: +SKIP
-    ...     for line in lines:
-    ...         nursery.start(insert, line)
-    """
-    check_session(session, blocks=True)
-    return RequestNursery(session, waiting.open_request_nursery(session.inner, concurrency))

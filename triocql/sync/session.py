@@ -2,48 +2,42 @@
 
 from __future__ import annotations
 
-import warnings
-from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
-from triocql._hints import CONNECT, NoOtherAttributes, one_position
+from triocql._hints import NoOtherAttributes
 from triocql.config.checks import require_seconds
+from triocql.config.requests import INHERIT
 from triocql.errors import UsageError
-from triocql.reactors.calls import Call
-from triocql.reactors.threadloop import ThreadLoop
-from triocql.reactors.threadreactor import ThreadReactor
 from triocql.results.factories import row_factory
-from triocql.session import session as waiting
-from triocql.sync import concurrent
+from triocql.session.context import DEFAULT_FACTORY, DRAIN_TIMEOUT
+from triocql.session.outcomes import result_maker
+from triocql.session.sources import pairs, pairs_with
 from triocql.sync.codecs import Codecs
+from triocql.sync.concurrent import CollectingCall, ConcurrentStream, StreamingCall
 from triocql.sync.futures import ResultFuture
-from triocql.sync.results import Result, RowStream
+from triocql.sync.portal import Portal
+from triocql.sync.results import Result
+from triocql.sync.stream import RowStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Iterable
     from types import TracebackType
     from typing import Self
 
     from typing_extensions import Unpack
 
-    from triocql.config.contactpoints import ContactPoint
-    from triocql.config.options import ConnectKeywords, Options
     from triocql.config.requests import RequestKeywords
-    from triocql.engine.executing import Execution
-    from triocql.engine.requests import Response
-    from triocql.results.factories import RowFactory
+    from triocql.results.result import BaseResult
     from triocql.results.row import Row
-    from triocql.session.session import Stats
+    from triocql.session.context import Stats
+    from triocql.session.outcomes import ExecutionResult
     from triocql.session.sources import Item
-    from triocql.session.windowcall import ExecutionResult
+    from triocql.statements.executable import Executable
     from triocql.statements.prepared import PreparedStatement
     from triocql.statements.statement import Parameters
 
-P = ParamSpec("P")
 T = TypeVar("T")
-
-_DEFAULT_FACTORY: RowFactory[Any] = row_factory(None)
 
 
 class Session(NoOtherAttributes):
@@ -58,21 +52,25 @@ class Session(NoOtherAttributes):
     '5.0.6'
     """
 
-    _ATTRIBUTES = ("inner", "run")
-    _MADE_OF = ThreadLoop
+    _BLOCKS = True
+    _MADE_OF = Portal
     _MAKER = "`with triocql.sync.connect(...) as session:`"
 
-    def __init__(self, loop: ThreadLoop, inner: waiting.Session) -> None:
-        self._loop = loop
-        self.inner = inner
-        self.run = loop.run
+    def __init__(self, portal: Portal) -> None:
+        self._portal = portal
+        # Looked up once, not with every request.
+        self._call_options = portal.context.call_options
+        self._execute = portal.context.execute
+        self._run = portal.run
 
     # --- Statements ----------------------------------------------------------------------------------------
 
+    # One signature with `TypeVar(default=Row)` would not do: a bare `dict` says nothing of its keys and values, and
+    # mypy takes no default where the method itself is handed on, as in `nursery.start_soon(session.execute, text)`.
     @overload
     def execute(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         row_type: type[Row] | None = None,
@@ -81,7 +79,7 @@ class Session(NoOtherAttributes):
     @overload
     def execute(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         row_type: type[dict[str, Any]],
@@ -90,7 +88,7 @@ class Session(NoOtherAttributes):
     @overload
     def execute(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         row_type: type[T],
@@ -98,7 +96,7 @@ class Session(NoOtherAttributes):
     ) -> Result[T]: ...
     def execute(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         row_type: type[Any] | None = None,
@@ -108,15 +106,14 @@ class Session(NoOtherAttributes):
 
         >>> result = session.execute("SELECT * FROM users WHERE id = ?", [7], timeout=2.0)  # doctest: +SKIP
         """
-        execute: Callable[..., Coroutine[Any, Any, Any]] = self.inner.execute
-        if row_type is None and not options:  # what is not passed on costs nothing
-            return Result.of(self, self.run(execute, statement, parameters))
-        return Result.of(self, self.run(execute, statement, parameters, row_type=row_type, **options))
+        factory = DEFAULT_FACTORY if row_type is None else row_factory(row_type)
+        call = self._call_options(options) if options else INHERIT
+        return Result.of(self._portal, self._run(self._execute, statement, parameters, call, factory))
 
     @overload
     def execute_async(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         row_type: type[Row] | None = None,
@@ -125,7 +122,7 @@ class Session(NoOtherAttributes):
     @overload
     def execute_async(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         row_type: type[dict[str, Any]],
@@ -134,7 +131,7 @@ class Session(NoOtherAttributes):
     @overload
     def execute_async(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         row_type: type[T],
@@ -142,7 +139,7 @@ class Session(NoOtherAttributes):
     ) -> ResultFuture[T]: ...
     def execute_async(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         row_type: type[Any] | None = None,
@@ -156,8 +153,13 @@ class Session(NoOtherAttributes):
         >>> for future in futures:                                                     # doctest: +SKIP
         ...     future.result()
         """
-        execute = partial(self.inner.execute, statement, parameters, row_type=row_type, **options)
-        future = ResultFuture[Any](self._loop, execute, partial(Result.of, self))
+        context = self._portal.context
+
+        async def execute() -> BaseResult[Any]:
+            call = context.call_options(options)
+            return await context.execute(statement, parameters, call, row_factory(row_type))
+
+        future = ResultFuture[Any](self._portal.loop, execute, partial(Result.of, self._portal))
         future.begin()
         return future
 
@@ -165,12 +167,12 @@ class Session(NoOtherAttributes):
         self, text: str, *, keyspace: str | None = None, timeout: float | None = None
     ) -> PreparedStatement:
         """Prepare a statement; arguments and errors are those of `triocql.Session.prepare`."""
-        return self.run(self.inner.prepare, text, keyspace=keyspace, timeout=timeout)
+        return self._run(self._portal.context.prepare, text, keyspace, timeout)
 
     @overload
     def stream(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         prefetch: int = 1,
@@ -180,7 +182,7 @@ class Session(NoOtherAttributes):
     @overload
     def stream(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         prefetch: int = 1,
@@ -190,7 +192,7 @@ class Session(NoOtherAttributes):
     @overload
     def stream(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         prefetch: int = 1,
@@ -199,7 +201,7 @@ class Session(NoOtherAttributes):
     ) -> RowStream[T]: ...
     def stream(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Parameters = None,
         *,
         prefetch: int = 1,
@@ -214,8 +216,8 @@ class Session(NoOtherAttributes):
         ...     for row in rows:
         ...         print(row.id)
         """
-        inner = self.inner.stream(statement, parameters, prefetch=prefetch, row_type=row_type, **options)
-        return RowStream(self, inner, row_factory(row_type))
+        call = self._call_options(options)
+        return RowStream(self._portal, statement, parameters, call, row_factory(row_type), prefetch)
 
     # --- Many statements at once ---------------------------------------------------------------------------
 
@@ -229,18 +231,13 @@ class Session(NoOtherAttributes):
         row_type: type[Any] | None = None,
     ) -> list[ExecutionResult]:
         """Execute many statements: see `triocql.sync.execute_concurrent`."""
-        return concurrent.execute_concurrent(
-            self,
-            statements_and_parameters,
-            concurrency,
-            raise_on_first_error,
-            timeout=timeout,
-            row_type=row_type,
-        )
+        make_result = result_maker(partial(Result.made, self._portal), row_type)
+        call = CollectingCall(self._portal, make_result, concurrency, raise_on_first_error, timeout)
+        return call.execute(pairs(statements_and_parameters))
 
     def execute_concurrent_with_args(
         self,
-        statement: Any,
+        statement: Executable,
         parameters: Iterable[Parameters],
         concurrency: int = 100,
         raise_on_first_error: bool = True,
@@ -249,9 +246,9 @@ class Session(NoOtherAttributes):
         row_type: type[Any] | None = None,
     ) -> list[ExecutionResult]:
         """Execute one statement with many values: see `triocql.sync.execute_concurrent_with_args`."""
-        return concurrent.execute_concurrent_with_args(
-            self, statement, parameters, concurrency, raise_on_first_error, timeout=timeout, row_type=row_type
-        )
+        make_result = result_maker(partial(Result.made, self._portal), row_type)
+        call = CollectingCall(self._portal, make_result, concurrency, raise_on_first_error, timeout)
+        return call.execute(pairs_with(statement, parameters))
 
     def stream_concurrent(
         self,
@@ -262,70 +259,42 @@ class Session(NoOtherAttributes):
         ordered: bool = True,
         timeout: float | None = None,
         row_type: type[Any] | None = None,
-    ) -> concurrent.ConcurrentStream:
+    ) -> ConcurrentStream:
         """Execute many statements and hand over the outcomes one by one: see `triocql.sync.stream_concurrent`."""
-        return concurrent.stream_concurrent(
-            self,
-            statements_and_parameters,
-            concurrency,
-            raise_on_first_error,
-            ordered=ordered,
-            timeout=timeout,
-            row_type=row_type,
+        make_result = result_maker(partial(Result.made, self._portal), row_type)
+        call = StreamingCall(
+            self._portal, make_result, concurrency, raise_on_first_error, timeout, ordered=ordered
         )
+        return ConcurrentStream(call, pairs(statements_and_parameters))
 
     # --- The session itself --------------------------------------------------------------------------------
 
     @property
     def keyspace(self) -> str | None:
         """The keyspace that unqualified names are looked up in, as after the last ``USE``."""
-        return self.inner.keyspace
+        return self._portal.context.executor.keyspaces.current
 
     @property
     def protocol_version(self) -> int:
         """The version of the native protocol that was agreed on."""
-        return self.inner.protocol_version
+        return self._portal.context.executor.version
 
     @property
     def codecs(self) -> Codecs:
         """The session's codecs, to register codecs and classes of your own with."""
-        return Codecs(self)
+        return Codecs(self._portal)
 
     def stats(self) -> Stats:
         """Return what is under way now."""
-        return self.call(self.inner.stats)
+        return self._portal.call(self._portal.context.stats)
 
-    def call(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a function in the loop's thread, and wait for what it returns."""
-
-        async def calling() -> T:
-            return fn(*args, **kwargs)
-
-        return self.run(calling)
-
-    def result(
-        self, response: Response, execution: Execution | None, factory: RowFactory[T] = _DEFAULT_FACTORY
-    ) -> Result[T]:
-        """Return what users get for the response to `execution`."""
-        if execution is None or (response.paging_state is None and response.extras is None):
-            return Result(self, response, factory)
-        return Result.of(self, self.inner.result(response, execution, factory))
-
-    def close(self, timeout: float = waiting.DRAIN_TIMEOUT) -> None:
+    def close(self, timeout: float = DRAIN_TIMEOUT) -> None:
         """Close the session as `triocql.Session.aclose` does. Idempotent; does nothing in a child process.
 
         ``with connect(...)`` does it by itself, with a timeout of 0 if the block is left by an exception.
         """
         require_seconds(timeout, "timeout", zero=True)
-        if not self._loop.is_open:
-            return
-        self._loop.check_may_block()
-        try:
-            with suppress(UsageError):  # another thread was faster
-                self.run(self.inner.aclose, timeout)
-        finally:
-            self._loop.stop()
-            self._loop.join()
+        self._portal.close(timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -333,7 +302,7 @@ class Session(NoOtherAttributes):
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self.close(waiting.DRAIN_TIMEOUT if exc is None else 0)
+        self.close(DRAIN_TIMEOUT if exc is None else 0)
 
     def __aenter__(self) -> NoReturn:
         self.close(0)
@@ -345,49 +314,5 @@ class Session(NoOtherAttributes):
     def __aexit__(self, *exc: object) -> NoReturn:
         raise AssertionError("it is never entered")
 
-    def __del__(self) -> None:
-        loop = self._loop
-        if loop.is_open:
-            with suppress(UsageError):
-                loop.begin(Call(loop, partial(self.inner.aclose, 0), lambda _value, _error: loop.stop()))
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
-
     def __repr__(self) -> str:
-        nodes = ", ".join(pool.name for pool in self.inner.executor.router.pools)
-        return f"<triocql.sync.Session {nodes}>"
-
-
-@one_position(CONNECT)
-def connect(
-    contact_points: ContactPoint | Iterable[ContactPoint] = "127.0.0.1",
-    *,
-    port: int = 9042,
-    options: Options | None = None,
-    **keywords: Unpack[ConnectKeywords],
-) -> Session:
-    """Connect to a cluster, and return the session: use it in a ``with`` block, or close it.
-
-    Arguments and errors are those of `triocql.connect`. The session's work is done in a daemon thread of its own, under
-    gevent's monkey patch in a greenlet.
-
-    >>> with triocql.sync.connect("10.0.0.1", keyspace="shop", timeout=5.0) as session:   # doctest: +SKIP
-    ...     session.execute("SELECT * FROM users LIMIT 1")
-
-    Codecs, and classes for user-defined types, can be registered before:
-
-    >>> codecs = triocql.Registry()                                                       # doctest: +SKIP
-    >>> codecs.register_udt("shop", "address", Address)                                   # doctest: +SKIP
-    >>> with triocql.sync.connect("10.0.0.1", codecs=codecs) as session:                  # doctest: +SKIP
-    ...     address = session.execute("SELECT home FROM shop.users").scalar()
-    """
-    connecting = waiting.connect(
-        contact_points, port=port, reactor=ThreadReactor(), options=options, **keywords
-    )
-    loop = ThreadLoop()
-    loop.start()
-    try:
-        return Session(loop, loop.run(connecting.__aenter__))
-    except BaseException:
-        loop.stop()
-        loop.join()
-        raise
+        return repr(self._portal)

@@ -1,0 +1,78 @@
+"""All rows of a statement, for programs that block."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Generic
+
+from triocql.errors import UsageError
+from triocql.results.factories import R_co
+from triocql.session import stream
+from triocql.session.blocks import Block, BlockingBlock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from triocql.config.requests import RequestOptions
+    from triocql.results.factories import RowFactory
+    from triocql.statements.executable import Executable
+    from triocql.statements.statement import Parameters
+    from triocql.sync.portal import Portal
+
+
+class RowStream(BlockingBlock, Generic[R_co]):
+    """Made by `Session.stream`: a context manager, and the iterator over the rows of all pages in it.
+
+    Pages are fetched ahead while rows are read. Leaving the block, however that happens, abandons what is being
+    fetched. A loop that was left goes on where it was; once all rows were read, another one raises UsageError, as
+    everything does that is not within the block.
+    """
+
+    def __init__(
+        self,
+        portal: Portal,
+        statement: Executable,
+        parameters: Parameters,
+        call: RequestOptions,
+        factory: RowFactory[R_co],
+        prefetch: int,
+    ) -> None:
+        self._portal = portal
+        self._stream = stream.RowStream(portal.context, statement, parameters, call, factory, prefetch)
+        self._factory = factory
+        self._block = Block("with session.stream(...) as rows")
+        self._rows: Iterator[R_co] = iter(())
+
+    def __enter__(self) -> Self:
+        self._block.enter()
+        try:
+            self._portal.run(self._stream.__aenter__)
+        except BaseException as error:  # Ctrl-C may come when the first page is on its way already
+            self.__exit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._block.leave()
+        self._rows = iter(())
+        with suppress(UsageError):  # the session is closed already
+            self._portal.run(self._stream.__aexit__, exc_type, exc, tb)
+
+    def __iter__(self) -> Self:
+        self._block.check_unread()
+        return self
+
+    def __next__(self) -> R_co:
+        for row in self._rows:
+            return row
+        self._block.check_open()
+        while (page := self._portal.run(self._stream.next_page)) is not None:
+            self._rows = self._factory.iterate(page)
+            for row in self._rows:
+                return row
+        self._block.exhausted = True
+        raise StopIteration
