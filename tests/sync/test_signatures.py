@@ -13,7 +13,7 @@ from triocql import sync
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# The names that one of the two has alone; those of the engine's side are no difference to users.
+# The names that one of the two has alone, for users; and those that the rest of the driver calls.
 ONLY_THERE = {
     "Session": ({"aclose"}, {"close", "execute_async"}),
     "Result": (set(), set()),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from triocql.errors import SessionClosed
 from triocql.session import nursery
 from triocql.session.blocks import BlockingBlock
-from triocql.sync.results import Result
+from triocql.sync.results import for_blocking
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from triocql.statements.executable import Executable
     from triocql.statements.statement import Parameters
     from triocql.sync.portal import Portal
+    from triocql.sync.results import Result
 
 
 class Handle:
@@ -39,7 +40,7 @@ class Handle:
         async def wait() -> Any:
             return await self._handle
 
-        return Result.of(self._portal, self._portal.run(wait))
+        return for_blocking(self._portal, self._portal.run(wait))
 
     def cancel(self) -> None:
         """Abandon the request. Whoever waits for it gets Abandoned; it is no failure of the nursery."""

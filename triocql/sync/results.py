@@ -48,24 +48,6 @@ class Result(BaseResult[R_co]):
         super().__init__(response, factory, pager)
         self._portal = portal
 
-    @classmethod
-    def made(
-        cls,
-        portal: Portal,
-        response: Response,
-        execution: Execution | None,
-        factory: RowFactory[R_co] = DEFAULT_FACTORY,
-    ) -> Result[R_co]:
-        """Return what a blocking caller gets for the response to `execution`."""
-        if execution is None or (response.paging_state is None and response.extras is None):
-            return cls(portal, response, factory)
-        return cls(portal, response, factory, portal.context.pager(execution))
-
-    @classmethod
-    def of(cls, portal: Portal, result: BaseResult[R_co]) -> Result[R_co]:
-        """Return what a blocking caller gets for the result that a coroutine got in the loop."""
-        return cls(portal, result._response, result._factory, result._pager)
-
     def __iter__(self) -> Iterator[R_co]:
         """Iterate over the rows of all pages, from this one on. Raises as `all` does."""
         return chain.from_iterable(self._pages())
@@ -96,3 +78,20 @@ class Result(BaseResult[R_co]):
             response = self._portal.run(next_page, self._pager, state, progress)
             if response.page is not None:
                 yield self._factory.build(response.page)
+
+
+def make_result(
+    portal: Portal,
+    response: Response,
+    execution: Execution | None,
+    factory: RowFactory[R_co] = DEFAULT_FACTORY,
+) -> Result[R_co]:
+    """Return what a blocking caller gets for the response to `execution`."""
+    if execution is None or (response.paging_state is None and response.extras is None):
+        return Result(portal, response, factory)
+    return Result(portal, response, factory, portal.context.pager(execution))
+
+
+def for_blocking(portal: Portal, result: BaseResult[R_co]) -> Result[R_co]:
+    """Return what a blocking caller gets for the result that a coroutine got in the loop."""
+    return Result(portal, result._response, result._factory, result._pager)

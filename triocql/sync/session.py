@@ -17,7 +17,7 @@ from triocql.sync.codecs import Codecs
 from triocql.sync.concurrent import CollectingCall, ConcurrentStream, StreamingCall
 from triocql.sync.futures import ResultFuture
 from triocql.sync.portal import Portal
-from triocql.sync.results import Result
+from triocql.sync.results import for_blocking, make_result
 from triocql.sync.stream import RowStream
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from triocql.statements.executable import Executable
     from triocql.statements.prepared import PreparedStatement
     from triocql.statements.statement import Parameters
+    from triocql.sync.results import Result
 
 T = TypeVar("T")
 
@@ -108,7 +109,7 @@ class Session(NoOtherAttributes):
         """
         factory = DEFAULT_FACTORY if row_type is None else row_factory(row_type)
         call = self._call_options(options) if options else INHERIT
-        return Result.of(self._portal, self._run(self._execute, statement, parameters, call, factory))
+        return for_blocking(self._portal, self._run(self._execute, statement, parameters, call, factory))
 
     @overload
     def execute_async(
@@ -159,7 +160,7 @@ class Session(NoOtherAttributes):
             call = context.call_options(options)
             return await context.execute(statement, parameters, call, row_factory(row_type))
 
-        future = ResultFuture[Any](self._portal.loop, execute, partial(Result.of, self._portal))
+        future = ResultFuture[Any](self._portal.loop, execute, partial(for_blocking, self._portal))
         future.begin()
         return future
 
@@ -231,8 +232,8 @@ class Session(NoOtherAttributes):
         row_type: type[Any] | None = None,
     ) -> list[ExecutionResult]:
         """Execute many statements: see `triocql.sync.execute_concurrent`."""
-        make_result = result_maker(partial(Result.made, self._portal), row_type)
-        call = CollectingCall(self._portal, make_result, concurrency, raise_on_first_error, timeout)
+        maker = result_maker(partial(make_result, self._portal), row_type)
+        call = CollectingCall(self._portal, maker, concurrency, raise_on_first_error, timeout)
         return call.execute(pairs(statements_and_parameters))
 
     def execute_concurrent_with_args(
@@ -246,8 +247,8 @@ class Session(NoOtherAttributes):
         row_type: type[Any] | None = None,
     ) -> list[ExecutionResult]:
         """Execute one statement with many values: see `triocql.sync.execute_concurrent_with_args`."""
-        make_result = result_maker(partial(Result.made, self._portal), row_type)
-        call = CollectingCall(self._portal, make_result, concurrency, raise_on_first_error, timeout)
+        maker = result_maker(partial(make_result, self._portal), row_type)
+        call = CollectingCall(self._portal, maker, concurrency, raise_on_first_error, timeout)
         return call.execute(pairs_with(statement, parameters))
 
     def stream_concurrent(
@@ -261,10 +262,8 @@ class Session(NoOtherAttributes):
         row_type: type[Any] | None = None,
     ) -> ConcurrentStream:
         """Execute many statements and hand over the outcomes one by one: see `triocql.sync.stream_concurrent`."""
-        make_result = result_maker(partial(Result.made, self._portal), row_type)
-        call = StreamingCall(
-            self._portal, make_result, concurrency, raise_on_first_error, timeout, ordered=ordered
-        )
+        maker = result_maker(partial(make_result, self._portal), row_type)
+        call = StreamingCall(self._portal, maker, concurrency, raise_on_first_error, timeout, ordered=ordered)
         return ConcurrentStream(call, pairs(statements_and_parameters))
 
     # --- The session itself --------------------------------------------------------------------------------
