@@ -53,25 +53,12 @@ ROOMS: Table = (
     ("engine.executing", ("engine.routing", "engine.messages")),
 )
 
-# Rooms, or folders of them, whose circles are still being cut.
-NOT_YET = {
-    "session": "the streams and windows of a session get an object of their own to ask",
-    "sync": "it follows the session",
-}
-
 LOOPS = {"trio", "asyncio", "anyio", "sniffio", "threading", "uvloop"}
 MAY_IMPORT_LOOPS = ("reactors", "testing")
 
 IMPORTS = Imports()
 FILES = sorted(IMPORTS.files)
-
-
-def is_being_cut(name: str) -> bool:
-    """Whether a file or room is one of `NOT_YET`."""
-    return any(name == each or name.startswith(f"{each}.") for each in NOT_YET)
-
-
-CLEAN_ROOMS = sorted({IMPORTS.room(name) for name in FILES if not is_being_cut(name)})
+EVERY_ROOM = sorted({IMPORTS.room(name) for name in FILES})
 
 
 def imported(name: str) -> set[str]:
@@ -90,19 +77,19 @@ def test_imports_go_downward(name: str) -> None:
     assert not up, f"{name or 'triocql'} ({LAYERS[layer(name, LAYERS)][0]}) imports from above itself"
 
 
-@pytest.mark.parametrize("room", CLEAN_ROOMS)
+@pytest.mark.parametrize("room", EVERY_ROOM)
 def test_the_rooms_of_the_engine_are_built_on_those_below_only(room: str) -> None:
     assert not upward(
         [arrow for arrow in IMPORTS.arrows if IMPORTS.room(arrow.source) == room], LAYERS, ROOMS
     )
 
 
-@pytest.mark.parametrize("room", CLEAN_ROOMS)
+@pytest.mark.parametrize("room", EVERY_ROOM)
 def test_no_file_of_a_room_is_in_a_circle(room: str) -> None:
     assert not around(room, circles(IMPORTS.arrows))
 
 
-@pytest.mark.parametrize("room", CLEAN_ROOMS)
+@pytest.mark.parametrize("room", EVERY_ROOM)
 def test_no_room_is_in_a_circle(room: str) -> None:
     assert not around(room, circles(IMPORTS.between_rooms()))
 

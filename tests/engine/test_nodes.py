@@ -14,12 +14,12 @@ from triocql.session.session import Session
 
 def nodes(session: Session) -> tuple[Node, ...]:
     """Return the nodes that are known."""
-    return session._cluster.nodes.snapshot.nodes
+    return session._context.cluster.nodes.snapshot.nodes
 
 
 def apply(world: World, session: Session, *known: Node) -> None:
     """Have these be all the nodes that are known, from now on."""
-    session._cluster.nodes.apply(Snapshot(known))
+    session._context.cluster.nodes.apply(Snapshot(known))
     world.settle()
 
 
@@ -44,10 +44,10 @@ def test_the_first_snapshot_is_made_of_the_contact_points() -> None:
 def test_the_same_snapshot_again_changes_nothing() -> None:
     world = World(count=2)
     with world.session() as session:
-        before = session.executor.router.connections()
+        before = session._context.executor.router.connections()
         apply(world, session, *nodes(session))
         apply(world, session, *reversed(nodes(session)))
-        assert session.executor.router.connections() == before
+        assert session._context.executor.router.connections() == before
         assert running(world, "PoolRefiller.run") == 2
 
 
@@ -91,13 +91,13 @@ def test_what_is_in_flight_on_a_node_that_goes_still_ends() -> None:
         unsent = world.reactor.start(session.execute, "INSERT 3")
         apply(world, session, second)
         assert not any(task.done for task in tasks)
-        assert len(session.executor.router.connections()) == 2
+        assert len(session._context.executor.router.connections()) == 2
         assert world.call(session.execute, "SELECT x").coordinator == second.name
         world.nodes[0].release()
         world.settle()
         assert {task.result().coordinator for task in tasks} == {first.name}
         unsent.result()
-        assert len(session.executor.router.connections()) == 1
+        assert len(session._context.executor.router.connections()) == 1
         assert all(link.lost for link in world.nodes[0].links)
 
 
@@ -180,7 +180,7 @@ def test_a_dial_under_way_is_given_up_with_its_node() -> None:
         apply(world, session, first)
         world.reactor.advance(30)
         assert late.state is NodeState.UNKNOWN
-        assert len(session.executor.router.connections()) == 1
+        assert len(session._context.executor.router.connections()) == 1
         assert len(world.reactor.network.clients) == 1
         assert second is not late
 
@@ -207,9 +207,9 @@ def test_a_node_that_goes_and_comes_back_under_load_costs_no_request() -> None:
         for number in range(300):
             tasks.append(world.reactor.start(session.execute, f"INSERT {number}"))
             if number % 60 == 20:
-                session._cluster.nodes.apply(Snapshot((first, third)))
+                session._context.cluster.nodes.apply(Snapshot((first, third)))
             elif number % 60 == 40:
-                session._cluster.nodes.apply(Snapshot((first, second, third)))
+                session._context.cluster.nodes.apply(Snapshot((first, second, third)))
         world.reactor.advance(5)
         assert all(task.result() is not None for task in tasks)
         asked = [text for node in world.nodes for text in node.texts()]
