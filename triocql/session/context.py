@@ -85,9 +85,9 @@ class SessionContext:
         self.check_caller()
         return self.reactor.protect(fn)(*args, **kwargs)
 
-    async def answer(self, start: Callable[..., Request], *args: Any) -> Any:
+    async def answer(self, start: Callable[..., Request | Execution], *args: Any) -> Any:
         """Return what the request that `start(waiter, *args)` makes is answered with. A cancellation abandons it."""
-        request: Request
+        request: Request | Execution
         waiter = self.waiter(lambda: request.abandon())
         request = self.protected(start, waiter, *args)
         return await waiter.wait()
