@@ -132,7 +132,7 @@ def rows(
     new_metadata_id: bytes | None = None,
 ) -> bytes:
     """Return a RESULT/Rows; without `describe` the columns are left out."""
-    flags = _GLOBAL_TABLE if describe else NO_METADATA
+    flags = _GLOBAL_TABLE if describe else NO_METADATA | _GLOBAL_TABLE  # as Cassandra sets them
     extras = b""
     if paging_state is not None:
         flags |= HAS_MORE_PAGES

@@ -17,17 +17,18 @@ class RequestQueue(Generic[R]):
     """A first-in-first-out holder of requests, swept for their deadlines.
 
     Attributes:
+        held: the requests that are here, oldest first, with the bytes of each and since when it is here.
         size: the bytes of their bodies, as they were when the requests came: meanwhile they may get others.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._requests: OrderedDict[R, tuple[int, float]] = OrderedDict()
+        self.held: OrderedDict[R, tuple[int, float]] = OrderedDict()
         self.size = 0
         clock.add(self)
 
     def __len__(self) -> int:
-        return len(self._requests)
+        return len(self.held)
 
     def enter(self, request: R, phase: Phase) -> None:
         """Hold `request` until it is released or its deadline passes. What has ended is not held."""
@@ -37,12 +38,12 @@ class RequestQueue(Generic[R]):
         request.phase = phase
         request.holder = self
         size = len(request.body)
-        self._requests[request] = size, self._clock.now()
+        self.held[request] = size, self._clock.now()
         self.size += size
 
     def release(self, request: Any, phase: Phase) -> None:
         """Let `request` go, if it is here (`Holder`); by now it may be in another one's hands, and is left there."""
-        entry = self._requests.pop(request, None)
+        entry = self.held.pop(request, None)
         if entry is not None:
             size, since = entry
             self.size -= size
@@ -52,12 +53,12 @@ class RequestQueue(Generic[R]):
 
     def first(self) -> R:
         """Return the oldest request."""
-        return next(iter(self._requests))
+        return next(iter(self.held))
 
     def requests(self) -> tuple[R, ...]:
         """Return what is here, oldest first."""
-        return tuple(self._requests)
+        return tuple(self.held)
 
     def expire(self, now: float) -> tuple[float, int]:
         """End what is due (`Source`)."""
-        return expire(self.requests(), now), len(self._requests)
+        return expire(self.requests(), now), len(self.held)

@@ -173,8 +173,9 @@ class Router:
     def on_read(self) -> None:
         """The batch is given out: send what is queued, then do what was put off."""
         self.reading = False
-        following, self.after_reading = self.after_reading, []
-        call((self.on_room, *following))
+        if self.after_reading or self.queue.held:  # mostly there is neither
+            following, self.after_reading = self.after_reading, []
+            call((self.on_room, *following))
 
     def on_room(self) -> None:
         """Send what is queued, as far as there is room."""

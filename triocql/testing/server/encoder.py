@@ -96,9 +96,10 @@ def _rows_metadata(
     if new_metadata_id is not None:
         flags |= _METADATA_CHANGED
         body += wire.short_bytes(new_metadata_id)
+    more, specs = _specs(version, columns)
+    flags |= more  # Cassandra leaves out the columns, but not the flag of their table
     if describe:
-        more, specs = _specs(version, columns)
-        flags, body = flags | more, body + specs
+        body += specs
     else:
         flags |= _NO_METADATA
     return wire.integer(flags) + wire.integer(len(columns)) + body
