@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.protocol import values
 from triocql.errors import ResponseError
 from triocql.protocol import requests
 from triocql.protocol.constants import UNSET, Consistency, Opcode
@@ -93,8 +94,8 @@ def test_long_values_there_and_back(
     cassandra: CassandraCluster, table: str, version: int, algorithm: Algorithm | None
 ) -> None:
     with client(cassandra, version, algorithm) as node:
-        values = requests.values_in_order(version, [bytes(4), BLOB, None])
-        node.query(f"INSERT INTO {table} (k, a, b) VALUES (?, ?, ?)", QueryParameters(ONE, values))
+        bound = values.in_order([bytes(4), BLOB, None])
+        node.query(f"INSERT INTO {table} (k, a, b) VALUES (?, ?, ?)", QueryParameters(ONE, bound))
         assert node.query(f"SELECT a, b FROM {table}") == cell(BLOB) + b"\xff\xff\xff\xff"
 
 
@@ -106,10 +107,10 @@ def test_prepared_statements_and_batches(
         text = f"INSERT INTO {table} (k, a, b) VALUES (?, ?, ?)"
         prepared, _ = node.ask(Opcode.PREPARE, requests.prepare(version, text))
         assert isinstance(prepared, Prepared)
-        values = requests.values_in_order(version, [bytes(4), b"a", b"b"])
-        parameters = QueryParameters(ONE, values, skip_metadata=True, timestamp=1)
+        bound = values.in_order([bytes(4), b"a", b"b"])
+        parameters = QueryParameters(ONE, bound, skip_metadata=True, timestamp=1)
         node.ask(Opcode.EXECUTE, requests.execute(version, prepared.id, prepared.metadata_id, parameters))
-        again = requests.values_in_order(version, [bytes(4), b"A", b"B"])
+        again = values.in_order([bytes(4), b"A", b"B"])
         batch = [BatchEntry(prepared.id, again), BatchEntry(f"DELETE b FROM {table} WHERE k = 0")]
         last = QueryParameters(ONE, timestamp=2, serial_consistency=Consistency.SERIAL)
         node.ask(Opcode.BATCH, requests.batch(version, 0, batch, last))
@@ -120,8 +121,8 @@ def test_prepared_statements_and_batches(
 def test_unset_values_and_values_with_names(cassandra: CassandraCluster, table: str, version: int) -> None:
     with client(cassandra, version) as node:
         node.query(f"INSERT INTO {table} (k, a, b) VALUES (0, 0x01, 0x02)")
-        values = requests.values_with_names(version, {"b": None, "a": UNSET, "k": bytes(4)})
-        parameters = QueryParameters(ONE, values, value_names=True)
+        bound = values.with_names({"b": None, "a": UNSET, "k": bytes(4)})
+        parameters = QueryParameters(ONE, bound, value_names=True)
         node.query(f"INSERT INTO {table} (k, a, b) VALUES (:k, :a, :b)", parameters)
         assert node.query(f"SELECT a, b FROM {table}") == cell(b"\1") + b"\xff\xff\xff\xff"
 

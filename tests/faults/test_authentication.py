@@ -41,7 +41,7 @@ def test_s20_challenges_without_end(loop: str) -> None:
 
     async def before(scene: Scene) -> None:
         scene.server.authenticator = Script([Challenge(b"and?")])
-        with pytest.raises(errors.AuthenticationError, match="goes on after 16 rounds"):
+        with pytest.raises(errors.AuthenticationError, match="has not finished after 16 rounds"):
             await scene.connecting().__aenter__()
         assert auth.rounds == 16
         scene.server.authenticator = Script([Challenge(b"and?"), Success()])

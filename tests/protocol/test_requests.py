@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.protocol import values
 from tests.protocol.implementation import golden
 from triocql.errors import BindValueError, UsageError
 from triocql.protocol import requests
@@ -25,7 +26,7 @@ def full(version: int) -> QueryParameters:
     """Every option that a version has."""
     return QueryParameters(
         consistency=Consistency.EACH_QUORUM,
-        values=requests.values_in_order(version, [b"one", None, b""]),
+        values=values.in_order([b"one", None, b""]),
         skip_metadata=True,
         page_size=5000,
         paging_state=golden(f"encoded/v{version}/paging-state"),
@@ -69,7 +70,7 @@ def test_execute(version: int) -> None:
 
 @versions
 def test_batch(version: int) -> None:
-    entries = [BatchEntry("INSERT"), BatchEntry(ID, requests.values_in_order(version, [b"x", None]))]
+    entries = [BatchEntry("INSERT"), BatchEntry(ID, values.in_order([b"x", None]))]
     parameters = QueryParameters(
         consistency=Consistency.QUORUM,
         serial_consistency=Consistency.LOCAL_SERIAL,
@@ -89,10 +90,10 @@ def test_custom_payload(version: int) -> None:
 
 
 def test_values_with_names() -> None:
-    values = requests.values_with_names(4, {"a": b"1", "b": None, "c": UNSET})
-    assert values == b"\0\3\0\1a\0\0\0\0011\0\1b\xff\xff\xff\xff\0\1c\xff\xff\xff\xfe"
-    parameters = QueryParameters(consistency=1, values=values, value_names=True)
-    assert requests.query(4, "Q", parameters) == b"\0\0\0\1Q\0\1\x41" + values
+    named = values.with_names({"a": b"1", "b": None, "c": UNSET})
+    assert named == b"\0\3\0\1a\0\0\0\0011\0\1b\xff\xff\xff\xff\0\1c\xff\xff\xff\xfe"
+    parameters = QueryParameters(consistency=1, values=named, value_names=True)
+    assert requests.query(4, "Q", parameters) == b"\0\0\0\1Q\0\1\x41" + named
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,6 @@ def test_values_with_names() -> None:
         ),
         (lambda: requests.prepare(4, "Q", "ks"), "keyspace needs protocol v5"),
         (lambda: requests.encode_payload(3, {}), "custom_payload needs protocol v4"),
-        (lambda: requests.values_in_order(3, [UNSET]), "UNSET needs protocol v4"),
         (lambda: requests.execute(5, ID, None, QueryParameters()), "id of the result's metadata"),
         (lambda: requests.query(5, "Q", QueryParameters(value_names=True)), "value_names without values"),
         (lambda: requests.batch(5, 0, [], QueryParameters(values=b"\0\0")), "belong to its statements"),
@@ -129,11 +129,10 @@ class Huge(bytes):
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda: requests.values_in_order(4, [None] * 65536), "65536 values"),
         (lambda: requests.batch(4, 0, [BatchEntry("")] * 65536, QueryParameters()), "65536 statements"),
         (lambda: requests.encode_string("é" * 32768), "65536 bytes of a string"),
         (lambda: requests.encode_payload(4, {"x" * 65536: None}), "65536 bytes of a string"),
-        (lambda: requests.encode_value(4, Huge()), "2147483648 bytes in one value"),
+        (lambda: requests.auth_response(Huge()), "2147483648 bytes in one value"),
         (lambda: requests.encode_long_string("\ud800"), "cannot be encoded as UTF-8"),
         (lambda: requests.parameters_tail(4, QueryParameters(page_size=2**31)), "page_size is 2147483648"),
         (
@@ -148,8 +147,7 @@ def test_what_does_not_fit_is_refused(call: Any, text: str) -> None:
         call()
 
 
-def test_65535_values_and_statements_fit() -> None:
-    assert requests.values_in_order(4, [b""] * 65535).startswith(b"\xff\xff\0\0\0\0")
+def test_65535_statements_fit() -> None:
     assert requests.batch(4, 0, [BatchEntry("")] * 65535, QueryParameters()).startswith(
         b"\0\xff\xff\0\0\0\0\0"
     )

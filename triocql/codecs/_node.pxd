@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""What `_rows` and `_bind` share: cells, and the bytes that they are read from and written to."""
+"""The parts of `_node` that `_rows` and `_bind` share: cells, and the buffer that they write to."""
 
 cimport cython
 from cpython.object cimport PyObject, PyTypeObject

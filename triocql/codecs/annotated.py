@@ -95,7 +95,7 @@ def _user_type(node: UserTypeNode, hint: Any, hashable: bool) -> UserTypeNode:
     if cls in _MAPPINGS:
         cls = dict
     if hashable and not is_hashable(cls):
-        raise OptionError(f"{cls.__qualname__} is not hashable, as it has to be in a set and as a key")
+        raise OptionError(f"{cls.__qualname__} has to be hashable to be in a set or the key of a map")
     shape = shape_of(cls)
     missing = shape.missing(node.names)
     if missing:

@@ -84,7 +84,7 @@ class Binder:
     def _encode(self, index: int, value: Any) -> bytes:
         try:
             raw = self.nodes[index].encode(value)
-        except MemoryError:
+        except MemoryError:  # no fault of the value
             raise
         except Exception as error:
             refuse(self.columns[index], value, error)

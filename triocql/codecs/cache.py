@@ -1,4 +1,4 @@
-"""What was made of what servers have described, kept until it is too much."""
+"""A cache for what is made of descriptions that servers send: bounded by how much they describe."""
 
 from __future__ import annotations
 

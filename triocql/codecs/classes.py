@@ -18,7 +18,7 @@ Build = Callable[[Iterable[Any]], Iterator[Any]]
 
 
 class Reading(NamedTuple):
-    """What values are read as: `dict`, `tuple` or a subclass of it; and what makes instances of that, if it is none."""
+    """How values are read: as `dict`, `tuple` or a subclass of it; and what makes instances of another class of it."""
 
     kind: type[Any]
     build: Build | None
@@ -48,7 +48,7 @@ class Field(NamedTuple):
 
 
 class Shape(ABC):
-    """What a class takes, and how it is made of it.
+    """The fields that a class takes, and how its instances are made of them.
 
     Attributes:
         cls: the class.
@@ -263,7 +263,9 @@ def _parameters(cls: type[Any]) -> list[inspect.Parameter]:
         raise OptionError(f"{cls!r} cannot be made of named values: it has no signature") from None
     for each in parameters:
         if each.kind is each.POSITIONAL_ONLY and each.default is each.empty:
-            raise OptionError(f"{cls!r} cannot be made of named values: {each.name} has to go without a name")
+            raise OptionError(
+                f"{cls!r} cannot be made of named values: its parameter {each.name} is positional-only"
+            )
     return parameters
 
 

@@ -25,7 +25,7 @@ _LONGEST_RUN = 256
 
 
 class _ElementsNode(Node):
-    """What lists and sets have in common: a count, then the elements, each after its length."""
+    """The base of lists and sets: a count, then the elements, each after its length."""
 
     __slots__ = ("collides", "element", "make", "runs")
 
@@ -53,6 +53,8 @@ class _ElementsNode(Node):
     def _read_run(self, raw: bytes, count: int) -> list[Any] | None:
         """Read all elements at once, if they are of fixed size."""
         node = self.element
+        # Judged by the size of all, so that nothing is made for a count that a server merely says. One that is null or
+        # empty changes it, or has `run.read` give None: then each is read for itself.
         if (
             not isinstance(node, FixedNode)
             or count > _LONGEST_RUN
@@ -170,6 +172,7 @@ def is_elements(value: Any) -> bool:
     """Return whether a value is a sequence or set of elements; texts and bytes count as none."""
     if isinstance(value, (list, tuple, Set)):
         return True
+    # Sequences, too: but whoever gives one for a list has forgotten the brackets.
     if isinstance(value, (str, bytes, bytearray, memoryview)):
         return False
     return isinstance(value, Sequence) or is_array(value)

@@ -41,4 +41,6 @@ def can_collide(node: Node) -> bool:
 def check_hashes(values: Collection[Any]) -> None:
     """Refuse values of which too many have one hash."""
     if len(values) > MOST_ALIKE and max(Counter(map(hash, values)).values()) > MOST_ALIKE:
-        raise DecodeError(f"more than {MOST_ALIKE} elements that have one hash: it would take quadratic time")
+        raise DecodeError(
+            f"more than {MOST_ALIKE} elements that have one hash: to read them would take quadratic time"
+        )

@@ -28,7 +28,7 @@ class Node:
 
     __slots__ = ("type",)
     takes: ClassVar[str]
-    """What a value may be, for messages."""
+    """The values that are taken, in words for error messages."""
 
     def __init__(self, cql_type: CqlType) -> None:
         self.type = cql_type

@@ -98,6 +98,7 @@ def _time_uuid(raw: bytes) -> bytes:
 
 
 def _time(raw: bytes) -> bytes:
+    # The low part of the time comes first in the bytes, then the middle, then the version with the high part.
     return raw[6:8] + raw[4:6] + raw[:4]
 
 
@@ -109,6 +110,7 @@ def _collection(keys: tuple[SortKey, ...], raw: bytes) -> tuple[Any, ...]:
 
 def _record(keys: tuple[SortKey, ...], raw: bytes) -> tuple[Any, ...]:
     """By the first elements that differ; null comes before any value."""
+    # Values may lack elements at their end. A pair of parentheses makes null, (), less than any value.
     pieces = zip(keys, _pieces(raw, 0), strict=False)
     return tuple(() if piece is None else (key(piece),) for key, piece in pieces)
 

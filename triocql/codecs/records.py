@@ -1,4 +1,4 @@
-"""What is written of a value for a user-defined type: one value for each of its fields.
+"""Records: a value for a user-defined type is taken apart into one value for each field of the type.
 
 A class is asked in the same way in which its instances are made, so that what is read by a name is written by it. What
 a class merely has - methods, constants, properties that its instances are not made of - is no field.
@@ -67,11 +67,11 @@ def _of_named_tuple(value: Any, cql_type: CqlType, names: tuple[str, ...]) -> li
 
 
 class _Fit(NamedTuple):
-    """What the fields of a record are for the fields of a type.
+    """How the fields of a record are matched with the fields of a type.
 
     Attributes:
         attributes: the attribute for each field of the type, None if there is none for it.
-        others: the fields that the type has not.
+        others: the fields of the record that the type lacks.
     """
 
     attributes: tuple[str | None, ...]

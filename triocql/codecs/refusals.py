@@ -1,4 +1,4 @@
-"""What is told of a class of the user's that refused values."""
+"""The error for a class of the user's that refused values: it says why, and never shows a value."""
 
 from __future__ import annotations
 

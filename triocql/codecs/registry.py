@@ -1,4 +1,4 @@
-"""Which codec reads and writes which type: each session has a registry of its own."""
+"""The registry: it knows which codec reads and writes which type. Each session has one of its own."""
 
 from __future__ import annotations
 
@@ -297,7 +297,7 @@ def _is_servers_own(column: ColumnSpec) -> bool:
 
 
 class _Cache:
-    """What was made for columns: found by the identity of their tuple, which is fastest, then by their
+    """The plans or binders made for columns: found by the identity of their tuple, which is fastest, then by its
     equality.
     """
 
@@ -373,5 +373,7 @@ def _require_names(**names: str) -> None:
 
 def _checked(codec: Codec) -> Codec:
     if not isinstance(codec, Codec) or isinstance(codec, type):
-        raise OptionError(f"a codec needs the methods encode and decode; {type_name(codec)} has not")
+        raise OptionError(
+            f"a codec needs the methods encode and decode; {type_name(codec)} does not have both"
+        )
     return codec

@@ -146,6 +146,8 @@ def _steps(nodes: tuple[Node, ...]) -> list[_Step]:
 def _read_row(steps: list[_Step], body: bytes, at: int) -> tuple[list[Any], int]:
     cells: list[Any] = []
     for run, nodes in steps:
+        # A run gives None if one of its values is null or empty, and does not fit at the end of a page of such values:
+        # then they are read one by one, as those are that have no fixed size.
         if run is not None and at + run.size <= len(body):
             values = run.read(body, at)
             if values is not None:

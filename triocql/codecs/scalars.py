@@ -100,7 +100,7 @@ class TextNode(Node):
             if self.encoding == "utf-8":
                 with suppress(UnicodeDecodeError):
                     return raw.replace(b"\xc0\x80", b"\0").decode(self.encoding, "surrogatepass")
-            raise DecodeError(f"bytes that are not valid {self.encoding}, at {error.start}") from None
+            raise DecodeError(f"the bytes are not valid {self.encoding} at position {error.start}") from None
 
     def encode(self, value: Any) -> bytes:
         """Return the text in its encoding."""

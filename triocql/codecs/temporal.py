@@ -31,7 +31,7 @@ def _settle(owner: Any, name: str, low: int, high: int) -> None:
     """Make an attribute of a frozen dataclass an int, whatever says by ``__index__`` that it is one, and check it."""
     value = getattr(owner, name)
     try:
-        number = int.__index__(index(value))
+        number = int.__index__(index(value))  # an int proper, even of a subclass of int
     except TypeError:
         raise TypeError(f"{name} has to be an int, not {type_name(value)}") from None
     if not low <= number <= high:
@@ -150,6 +150,7 @@ class TimestampNode(FixedNode):
 
     @staticmethod
     def _milliseconds(value: Any) -> int | None:
+        # A datetime is a date, too: it goes first.
         if isinstance(value, dt.datetime):
             aware = value if value.utcoffset() is not None else value.replace(tzinfo=UTC)
             return (aware - _EPOCH) // _MILLISECOND
@@ -244,7 +245,7 @@ class DurationNode(Node):
         try:
             return Duration(months, days, nanoseconds)
         except ValueError:
-            raise DecodeError("a duration whose parts are out of range") from None
+            raise DecodeError("the parts of a duration are out of range") from None
 
     def encode(self, value: Any) -> bytes:
         """Return three variable-length integers."""

@@ -40,9 +40,11 @@ def time_uuid_from(
     node = _random_bits(48) | _MULTICAST if node is None else node
     clock_seq = _random_bits(14) if clock_seq is None else clock_seq
     if not 0 <= node < 1 << 48:
-        raise BindValueError("the node of a time-UUID has 48 bits")
+        raise BindValueError(f"the node of a time-UUID has 48 bits; {node} has more, or is negative")
     if not 0 <= clock_seq < 1 << 14:
-        raise BindValueError("the clock sequence of a time-UUID has 14 bits")
+        raise BindValueError(
+            f"the clock sequence of a time-UUID has 14 bits; {clock_seq} has more, or is negative"
+        )
     return _time_uuid(_ticks(when), (0x8000 | clock_seq) << 48 | node)
 
 
@@ -67,7 +69,7 @@ def time_of(value: UUID) -> dt.datetime:
         BindValueError: the UUID is not of version 1.
     """
     if not isinstance(value, UUID):
-        raise BindTypeError(f"the time of a UUID was asked for, not of {type(value).__name__}")
+        raise BindTypeError(f"a uuid.UUID is needed, not {type(value).__name__}")
     if value.int >> 76 & 0xF != 1:
         raise BindValueError("only a UUID of version 1 has a time")
     return _EPOCH + (value.time - _TICKS_BEFORE_1970) // 10 * _MICROSECOND

@@ -14,6 +14,7 @@ def pack_unsigned_vint(value: int) -> bytes:
     extra = max(value.bit_length() - 1, 0) // 7
     if extra >= 8:
         return b"\xff" + value.to_bytes(8)
+    # 0xFF00 >> extra has as many ones at the top of its low byte as bytes follow: they go above the number.
     return (value | (0xFF00 >> extra & 0xFF) << (8 * extra)).to_bytes(extra + 1)
 
 
@@ -22,7 +23,7 @@ def read_unsigned_vint(data: bytes, at: int) -> tuple[int, int]:
     if at >= len(data):
         raise DecodeError("a variable-length integer goes beyond its value")
     first = data[at]
-    extra = 8 - (first ^ 0xFF).bit_length()
+    extra = 8 - (first ^ 0xFF).bit_length()  # the ones that it starts with
     end = at + 1 + extra
     if end > len(data):
         raise DecodeError("a variable-length integer goes beyond its value")

@@ -54,7 +54,7 @@ ROWS_METADATA_CHANGED = 0x0008
 
 
 class Opcode(IntEnum):
-    """What a frame holds."""
+    """The kinds of messages: what the body of a frame is."""
 
     ERROR = 0x00
     STARTUP = 0x01
@@ -75,7 +75,7 @@ class Opcode(IntEnum):
 
 
 class ResultKind(IntEnum):
-    """What a RESULT holds."""
+    """The kinds of results: what the body of a RESULT is."""
 
     VOID = 1
     ROWS = 2

@@ -52,6 +52,7 @@ def _read_timeout(reader: Reader, version: int) -> Fields:
 
 def _write_timeout(reader: Reader, version: int) -> Fields:
     fields = _acknowledged(reader) | {"write_type": reader.string(), "contentions": None}
+    # Sent for conditional writes alone: how often others came in between.
     if version >= V5 and fields["write_type"] == "CAS":
         fields["contentions"] = reader.short()
     return fields
@@ -63,7 +64,7 @@ def _failures(reader: Reader, version: int) -> Fields:
     if version < V5:
         return {"failures": count, "reasons": {}}
     reasons: dict[IPAddress, int] = {}
-    for _ in range(reader.count(count, 7)):
+    for _ in range(reader.count(count, 7)):  # an address has 5 bytes at least, a code 2
         address = reader.address()
         reasons[address] = reader.short()
     return {"failures": count, "reasons": reasons}

@@ -83,6 +83,7 @@ class FrameDecoder:
             if len(self._buffer) < self._needed:
                 self._check_start(self._buffer)
                 return []
+            # A new buffer: the old one can neither shrink nor grow while `_cut` has a view of it.
             data, self._buffer = self._buffer, bytearray()
         frames: list[Frame] = []
         consumed = self._cut(data, frames)
@@ -132,6 +133,9 @@ def decompressed(body: bytes, decompress: Callable[[bytes], bytes] | None) -> by
 
 def header_error(start: bytes | bytearray | memoryview, version_byte: int, max_frame: int) -> ProtocolError:
     """Say what is wrong with the header at the start of some bytes."""
+    # Whoever is at a wrong port is told so, rather than of bytes that cannot be read. An HTTP server answers with its
+    # status line; a TLS server with an alert (0x15) or a handshake record (0x16), whose version begins with 3. None of
+    # these first bytes is that of a protocol version. The start may be shorter than what it is compared with.
     head = bytes(start[:HEADER_SIZE])
     if b"HTTP/".startswith(head[:5]):
         return ProtocolError("the peer answered with HTTP: this is no CQL port")

@@ -59,6 +59,9 @@ class GreetingDecoder:
 
     def _next(self) -> Frame | None:
         """Take one frame from the front of `rest`, None if it is not complete."""
+        # In this order: the first byte before the header is complete, as TLS and HTTP servers may send fewer bytes;
+        # then the version, where an ERROR may have another one; then the length, by which no body is waited for that
+        # is longer than allowed.
         if self.rest and self.rest[0] not in _REFUSALS:
             raise header_error(self.rest, self._version_byte, self._max_frame)
         if len(self.rest) < HEADER_SIZE:

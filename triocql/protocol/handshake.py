@@ -152,7 +152,9 @@ class Handshake:
         assert self._authenticator is not None
         self._challenges += 1
         if self._challenges > MAX_CHALLENGES:
-            raise AuthenticationError(f"the node goes on after {MAX_CHALLENGES} rounds of authentication")
+            raise AuthenticationError(
+                f"the node has not finished after {MAX_CHALLENGES} rounds of authentication"
+            )
         return _respond(_ask(self._authenticator.challenge, message.token))
 
     def _on_success(self, message: AuthSuccess) -> Step:

@@ -39,7 +39,9 @@ class Reader:
     def check(self, length: int) -> None:
         """Check that `length` bytes are left."""
         if self.pos + length > len(self.body):
-            raise ProtocolError(f"a message ends early: {length} bytes at {self.pos} of {len(self.body)}")
+            raise ProtocolError(
+                f"a message ends early: {length} bytes are needed at {self.pos} of {len(self.body)}"
+            )
 
     def raw(self, length: int) -> bytes:
         """Read `length` bytes."""
@@ -122,6 +124,7 @@ class Reader:
         native = NATIVE_TYPES.get(code)
         if native is not None:
             return native
+        # Types with parameters, which follow their number (v5, section 4.2.5.2).
         depth += 1
         if code == 0x00:
             return CustomType(self.string())

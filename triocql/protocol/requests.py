@@ -30,7 +30,7 @@ NO_VALUES = b"\x00\x00"
 
 @dataclass(frozen=True, slots=True)
 class QueryParameters:
-    """What goes along with QUERY and EXECUTE.
+    """The parameters of QUERY and EXECUTE: values, consistency, pages, and the rest.
 
     Attributes:
         consistency: the level to read or write at.
@@ -144,6 +144,7 @@ def batch(version: int, kind: int, entries: Iterable[BatchEntry], parameters: Qu
 def parameters_head(version: int, parameters: QueryParameters) -> bytes:
     """Return the part of the parameters before the values: consistency and flags."""
     flags = _flags(parameters)
+    # The flags have four bytes in v5, one before it: the options that came with v5 have no place there.
     if version >= c.V5:
         return _CONSISTENCY_AND_INT.pack(parameters.consistency, flags)
     _check_v5(version, "keyspace", parameters.keyspace)
@@ -189,28 +190,6 @@ def encode_string(text: str) -> bytes:
 def encode_long_string(text: str) -> bytes:
     """Return a [long string]."""
     return _encode_bytes(_utf8(text))
-
-
-def values_with_names(version: int, values: Mapping[str, bytes | c.Unset | None]) -> bytes:
-    """Return encoded values with their names, as `QueryParameters.values` takes them with `value_names`."""
-    parts = [_short(len(values), "values")]
-    for name, value in values.items():
-        parts += (encode_string(name), encode_value(version, value))
-    return b"".join(parts)
-
-
-def values_in_order(version: int, values: Sequence[bytes | c.Unset | None]) -> bytes:
-    """Return encoded values without names, as `QueryParameters.values` takes them."""
-    return _short(len(values), "values") + b"".join(encode_value(version, value) for value in values)
-
-
-def encode_value(version: int, value: bytes | c.Unset | None) -> bytes:
-    """Return a [value]: bytes, null, or UNSET, which needs v4."""
-    if isinstance(value, c.Unset):
-        if version < c.V4:
-            raise UsageError(f"UNSET needs protocol v4, this connection speaks v{version}")
-        return b"\xff\xff\xff\xfe"
-    return _encode_bytes(value)
 
 
 def _entry(entry: BatchEntry) -> bytes:

@@ -30,7 +30,7 @@ _ROWS_FLAGS = c.ROWS_GLOBAL_TABLE_SPEC | c.ROWS_HAS_MORE_PAGES | c.ROWS_NO_METAD
 
 
 class Extras(NamedTuple):
-    """What may come before any message: the id of its trace, warnings, and a custom payload."""
+    """The parts that may precede any message: the id of its trace, warnings, and a custom payload."""
 
     tracing_id: UUID | None
     warnings: tuple[str, ...]
@@ -150,7 +150,7 @@ class RowsMetadata:
 
 
 class RowsHeader(NamedTuple):
-    """What comes before the cells of rows.
+    """The part of a RESULT of rows that precedes their cells.
 
     Attributes:
         metadata: the columns; None if they were left out, as asked for.
@@ -201,7 +201,7 @@ VOID = Void()
 def split_extras(flags: int, body: bytes) -> tuple[Extras | None, int]:
     """Return what precedes the message in a body, None if nothing does, and where the message starts."""
     if flags & ~_KNOWN_FLAGS:
-        raise ProtocolError(f"a frame has flags that mean nothing: {flags:#04x}")
+        raise ProtocolError(f"a frame has unknown flags: {flags:#04x}")
     if not flags & _EXTRAS:
         return None, 0
     reader = Reader(body)
@@ -244,12 +244,12 @@ def read_rows_header(
     """
     start = pos_after_kind + 8
     if len(body) < start + 4:
-        raise ProtocolError(f"the metadata of rows end early: {len(body)} bytes are all")
+        raise ProtocolError(f"the metadata of rows end early: the message has {len(body)} bytes in all")
     flags, column_count = _TWO_INTS.unpack_from(body, pos_after_kind)
     paging_state = new_metadata_id = metadata = None
     if flags not in _NOTHING_FOLLOWS:
         if flags & ~_ROWS_FLAGS:
-            raise ProtocolError(f"rows have flags that mean nothing: {flags:#x}")
+            raise ProtocolError(f"rows have unknown flags: {flags:#x}")
         reader = Reader(body, start)
         paging_state, new_metadata_id = _rows_extras(reader, flags, version)
         if not flags & c.ROWS_NO_METADATA:
@@ -258,7 +258,7 @@ def read_rows_header(
         start = reader.pos
     if metadata is None and known is not None and len(known.columns) != column_count:
         raise ProtocolError(
-            f"rows of {column_count} columns come undescribed; {len(known.columns)} are known"
+            f"rows have {column_count} columns and no description; the statement was prepared with {len(known.columns)}"
         )
     row_count = _INT.unpack_from(body, start)[0]
     start += 4
@@ -346,7 +346,9 @@ def _prepared(reader: Reader, version: int) -> Prepared:
 def _pk_indexes(reader: Reader, columns: int) -> tuple[int, ...]:
     indexes = tuple(reader.short() for _ in range(reader.count(reader.int32(), 2)))
     if max(indexes, default=-1) >= columns:
-        raise ProtocolError(f"the partition key is said to be in bind marker {max(indexes)} of {columns}")
+        raise ProtocolError(
+            f"the partition key is in bind marker {max(indexes)} of {columns}, counted from 0"
+        )
     return indexes
 
 

@@ -187,6 +187,7 @@ class SegmentDecoder:
         content: bytes | memoryview = payload
         if self._compression is not None and plain:
             content = self._compression.decompress(payload, plain)
+        # Whole frames only: none is unfinished before such a segment, and none after it.
         if self_contained and self._frames.mid_frame:
             raise ProtocolError("a self-contained segment comes in the middle of a frame")
         frames = self._frames.feed(content)

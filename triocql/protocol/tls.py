@@ -21,7 +21,7 @@ PLAIN_SIZE = 128 * 1024
 """Bytes of plaintext handed to the inner link at once, at most."""
 
 _RECORD_TYPES = (0x15, 0x16)
-"""What a TLS peer's first byte can be: an alert or a handshake record (RFC 8446, section 5.1)."""
+"""The first bytes that a TLS peer can send: of an alert or of a handshake record (RFC 8446, section 5.1)."""
 
 _CERTIFICATE_ALERTS = ("CERTIFICATE", "UNKNOWN_CA", "HANDSHAKE_FAILURE", "INTERNAL_ERROR")
 """Parts of the names of the alerts by which OpenSSL, the JDK and Netty turn down a client's certificate, or none."""

@@ -138,8 +138,8 @@ _NO_NAMES_OF_TYPES = """
     varint vector writetime
 """
 _NOT_BARE = frozenset(_RESERVED.split() + _NO_NAMES_OF_TYPES.split())
-"""What the grammar of any version of Cassandra from 3.11 on does not take for a name without quotes: its reserved
-words, the literals among them, and what no user-defined type can be called."""
+"""Words that have to be quoted to be names in some version of Cassandra from 3.11 on: the reserved ones, the literals
+among them, and those that no user-defined type can be called."""
 
 
 NATIVE_TYPES: dict[int, NativeType] = {
