@@ -16,6 +16,7 @@ from triocql.config.options import Options
 from triocql.engine.requests.clock import Clock
 from triocql.engine.routing.router import Router
 from triocql.errors import ConnectError, ConnectTimeout, TlsError
+from triocql.metadata.node import Node
 from triocql.reactors.base import nothing
 
 from .certificates import EXPIRED, NAME, NOT_VALID_YET, client_context, self_signed_context, server_context
@@ -59,7 +60,7 @@ async def open_connection(reactor: Reactor, address: Address, **options: Any) ->
     clock = Clock(reactor)
     router = Router(clock, chosen.pool, chosen.connection.fill_threshold)
     try:
-        await Connector(reactor, clock, chosen, router).open(address, None)
+        await Connector(reactor, clock, chosen, router).open(Node(address), None)
     finally:
         clock.close()
 
