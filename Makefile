@@ -6,24 +6,33 @@ VENV   ?= .venv
 IMPL   ?= $(if $(shell command -v $(CC)),cython,python)
 PY     := $(VENV)/bin/python
 
-# What starts nodes, or measures, has the machine for itself; all else is run by two processes.
+# What starts nodes, or measures, is apart from all else, which is run by two processes. It is in two halves, side by
+# side, as nodes are mostly waited for: what shares the nodes of its run, and what starts its own, or needs none.
 ALONE  := $(addprefix tests/,cassandra docs benchmarks)
+OWN    := tests/docs tests/benchmarks $(addprefix tests/cassandra/test_,authority.py examples.py fetching.py \
+          folders.py launcher.py layout.py tls.py topologies.py two_nodes.py)
 # In pure Python, too, goes all that the compiled modules are part of.
 PURE   := $(addprefix tests/,protocol codecs engine session concurrency faults sync) \
           --ignore=tests/sync/test_greenlets.py --ignore=tests/session/test_typing.py
 PURE_ALONE := $(addprefix tests/cassandra/test_,types.py typed_rows.py sync.py)
 
-.PHONY: demo test test-long test-all lint format bench bench-compare docs clean cassandra tools
+.PHONY: demo test test-shared-nodes test-own-nodes test-long test-all lint format bench bench-compare docs clean cassandra tools
 
 demo: $(VENV)/.flights cassandra
 	$(PY) examples/flights.py
 
 test: $(VENV)/.group-test cassandra tools
 	$(PY) -m triocql.testing.cassandra install --version 4.1
-	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest $(ALONE)
-	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -n 2 $(addprefix --ignore=,$(ALONE))
-	TRIOCQL_IMPL=python $(PY) -m pytest -n 2 $(PURE)
+	$(MAKE) -j 2 -O test-shared-nodes test-own-nodes
+	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -n 2 --dist worksteal $(addprefix --ignore=,$(ALONE))
+	TRIOCQL_IMPL=python $(PY) -m pytest -n 2 --dist worksteal $(PURE)
 	TRIOCQL_IMPL=python $(PY) -m pytest $(PURE_ALONE)
+
+test-shared-nodes: $(VENV)/.group-test cassandra tools
+	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest tests/cassandra $(addprefix --ignore=,$(OWN))
+
+test-own-nodes: $(VENV)/.group-test cassandra tools
+	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest $(OWN)
 
 test-long: $(VENV)/.group-test cassandra tools
 	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -m long -o faulthandler_timeout=3600
