@@ -223,10 +223,17 @@ def _files(root: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for folder, base in ((root / "triocql", root / "triocql"), (root / "reactors", root)):
         for path in sorted(each for each in folder.rglob("*") if each.suffix in SOURCES):
-            parts = path.relative_to(base).with_suffix("").parts
+            parts = _source(path).relative_to(base).with_suffix("").parts
             if base == root or parts[0] != "reactors":  # the link to the other folder
                 found.setdefault(".".join(parts).removesuffix("__init__").removesuffix("."), []).append(path)
     return found
+
+
+def _source(path: Path) -> Path:
+    """Return the source that a file belongs to: `_x.pxd` to `x.py`, unless there is a `_x.pyx`."""
+    if path.suffix == ".pxd" and not path.with_suffix(".pyx").exists():
+        return path.with_name(f"{path.stem.removeprefix('_')}.py")
+    return path
 
 
 def _tree(path: Path) -> ast.AST:
