@@ -66,7 +66,7 @@ docs: $(VENV)/.group-docs
 clean:
 	rm -rf .venv .venv-* .bench build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find triocql reactors tests examples -name __pycache__ -prune -exec rm -rf {} +
-	find triocql tests -name '*.pyx' | sed 's/pyx$$//' | while read -r stem; do rm -f "$$stem"c "$$stem"*.so; done
+	find triocql tests \( -name '*.c' -o -name '*.so' \) -delete
 
 # Cassandra, and Java if this machine has no Java 17, in the user's cache folder.
 cassandra: $(VENV)/.installed
