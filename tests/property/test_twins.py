@@ -4,20 +4,13 @@ types, and errors of the same class that say the same.
 
 from __future__ import annotations
 
-import datetime as dt
-import enum
 import random
-from collections import ChainMap, OrderedDict, UserList, deque, namedtuple
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from decimal import Decimal
-from fractions import Fraction
+from collections import UserList, deque
+from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
-from ipaddress import IPv4Address, IPv6Address
 from types import SimpleNamespace
-from typing import Any, NamedTuple, TypedDict
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -25,20 +18,23 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.codecs.golden import PAGES, GoldenPage
+from tests.codecs.helpers import IMPLS, columns
 from tests.codecs.strategies import types, values
-from tests.codecs.test_twins import mutated
+from tests.codecs.test_server_values import BODY, OFFSET
+from tests.codecs.test_server_values import COLUMNS as SERVER_COLUMNS
+from tests.property.odd_values import CLASSES, CODECS, MyList, NamedFields, described_as, twisted
+from triocql._impl import Impl
 from triocql.codecs.registry import Registry
-from triocql.codecs.temporal import Date, Duration, Time, Timestamp
-from triocql.codecs.udt import user_value_class
-from triocql.codecs.values import EMPTY, FrozenMap
-from triocql.errors import UsageError
+from triocql.codecs.values import FrozenMap
+from triocql.errors import DecodeError
 from triocql.protocol import frames, segments
 from triocql.protocol.compression import block_compression, frame_compression
-from triocql.protocol.constants import MAX_FRAME, UNSET
+from triocql.protocol.constants import MAX_FRAME
 from triocql.protocol.types import ColumnSpec, CqlType, CustomType, NativeType, TupleType, UserType
 from triocql.results.row import row_class
 
-pytestmark = pytest.mark.skipif(
+COMPARED = pytest.mark.skipif(
     find_spec("triocql.codecs._node") is None or find_spec("triocql.protocol._frames") is None,
     reason="there is nothing compiled to compare with",
 )
@@ -82,231 +78,7 @@ def outcome(operation: Callable[[], Any]) -> Any:
         return type(error), str(error), type(error.__cause__)
 
 
-# --- Odd values and odd classes ---------------------------------------------------------------------------------------
-
-
-class Colour(enum.Enum):
-    RED = 1
-    NAME = "red"
-    NOTHING = None
-
-
-class Level(enum.IntEnum):
-    LOW = 1
-
-
-class MyInt(int):
-    pass
-
-
-class MyStr(str):
-    __slots__ = ()
-
-
-class MyList(list[Any]):
-    pass
-
-
-class MyDict(dict[Any, Any]):
-    pass
-
-
-class MyFloat(float):
-    pass
-
-
-class MyUUID(UUID):
-    pass
-
-
-class MyDate(dt.date):
-    pass
-
-
-class Indexed:
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __index__(self) -> int:
-        return self.number
-
-    def __repr__(self) -> str:
-        return f"Indexed({self.number})"
-
-
-class Floating:
-    def __float__(self) -> float:
-        return 1.5
-
-
-class Raising:
-    """Raises whatever is done with it."""
-
-    def __index__(self) -> int:
-        raise ZeroDivisionError
-
-    __float__ = __index__
-
-    def __iter__(self) -> Iterator[Any]:
-        raise ZeroDivisionError
-
-    def __len__(self) -> int:
-        raise ZeroDivisionError
-
-
-@dataclass
-class Fields:
-    f0: Any = None
-    f1: Any = None
-
-
-class NamedFields(NamedTuple):
-    f0: Any = None
-    f1: Any = None
-
-
-class FieldsByName(TypedDict, total=False):
-    f0: Any
-
-
-class AnyFields:
-    def __init__(self, **fields: Any) -> None:
-        self.__dict__.update(fields)
-
-    def __repr__(self) -> str:
-        return f"AnyFields({self.__dict__})"
-
-
-class Refusing:
-    def __init__(self, f0: Any = None, f1: Any = None) -> None:
-        raise ZeroDivisionError
-
-
-LooseFields = namedtuple("LooseFields", "f1 f0 f9")
-IST = dt.timezone(dt.timedelta(hours=5, minutes=30))
-
-ODD: list[Any] = [
-    None, UNSET, EMPTY, True, False, 0, -1, 1, 2**7, 2**15, 2**31, 2**63, -(2**63) - 1, 2**64, 2**127, 2**200,
-    0.0, -0.0, 1.5, float("inf"), float("nan"), 1e300, 1e-300, 3.5e38, "", "x", "é", "\ud800", "\0", "10.0.0.1", "::1",
-    "fe80::1%eth0", "00000000-0000-1000-8000-000000000000", b"", b"x", bytearray(b"ab"), memoryview(b"abcd"),
-    np.arange(3).data, Decimal("1.50"), Decimal("-0"), Decimal("NaN"), Decimal("Infinity"), Decimal("1E+9999"),
-    Decimal("1E-2147483648"), Decimal(10) ** 30, Fraction(1, 3), 1j, UUID(int=0), UUID(int=1 << 76),
-    UUID(int=2**128 - 1), MyUUID(int=1 << 76), IPv4Address("1.2.3.4"), IPv6Address("::2"), IPv6Address("fe80::1%1"),
-    dt.datetime(2024, 2, 29, 12), dt.datetime(2024, 2, 29, 12, 30, 15, 123999, tzinfo=dt.UTC),
-    dt.datetime(1, 1, 1, tzinfo=IST), dt.datetime.max, dt.datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=IST),
-    dt.date(1, 1, 1), dt.date.max, MyDate(2020, 1, 1), dt.time(23, 59, 59, 999_999), dt.time(1, tzinfo=dt.UTC),
-    dt.timedelta(days=1), Duration(1, 2, 3), Duration(-1, 0, 1), Duration(2**31 - 1, 0, 0), Date(2**31 - 1), Time(1),
-    Timestamp(2**60), np.int8(1), np.int64(-5), np.uint64(2**64 - 1), np.float32(1.5), np.float64("nan"),
-    np.bool_(True), np.datetime64("2020-01-01"), np.datetime64("NaT", "ms"),
-    np.datetime64("2020-01-01T01:02:03.123456789", "ns"),
-    np.str_("s"), np.bytes_(b"b"), np.array(3), np.array([1.0, 2.0]), np.array([1, 2], dtype="int8"), np.zeros((2, 2)),
-    np.array([]), Colour.RED, Colour.NAME, Colour.NOTHING, Level.LOW, MyInt(7), MyStr("s"), MyFloat(1.5), MyList([1]),
-    MyDict(f0=1), Indexed(3), Indexed(2**70), Floating(), Raising(), [], (), set(), {}, frozenset(), FrozenMap({}),
-    FrozenMap({1: 2}), [None], [[1]], (1, 2), {1, 2}, {"f0": 1}, {"f0": None, "f1": 2}, {"other": 1}, {1: "x"},
-    {"a": UNSET}, OrderedDict(f0=1), ChainMap({"f0": 1}, {"f1": 2}), UserList([1]), deque([1, 2]), range(3), iter([1]),
-    Fields(), Fields(1, "x"), NamedFields(), NamedFields(1, 2), LooseFields(1, 2, 3), AnyFields(f0=1), AnyFields(),
-    SimpleNamespace(f1=2), SimpleNamespace(months=1, days=2, nanoseconds=3), object(), int, len, ...,
-    tuple.__new__(user_value_class("u", ("f0",)), (1,)), tuple.__new__(user_value_class("u", ("f0", "f0")), (1, 2)),
-    tuple.__new__(user_value_class("other", ("f1", "zz")), (1, 2)), row_class(("f0", "f1"))((1, 2)),
-]  # fmt: skip
-
-
-def twisted(chance: random.Random, value: Any, rate: float) -> Any:
-    """Return a value in which some parts are others than they should be."""
-    if chance.random() < rate:
-        return chance.choice(ODD)
-    match value:
-        case list():
-            return chance.choice((list, list, tuple, MyList, deque))(
-                twisted(chance, each, rate) for each in value
-            )
-        case tuple() if type(value) is tuple:
-            return chance.choice((tuple, tuple, list))(twisted(chance, each, rate) for each in value)
-        case set() | frozenset():
-            with suppress(TypeError, ValueError, ZeroDivisionError):
-                return type(value)(twisted(chance, each, rate) for each in value)
-        case dict():
-            with suppress(TypeError, ValueError, ZeroDivisionError):
-                return {
-                    twisted(chance, key, rate): twisted(chance, item, rate) for key, item in value.items()
-                }
-        case int() if chance.random() < rate:
-            return chance.choice((MyInt, Indexed, float, str, np.array))(value)
-        case str() if chance.random() < rate:
-            return chance.choice((MyStr, str.encode, list))(value.encode(errors="replace").decode())
-    return value
-
-
-def described_as(value: Any, cql_type: CqlType, chance: random.Random) -> Any:
-    """Return a value of a user-defined type in one of the ways that it can be written."""
-    if not isinstance(cql_type, UserType) or value is None:
-        return value
-    names = [name for name, _ in cql_type.fields]
-    fields = dict(zip(names, value, strict=True))
-    match chance.randrange(7):
-        case 0:
-            return fields
-        case 1:
-            return tuple(value)
-        case 2:
-            return list(value)[: chance.randrange(len(names) + 1)]
-        case 3:
-            return SimpleNamespace(**fields)
-        case 4:
-            return Fields(fields.get("f0"), fields.get("f1"))
-        case 5:
-            return NamedFields(fields.get("f0"), fields.get("f1"))
-    return value
-
-
-# --- Codecs of users --------------------------------------------------------------------------------------------------
-
-
-class Same:
-    """Changes nothing."""
-
-    def encode(self, value: Any) -> Any:
-        return value
-
-    decode = encode
-
-
-class Wrapping(Same):
-    def decode(self, value: Any) -> Any:
-        return ("wrapped", repr(value))
-
-
-class Failing(Same):
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-    def encode(self, value: Any) -> Any:
-        raise self.error
-
-    decode = encode
-
-
-class Giving(Same):
-    """Gives the same, whatever it is asked for."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def encode(self, value: Any) -> Any:
-        return self.value
-
-    decode = encode
-
-
-CODECS: list[Any] = [
-    Same(),
-    Wrapping(),
-    Failing(ZeroDivisionError("no")),
-    Failing(UsageError("no")),
-    Failing(MemoryError()),
-]
-CODECS += [Giving(each) for each in (None, UNSET, EMPTY, 1, "x", b"x", [1], float("nan"), [])]
-CLASSES: list[Any] = [Fields, NamedFields, FieldsByName, AnyFields, Refusing, dict, MyDict, tuple]
+# --- Random scenes: registries with codecs and classes of users, odd values -----------------------------------------
 
 
 class Pair:
@@ -382,6 +154,7 @@ def scenes(draw: st.DrawFn) -> tuple[random.Random, Pair, list[list[Any]]]:
 # --- The operations ---------------------------------------------------------------------------------------------------
 
 
+@COMPARED
 @HOW_OFTEN
 def test_values_are_written_alike(examples: int) -> None:
     @each_time(examples)
@@ -414,6 +187,7 @@ def test_values_are_written_alike(examples: int) -> None:
     write()
 
 
+@COMPARED
 @HOW_OFTEN
 def test_pages_are_read_alike(examples: int) -> None:
     @each_time(examples)
@@ -463,6 +237,7 @@ def twins_of_frames() -> tuple[Any, Any]:
     return names_of(_frames, _segments), names_of(frames, segments)
 
 
+@COMPARED
 @HOW_OFTEN
 def test_frames_are_cut_alike(examples: int) -> None:
     bodies, blocks = frame_compression("lz4", MAX_FRAME), block_compression()
@@ -494,3 +269,101 @@ def test_frames_are_cut_alike(examples: int) -> None:
         assert compiled == pure
 
     cut()
+
+
+# --- Any page has one verdict: the same rows, or the same error -------------------------------------------------------
+
+REGISTRIES = {impl: Registry(impl=impl) for impl in IMPLS}
+MUTATIONS = 20_000
+
+
+def verdict(impl: Impl, spec: tuple[ColumnSpec, ...], body: bytes, row_count: int) -> str:
+    """Return the rows as text (so that NaN equals itself), or the error; only a DecodeError may escape."""
+    try:
+        return repr(REGISTRIES[impl].plan(spec).page(body, 0, row_count).rows())
+    except DecodeError as error:
+        return f"DecodeError: {error}"
+
+
+def same_verdict(spec: tuple[ColumnSpec, ...], body: bytes, row_count: int) -> str:
+    first, *others = [verdict(impl, spec, body, row_count) for impl in IMPLS]
+    assert all(other == first for other in others)
+    return first
+
+
+def mutated(chance: random.Random, body: bytes) -> bytes:
+    """Return a page with a few bytes changed, left out, doubled, or set to what is awkward as a length."""
+    changed = bytearray(body)
+    for _ in range(chance.choice((1, 1, 1, 2, 5))):
+        at = chance.randrange(len(changed)) if changed else 0
+        match chance.randrange(5):
+            case 0:
+                changed[at : at + 1] = bytes([chance.randrange(256)])
+            case 1:
+                changed[at : at + 1] = bytes([chance.choice((0, 1, 0x7F, 0x80, 0xFF))])
+            case 2:
+                del changed[at : at + chance.randrange(1, 9)]
+            case 3:
+                changed[at:at] = changed[at : at + chance.randrange(1, 9)]
+            case _:
+                changed[at : at + 4] = chance.choice(
+                    (b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\0", b"\0\0\0\1")
+                )
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_golden_pages(page: GoldenPage) -> None:
+    for impl in IMPLS:
+        assert verdict(impl, page.columns, page.body, page.row_count) == repr(page.rows)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_truncation(page: GoldenPage) -> None:
+    for end in range(len(page.body)):
+        assert same_verdict(page.columns, page.body[:end], page.row_count).startswith("DecodeError")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_mutations(page: GoldenPage) -> None:
+    chance = random.Random(page.name)
+    for _ in range(MUTATIONS // len(PAGES)):
+        same_verdict(
+            page.columns, mutated(chance, page.body), page.row_count + chance.choice((0, 0, 0, -1, 1))
+        )
+
+
+def test_mutations_of_what_a_node_has_written() -> None:
+    chance = random.Random(5)
+    body = BODY[OFFSET:]
+    for _ in range(MUTATIONS // len(PAGES)):
+        same_verdict(SERVER_COLUMNS, mutated(chance, body), 1)
+    for end in range(0, len(body), 3):
+        assert same_verdict(SERVER_COLUMNS, body[:end], 1).startswith("DecodeError")
+
+
+@given(types, st.binary(max_size=60))
+def test_any_bytes_for_any_type(cql_type: Any, raw: bytes) -> None:
+    same_verdict(columns(cql_type), len(raw).to_bytes(4) + raw, 1)
+
+
+@given(types.flatmap(lambda each: st.tuples(st.just(each), values(each))), st.randoms())
+def test_mutations_of_any_value(pair: tuple[Any, Any], chance: random.Random) -> None:
+    spec = columns(pair[0])
+    raw = REGISTRIES["python"].binder(spec).encode(0, pair[1])
+    assert raw is not None
+    changed = mutated(chance, raw)
+    same_verdict(spec, len(changed).to_bytes(4) + changed, 1)
+
+
+@given(types, st.data())
+def test_any_value_for_any_type(cql_type: Any, data: st.DataObject) -> None:
+    """Binding a value that is meant for another type."""
+    value = data.draw(types.flatmap(values))
+    outcomes = set()
+    for registry in REGISTRIES.values():
+        try:
+            outcomes.add(repr(registry.binder(columns(cql_type)).bind((value,))))
+        except (TypeError, ValueError) as error:
+            outcomes.add(f"{type(error).__name__}: {error}")
+    assert len(outcomes) == 1
