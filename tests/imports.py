@@ -1,4 +1,4 @@
-"""Who imports whom in the package: files, rooms, layers. `python -m tests.imports [checkout]` prints the figures.
+"""The imports of the package, by files, rooms and layers. `python -m tests.imports [checkout]` prints the figures.
 
 Every import counts: those at run time, those within functions, those for annotations alone (``if TYPE_CHECKING:``),
 and those of the sources that are compiled. An *arrow* goes from the file that imports to the file that is imported.
