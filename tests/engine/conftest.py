@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from triocql.engine.routing import router
+from triocql.engine.connections import pool
 
 
 @pytest.fixture
 def in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have each request go to another node than the one before."""
-    monkeypatch.setattr(router, "_IN_A_ROW", 1)
+    monkeypatch.setattr(pool, "_IN_A_ROW", 1)

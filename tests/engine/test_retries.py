@@ -11,6 +11,7 @@ from tests.engine import wire
 from tests.engine.peer import Asked, Node
 from tests.engine.world import INSERT, SELECT, World
 from triocql import Statement, errors
+from triocql.config.policies import PolicyOptions
 from triocql.policies.retry import Decision
 from triocql.protocol.constants import Opcode
 from triocql.testing.simulated import SimTask
@@ -238,6 +239,48 @@ def test_retry_policy_that_raises_fails_the_request() -> None:
         assert "the retry policy raised KeyError" in str(error)
         assert isinstance(error.__cause__, KeyError)
         assert error.maybe_executed
+
+
+@pytest.mark.parametrize(
+    ("decisions", "asked", "retries"),
+    [
+        ((Decision.RAISE,), [1, 0], [0]),
+        ((Decision.SAME, Decision.RAISE), [2, 0], [0, 1]),
+        ((Decision.NEXT, Decision.RAISE), [1, 1], [0, 1]),
+    ],
+)
+def test_a_retry_policy_of_the_users_decides(
+    decisions: tuple[Decision, ...], asked: list[int], retries: list[int]
+) -> None:
+    class Policy:
+        def __init__(self) -> None:
+            self.retries: list[int] = []
+
+        def decide(self, error: errors.RequestError, *, idempotent: bool, retries: int) -> Decision:
+            assert (type(error), idempotent) == (errors.Overloaded, False)
+            self.retries.append(retries)
+            return decisions[retries]
+
+    policy = Policy()
+    world = World(count=2, policies=PolicyOptions(retry=policy))
+    with world.session() as session:
+        world.nodes[0].script = world.nodes[1].script = refusing(OVERLOADED)
+        failure(world.start(session.execute, "INSERT 1"))
+        assert sorted((len(node.texts()) for node in world.nodes), reverse=True) == asked
+        assert policy.retries == retries
+
+
+def test_a_retry_policy_that_decides_nothing_fails_the_request() -> None:
+    class Undecided:
+        def decide(self, error: errors.RequestError, *, idempotent: bool, retries: int) -> Any:
+            return None
+
+    world = World(policies=PolicyOptions(retry=Undecided()))
+    with world.session() as session:
+        world.node.script = refusing(OVERLOADED)
+        error = failure(world.start(session.execute, "SELECT x"))
+        assert str(error).startswith("the retry policy raised ValueError on: ")
+        assert len(world.node.texts()) == 1
 
 
 def test_user_codec_that_raises_fails_the_request_only(monkeypatch: pytest.MonkeyPatch) -> None:

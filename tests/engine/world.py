@@ -91,7 +91,7 @@ class World:
 
 def pools(session: Session) -> list[Pool]:
     """Return the session's pools."""
-    return session._context.executor.router.pools
+    return list(session._context.executor.router.pools)
 
 
 def only(session: Session) -> Connection:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.session.pages import FINGERPRINT, TRACE, Pages, page, run, users
+from triocql.abc import Address
 from triocql.engine.requests import Response
 from triocql.errors import (
     DecodeError,
@@ -17,6 +18,7 @@ from triocql.errors import (
     PagingStateMismatch,
     UsageError,
 )
+from triocql.metadata.node import Node
 from triocql.protocol.responses import Extras, SchemaChange
 from triocql.results.factories import row_factory
 from triocql.results.result import Result
@@ -90,7 +92,7 @@ def test_a_page_is_decoded_when_its_rows_are_asked_for_only() -> None:
 
 
 def test_a_result_without_rows() -> None:
-    result = Result(Response(coordinator="10.0.0.1:9042"), ROWS)
+    result = Result(Response(coordinator=Node(Address("10.0.0.1", 9042))), ROWS)
     assert (result.rows, len(result), list(result), result.columns) == ([], 0, [], ())
     assert result.one() is None
     assert result.scalar() is None
@@ -240,7 +242,7 @@ def test_what_comes_with_it() -> None:
     change = SchemaChange("CREATED", "TABLE", "ks", "t")
     extras = Extras(TRACE, ("tombstones",), {"key": b"value"})
     pager = Pages(users(1))
-    result = Result(Response(users(1), None, extras, change, "10.0.0.1:9042"), ROWS, pager)
+    result = Result(Response(users(1), None, extras, change), ROWS, pager)
     assert result.warnings == ("tombstones",)
     assert result.custom_payload == {"key": b"value"}
     assert result.schema_change == change

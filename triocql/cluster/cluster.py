@@ -27,7 +27,7 @@ class Cluster:
         self.options = options
         self.registry = registry
         self.clock = Clock(reactor)
-        self.router = Router(self.clock, options.pool, options.connection.fill_threshold)
+        self.router = Router(self.clock, options.pool)
         self._connector = Connector(reactor, self.clock, options, self.router)
         self._executor: Executor | None = None
         self._nodes: Nodes | None = None
@@ -60,7 +60,7 @@ class Cluster:
         except BaseException:
             self.close()
             raise
-        logger.info("opened a session with %s", self.router.names)
+        logger.info("opened a session with %s", self.router.pools.names)
 
     async def leave(self, seconds: float) -> None:
         """Start nothing more, wait `seconds` at most for what is in flight or on its way out, and leave the reactor."""

@@ -8,6 +8,7 @@ from triocql.errors import Attempt, Error, RequestError
 
 if TYPE_CHECKING:
     from triocql.engine.phase import Phase
+    from triocql.metadata.node import Node
 
 
 class History:
@@ -26,7 +27,7 @@ class History:
         self.waits: tuple[tuple[str, float], ...] = ()
         self.attempts: tuple[Attempt, ...] = ()
         self.maybe_executed = False
-        self.unprepared: dict[tuple[str, bytes], int] = {}
+        self.unprepared: dict[tuple[Node, bytes], int] = {}
 
     @property
     def seconds(self) -> float:
@@ -42,7 +43,7 @@ class History:
         self.attempts += (Attempt(node, error, elapsed - self.seconds),)
         self.maybe_executed = self.maybe_executed or error.maybe_executed
 
-    def count_unprepared(self, node: str, statement_id: bytes) -> int:
+    def count_unprepared(self, node: Node, statement_id: bytes) -> int:
         """Record that `node` does not know a statement; return how often it has said so, this time included."""
         count = self.unprepared[node, statement_id] = self.unprepared.get((node, statement_id), 0) + 1
         return count

@@ -227,7 +227,8 @@ class BaseResult(Generic[R_co]):
     @property
     def coordinator(self) -> str:
         """The node that answered, as ``host:port``."""
-        return self._response.coordinator
+        node = self._response.coordinator
+        return "" if node is None else node.name
 
     def _traced(self) -> tuple[Pager, UUID]:
         """Return what the trace is found with."""

@@ -159,7 +159,7 @@ class SessionContext:
     @property
     def nodes(self) -> str:
         """The nodes that there are connections to, to be shown."""
-        return ", ".join(pool.name for pool in self.executor.router.pools)
+        return self.executor.router.pools.names
 
     def __del__(self) -> None:
         close = self._close_unattended

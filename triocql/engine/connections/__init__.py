@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from triocql._impl import compiled
 
 if TYPE_CHECKING or not compiled:
-    from triocql.engine.connections.streams import Streams, Target
+    from triocql.engine.connections.streams import Streams, Target, Turn
 else:
-    from triocql.engine.connections._streams import Streams, Target
+    from triocql.engine.connections._streams import Streams, Target, Turn
 
-__all__ = ["Streams", "Target"]
+__all__ = ["Streams", "Target", "Turn"]

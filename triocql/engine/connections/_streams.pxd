@@ -41,3 +41,7 @@ cdef class Target:
     cpdef begin(self, Streams streams, Py_ssize_t count, Py_ssize_t threshold)
     @cython.locals(streams=Streams)
     cpdef bint send(self, Request request) except -1
+
+
+cdef class Turn:
+    cdef public Target target

@@ -47,7 +47,7 @@ class Connection:
         self.frame_begun: float | None = None
         self.events = 0
         self.on_end: Callable[[], None] | None = None
-        self.void = Response(coordinator=self.name)
+        self.void = Response(coordinator=self.node)
         self.streams = Streams(self, clock, limits.max_in_flight)
         self.in_flight = self.streams.in_flight
         self.orphans = self.streams.orphans

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from triocql.engine.connections import Target
 from triocql.engine.connections.connection import Connection, State
 from triocql.errors import Attempt
 from triocql.metadata.node import Node
 
+if TYPE_CHECKING:
+    from triocql.engine.requests import Request
+
+
+# How many requests in a row go to one connection before another one's turn may come.
+_IN_A_ROW = 32
+
 
 class Pool:
     """Connections to one node, filled in turn: a batch on one connection is cheaper than two halves on two.
+
+    Whoever sends knows the node, and leaves the connection to its pool.
 
     The refiller of the pool dials: `on_lost` is called when a connection is missing, `on_need` when somebody waits for
     one.
@@ -19,6 +30,7 @@ class Pool:
     def __init__(self, node: Node, size: int, fill_threshold: int) -> None:
         self.node = node
         self.name = node.name
+        self.target = Target()
         self.connections: list[Connection] = []
         self.dialing = False
         self.last_failure: Attempt | None = None
@@ -34,6 +46,15 @@ class Pool:
     def missing(self) -> bool:
         """Whether there should be more connections than there are."""
         return len(self.connections) < self._size
+
+    def send(self, request: Request) -> bool:
+        """Send `request` if a connection has room, and aim the target there; return whether it was sent."""
+        connection = self.pick()
+        if connection is None:
+            return False
+        connection.send(request)
+        self.target.begin(connection.streams, _IN_A_ROW - 1, self._fill_threshold)
+        return True
 
     def pick(self) -> Connection | None:
         """Return the connection that the next request should go to; None if none has room."""

@@ -162,8 +162,9 @@ class Streams:
 
 
 class Target:
-    """The connection whose turn it is, for some more requests in a row: a batch on one connection costs less than
-    the same requests spread over several.
+    """What requests to one node are sent to: the connection of its pool whose turn it is, for some more in a row.
+
+    A batch on one connection costs less than the same requests spread over several.
     """
 
     __slots__ = ("_left", "_streams", "_threshold")
@@ -189,3 +190,12 @@ class Target:
         self._left -= 1
         streams.send(request)
         return True
+
+
+class Turn:
+    """The node whose turn it is, by its target: what comes goes there until that takes no more."""
+
+    __slots__ = ("target",)
+
+    def __init__(self, target: Target) -> None:
+        self.target = target

@@ -1,7 +1,7 @@
 # What `template.py` is, compiled.
 cimport cython
 
-from triocql.engine.connections._streams cimport Target
+from triocql.engine.connections._streams cimport Turn
 from triocql.engine.executing._execution cimport Attempt, Execution
 from triocql.engine.messages._joining cimport join
 from triocql.engine.messages._message cimport ExecuteMessage
@@ -17,7 +17,7 @@ cdef class ExecuteTemplate:
     cdef object _state
     cdef object _parameters
     cdef object _router
-    cdef Target _target
+    cdef Turn _turn
     cdef object _recovery
     cdef object _reader
     cdef MonotonicTimestamps _timestamps

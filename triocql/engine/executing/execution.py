@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from triocql.engine.connections.connection import Connection
     from triocql.engine.contracts import Recovering, Sink
+    from triocql.engine.routing.plan import Plan
     from triocql.observability.tracker import GuardedTracker
 else:
     from triocql import _cython as cython
@@ -55,10 +56,9 @@ class Attempt(Request):
         return message
 
     @property
-    def tried(self) -> tuple[str, ...]:
-        """The nodes of the attempts before this one (`Request`)."""
-        history = self.execution.history
-        return () if history is None else tuple(each.node for each in history.attempts)
+    def plan(self) -> Plan | None:
+        """The plan of the execution (`Request`)."""
+        return self.execution.plan
 
     def past(self) -> History | None:
         """Return the past of the execution (`Request`)."""
@@ -128,6 +128,7 @@ class Execution:
         attempt: the attempt that is under way; None once the execution has ended.
         message: what is said; None while a statement is still being prepared for it.
         history: the waits and the attempts of the past; None while there are none.
+        plan: the nodes that come next; None up to the second attempt.
         token: what the tracker knows it by.
         started, timeout, deadline: seconds, by the loop's clock.
     """
@@ -163,7 +164,7 @@ class Execution:
         self.deadline = started + timeout
         self.idempotent = idempotent
         self.message: Message | None = None
-        self.plan: Any = None
+        self.plan: Plan | None = None
         self.history: History | None = None
         self.tracker: GuardedTracker | None = None
         self.token: Any = None

@@ -14,7 +14,7 @@ from triocql.engine.phase import Phase
 from triocql.engine.routing.router import Router
 from triocql.policies.retry import Decision, RetryPolicy
 from triocql.protocol.constants import Opcode
-from triocql.protocol.responses import decode_message, split_extras
+from triocql.protocol.responses import read_answer
 from triocql.statements.prepared import PreparedQuery
 
 # After these answers, nothing was executed.
@@ -113,9 +113,9 @@ class Recovery:
     def _decide(self, attempt: Attempt, connection: Connection, error: errors.RequestError) -> None:
         execution = attempt.execution
         attempt.over(connection, error)
-        retries = len(attempt.tried)
+        retries = len(execution.attempts)
         try:
-            decision = self._policy.decide(error, idempotent=execution.idempotent, retries=retries)
+            decision = Decision(self._policy.decide(error, idempotent=execution.idempotent, retries=retries))
         except Exception as bug:
             failed = errors.RequestError(f"the retry policy raised {type(bug).__name__} on: {error}")
             failed.__cause__ = bug
@@ -134,13 +134,17 @@ class Recovery:
         """Try again, or return False if there is nowhere to try."""
         if attempt.phase is Phase.DONE:
             return True  # the policy, or a tracker, has ended it
-        router, tried = self.router, (*attempt.tried, connection.name)
-        if len(tried) > len(router.pools) + 1:
+        router, execution = self.router, attempt.execution
+        if len(execution.attempts) > len(router.pools):
             return False
+        plan = execution.plan
+        if plan is None:
+            plan = execution.plan = router.plan()
+        plan.give(connection.node)
         elsewhere = decision is Decision.NEXT and not isinstance(error, errors.ConnectionLost)
-        if elsewhere and all(pool.name in tried or not pool.has_open() for pool in router.pools):
+        if elsewhere and not router.pools.has_open(beside=plan.given):
             return False
-        following = attempt.execution.retried(connection.name, error, router.clock.now())
+        following = execution.retried(connection.name, error, router.clock.now())
         if decision is Decision.SAME and connection.has_room:
             connection.send(following)
         else:
@@ -160,8 +164,7 @@ def _hint(error: errors.ResponseError, attempt: Attempt) -> str:
 
 def _read_error(opcode: int, flags: int, body: bytes, version: int) -> Exception:
     try:
-        _, start = split_extras(flags, body)
-        message = decode_message(opcode, body, start, version)
+        message = read_answer(opcode, flags, body, version)
     except errors.ProtocolError as error:
         return error
     if isinstance(message, errors.ResponseError):

@@ -14,7 +14,7 @@ from triocql.engine.requests.telling import tell
 from triocql.engine.routing.router import Router
 from triocql.protocol.constants import V5, Opcode
 from triocql.protocol.requests import prepare
-from triocql.protocol.responses import Prepared, decode_message, split_extras
+from triocql.protocol.responses import Prepared, read_answer
 from triocql.statements.prepared import PreparedQuery, PreparedState
 
 # How often a request has one statement prepared again on one node. A node whose memory of statements is full keeps a
@@ -62,7 +62,7 @@ class Repreparing:
                     f"{connection.name} answered UNPREPARED with the id of a statement that was not in the request"
                 )
             )
-        elif attempt.execution.recall().count_unprepared(connection.name, error.id) > _MOST:
+        elif attempt.execution.recall().count_unprepared(connection.node, error.id) > _MOST:
             attempt.fail(
                 errors.UnpreparedLoop(
                     f"{connection.name} goes on answering UNPREPARED to {text.text!r}: it was prepared there "
@@ -92,7 +92,7 @@ class Repreparing:
     def answered(self, flight: _Flight, opcode: int, flags: int, body: bytes) -> None:
         """Called with the answer to the PREPARE of `flight`."""
         try:
-            answer = decode_message(opcode, body, split_extras(flags, body)[1], self._version)
+            answer = read_answer(opcode, flags, body, self._version)
             state = self._new_state(flight, answer)
         except BaseException as error:  # a class of the callers' may have raised it
             self.failed(flight, error)

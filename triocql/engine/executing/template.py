@@ -59,10 +59,10 @@ class ExecuteTemplate:
         "_resumes",
         "_router",
         "_state",
-        "_target",
         "_timeout",
         "_timestamps",
         "_tracker",
+        "_turn",
     )
 
     def __init__(
@@ -70,7 +70,7 @@ class ExecuteTemplate:
     ) -> None:
         options = encoder.options
         self._router = context.router
-        self._target = context.router.target
+        self._turn = context.router.turn
         self._recovery = context.recovery
         self._reader = context.reader
         self._timestamps = context.timestamps
@@ -125,7 +125,7 @@ class ExecuteTemplate:
             attempt.body = body
         if self._tracker is not None:
             execution.track(self._tracker)
-        if not self._target.send(attempt):
+        if not self._turn.target.send(attempt):
             self._router.submit(attempt)
         return execution
 

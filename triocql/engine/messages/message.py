@@ -156,7 +156,7 @@ class ExecuteMessage(Message):
             assert state.plan is not None, "whose first bytes are known are its columns"
             response.page = state.plan.page(body, len(head) + 4, int_at(body, len(head)))
             response.paging_state = response.extras = response.schema_change = None
-            response.coordinator = connection.name
+            response.coordinator = connection.node
             return response
         return self._reader.read(flags, body, connection, self._query.answers, self._query, state)
 

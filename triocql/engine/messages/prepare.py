@@ -6,7 +6,7 @@ from triocql.engine.connections.connection import Connection
 from triocql.engine.messages import Message
 from triocql.errors import UnfitAnswer
 from triocql.protocol.constants import Opcode
-from triocql.protocol.responses import Prepared, decode_message, split_extras
+from triocql.protocol.responses import Prepared, read_answer
 
 _PREPARE, _RESULT = int(Opcode.PREPARE), int(Opcode.RESULT)
 
@@ -31,7 +31,7 @@ class PrepareMessage(Message):
 
     def read(self, flags: int, body: bytes, connection: Connection) -> Prepared:
         """Read the answer (`Message`)."""
-        answer = decode_message(_RESULT, body, split_extras(flags, body)[1], self._version)
+        answer = read_answer(_RESULT, flags, body, self._version)
         if not isinstance(answer, Prepared):
             raise UnfitAnswer("the node answered PREPARE with a RESULT of another kind")
         return answer

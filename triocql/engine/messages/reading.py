@@ -81,7 +81,7 @@ class ResultReader:
         header = read_rows_header(body, start, self.version, known)
         plan = self._plan(header, text, state)
         page = plan.page(body, header.rows_offset, header.row_count)
-        return Response(page, header.paging_state, extras, None, connection.name)
+        return Response(page, header.paging_state, extras, None, connection.node)
 
     def _plan(self, header: RowsHeader, text: PreparedQuery | None, state: PreparedState | None) -> RowPlan:
         metadata, new_id = header.metadata, header.new_metadata_id
@@ -114,4 +114,4 @@ class ResultReader:
             raise UnfitAnswer(
                 f"the node answered with what cannot be the answer to this statement: {message}"
             )
-        return Response(None, None, extras, change, connection.name)
+        return Response(None, None, extras, change, connection.node)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from triocql.codecs.rows import Page
     from triocql.engine.contracts import Holder, Sink
     from triocql.engine.history import History
+    from triocql.metadata.node import Node
     from triocql.protocol.responses import Extras, SchemaChange
 
 # Looked up once: in Python 3.11 that is a call, which fails where the stack ends.
@@ -38,7 +39,7 @@ class Response:
         paging_state: bytes | None = None,
         extras: Extras | None = None,
         schema_change: SchemaChange | None = None,
-        coordinator: str = "",
+        coordinator: Node | None = None,
     ) -> None:
         self.page = page
         self.paging_state = paging_state
@@ -102,9 +103,9 @@ class Request:
         self.body = b""
 
     @property
-    def tried(self) -> tuple[str, ...]:
-        """The nodes of earlier attempts at the same."""
-        return ()
+    def plan(self) -> Any:
+        """The nodes that come next; None for a first attempt, which goes to the node whose turn it is."""
+        return None
 
     def past(self) -> History | None:
         """Return the waits and attempts of the past, None while there are none."""

@@ -1,0 +1,82 @@
+"""Requests that no connection can take now: for want of room, or of a connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from triocql.config.options import PoolOptions
+from triocql.engine.phase import Phase
+from triocql.engine.requests.clock import Clock
+from triocql.engine.requests.queue import RequestQueue
+from triocql.engine.requests.single import Wait
+from triocql.engine.requests.telling import tell
+from triocql.engine.routing.pools import Pools
+from triocql.errors import NoNodeAvailable, QueueFull
+
+if TYPE_CHECKING:
+    from triocql.engine.requests import Request
+
+
+class Backlog:
+    """Holds requests until they can be sent, or fails them where that is not to be expected.
+
+    Attributes:
+        queue: what waits while every connection is full, the first to be sent first.
+        waiting: what waits for something else: a connection, or a statement to be prepared.
+    """
+
+    def __init__(self, clock: Clock, options: PoolOptions, pools: Pools) -> None:
+        self.queue: RequestQueue[Request] = RequestQueue(clock)
+        self.waiting: RequestQueue[Request | Wait] = RequestQueue(clock)
+        self._options = options
+        self._pools = pools
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the queue takes no more requests."""
+        return len(self.queue) >= self._options.max_queue or self.queue.size >= self._options.max_queue_bytes
+
+    def hold(self, request: Request) -> None:
+        """Hold `request`, or fail it with QueueFull or NoNodeAvailable."""
+        if self._pools.has_open():
+            if self.is_full:
+                request.fail(self._queue_full())
+            else:
+                self.queue.enter(request, Phase.QUEUED)
+        elif self._pools.call_for_connections():
+            self.waiting.enter(request, Phase.CONNECTING)
+        else:
+            request.fail(self._no_node(request))
+
+    def find_others(self) -> None:
+        """If no connection is left, have what waits wait for the next dial, as what comes now does, or fail."""
+        if not self._pools.has_open() and not self._pools.call_for_connections():
+            self.give_up()
+
+    def give_up(self) -> None:
+        """Fail what waits for a connection, if there is none and none is being made."""
+        if not self._pools.has_open() and not self._pools.is_dialing():
+            tell(self.requests(), self._give_up)
+
+    def requests(self) -> tuple[Request | Wait, ...]:
+        """Return everything that is held."""
+        return *self.waiting.requests(), *self.queue.requests()
+
+    def _give_up(self, request: Request | Wait) -> None:
+        if not isinstance(request, Wait) and request.phase in (Phase.CONNECTING, Phase.QUEUED):
+            request.fail(self._no_node(request))
+
+    def _queue_full(self) -> QueueFull:
+        return QueueFull(
+            "use execute_concurrent, stream_concurrent or a request nursery, which keep a number of requests under "
+            f"way, instead of starting all at once (or raise max_queue, max_queue_bytes): {len(self.queue):,} requests "
+            f"({self.queue.size:,} bytes) wait already, and every connection is full"
+        )
+
+    def _no_node(self, request: Request) -> NoNodeAvailable:
+        error = NoNodeAvailable(f"no connection to any node ({self._pools.names or 'none is known'})")
+        error.attempts = self._pools.failures()
+        if (past := request.past()) is not None:
+            error.attempts = past.attempts + error.attempts
+            error.maybe_executed = past.maybe_executed
+        return error

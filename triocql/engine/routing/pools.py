@@ -1,0 +1,95 @@
+"""The pools of all nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+
+from triocql.engine.connections.connection import Connection
+from triocql.engine.connections.pool import Pool
+from triocql.engine.requests.telling import call
+from triocql.errors import Attempt
+from triocql.metadata.node import Node
+
+
+class Pools:
+    """The pool of each node, and the connections that are in none any more, but still end what they have.
+
+    Attributes:
+        nodes: those that have a pool; replaced as a whole.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: tuple[Node, ...] = ()
+        self._pools: dict[Node, Pool] = {}
+        self._draining: set[Connection] = set()
+
+    def __iter__(self) -> Iterator[Pool]:
+        return iter(tuple(self._pools.values()))
+
+    def __len__(self) -> int:
+        return len(self._pools)
+
+    @property
+    def names(self) -> str:
+        """The nodes, for messages."""
+        return ", ".join(node.name for node in self.nodes)
+
+    def add(self, pool: Pool) -> None:
+        """Take the pool of a node."""
+        self._pools[pool.node] = pool
+        self.nodes = tuple(self._pools)
+
+    def remove(self, pool: Pool) -> None:
+        """Forget the pool of a node; its connections close once what is in flight on them has ended."""
+        del self._pools[pool.node]
+        self.nodes = tuple(self._pools)
+        call([connection.drain for connection in pool.connections])
+
+    def get(self, node: Node) -> Pool | None:
+        """Return the pool of `node`, None if it has none any more."""
+        return self._pools.get(node)
+
+    # --- Connections ---------------------------------------------------------------------------------------
+
+    def connections(self) -> list[Connection]:
+        """Return every connection, those that drain included."""
+        return [*(connection for pool in self for connection in pool.connections), *self._draining]
+
+    def has(self, connection: Connection) -> bool:
+        """Whether `connection` is in the pool of its node."""
+        pool = self._pools.get(connection.node)
+        return pool is not None and connection in pool.connections
+
+    def drain(self, connection: Connection) -> None:
+        """Have a connection replaced that takes no more requests."""
+        self._draining.add(connection)
+        self._replace(connection)
+
+    def discard(self, connection: Connection) -> None:
+        """Have a connection replaced that has ended."""
+        self._draining.discard(connection)
+        self._replace(connection)
+
+    def _replace(self, connection: Connection) -> None:
+        pool = self._pools.get(connection.node)
+        if pool is not None:
+            pool.remove(connection)
+
+    # --- What can be had -----------------------------------------------------------------------------------
+
+    def has_open(self, beside: Container[Node] = ()) -> bool:
+        """Whether a node, `beside` these, takes requests, now or once one of its stream ids is free."""
+        return any(pool.has_open() for node, pool in self._pools.items() if node not in beside)
+
+    def is_dialing(self) -> bool:
+        """Whether a connection is being made."""
+        return any(pool.dialing for pool in self._pools.values())
+
+    def call_for_connections(self) -> bool:
+        """Have connections dialled at once where they are missing; whether any is."""
+        call(pool.on_need for pool in self if pool.on_need is not None)
+        return self.is_dialing()
+
+    def failures(self) -> tuple[Attempt, ...]:
+        """Return why there is no connection, for each node whose last dial failed."""
+        return tuple(pool.last_failure for pool in self if pool.last_failure is not None)
