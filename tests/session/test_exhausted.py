@@ -119,12 +119,12 @@ def test_a_stream_is_read_on_after_a_recursion_that_went_too_far(loop: str) -> N
             for extra in FEW:
                 async with session.stream(PAGES, prefetch=0) as rows:
                     try:
-                        await recursing(rows.next_page, extra)
-                        await recursing(rows.next_page, extra)
+                        await recursing(rows._pages.next, extra)
+                        await recursing(rows._pages.next, extra)
                     except ENDS:
                         failed += 1
                     with suppress(RequestError):  # what an answer that could not be read ends with
-                        await rows.next_page()
+                        await rows._pages.next()
             assert failed > 3
             del NODES[session]
 

@@ -14,16 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # The names that one of the two has alone, for users; and those that the rest of the driver calls.
-ONLY_THERE = {
+ONLY_THERE: dict[str, tuple[set[str], set[str]]] = {
     "Session": ({"aclose"}, {"close", "execute_async"}),
     "Result": (set(), set()),
+    "RowStream": (set(), set()),
+    "ConcurrentStream": (set(), set()),
     "RequestNursery": ({"start_soon"}, set()),
     "Handle": (set(), {"result"}),
 }
-INTERNAL = {
-    "RequestNursery": {"check_idle", "ended", "forget"},
-    "Handle": {"abandon", "execution", "reject", "resolve"},
-}
+INTERNAL = {"Handle": {"reject", "resolve"}}
 # The annotations of what waits, and of what blocks.
 ANNOTATIONS = {
     "Statements": "Iterable[Item]",

@@ -37,7 +37,7 @@ class Handle:
     A request that fails while nobody awaits its handle ends the whole nursery.
     """
 
-    __slots__ = ("_error", "_factory", "_nursery", "_owed", "_result", "_waiters", "execution")
+    __slots__ = ("_error", "_execution", "_factory", "_nursery", "_owed", "_result", "_waiters")
 
     def __init__(self, nursery: RequestNursery, factory: RowFactory[Any]) -> None:
         self._nursery = nursery
@@ -46,7 +46,7 @@ class Handle:
         self._error: BaseException | None = None
         self._owed: BaseException | None = None  # a failure on its way to those who await it
         self._waiters: list[Waiter[None]] = []
-        self.execution: Execution | None = None
+        self._execution: Execution | None = None
 
     @property
     def done(self) -> bool:
@@ -56,24 +56,24 @@ class Handle:
     def cancel(self) -> None:
         """Abandon the request. Whoever awaits it gets Abandoned; it is no failure of the nursery."""
         if not self.done:
-            self._nursery.forget(self)
-            self.abandon()
+            self._nursery._forget(self)
+            self._abandon()
 
     def __await__(self) -> Generator[Any, Any, Result[Any]]:
         return self._wait().__await__()
 
     async def _wait(self) -> Result[Any]:
-        waiter: Waiter[None] = self._nursery.context.waiter(lambda: self._left(waiter))
+        waiter: Waiter[None] = self._nursery._context.waiter(lambda: self._left(waiter))
         self._waiters.append(waiter)
         if self.done:
             waiter.resolve(None)
         nursery = self._nursery
-        nursery.awaiting += 1
+        nursery._awaiting += 1
         try:
             await waiter.wait()
         finally:
-            nursery.awaiting -= 1
-            nursery.check_idle()
+            nursery._awaiting -= 1
+            nursery._check_idle()
         self._waiters.remove(waiter)
         self._owed = None
         if self._error is not None:
@@ -86,14 +86,14 @@ class Handle:
         self._waiters.remove(waiter)
         if not self._waiters and self._owed is not None:
             owed, self._owed = self._owed, None
-            self._nursery.ended(self, owed)
+            self._nursery._ended(self, owed)
 
     def resolve(self, response: Response) -> None:
         """Called with the response (`Sink`)."""
         if not self.done:
-            self._result = self._nursery.context.result(response, self.execution, self._factory)
+            self._result = self._nursery._context.result(response, self._execution, self._factory)
         self._end()
-        self._nursery.ended(self, None)
+        self._nursery._ended(self, None)
 
     def reject(self, error: BaseException) -> None:
         """Called with the error (`Sink`)."""
@@ -103,34 +103,29 @@ class Handle:
             self._error = error
             self._owed, failure = (error, None) if self._waiters else (None, error)
         self._end()
-        self._nursery.ended(self, failure)
+        self._nursery._ended(self, failure)
 
-    def abandon(self) -> None:
+    def _abandon(self) -> None:
         """End without an answer, unless it has ended."""
         if self.done:
             return
         self._error = Abandoned("the request was abandoned before it was answered")
         self._end()
         # Last: if the stack ends before, the end of the execution tells those who await it.
-        if self.execution is not None:
-            self.execution.abandon()
+        if self._execution is not None:
+            self._execution.abandon()
 
     def _end(self) -> None:
         call([partial(waiter.resolve, None) for waiter in self._waiters])
 
 
 class RequestNursery(AsyncBlock):
-    """Made by `open_request_nursery`: an async context manager that its requests cannot outlive.
-
-    Attributes:
-        context: starts the requests.
-        awaiting: how many tasks await handles and were not resumed yet.
-    """
+    """Made by `open_request_nursery`: an async context manager that its requests cannot outlive."""
 
     def __init__(self, context: SessionContext, concurrency: int) -> None:
         require_integer(concurrency, "concurrency", 1, MAX_INT)
-        self.context = context
-        self.awaiting = 0
+        self._context = context
+        self._awaiting = 0  # tasks that await handles and were not resumed yet
         self._concurrency = concurrency
         self._live: dict[Handle, None] = {}
         self._queue: deque[Waiter[None]] = deque()
@@ -159,7 +154,7 @@ class RequestNursery(AsyncBlock):
             return self.start_soon(statement, parameters, row_type=row_type, **options)
         finally:
             self._grant()  # what could not be started takes no room
-            self.check_idle()
+            self._check_idle()
 
     def start_soon(
         self,
@@ -175,14 +170,14 @@ class RequestNursery(AsyncBlock):
         if not self._open:
             raise UsageError("the request nursery is not open: use it inside its `async with` block")
         handle = Handle(self, row_factory(row_type))
-        call = self.context.call_options(options)
+        call = self._context.call_options(options)
         self._live[handle] = None
         try:
-            handle.execution = self.context.protected(
-                self.context.executor.start, handle, statement, parameters, call
+            handle._execution = self._context.protected(
+                self._context.executor.start, handle, statement, parameters, call
             )
         except BaseException:
-            self.forget(handle)
+            self._forget(handle)
             raise
         return handle
 
@@ -211,17 +206,17 @@ class RequestNursery(AsyncBlock):
         then is waited for, too. A checkpoint, always.
         """
         while True:
-            self._idle = self.context.waiter(lambda: None)
-            self.check_idle()
+            self._idle = self._context.waiter(lambda: None)
+            self._check_idle()
             await self._idle.wait()
             if self._is_idle:
                 return
 
     @property
     def _is_idle(self) -> bool:
-        return not (self._live or self._queue or self._reserved or self.awaiting)
+        return not (self._live or self._queue or self._reserved or self._awaiting)
 
-    def check_idle(self) -> None:
+    def _check_idle(self) -> None:
         """Have the block left if that waits for nothing any more."""
         if self._idle is not None and self._is_idle:
             self._idle.resolve(None)
@@ -230,7 +225,7 @@ class RequestNursery(AsyncBlock):
 
     async def _room(self) -> None:
         """Wait, first come first served, until there is room, and reserve it. A checkpoint, always."""
-        waiter: Waiter[None] = self.context.waiter(lambda: self._give_back(waiter))
+        waiter: Waiter[None] = self._context.waiter(lambda: self._give_back(waiter))
         self._queue.append(waiter)
         self._grant()
         await waiter.wait()
@@ -251,26 +246,26 @@ class RequestNursery(AsyncBlock):
         else:
             self._reserved -= 1
             self._grant()
-        self.check_idle()
+        self._check_idle()
 
     def _abandon_all(self) -> None:
         live, self._live = self._live, {}
-        call([handle.abandon for handle in live])
+        call([handle._abandon for handle in live])
         self._grant()
 
     # --- Called by handles ----------------------------------------------------------------------------------
 
-    def ended(self, handle: Handle, failure: BaseException | None) -> None:
+    def _ended(self, handle: Handle, failure: BaseException | None) -> None:
         """Called when a request has ended; with a failure that nobody was waiting for, everything else ends, too."""
         self._live.pop(handle, None)
         if failure is not None and self._failure is None:
             self._failure = failure
             self._abandon_all()
         self._grant()
-        self.check_idle()
+        self._check_idle()
 
-    def forget(self, handle: Handle) -> None:
+    def _forget(self, handle: Handle) -> None:
         """Take no interest in a request any more."""
         self._live.pop(handle, None)
         self._grant()
-        self.check_idle()
+        self._check_idle()

@@ -1,122 +1,23 @@
-"""All rows of a statement, page after page, with the next pages already on their way."""
+"""All rows of a statement, page after page."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Generic
 
-from triocql.config.checks import require_integer
-from triocql.errors import PagingLoop, UsageError, copy_of
-from triocql.protocol.constants import MAX_INT
 from triocql.results.factories import R_co
 from triocql.session.blocks import AsyncBlock, Block
-from triocql.statements.paging import Progress
+from triocql.session.pages import PageReader
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
     from typing import Self
 
-    from triocql.abc import Waiter
-    from triocql.codecs.rows import Page
     from triocql.config.requests import RequestOptions
-    from triocql.engine.executing import Execution
-    from triocql.engine.executing.executor import Executor
-    from triocql.engine.requests import Response
     from triocql.results.factories import RowFactory
     from triocql.session.context import SessionContext
     from triocql.statements.executable import Executable
     from triocql.statements.statement import Parameters
-
-
-class PageQueue:
-    """Pages that were fetched but not taken yet, `ahead` at most, and the fetching of the next one.
-
-    No task and no scope: the arrival of a page starts the fetch of the next, as long as there is room.
-
-    Attributes:
-        waiter: whoever waits for a page.
-    """
-
-    def __init__(self, executor: Executor, ahead: int) -> None:
-        self._executor = executor
-        self._ahead = ahead
-        self._pages: deque[Response] = deque()
-        self._execution: Execution | None = None
-        self.waiter: Waiter[None] | None = None
-        self._error: BaseException | None = None
-        self._state: bytes | None = None
-        self._progress = Progress(None)
-        self._closed = False
-
-    def start(self, statement: Executable, parameters: Parameters, call: RequestOptions) -> None:
-        """Fetch the first page. Raises UsageError and its kinds."""
-        self._execution = self._executor.start(self, statement, parameters, call)
-
-    def resolve(self, response: Response) -> None:
-        """Called with a page (`Sink`)."""
-        try:
-            self._progress.reached(response.paging_state)
-        except PagingLoop as error:
-            self.reject(error)
-            return
-        self._state = response.paging_state
-        self._pages.append(response)
-        self._fetch()
-        self._wake()
-
-    def reject(self, error: BaseException) -> None:
-        """Called with an error: it is raised once the pages before it are read (`Sink`)."""
-        self._error = error
-        self._wake()
-
-    def take(self) -> Response | None:
-        """Return the next page if it is here, and have another one fetched. Raises what the fetch raised."""
-        if self._pages:
-            page = self._pages.popleft()
-            self._fetch()
-            return page
-        if self._error is not None:
-            raise copy_of(self._error)  # again and again: what follows a page that failed is not the end
-        return None
-
-    @property
-    def is_over(self) -> bool:
-        """Whether every page was taken."""
-        return not self._pages and self._state is None and self._error is None and not self._fetching
-
-    def attach(self, waiter: Waiter[None]) -> None:
-        """Resolve `waiter` when `take` has something, at once if it has already."""
-        self.waiter = waiter
-        self._fetch()
-        if self._pages or self._error is not None or self.is_over:
-            waiter.resolve(None)
-
-    def close(self) -> None:
-        """Abandon what is being fetched and drop what is here."""
-        self._closed = True
-        self._state = None
-        self._pages.clear()
-        if self._execution is not None:
-            self._execution.abandon()
-        self._wake()
-
-    @property
-    def _fetching(self) -> bool:
-        return self._execution is not None and not self._execution.is_done
-
-    def _fetch(self) -> None:
-        """Fetch the next page if there is one, none is on its way, and somebody waits or there is room for it."""
-        if self._state is None or self._closed or self._fetching:
-            return
-        wanted = not self._pages and self.waiter is not None
-        if wanted or len(self._pages) < self._ahead:
-            assert self._execution is not None
-            self._execution = self._executor.start_next_page(self, self._execution, self._state)
-
-    def _wake(self) -> None:
-        if self.waiter is not None:
-            self.waiter.resolve(None)
 
 
 class RowStream(AsyncBlock, Generic[R_co]):
@@ -126,7 +27,7 @@ class RowStream(AsyncBlock, Generic[R_co]):
     once all rows were read, another one raises UsageError, as everything does that is not within the block.
     """
 
-    __slots__ = ("_block", "_call", "_context", "_factory", "_parameters", "_queue", "_rows", "_statement")
+    __slots__ = ("_block", "_factory", "_pages", "_rows")
 
     def __init__(
         self,
@@ -137,20 +38,15 @@ class RowStream(AsyncBlock, Generic[R_co]):
         factory: RowFactory[R_co],
         prefetch: int,
     ) -> None:
-        require_integer(prefetch, "prefetch", 0, MAX_INT)
-        self._context = context
-        self._statement = statement
-        self._parameters = parameters
-        self._call = call
-        self._factory = factory
-        self._queue = PageQueue(context.executor, prefetch)
         self._block = Block("async with session.stream(...) as rows")
+        self._pages = PageReader(context, statement, parameters, call, prefetch, self._block)
+        self._factory = factory
         self._rows: Iterator[R_co] | None = None  # within the block only
 
     async def __aenter__(self) -> Self:
         self._block.enter()
         self._rows = iter(())
-        self._context.protected(self._queue.start, self._statement, self._parameters, self._call)
+        self._pages.open()
         return self
 
     async def __aexit__(
@@ -158,7 +54,7 @@ class RowStream(AsyncBlock, Generic[R_co]):
     ) -> None:
         self._block.leave()
         self._rows = None
-        self._queue.close()
+        self._pages.close()
 
     def __aiter__(self) -> Self:
         self._block.check_unread()
@@ -171,35 +67,9 @@ class RowStream(AsyncBlock, Generic[R_co]):
 
     async def _advance(self) -> R_co:
         """Return the first row of the next page that has one. A checkpoint a page."""
-        while (page := await self.next_page()) is not None:
+        while (page := await self._pages.next()) is not None:
             self._rows = self._factory.iterate(page)
             for row in self._rows:
                 return row
         self._block.exhausted = True
         raise StopAsyncIteration
-
-    async def next_page(self) -> Page | None:
-        """Return the next page, None after the last one. Raises UsageError outside the block."""
-        self._block.check_open()
-        while not self._queue.is_over:
-            await self._wait()
-            self._block.check_open()
-            response = self._queue.take()
-            if response is not None and response.page is not None:
-                return response.page
-        return None
-
-    async def _wait(self) -> None:
-        queue = self._queue
-        if queue.waiter is not None:
-            raise UsageError("two tasks iterate over the same stream; give each its own")
-        waiter: Waiter[None] = self._context.waiter(_nothing)
-        try:
-            queue.attach(waiter)
-            await waiter.wait()
-        finally:
-            queue.waiter = None  # without a call: the stack may be at its end
-
-
-def _nothing() -> None:
-    """The `on_cancel` of a wait that leaves nothing to clean up: the block does."""

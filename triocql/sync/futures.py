@@ -50,8 +50,9 @@ class ResultFuture(Future["Result[R]"]):
         self._loop = loop
         self._call = Call(loop, execute, self._end)
         self._make_result = make_result
+        loop.begin(self._call)
 
-    # --- What users call -----------------------------------------------------------------------------------
+    # --- Called by users ------------------------------------------------------------------------------------
 
     def add_callback(self, fn: Callable[..., object], *args: Any, **kwargs: Any) -> Self:
         """Call ``fn(result, *args, **kwargs)`` if the request succeeds. What it raises is logged."""
@@ -112,11 +113,7 @@ class ResultFuture(Future["Result[R]"]):
             self._loop.post(self._call.cancel)
         return cancelled
 
-    # --- What the session calls ----------------------------------------------------------------------------
-
-    def begin(self) -> None:
-        """Start the request. Raises as `ThreadLoop.begin` does."""
-        self._loop.begin(self._call)
+    # --- Called by the session -----------------------------------------------------------------------------
 
     def _end(self, result: Any, error: BaseException | None) -> None:
         """Set the outcome, unless the future was cancelled meanwhile."""

@@ -160,9 +160,7 @@ class Session(NoOtherAttributes):
             call = context.call_options(options)
             return await context.execute(statement, parameters, call, row_factory(row_type))
 
-        future = ResultFuture[Any](self._portal.loop, execute, partial(for_blocking, self._portal))
-        future.begin()
-        return future
+        return ResultFuture[Any](self._portal.loop, execute, partial(for_blocking, self._portal))
 
     def prepare(
         self, text: str, *, keyspace: str | None = None, timeout: float | None = None

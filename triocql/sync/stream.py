@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Generic
 
 from triocql.errors import UsageError
 from triocql.results.factories import R_co
-from triocql.session import stream
 from triocql.session.blocks import Block, BlockingBlock
+from triocql.session.pages import PageReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,15 +40,15 @@ class RowStream(BlockingBlock, Generic[R_co]):
         prefetch: int,
     ) -> None:
         self._portal = portal
-        self._stream = stream.RowStream(portal.context, statement, parameters, call, factory, prefetch)
         self._factory = factory
         self._block = Block("with session.stream(...) as rows")
+        self._pages = PageReader(portal.context, statement, parameters, call, prefetch, self._block)
         self._rows: Iterator[R_co] = iter(())
 
     def __enter__(self) -> Self:
         self._block.enter()
         try:
-            self._portal.run(self._stream.__aenter__)
+            self._portal.call(self._pages.open)
         except BaseException as error:  # Ctrl-C may come when the first page is on its way already
             self.__exit__(type(error), error, error.__traceback__)
             raise
@@ -60,7 +60,7 @@ class RowStream(BlockingBlock, Generic[R_co]):
         self._block.leave()
         self._rows = iter(())
         with suppress(UsageError):  # the session is closed already
-            self._portal.run(self._stream.__aexit__, exc_type, exc, tb)
+            self._portal.call(self._pages.close)
 
     def __iter__(self) -> Self:
         self._block.check_unread()
@@ -70,7 +70,7 @@ class RowStream(BlockingBlock, Generic[R_co]):
         for row in self._rows:
             return row
         self._block.check_open()
-        while (page := self._portal.run(self._stream.next_page)) is not None:
+        while (page := self._portal.run(self._pages.next)) is not None:
             self._rows = self._factory.iterate(page)
             for row in self._rows:
                 return row
