@@ -19,6 +19,7 @@ _COMPILED = (
     "triocql.codecs._node",
     "triocql.codecs._rows",
     "triocql.codecs._bind",
+    "triocql.codecs._routing",
     "triocql.policies._timestamps",
     "triocql.engine.requests._request",
     "triocql.engine.connections._streams",

@@ -79,9 +79,11 @@ async def test_what_a_prepared_statement_tells(session: Session, table: Table) -
     assert [(column.name, str(column.type)) for column in select.columns] == [("b", "text"), ("a", "int")]
     assert [column.name for column in select.result_columns] == ["c", "b"]
     assert select.partition_key_indexes == (1, 0)
+    assert select.bind("x", 1).routing_key == b"\0\4\0\0\0\1\0" + b"\0\1x\0"
     assert select.keyspace == KEYSPACE
     partly = await session.prepare(f"SELECT c FROM {t} WHERE b = 'x' AND a = ?")
     assert partly.partition_key_indexes == ()
+    assert partly.bind(1).routing_key is None
     with pytest.raises(InvalidQuery, match="Undefined column name nope"):
         await session.prepare(f"SELECT nope FROM {t}")
 

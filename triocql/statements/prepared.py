@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from triocql._hints import BOUND, PREPARED, old_names
+from triocql.codecs import routing_key
 from triocql.codecs.bindv3 import BinderV3
 from triocql.codecs.cache import weight_of_columns
 from triocql.codecs.changes import still_fit
@@ -78,6 +79,10 @@ class PreparedState:
             skip_metadata=by_id,
             rows_head=rows_head(metadata, described=not by_id),
         )
+
+    def routing_key(self, values: bytes) -> bytes | None:
+        """Return the partition key in bound values, as `codecs.routing` has it."""
+        return routing_key(values, self.partition_key)
 
     @property
     def weight(self) -> int:
@@ -231,6 +236,11 @@ class BoundStatement:
         self.state = state
         self.values = values
         self.options = options
+
+    @property
+    def routing_key(self) -> bytes | None:
+        """The partition key among the values, serialized as nodes hash it; None if not all of it is bound."""
+        return self.state.routing_key(self.values)
 
     def newest_state(self) -> PreparedState:
         """Return the newest state of the statement. Raises PreparedIdMismatch if the values do not fit it."""

@@ -131,6 +131,12 @@ class ExecuteMessage(Message):
         """The text that errors show of it (`Message`)."""
         return self._query.text
 
+    @property
+    def routing_key(self) -> bytes | None:
+        """The partition key among the values, as nodes hash it; None if not all of it is bound."""
+        routing_key: bytes | None = self._state.routing_key(self._values)
+        return routing_key
+
     def body(self) -> bytes:
         """Return the body (`Message`). Raises UsageError if it is too long for a frame."""
         parameters = self._parameters
