@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""What `_segments` uses of `_frames`."""
+"""The parts of `_frames` that `_segments` uses, too."""
 
 from libc.stdint cimport uint8_t
 

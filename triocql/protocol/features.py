@@ -1,4 +1,4 @@
-"""What one node offers on a connection, beyond what its protocol version says: read from SUPPORTED."""
+"""The features that one node offers on a connection, beyond those of its protocol version: read from SUPPORTED."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What a node offers, as it says itself in SUPPORTED (v5, section 4.2.4).
+    """The features of a node, as it announces them in SUPPORTED (v5, section 4.2.4).
 
     Attributes:
         supported: the values by the name of the option.
