@@ -45,7 +45,10 @@ def module(dotted: str) -> Path | None:
     if parts[:1] == ["reactors"]:
         folder, parts = ROOT / "reactors", parts[1:]
     package = folder.joinpath(*parts)
-    files = (package / "__init__.py", *(package.with_name(f"{package.name}.{end}") for end in ("py", "pyx")))
+    files = (
+        package / "__init__.py",
+        *(package.with_name(f"{package.name}.{end}") for end in ("py", "pyx", "pxd")),
+    )
     return next((file for file in files if file.is_file()), None)
 
 

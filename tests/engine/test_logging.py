@@ -93,7 +93,7 @@ def test_a_connection_that_drains(caplog: pytest.LogCaptureFixture) -> None:
         world.settle()
         assert next(lines(caplog)) == (
             "INFO",
-            "a connection to 10.0.0.1:9042 takes no more requests and is replaced: 2 were given up on it",
+            "a connection to 10.0.0.1:9042 takes no more requests and is replaced: 2 abandoned ones have no answer",
         )
         world.node.release()
         world.reactor.advance(2)

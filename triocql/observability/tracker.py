@@ -1,4 +1,4 @@
-"""Hooks on requests: a tracker is told of each from its start to its end, and of its attempts in between."""
+"""Hooks on requests: a tracker is called about each from its start to its end, and about its attempts in between."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Tracked(Protocol):
 
     @property
     def started(self) -> float:
-        """When it began, in seconds of the loop's clock."""
+        """The time at which it began, in seconds of the loop's clock."""
 
     @property
     def idempotent(self) -> bool:
@@ -32,7 +32,7 @@ class Tracker(Protocol):
     """
 
     def start(self, request: Tracked) -> Any:
-        """Called when a request begins; returns the token by which the other methods are told of it."""
+        """Called when a request begins; returns the token that the other methods are called with."""
 
     def attempt(self, token: Any, node: str, seconds: float, error: BaseException | None) -> None:
         """Called when an attempt is over that was sent to `node` `seconds` before; None for a good answer."""

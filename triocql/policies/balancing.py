@@ -1,4 +1,4 @@
-"""Which node a request goes to, and which ones come after that."""
+"""Balancing policies: which node a request goes to, and which ones come after that."""
 
 from __future__ import annotations
 

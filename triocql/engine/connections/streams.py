@@ -162,7 +162,7 @@ class Streams:
 
 
 class Target:
-    """What requests to one node are sent to: the connection of its pool whose turn it is, for some more in a row.
+    """The target of requests to one node: the connection of its pool whose turn it is, for some more in a row.
 
     A batch on one connection costs less than the same requests spread over several.
     """

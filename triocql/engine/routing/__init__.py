@@ -1,1 +1,1 @@
-"""Which connection a request goes to."""
+"""Routing: which connection a request goes to."""

@@ -28,7 +28,7 @@ class Ending:
         self._backlog = backlog
 
     def drain(self, reason: Exception) -> None:
-        """Take nothing more because of `reason`, and fail what is on no connection; each connection closes once what
+        """Send nothing more because of `reason`, and fail what is on no connection; each connection closes once what
         is in flight on it has ended. Only the first reason counts."""
         if self.reason is not None:
             return

@@ -1,4 +1,4 @@
-"""Which nodes come next for one request."""
+"""Plans: the nodes that come next for one request."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ class Plan:
                 yield node
 
     def give(self, node: Node) -> None:
-        """Note that the request was sent to `node`, whether or not the plan has named it."""
+        """Record that the request was sent to `node`, whether or not the plan has named it."""
         if node not in self.given:
             self.given.append(node)

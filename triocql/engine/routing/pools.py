@@ -35,7 +35,7 @@ class Pools:
         return ", ".join(node.name for node in self.nodes)
 
     def add(self, pool: Pool) -> None:
-        """Take the pool of a node."""
+        """Add the pool of a node."""
         self._pools[pool.node] = pool
         self.nodes = tuple(self._pools)
 

@@ -1,4 +1,4 @@
-"""Routing as a whole: its parts put together, and told what happens on the connections."""
+"""Routing as a whole: its parts put together, and called about what happens on the connections."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Router:
 
     @property
     def ending(self) -> Exception | None:
-        """Why nothing more is taken; None as long as it is."""
+        """The reason for which nothing more is sent; None while there is none."""
         return self._ending.reason
 
     @property
@@ -95,7 +95,7 @@ class Router:
             self._dispatcher.send_queued()
 
     def on_event(self, connection: Connection, body: bytes, flags: int) -> None:
-        """Called with an event. Nothing subscribes to any, so that each is the node's mistake: one is told of."""
+        """Called with an event. Nothing subscribes to any, so each is the node's mistake: the first one is logged."""
         if connection.events == 1:
             logger.warning("%s sends events that it was not asked for; they are ignored", connection.name)
 
@@ -103,7 +103,7 @@ class Router:
         """Called when a connection takes no more requests: it is replaced, unless its node is gone."""
         if self.ending is None and self.pools.has(connection):
             logger.info(
-                "a connection to %s takes no more requests and is replaced: %d were given up on it",
+                "a connection to %s takes no more requests and is replaced: %d abandoned ones have no answer",
                 connection.name,
                 len(connection.orphans),
             )
