@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import Protocol
 
 from triocql.metadata.node import Node
@@ -11,7 +11,7 @@ from triocql.metadata.node import Node
 class BalancingPolicy(Protocol):
     """Puts the nodes into an order for a request. Called on the loop: it must not block."""
 
-    def plan(self, nodes: Sequence[Node]) -> Iterable[Node]:
+    def plan(self, nodes: tuple[Node, ...]) -> Iterable[Node]:
         """Return those of `nodes` that the request may go to, the first one first; asked for one by one, as needed."""
 
 
@@ -19,19 +19,16 @@ class RoundRobin:
     """Begins with another node each time, and goes on with the others.
 
     >>> policy = RoundRobin()
-    >>> ["".join(policy.plan("abc")) for _ in range(3)]
-    ['bca', 'cab', 'abc']
+    >>> [policy.plan(("a", "b", "c")) for _ in range(3)]
+    [('b', 'c', 'a'), ('c', 'a', 'b'), ('a', 'b', 'c')]
     """
 
     def __init__(self) -> None:
         self._position = 0
 
-    def plan(self, nodes: Sequence[Node]) -> Iterator[Node]:
+    def plan(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
         """Return the nodes from the next position on."""
-        self._position += 1
-        return _rotated(nodes, self._position)
-
-
-def _rotated(nodes: Sequence[Node], position: int) -> Iterator[Node]:
-    for index in range(len(nodes)):
-        yield nodes[(position + index) % len(nodes)]
+        if len(nodes) < 2:
+            return nodes
+        self._position = first = (self._position + 1) % len(nodes)
+        return nodes[first:] + nodes[:first]

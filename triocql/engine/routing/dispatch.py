@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -47,7 +46,7 @@ class Dispatcher:
         plan = request.plan
         if plan is None and self.turn.target.send(request):
             return
-        pool = None if len(self._backlog.queue) else self._send(request, plan)
+        pool = None if self._backlog.queue.held else self._send(request, plan)
         if pool is not None:
             self.turn.target = pool.target
         elif self._ending.reason is not None:
@@ -77,16 +76,13 @@ class Dispatcher:
             self.submit(request)
 
     def _send(self, request: Request, plan: Plan | None) -> Pool | None:
-        """Send `request` to the first node that has room; return its pool, None if there is none."""
-        for pool in self._candidates(plan):
-            if pool.send(request):
+        """Send `request` to the first node that has room; return its pool, None if there is none.
+
+        Where all that is left of a plan has no room, a node may get the request once more.
+        """
+        get = self._pools.get
+        for node in self._policy.plan(self._pools.nodes) if plan is None else chain(plan, plan.given):
+            pool = get(node)
+            if pool is not None and pool.send(request):
                 return pool
         return None
-
-    def _candidates(self, plan: Plan | None) -> Iterator[Pool]:
-        """Go through the pools for a request: where all that is left has no room, a node may get it once more."""
-        nodes = self._policy.plan(self._pools.nodes) if plan is None else chain(plan, plan.given)
-        for node in nodes:
-            pool = self._pools.get(node)
-            if pool is not None:
-                yield pool

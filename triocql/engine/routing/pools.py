@@ -16,12 +16,14 @@ class Pools:
 
     Attributes:
         nodes: those that have a pool; replaced as a whole.
+        get: returns the pool of a node, None if it has none any more.
     """
 
     def __init__(self) -> None:
         self.nodes: tuple[Node, ...] = ()
         self._pools: dict[Node, Pool] = {}
         self._draining: set[Connection] = set()
+        self.get = self._pools.get
 
     def __iter__(self) -> Iterator[Pool]:
         return iter(tuple(self._pools.values()))
@@ -44,10 +46,6 @@ class Pools:
         del self._pools[pool.node]
         self.nodes = tuple(self._pools)
         call([connection.drain for connection in pool.connections])
-
-    def get(self, node: Node) -> Pool | None:
-        """Return the pool of `node`, None if it has none any more."""
-        return self._pools.get(node)
 
     # --- Connections ---------------------------------------------------------------------------------------
 
