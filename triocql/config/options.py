@@ -245,7 +245,7 @@ class Options:
 
     @property
     def reconnection_policy(self) -> ReconnectionPolicy:
-        """What says when a node is dialled again."""
+        """The policy that says when a node is dialled again."""
         if self.policies.reconnection is not None:
             return self.policies.reconnection
         delays = self.reconnection

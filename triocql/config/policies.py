@@ -11,7 +11,7 @@ from triocql.policies.retry import DefaultRetryPolicy, RetryPolicy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyOptions:
-    """What decides where options are not enough: objects with one method each, yours or those of `triocql.policies`.
+    """The policies of a session, where options are not enough: objects with one method, yours or of `triocql.policies`.
 
     They are called on the session's loop, and must not block. What the retry policy raises fails the request that it
     was asked about; where the reconnection policy raises, or gives no number of seconds, `maximum` of

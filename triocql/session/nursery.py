@@ -265,7 +265,7 @@ class RequestNursery(AsyncBlock):
         self._check_idle()
 
     def _forget(self, handle: Handle) -> None:
-        """Take no interest in a request any more."""
+        """Remove a request, and give its room to the next one."""
         self._live.pop(handle, None)
         self._grant()
         self._check_idle()
