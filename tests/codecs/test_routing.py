@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triocql.codecs import _routing, routing
+from triocql.codecs import routing
 
 Key = Callable[[bytes, tuple[int, ...]], bytes | None]
+_routing: Any = import_module("triocql.codecs._routing")
 BOTH = pytest.mark.parametrize("routing_key", [routing.routing_key, _routing.routing_key])
 
 

@@ -26,7 +26,7 @@ def routing_key(values: bytes, indexes: tuple[int, ...]) -> bytes | None:
     if not indexes:
         return None
     wanted, at, number = max(indexes) + 1, 2, 0
-    parts = []
+    parts: list[bytes | None] = []
     while number < wanted:
         first = values[at]
         size = (first << 24) | (values[at + 1] << 16) | (values[at + 2] << 8) | values[at + 3]
