@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,20 +16,19 @@ import pytest
 
 import triocql
 from tests.imports import Arrow, table, upward
-from triocql import _impl
 from triocql.abc import Link
 from triocql.engine.contracts import Owner, Sink
 from triocql.engine.requests import Request
-from triocql.testing.server import CqlServer, rows
+from triocql.testing.server import CqlServer, rows, void
 from triocql.testing.simulated import SimulatedReactor
 
-pytestmark = pytest.mark.skipif(_impl.compiled, reason="what is compiled has no frames to see")
-
 FOLDER = Path(triocql.__file__).parent
+ROOT = Path(__file__).resolve().parents[2]
 # The reactor of this test takes the place of one that users have; its server, that of a node.
 OUTSIDE = ("testing.", "reactors.")
 
 SELECT = "SELECT name FROM shop.users WHERE id = ?"
+INSERT = "INSERT INTO shop.users (id) VALUES (?)"
 SCHEMA = "CREATE KEYSPACE shop; CREATE TABLE shop.users (id int PRIMARY KEY, name text)"
 
 # What calls go upward through: a transport drives the connection, which tells its owner what happens there, and tells
@@ -94,23 +96,33 @@ def is_meant(frame: FrameType) -> bool:
     return any(code.co_name in names and all(hasattr(target, name) for name in names) for names in MEMBERS)
 
 
-@pytest.fixture(scope="module")
-def calls() -> list[Call]:
-    """A prepared SELECT by protocol v5, with options, columns and rows that were met before."""
+def of_one_execute(text: str) -> list[Call]:
+    """Return the calls of one prepared statement by protocol v5, with options and columns that were met before."""
     reactor = SimulatedReactor()
     server = CqlServer(schema=SCHEMA).run_on(reactor)
     server.when(SELECT).then(rows({"name": "text"}, [["Ann"]]))
+    server.when(INSERT).then(void())
 
     async def main() -> list[Call]:
         async with triocql.connect(server.contact_points, reactor=reactor, connections_local=1) as session:
-            select = await session.prepare(SELECT)
-            await session.execute(select, [7])
+            statement = await session.prepare(text)
+            await session.execute(statement, [7])
             with traced() as calls:
-                result = await session.execute(select, [7])
-            assert result.scalar() == "Ann"
+                result = await session.execute(statement, [7])
+            assert text == INSERT or result.scalar() == "Ann"
             return calls
 
     return reactor.run(main)
+
+
+@pytest.fixture(scope="module", params=["INSERT", "SELECT"])
+def calls(request: pytest.FixtureRequest) -> list[Call]:
+    """The calls in a process of its own, for what is compiled has no frames to see."""
+    environment = {**os.environ, "TRIOCQL_IMPL": "python"}
+    command = [sys.executable, "-m", "tests.engine.test_traced", request.param]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [Call(*fields) for fields in json.loads(done.stdout)]
 
 
 def test_calls_go_downward(calls: list[Call]) -> None:
@@ -119,3 +131,13 @@ def test_calls_go_downward(calls: list[Call]) -> None:
         each.module for each in calls
     }
     assert not [str(each) for each in calls if each.goes_up], f"these go upward, of\n{path}"
+
+
+def test_few_files_take_part(calls: list[Call]) -> None:
+    path = "\n".join(map(str, calls))
+    files = dict.fromkeys(each.module for each in calls if each.module != "codecs.rows")  # if there are rows
+    assert len(files) <= 16, f"{len(files)} files take part: {', '.join(files)}\n{path}"
+
+
+if __name__ == "__main__":
+    print(json.dumps(of_one_execute(SELECT if sys.argv[1] == "SELECT" else INSERT)))

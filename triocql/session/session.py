@@ -8,6 +8,7 @@ from triocql._hints import NoOtherAttributes
 from triocql.config.checks import require_seconds
 from triocql.config.requests import INHERIT
 from triocql.results.factories import row_factory
+from triocql.results.result import Result
 from triocql.session.concurrent import CollectingCall, ConcurrentStream
 from triocql.session.context import DEFAULT_FACTORY, DRAIN_TIMEOUT, SessionContext, Stats
 from triocql.session.outcomes import result_maker
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from triocql.config.requests import RequestKeywords
     from triocql.engine.executing import Execution
     from triocql.engine.requests import Response
-    from triocql.results.result import Result
     from triocql.results.row import Row
     from triocql.session.outcomes import ExecutionResult
     from triocql.session.sources import Statements
@@ -118,6 +118,8 @@ class Session(NoOtherAttributes):
         waiter = self._waiter(lambda: execution.abandon())
         execution = self._start(waiter, statement, parameters, call)
         response: Response = await waiter.wait()
+        if response.paging_state is None and response.extras is None:
+            return Result(response, factory)
         return self._result(response, execution, factory)
 
     async def prepare(

@@ -66,12 +66,12 @@ class Executor:
         Raises UsageError and its kinds for a call that cannot be carried out; nothing was sent then.
         """
         if type(statement) is PreparedStatement:
-            settings = self.settings.get(statement.options, call)
+            settings = self._settings_of(statement.options, call)
             return settings.templates[statement.prepared].start(sink, parameters)
         if isinstance(statement, str):
-            return self._start_text(sink, statement, parameters, self.settings.get(INHERIT, call))
+            return self._start_text(sink, statement, parameters, self._settings_of(INHERIT, call))
         if isinstance(statement, Statement):
-            settings = self.settings.get(statement.options, call)
+            settings = self._settings_of(statement.options, call)
             return self._start_text(sink, statement.text, parameters, settings)
         if isinstance(statement, BoundStatement):
             return self._start_bound(sink, statement, parameters, call)
@@ -91,7 +91,7 @@ class Executor:
         """Return what starts `statement` again and again; None if it is not prepared."""
         if type(statement) is not PreparedStatement:
             return None
-        return self.settings.get(statement.options, call).templates[statement.prepared]
+        return self._settings_of(statement.options, call).templates[statement.prepared]
 
     def start_next_page(self, sink: Sink, execution: Execution, paging_state: bytes) -> Execution:
         """Start to fetch the page after `paging_state` of what `execution` has executed."""
@@ -113,6 +113,11 @@ class Executor:
         self.router.waiting.enter(wait, Phase.PREPARING)
         self.preparing.prepare(key, wait, wait.deadline)
         return wait
+
+    def _settings_of(self, statement: RequestOptions, call: RequestOptions) -> RequestSettings:
+        if statement is INHERIT and call is INHERIT:  # as most are: no need to look
+            return self.settings.default
+        return self.settings.get(statement, call)
 
     # --- What the parts of the engine call -----------------------------------------------------------------
 
@@ -211,7 +216,7 @@ class Executor:
             raise UsageError(
                 "a BoundStatement has its values already; execute its PreparedStatement with other values"
             )
-        template = self.settings.get(statement.options, call).templates[statement.prepared]
+        template = self._settings_of(statement.options, call).templates[statement.prepared]
         execution = template.execution(sink)
         try:
             state = statement.newest_state()
@@ -227,7 +232,7 @@ class Executor:
         if parameters is not None:
             raise UsageError("the values of a batch belong to its statements: batch.add(statement, values)")
         self._check_open()
-        settings = self.settings.get(batch.options, call)
+        settings = self._settings_of(batch.options, call)
         execution = self.new_execution(sink, settings, idempotent=False)
         BatchBuilder(self, execution, batch, settings).start()
         return execution

@@ -22,8 +22,7 @@ else:
 
 if not cython.compiled:
     from triocql.engine.executing.execution import Execution
-    from triocql.engine.messages.joining import join
-    from triocql.engine.messages.message import ExecuteMessage
+    from triocql.engine.messages.message import ExecuteMessage, join
 
 _EXECUTE = int(Opcode.EXECUTE)
 

@@ -1,4 +1,4 @@
-# The functions of `joining.py`, inline, for the modules that are compiled.
+# The functions on bytes of `message.py`, inline, for the modules that are compiled.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport INT64_MIN, int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy

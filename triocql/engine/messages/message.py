@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from triocql.protocol.constants import MAX_FRAME, Opcode
+from triocql.protocol.constants import MAX_FRAME, SERVER, Opcode
 from triocql.protocol.frames import check_body
 from triocql.statements.paging import statement_fingerprint
 from triocql.statements.prepared import check_values_fit
@@ -24,9 +24,24 @@ if TYPE_CHECKING:
 else:
     from triocql import _cython as cython
 
-if not cython.compiled:
-    from triocql.engine.messages.joining import begins_with, int_at, join
+if not cython.compiled:  # where it is, these functions are those of `_joining.pxd`
     from triocql.engine.requests.request import Response
+
+    def join(
+        payload: bytes, prefix: bytes, head: bytes, values: bytes, before: bytes, timestamp: int, after: bytes
+    ) -> bytes:
+        """Return the parts of an EXECUTE body in one piece; `timestamp` in microseconds, `SERVER` for none."""
+        stamp = b"" if timestamp == SERVER else timestamp.to_bytes(8, "big", signed=True)
+        return b"".join((payload, prefix, head, values, before, stamp, after))
+
+    def begins_with(body: bytes, head: bytes) -> bool:
+        """Whether `body` begins with `head`, and an [int] follows."""
+        return len(body) >= len(head) + 4 and body.startswith(head)
+
+    def int_at(body: bytes, offset: int) -> int:
+        """Return the [int] at `offset`."""
+        return int.from_bytes(body[offset : offset + 4], "big", signed=True)
+
 
 _EXECUTE = int(Opcode.EXECUTE)
 
