@@ -58,7 +58,7 @@ async def open_connection(reactor: Reactor, address: Address, **options: Any) ->
     """Open a connection as a session does, TLS and all."""
     chosen = Options.from_arguments(address, **options)
     clock = Clock(reactor)
-    router = Router(clock, chosen.pool, chosen.connection.fill_threshold)
+    router = Router(clock, chosen.pool)
     try:
         await Connector(reactor, clock, chosen, router).open(Node(address), None)
     finally:
