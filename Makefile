@@ -23,7 +23,7 @@ demo: $(VENV)/.flights cassandra
 
 test: $(VENV)/.group-test cassandra tools
 	$(PY) -m triocql.testing.cassandra install --version 4.1
-	$(MAKE) -j 2 -O test-shared-nodes test-own-nodes
+	$(MAKE) -j 2 test-shared-nodes test-own-nodes
 	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -n 2 --dist worksteal $(addprefix --ignore=,$(ALONE))
 	TRIOCQL_IMPL=python $(PY) -m pytest -n 2 --dist worksteal $(PURE)
 	TRIOCQL_IMPL=python $(PY) -m pytest $(PURE_ALONE)

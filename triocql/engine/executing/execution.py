@@ -221,7 +221,7 @@ class Execution:
 
     # --- What is said, and sent ----------------------------------------------------------------------------
 
-    def say(self, message: Message) -> None:
+    def set_message(self, message: Message) -> None:
         """Set the message. Raises UsageError if it is too long for a frame."""
         body = message.body()
         if len(body) > MAX_FRAME:
@@ -237,7 +237,7 @@ class Execution:
         """Set the message and send it, from wherever the attempt is held, unless the execution has ended."""
         attempt = self.attempt
         if attempt is not None:
-            self.say(message)
+            self.set_message(message)
             attempt.leave()
             self.recovery.submit(attempt)
 

@@ -31,7 +31,7 @@ class Clock:
         self.now = reactor.now
         self._call_at = reactor.call_at
         self._sweep_protected = reactor.protect(self._sweep)
-        # Parkings come before connections: who waits for a shared request learns first that its own time is up.
+        # Queues come before connections: who waits for a shared request learns first that its own time is up.
         self._sources: dict[Source, None] = {}
         self._cancel: Callable[[], None] | None = None
         self._closed = False
