@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine.test_keeper import Dials, error_of
+from tests.engine.test_refiller import Dials, error_of
 from tests.engine.world import World, pools
 from triocql import errors
 from triocql.metadata.node import Node, NodeState

@@ -8,7 +8,7 @@ import pytest
 
 from tests.engine import wire
 from tests.engine.peer import Asked
-from tests.engine.test_keeper import error_of
+from tests.engine.test_refiller import error_of
 from tests.engine.world import World, only
 from triocql import errors
 from triocql.protocol.constants import Opcode

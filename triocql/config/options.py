@@ -229,6 +229,7 @@ class Options:
         )
         require_integer(self.prepared_cache, "prepared_cache", 1, MAX_INT)
         require_type(self.policies, PolicyOptions, "policies", "a triocql.PolicyOptions")
+        self._check_tracker()
         if self.ssl_context is not None:
             import ssl  # not at the top: it takes a third of the time of `import triocql`
 
@@ -250,6 +251,12 @@ class Options:
             return self.policies.reconnection
         delays = self.reconnection
         return ExponentialBackoff(delays.base, delays.maximum, delays.jitter)
+
+    def _check_tracker(self) -> None:
+        for hook in ("start", "attempt", "retry", "finish"):
+            if self.tracker is not None and not callable(getattr(self.tracker, hook, None)):
+                kind = type(self.tracker).__name__
+                raise OptionError(f"tracker is of type {kind}; it has to be an object with a method {hook}()")
 
     @classmethod
     def from_arguments(

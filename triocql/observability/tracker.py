@@ -45,7 +45,10 @@ class Tracker(Protocol):
 
 
 class GuardedTracker:
-    """A tracker that never raises: what it does wrong is logged once, and is nothing to the request."""
+    """A tracker that never raises: what it does wrong is logged once, and is nothing to the request.
+
+    That holds for what is no `Exception`, too: it would come up in the midst of a step, where others are being told.
+    """
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
@@ -55,7 +58,7 @@ class GuardedTracker:
         """Call `Tracker.start`."""
         try:
             return self._tracker.start(request)
-        except Exception as bug:
+        except BaseException as bug:
             self._report(bug)
             return None
 
@@ -63,24 +66,24 @@ class GuardedTracker:
         """Call `Tracker.attempt`."""
         try:
             self._tracker.attempt(token, node, seconds, error)
-        except Exception as bug:
+        except BaseException as bug:
             self._report(bug)
 
     def retry(self, token: Any, error: Exception) -> None:
         """Call `Tracker.retry`."""
         try:
             self._tracker.retry(token, error)
-        except Exception as bug:
+        except BaseException as bug:
             self._report(bug)
 
     def finish(self, token: Any, error: BaseException | None) -> None:
         """Call `Tracker.finish`."""
         try:
             self._tracker.finish(token, error)
-        except Exception as bug:
+        except BaseException as bug:
             self._report(bug)
 
-    def _report(self, bug: Exception) -> None:
+    def _report(self, bug: BaseException) -> None:
         if not self._reported:
             self._reported = True
             logger.error("the tracker %r failed; no more of that is logged", self._tracker, exc_info=bug)

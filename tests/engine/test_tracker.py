@@ -1,0 +1,213 @@
+"""A tracker is told of each request from its start to its end, and of its attempts; it can do no harm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import triocql
+from tests.engine.peer import Asked
+from tests.engine.test_retries import OVERLOADED, UNAVAILABLE, refusing
+from tests.engine.world import INSERT, SELECT, World
+from triocql import errors
+from triocql.observability.tracker import Tracked
+from triocql.protocol.constants import Opcode
+
+
+class Notes:
+    """Notes what it is told: (number of the request, hook, what came with it)."""
+
+    def __init__(self) -> None:
+        self.notes: list[tuple[Any, ...]] = []
+        self.requests: list[Tracked] = []
+
+    def start(self, request: Tracked) -> int:
+        self.requests.append(request)
+        self.notes.append((len(self.requests), "start"))
+        return len(self.requests)
+
+    def attempt(self, token: int, node: str, seconds: float, error: BaseException | None) -> None:
+        self.notes.append((token, "attempt", node, round(seconds, 3), type(error)))
+
+    def retry(self, token: int, error: Exception) -> None:
+        self.notes.append((token, "retry", type(error)))
+
+    def finish(self, token: int, error: BaseException | None) -> None:
+        self.notes.append((token, "finish", type(error)))
+
+    def hooks(self) -> list[str]:
+        """Return the names of the hooks, in order."""
+        return [note[1] for note in self.notes]
+
+
+@pytest.fixture
+def tracker() -> Notes:
+    return Notes()
+
+
+def test_a_request_that_is_answered(tracker: Notes) -> None:
+    world = World(tracker=tracker)
+    with world.session() as session:
+        select = world.call(session.prepare, SELECT)
+        tracker.notes.clear()
+        begun = len(tracker.requests)
+        world.node.holding = True
+        task = world.start(session.execute, select, [7])
+        world.reactor.advance(0.25)
+        world.node.release()
+        world.settle()
+        assert task.result().scalar() == 7
+        number = begun + 1
+        assert tracker.notes == [
+            (number, "start"),
+            (number, "attempt", "10.0.0.1:9042", 0.25, type(None)),
+            (number, "finish", type(None)),
+        ]
+        assert tracker.requests[-1].statement == SELECT
+        assert tracker.requests[-1].idempotent
+
+
+@pytest.mark.parametrize("statement", ["SELECT x", "batch", "prepared", "values"])
+def test_every_kind_of_statement_has_one_start_and_one_end(tracker: Notes, statement: str) -> None:
+    world = World(tracker=tracker)
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        tracker.notes.clear()
+        given: Any = {"batch": triocql.Batch().add(insert, [1]), "prepared": insert, "values": SELECT}
+        world.call(
+            session.execute,
+            given.get(statement, statement),
+            [1] if statement in ("prepared", "values") else None,
+        )
+        ended = [note for note in tracker.notes if note[1] == "finish"]
+        started = [note for note in tracker.notes if note[1] == "start"]
+        assert len(ended) == len(started) >= 1
+        assert tracker.hooks()[-1] == "finish"
+
+
+def test_a_retry_is_another_attempt(tracker: Notes) -> None:
+    world = World(count=2, tracker=tracker)
+    with world.session() as session:
+        for node in world.nodes:
+            node.script = refusing(UNAVAILABLE)
+        with pytest.raises(errors.Unavailable):
+            world.call(session.execute, "SELECT x")
+    assert tracker.hooks() == ["start", "attempt", "retry", "attempt", "finish"]
+    assert {note[-1] for note in tracker.notes[1:]} == {errors.Unavailable}
+    assert len({note[2] for note in tracker.notes if note[1] == "attempt"}) == 2
+
+
+def test_the_end_of_a_connection_ends_an_attempt(tracker: Notes) -> None:
+    world = World(tracker=tracker)
+    with world.session() as session:
+        world.node.holding = True
+        task = world.start(session.execute, "INSERT 1")
+        transport = world.node.links[-1].transport
+        assert transport is not None
+        transport.abort()
+        world.settle()
+        with pytest.raises(errors.ConnectionLost):
+            task.result()
+        world.node.holding = False
+        world.reactor.advance(2)
+    assert tracker.hooks() == ["start", "attempt", "finish"]
+    assert tracker.notes[1][-1] is errors.ConnectionLost
+
+
+def test_who_waits_no_longer_and_what_comes_too_late(tracker: Notes) -> None:
+    world = World(tracker=tracker)
+    with world.session() as session:
+        world.node.holding = True
+        task = world.start(session.execute, "SELECT x")
+        task.cancel()
+        late = world.start(lambda: session.execute("SELECT x", timeout=1.0))
+        world.reactor.advance(1.5)
+        with pytest.raises(errors.RequestTimeout):
+            late.result()
+        world.node.release()
+    assert tracker.notes == [
+        (1, "start"),
+        (1, "finish", errors.Abandoned),
+        (2, "start"),
+        (2, "finish", errors.RequestTimeout),
+    ]
+
+
+class Broken:
+    """Raises at every hook but those in `fine`."""
+
+    def __init__(self, kind: type[BaseException]) -> None:
+        self._kind = kind
+
+    def start(self, *_: object) -> Any:
+        raise self._kind("mine")
+
+    attempt = retry = finish = start
+
+
+@pytest.mark.parametrize("kind", [ValueError, errors.Error, SystemExit, KeyboardInterrupt])
+def test_a_tracker_that_raises_is_logged_once(
+    kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(count=2, tracker=Broken(kind))
+    with world.session() as session:
+        select = world.call(session.prepare, SELECT)
+        assert [world.call(session.execute, select, [n]).scalar() for n in range(3)] == [0, 1, 2]
+        world.node.script = refusing(OVERLOADED)
+        for _ in range(2):
+            world.call(session.execute, "SELECT x")
+    said = [record.getMessage() for record in caplog.records if "tracker" in record.name]
+    assert len(said) == 1
+    assert "no more of that is logged" in said[0]
+
+
+class Meddling(Notes):
+    """Closes the session, or starts other requests, when it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deed: Any = None
+
+    def attempt(self, token: int, node: str, seconds: float, error: BaseException | None) -> None:
+        super().attempt(token, node, seconds, error)
+        if self.deed is not None:
+            deed, self.deed = self.deed, None
+            deed()
+
+
+def test_a_tracker_that_closes_the_session() -> None:
+    tracker = Meddling()
+    world = World(tracker=tracker)
+    with world.session() as session:
+        world.node.script = refusing(OVERLOADED)
+        tracker.deed = session._context.cluster.close
+        with pytest.raises(errors.Overloaded):
+            world.call(session.execute, "SELECT x")
+        with pytest.raises(errors.SessionClosed):
+            world.call(session.execute, "SELECT x")
+    assert tracker.hooks().count("finish") == tracker.hooks().count("start")
+
+
+def test_a_tracker_sees_a_request_that_is_prepared_again(tracker: Notes) -> None:
+    world = World(tracker=tracker)
+    with world.session() as session:
+        select = world.call(session.prepare, SELECT)
+        tracker.notes.clear()
+        forgotten: list[Asked] = []
+
+        def script(asked: Asked) -> bool:
+            if asked.opcode != Opcode.EXECUTE or forgotten:
+                return False
+            forgotten.append(asked)
+            asked.unprepared()
+            return True
+
+        world.node.script = script
+        assert world.call(session.execute, select, [7]).scalar() == 7
+    assert tracker.hooks() == ["start", "attempt", "finish"]
+
+
+def test_what_is_no_tracker_is_refused() -> None:
+    with pytest.raises(errors.OptionError, match=r"tracker is of type object.* start\(\)"):
+        triocql.Options(tracker=object())  # type: ignore[arg-type]
