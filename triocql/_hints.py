@@ -16,6 +16,7 @@ T = TypeVar("T")
 CONNECT = "one contact point, or several in a list, and all else by name: port=9042, keyspace='shop'"
 
 _LOGIN = "auth=triocql.PlainTextAuth(username, password)"
+_RETRY = "policies=triocql.PolicyOptions(retry=...), of connect()"
 _BY_CALL = "the options of a call, of a Statement, or of connect()"
 
 _OPTIONS = {
@@ -27,6 +28,7 @@ _OPTIONS = {
     "default_consistency_level": "consistency=",
     "default_fetch_size": "page_size=",
     "default_serial_consistency_level": "serial_consistency=",
+    "default_retry_policy": _RETRY,
     "default_timeout": "timeout=",
     "execution_profile": _BY_CALL,
     "execution_profiles": _BY_CALL,
@@ -36,8 +38,9 @@ _OPTIONS = {
     "is_idempotent": "idempotent=",
     "params": "parameters=, with each call",
     "password": _LOGIN,
-    "reconnection_policy": "reconnection_base=, reconnection_maximum=",
+    "reconnection_policy": "reconnection_base=, reconnection_maximum=, or policies= with a PolicyOptions",
     "request_timeout": "timeout=",
+    "retry_policy": _RETRY,
     "row_factory": "row_type=, with each call",
     "serial_consistency_level": "serial_consistency=",
     "ssl_options": "ssl_context=",
@@ -50,10 +53,8 @@ _OPTIONS = {
 
 _NO_OPTIONS = {
     "connection_class": "there is none: see reactor=, and triocql.sync.connect() for programs that block",
-    "default_retry_policy": "there is none yet: what is idempotent is retried, see idempotent=",
     "load_balancing_policy": "there is none yet",
     "metrics_enabled": "there is none yet: see session.stats()",
-    "retry_policy": "there is none yet: what is idempotent is retried, see idempotent=",
 }
 
 _ATTRIBUTES = {

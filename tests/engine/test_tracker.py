@@ -209,5 +209,7 @@ def test_a_tracker_sees_a_request_that_is_prepared_again(tracker: Notes) -> None
 
 
 def test_what_is_no_tracker_is_refused() -> None:
-    with pytest.raises(errors.OptionError, match=r"tracker is of type object.* start\(\)"):
+    with pytest.raises(errors.OptionError, match=r"tracker is object; .* start\(\), .*, finish\(\)"):
         triocql.Options(tracker=object())  # type: ignore[arg-type]
+    with pytest.raises(errors.OptionError, match="tracker is the class Notes"):
+        triocql.Options(tracker=Notes)  # type: ignore[arg-type]

@@ -295,7 +295,7 @@ CALL_OPTIONS = [
     ("args", "; write parameters="),
     ("rowtype", "; did you mean 'row_type'"),
     ("zzz", "; the options are: .*parameters, row_type"),
-    ("retry_policy", "; there is none yet"),
+    ("retry_policy", r"; write policies=triocql\.PolicyOptions\(retry"),
 ]
 
 
@@ -315,7 +315,7 @@ def test_a_misspelt_argument_of_a_call(name: str, hint: str) -> None:
     ("name", "hint"),
     [
         ("load_balancing_policy", "there is none yet"),
-        ("default_retry_policy", "there is none yet: .* idempotent="),
+        ("default_retry_policy", r"write policies=triocql\.PolicyOptions\(retry"),
         ("metrics_enabled", r"there is none yet: see session\.stats\(\)"),
         ("connection_class", r"there is none: see reactor=, and triocql\.sync\.connect\(\)"),
     ],

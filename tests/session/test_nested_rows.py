@@ -171,9 +171,9 @@ class MutableStruct(msgspec.Struct):
 
 WRONG: list[tuple[Any, CqlType, str]] = [
     (NeedsMore, PLACE, r"User\.place: frozen<place> has no zip, which NeedsMore needs"),
-    (set[Mutable], SetType(PLACE), r"User\.place: Mutable is not hashable"),
-    (set[MutableStruct], SetType(PLACE), r"User\.place: MutableStruct is not hashable"),
-    (set[dict[str, Any]], SetType(PLACE), r"User\.place: dict is not hashable"),
+    (set[Mutable], SetType(PLACE), r"User\.place: Mutable has to be hashable"),
+    (set[MutableStruct], SetType(PLACE), r"User\.place: MutableStruct has to be hashable"),
+    (set[dict[str, Any]], SetType(PLACE), r"User\.place: dict has to be hashable"),
     (int, PLACE, r"User\.place: <class 'int'> cannot be made of named values"),
 ]
 

@@ -253,10 +253,13 @@ class Options:
         return ExponentialBackoff(delays.base, delays.maximum, delays.jitter)
 
     def _check_tracker(self) -> None:
-        for hook in ("start", "attempt", "retry", "finish"):
-            if self.tracker is not None and not callable(getattr(self.tracker, hook, None)):
-                kind = type(self.tracker).__name__
-                raise OptionError(f"tracker is of type {kind}; it has to be an object with a method {hook}()")
+        tracker = self.tracker
+        hooks = ("start", "attempt", "retry", "finish")
+        if tracker is None:
+            return
+        if isinstance(tracker, type) or not all(callable(getattr(tracker, hook, None)) for hook in hooks):
+            kind = f"the class {tracker.__name__}" if isinstance(tracker, type) else type(tracker).__name__
+            raise OptionError(f"tracker is {kind}; it has to be an object with {'(), '.join(hooks)}()")
 
     @classmethod
     def from_arguments(

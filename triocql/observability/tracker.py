@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from triocql.observability.logs import get_logger
 
 logger = get_logger(__name__)
 
 
-class Tracked(Protocol):
-    """A request, as its tracker sees it."""
+class Tracked(NamedTuple):
+    """A request, as its tracker is told of it.
 
-    @property
-    def statement(self) -> str:
-        """The CQL, without values; "" if it is not known yet, and "BATCH" for a batch."""
+    Attributes:
+        statement: the CQL, without values; "BATCH" for a batch.
+        started: when it began, in seconds of the loop's clock.
+        idempotent: whether it may be executed twice.
+        is_internal: whether it is a PREPARE of triocql's own, for a call of `prepare` or the requests that need it.
+    """
 
-    @property
-    def started(self) -> float:
-        """The time at which it began, in seconds of the loop's clock."""
-
-    @property
-    def idempotent(self) -> bool:
-        """Whether it may be executed twice."""
+    statement: str
+    started: float
+    idempotent: bool
+    is_internal: bool
 
 
 class Tracker(Protocol):

@@ -17,7 +17,10 @@ class Decision(Enum):
 
 
 class RetryPolicy(Protocol):
-    """Decides after each failed attempt. Called on the loop: it must not block."""
+    """Decides after each failed attempt. Called on the loop: it must not block.
+
+    What it decides is followed once more often than there are nodes at most, and NEXT only if there is another one.
+    """
 
     def decide(self, error: errors.RequestError, *, idempotent: bool, retries: int) -> Decision:
         """Decide what follows `error`.

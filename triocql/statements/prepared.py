@@ -239,7 +239,7 @@ class BoundStatement:
 
     @property
     def routing_key(self) -> bytes | None:
-        """The partition key among the values, serialized as nodes hash it; None if not all of it is bound."""
+        """The partition key among the values, as nodes hash it; None if a part of it is not bound, null or too long."""
         return self.state.routing_key(self.values)
 
     def newest_state(self) -> PreparedState:

@@ -16,6 +16,7 @@ from triocql.engine.phase import Phase
 from triocql.engine.requests.overdue import timed_out
 from triocql.engine.requests.telling import refuse
 from triocql.errors import Abandoned, RequestError, SessionClosed
+from triocql.observability.tracker import Tracked
 from triocql.protocol.constants import MAX_FRAME, Opcode, ResultKind
 from triocql.protocol.frames import check_body
 
@@ -214,10 +215,10 @@ class Execution:
         if self.attempt is not None:
             self.attempt.deadline = self.deadline
 
-    def track(self, tracker: GuardedTracker) -> None:
+    def track(self, tracker: GuardedTracker, statement: str, *, is_internal: bool = False) -> None:
         """Have `tracker` follow it from now on, which is its start."""
         self.tracker = tracker
-        self.token = tracker.start(self)
+        self.token = tracker.start(Tracked(statement, self.started, self.idempotent, is_internal))
 
     # --- What is said, and sent ----------------------------------------------------------------------------
 

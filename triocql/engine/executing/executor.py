@@ -96,7 +96,7 @@ class Executor:
     def start_next_page(self, sink: Sink, execution: Execution, paging_state: bytes) -> Execution:
         """Start to fetch the page after `paging_state` of what `execution` has executed."""
         message = _paged(execution)
-        following = self.new_execution(sink, message.encoder, idempotent=True)
+        following = self._new_execution(sink, message.encoder, message.text, idempotent=True)
         following.send(message.page(paging_state))
         return following
 
@@ -127,7 +127,15 @@ class Executor:
             raise UsageError(f"keyspace= needs protocol v5; the nodes speak v{self.version}")
         return PrepareKey(keyspace or self.keyspaces.current, text)
 
-    def new_execution(self, sink: Sink, encoder: ParametersEncoder, idempotent: bool) -> Execution:
+    def _new_execution(
+        self,
+        sink: Sink,
+        encoder: ParametersEncoder,
+        statement: str,
+        *,
+        idempotent: bool,
+        is_internal: bool = False,
+    ) -> Execution:
         """Return an execution that says nothing yet."""
         options = encoder.options
         if options.idempotent is not None:
@@ -135,7 +143,7 @@ class Executor:
         context = self.context
         execution = Execution(sink, context.recovery, context.now(), options.timeout, idempotent)
         if context.tracker is not None:
-            execution.track(context.tracker)
+            execution.track(context.tracker, statement, is_internal=is_internal)
         return execution
 
     def park(self, execution: Execution) -> None:
@@ -160,7 +168,7 @@ class Executor:
     ) -> Execution:
         if not parameters:
             answers = answers_to(text)
-            execution = self.new_execution(sink, settings, answers is SELECT)
+            execution = self._new_execution(sink, settings, text, idempotent=answers is SELECT)
             keyspace = settings.options.keyspace or self.keyspaces.current
             timestamp = self.timestamp(settings)
             message = QueryMessage(text, answers, timestamp, settings, self.context.reader, keyspace)
@@ -172,7 +180,7 @@ class Executor:
             return settings.templates[prepared].start(sink, parameters)
         self._check_open()
         answers = answers_to(text)
-        execution = self.new_execution(sink, settings, answers is SELECT)
+        execution = self._new_execution(sink, settings, text, idempotent=answers is SELECT)
         # Until there are values, this is what an error shows.
         execution.message = QueryMessage(text, answers, SERVER, settings, self.context.reader)
         self.park(execution)
@@ -196,7 +204,7 @@ class Executor:
         """
         if not self.can_ask(text):
             raise refusal
-        execution = self.new_execution(sink, settings, text.idempotent)
+        execution = self._new_execution(sink, settings, text.text, idempotent=text.idempotent)
         execution.message = QueryMessage(text.text, text.answers, SERVER, settings, self.context.reader)
         self.park(execution)
         waiting = _Continuation(execution, parameters, settings, refusal)
@@ -233,13 +241,13 @@ class Executor:
             raise UsageError("the values of a batch belong to its statements: batch.add(statement, values)")
         self._check_open()
         settings = self._settings_of(batch.options, call)
-        execution = self.new_execution(sink, settings, idempotent=False)
+        execution = self._new_execution(sink, settings, "BATCH", idempotent=False)
         BatchBuilder(self, execution, batch, settings).start()
         return execution
 
-    def _internal_execution(self, sink: Sink) -> Execution:
+    def _internal_execution(self, sink: Sink, text: str) -> Execution:
         """Return an execution that may be tried again freely, for a PREPARE."""
-        return self.new_execution(sink, self.settings.default, idempotent=True)
+        return self._new_execution(sink, self.settings.default, text, idempotent=True, is_internal=True)
 
     def _check_open(self) -> None:
         if self.router.ending is not None:

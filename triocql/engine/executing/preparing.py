@@ -69,7 +69,7 @@ class Preparing:
         version: int,
         capacity: int,
         descriptions: Descriptions,
-        new_execution: Callable[[Sink], Execution],
+        new_execution: Callable[[Sink, str], Execution],
     ) -> None:
         self._router = router
         self._version = version
@@ -104,7 +104,7 @@ class Preparing:
             sink.reject(error)
             return
         flight = _Flight(self, key)
-        flight.execution = self._new_execution(flight)
+        flight.execution = self._new_execution(flight, key.text)
         flight.join(sink, deadline)
         self._flights[key] = flight
         try:

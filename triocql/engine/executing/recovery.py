@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 
 from triocql import errors
 from triocql.engine.connections.connection import Connection
@@ -115,9 +115,10 @@ class Recovery:
         attempt.over(connection, error)
         retries = len(execution.attempts)
         try:
-            decision = Decision(self._policy.decide(error, idempotent=execution.idempotent, retries=retries))
+            decision = self._policy.decide(error, idempotent=execution.idempotent, retries=retries)
+            _check_decision(decision)
         except Exception as bug:
-            failed = errors.RequestError(f"the retry policy raised {type(bug).__name__} on: {error}")
+            failed = errors.RequestError(f"the retry policy raised {type(bug).__name__}: {bug} (on: {error})")
             failed.__cause__ = bug
             failed.maybe_executed = error.maybe_executed
             attempt.fail(failed)
@@ -150,6 +151,15 @@ class Recovery:
         else:
             router.submit(following)
         return True
+
+
+def _check_decision(decision: object) -> None:
+    """Raise TypeError for what is no `Decision`."""
+    if not isinstance(decision, Decision):
+        if isinstance(decision, Coroutine):
+            decision.close()
+        kind = type(decision).__name__
+        raise TypeError(f"decide() returned {kind}, not a Decision: RAISE, SAME or NEXT")
 
 
 def _hint(error: errors.ResponseError, attempt: Attempt) -> str:

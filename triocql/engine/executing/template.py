@@ -123,7 +123,7 @@ class ExecuteTemplate:
                 check_body(len(body))
             attempt.body = body
         if self._tracker is not None:
-            execution.track(self._tracker)
+            execution.track(self._tracker, self._query.text)
         if not self._turn.target.send(attempt):
             self._router.submit(attempt)
         return execution
@@ -150,5 +150,5 @@ class ExecuteTemplate:
         """Return an execution that says nothing yet."""
         execution = Execution(sink, self._recovery, self._now(), self._timeout, self._idempotent)
         if self._tracker is not None:
-            execution.track(self._tracker)
+            execution.track(self._tracker, self._query.text)
         return execution

@@ -112,6 +112,6 @@ class ResultReader:
             change = message
         elif message is not VOID or not answers.void:
             raise UnfitAnswer(
-                f"the node answered with what cannot be the answer to this statement: {message}"
+                f"the node answered with {message}, which cannot be the answer to this statement"
             )
         return Response(None, None, extras, change, connection.node)
