@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import random
 import re
+from decimal import Decimal
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -115,14 +117,14 @@ class Pauses:
     def delay(self, failures: int) -> float:
         self.asked.append(failures)
         outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, BaseException):
             raise outcome
         pause: float = outcome
         return pause
 
 
 def test_a_reconnection_policy_of_the_users_says_when_a_node_is_dialled() -> None:
-    policy = Pauses(3.0, 0.5, 7.0)
+    policy = Pauses(3.0, Fraction(1, 2), Decimal(7))
     world = World(policies=PolicyOptions(reconnection=policy))
     with world.session():
         world.reactor.advance(5)
@@ -144,6 +146,8 @@ def test_a_reconnection_policy_of_the_users_says_when_a_node_is_dialled() -> Non
         (math.nan, "the delay is nan"),
         (math.inf, "the delay is inf"),
         (None, "TypeError: "),
+        (10**400, "OverflowError: "),
+        (SystemExit("mine"), "SystemExit: mine"),
     ],
 )
 def test_a_reconnection_policy_that_fails_ends_nothing(

@@ -81,6 +81,13 @@ async def refused_before_it_was_sent(session: triocql.Session) -> None:
         await session.execute(SELECT, ["no number"])
 
 
+async def not_started(session: triocql.Session) -> None:
+    select = await session.prepare(SELECT)
+    for statement in ("SELECT x", select, select.bind(7)):
+        with suppress(errors.PagingStateMismatch):
+            await session.execute(statement, [7] if statement is select else None, paging_state=b"no such")
+
+
 STEPS: list[Step] = [
     execute_text,
     execute_prepared,
@@ -88,6 +95,7 @@ STEPS: list[Step] = [
     pages,
     refused,
     refused_before_it_was_sent,
+    not_started,
 ]
 
 

@@ -147,7 +147,7 @@ class PoolRefiller:
         self._counted = now
         try:
             return _checked(self._reconnection.delay(self._failures))
-        except Exception:
+        except BaseException:  # no cancellation: nothing waits here
             logger.exception("the reconnection policy failed")
             return self._longest_delay
 
@@ -187,7 +187,10 @@ class PoolRefiller:
 
 
 def _checked(delay: float) -> float:
-    """Return what the reconnection policy gave, which may be the user's. Raises ValueError if nothing can wait so."""
+    """Return what the reconnection policy gave, which may be the user's, as a float: that is what times are added to.
+
+    Raises ValueError, TypeError or OverflowError if nothing can wait so.
+    """
     if not 0 <= delay < inf:
         raise ValueError(f"the delay is {delay!r}; it has to be a number of seconds from 0")
-    return delay
+    return float(delay)

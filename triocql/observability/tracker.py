@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from triocql.observability.logs import get_logger
@@ -86,4 +87,5 @@ class GuardedTracker:
     def _report(self, bug: BaseException) -> None:
         if not self._reported:
             self._reported = True
-            logger.error("the tracker %r failed; no more of that is logged", self._tracker, exc_info=bug)
+            with suppress(Exception):  # of a handler of the log's
+                logger.error("the tracker %r failed; no more of that is logged", self._tracker, exc_info=bug)

@@ -130,6 +130,7 @@ class Execution:
         message: what is said; None while a statement is still being prepared for it.
         history: the waits and the attempts of the past; None while there are none.
         plan: the nodes that come next; None up to the second attempt.
+        tracker: follows it; None if there is none, and once the execution has ended.
         token: what the tracker knows it by.
         started, timeout, deadline: seconds, by the loop's clock.
     """
@@ -248,11 +249,11 @@ class Execution:
         assert former is not None, "what has ended is not tried again"
         former.finish()
         self.recall().failed(node, error, now - self.started)
-        if self.tracker is not None:
-            self.tracker.retry(self.token, error)
         attempt = Attempt(self)
         attempt.opcode, attempt.flags, attempt.body = former.opcode, former.flags, former.body
         self.attempt = attempt
+        if self.tracker is not None:  # who may end it: then the new attempt has ended, too, and is not sent
+            self.tracker.retry(self.token, error)
         return attempt
 
     # --- Its end -------------------------------------------------------------------------------------------
@@ -275,15 +276,20 @@ class Execution:
         if self.sink is not None:
             self._end(None if self.tracker is None else Abandoned("nobody waits for it any more"))
 
+    def withdraw(self, error: BaseException) -> None:
+        """End because of `error`, which kept it from being started and is raised to the caller."""
+        if self.sink is not None:
+            self._end(error)
+
     def _end(self, error: BaseException | None) -> Sink:
-        """Be done, and return the sink. It is forgotten, as the attempt is: they know their execution, and the two
-        would be garbage that waits for a collection.
+        """Be done, and return the sink. It is forgotten, as the attempt and the token are: they may know their
+        execution, and would be garbage with it that waits for a collection.
         """
-        sink, attempt = self.sink, self.attempt
+        sink, attempt, tracker, token = self.sink, self.attempt, self.tracker, self.token
         assert sink is not None, "what has not ended has one"
         assert attempt is not None, "what has not ended has one"
-        self.sink = self.attempt = None
+        self.sink = self.attempt = self.tracker = self.token = None
         attempt.finish()
-        if self.tracker is not None:
-            self.tracker.finish(self.token, error)
+        if tracker is not None:
+            tracker.finish(token, error)
         return sink

@@ -97,7 +97,11 @@ class Executor:
         """Start to fetch the page after `paging_state` of what `execution` has executed."""
         message = _paged(execution)
         following = self._new_execution(sink, message.encoder, message.text, idempotent=True)
-        following.send(message.page(paging_state))
+        try:
+            following.send(message.page(paging_state))
+        except BaseException as error:
+            following.withdraw(error)
+            raise
         return following
 
     def fingerprint(self, execution: Execution) -> bytes:
@@ -168,11 +172,16 @@ class Executor:
     ) -> Execution:
         if not parameters:
             answers = answers_to(text)
-            execution = self._new_execution(sink, settings, text, idempotent=answers is SELECT)
             keyspace = settings.options.keyspace or self.keyspaces.current
             timestamp = self.timestamp(settings)
             message = QueryMessage(text, answers, timestamp, settings, self.context.reader, keyspace)
-            execution.send(settings.resumed(message))
+            message = settings.resumed(message)
+            execution = self._new_execution(sink, settings, text, idempotent=answers is SELECT)
+            try:
+                execution.send(message)
+            except BaseException as error:
+                execution.withdraw(error)
+                raise
             return execution
         key = self.key(text, settings.options.keyspace)
         prepared = self.preparing.get(key)
@@ -183,9 +192,13 @@ class Executor:
         execution = self._new_execution(sink, settings, text, idempotent=answers is SELECT)
         # Until there are values, this is what an error shows.
         execution.message = QueryMessage(text, answers, SERVER, settings, self.context.reader)
-        self.park(execution)
-        waiting = _Continuation(execution, parameters, settings)
-        self.preparing.prepare(key, waiting, execution.deadline)
+        try:
+            self.park(execution)
+            waiting = _Continuation(execution, parameters, settings)
+            self.preparing.prepare(key, waiting, execution.deadline)
+        except BaseException as error:
+            execution.withdraw(error)
+            raise
         return execution
 
     def _make_template(self, query: PreparedQuery, settings: RequestSettings) -> ExecuteTemplate:
@@ -206,9 +219,13 @@ class Executor:
             raise refusal
         execution = self._new_execution(sink, settings, text.text, idempotent=text.idempotent)
         execution.message = QueryMessage(text.text, text.answers, SERVER, settings, self.context.reader)
-        self.park(execution)
-        waiting = _Continuation(execution, parameters, settings, refusal)
-        self.preparing.ask(PrepareKey(text.keyspace, text.text), waiting, execution.deadline)
+        try:
+            self.park(execution)
+            waiting = _Continuation(execution, parameters, settings, refusal)
+            self.preparing.ask(PrepareKey(text.keyspace, text.text), waiting, execution.deadline)
+        except BaseException as error:
+            execution.withdraw(error)
+            raise
         return execution
 
     def _doubt(self, texts: Iterable[PreparedQuery]) -> None:
@@ -227,11 +244,12 @@ class Executor:
         template = self._settings_of(statement.options, call).templates[statement.prepared]
         execution = template.execution(sink)
         try:
-            state = statement.newest_state()
+            execution.send(template.message(statement.newest_state(), statement.values))
         except PreparedIdMismatch as error:
             execution.fail(error)
-        else:
-            execution.send(template.message(state, statement.values))
+        except BaseException as error:
+            execution.withdraw(error)
+            raise
         return execution
 
     def _start_batch(
@@ -242,7 +260,11 @@ class Executor:
         self._check_open()
         settings = self._settings_of(batch.options, call)
         execution = self._new_execution(sink, settings, "BATCH", idempotent=False)
-        BatchBuilder(self, execution, batch, settings).start()
+        try:
+            BatchBuilder(self, execution, batch, settings).start()
+        except BaseException as error:
+            execution.withdraw(error)
+            raise
         return execution
 
     def _internal_execution(self, sink: Sink, text: str) -> Execution:

@@ -109,8 +109,10 @@ class Preparing:
         self._flights[key] = flight
         try:
             flight.execution.send(message)
-        except BaseException:  # as at the end of the stack: it is nowhere, and nobody would ever end it
+        except BaseException as error:
+            # As at the end of the stack: it is nowhere, and nobody would ever end it.
             self._flights.pop(key, None)
+            flight.execution.withdraw(error)
             raise
 
     def ask(self, key: PrepareKey, sink: Sink, deadline: float) -> None:

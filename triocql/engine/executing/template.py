@@ -107,6 +107,13 @@ class ExecuteTemplate:
         except (BindTypeError, BindValueError) as refusal:
             return self._ask(self._query, sink, parameters, refusal)
         message = self.message(state, values)
+        if self._resumes:
+            body = message.body()
+        else:
+            timestamp = message._timestamp
+            body = join(self._payload, self._prefix, self._head, values, self._before, timestamp, self._after)
+            if len(body) > MAX_FRAME:
+                check_body(len(body))
         if now < 0:
             now = self._now()
         execution = Execution.__new__(Execution)
@@ -114,14 +121,7 @@ class ExecuteTemplate:
         execution.message = message
         attempt.opcode = _EXECUTE
         attempt.flags = self._flags
-        if self._resumes:
-            attempt.body = message.body()
-        else:
-            timestamp = message._timestamp
-            body = join(self._payload, self._prefix, self._head, values, self._before, timestamp, self._after)
-            if len(body) > MAX_FRAME:
-                check_body(len(body))
-            attempt.body = body
+        attempt.body = body
         if self._tracker is not None:
             execution.track(self._tracker, self._query.text)
         if not self._turn.target.send(attempt):
