@@ -267,3 +267,15 @@ def test_late_loop_lets_answers_win_that_have_arrived() -> None:
         world.node.release()
         world.settle()
         assert task.result() is not None
+
+
+@pytest.mark.parametrize("text", [True, False])
+def test_the_timeout_of_the_error_is_a_float_whatever_was_given(text: bool) -> None:
+    world = World(timeout=1)
+    with world.session() as session:
+        world.node.script = lambda asked: asked.text == SELECT
+        task = world.start(session.execute if text else session.prepare, SELECT)
+        world.reactor.advance(2)
+        with pytest.raises(errors.RequestTimeout) as caught:
+            task.result()
+        assert type(caught.value.timeout) is float

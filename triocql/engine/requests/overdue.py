@@ -41,7 +41,7 @@ def timed_out(request: Timed, phase: Phase, now: float, node: str) -> RequestTim
         f"{message}: {', '.join(f'{name} {seconds:.3f} s' for name, seconds in phases)}",
         phase=phase.value,
         written=phase is Phase.WAITING,
-        timeout=request.timeout,
+        timeout=float(request.timeout),  # an int will do as an option
         node=node,
         statement=statement,
         phases=phases,
