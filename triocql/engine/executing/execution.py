@@ -153,32 +153,35 @@ class Execution:
     def __init__(
         self, sink: Sink, recovery: Recovering, started: float, timeout: float, idempotent: bool
     ) -> None:
-        self.fill(sink, recovery, started, timeout, idempotent)
+        attempt = self.fill(sink, recovery, started, timeout, idempotent)
+        attempt.opcode = attempt.flags = 0
+        attempt.body = b""
 
     def fill(
         self, sink: Sink, recovery: Recovering, started: float, timeout: float, idempotent: bool
     ) -> Attempt:
-        """Set everything and return the first attempt: what `__init__` does, and is called instead where it counts."""
+        """Set everything and return the first attempt, which says nothing yet: called instead of `__init__` where it
+        counts.
+        """
         self.sink: Sink | None = sink
         self.recovery = recovery
         self.started = started
         self.timeout = timeout
         self.deadline = started + timeout
         self.idempotent = idempotent
-        self.message: Message | None = None
-        self.plan: Plan | None = None
-        self.history: History | None = None
-        self.tracker: GuardedTracker | None = None
-        self.token: Any = None
         attempt = Attempt.__new__(Attempt)
         attempt.execution = self
         attempt.deadline = self.deadline
         attempt.phase = _NEW
-        attempt.holder = None
         attempt.stream = -1
-        attempt.opcode = attempt.flags = 0
-        attempt.body = b""
-        attempt.sent = 0.0
+        if not cython.compiled:  # where it is, they begin like this
+            self.message: Message | None = None
+            self.plan: Plan | None = None
+            self.history: History | None = None
+            self.tracker: GuardedTracker | None = None
+            self.token: Any = None
+            attempt.holder = None
+            attempt.sent = 0.0
         self.attempt: Attempt | None = attempt
         return attempt
 

@@ -95,7 +95,8 @@ class Window:
         entry = Entry.__new__(Entry)
         entry.window = self
         entry.index = self.started
-        entry.execution = None
+        if not cython.compiled:  # where it is, it begins like this
+            entry.execution = None
         self.started += 1
         self._live[entry.index] = entry
         try:

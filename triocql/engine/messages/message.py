@@ -176,7 +176,8 @@ class ExecuteMessage(Message):
             response = Response.__new__(Response)
             assert state.plan is not None, "whose first bytes are known are its columns"
             response.page = state.plan.page(body, len(head) + 4, int_at(body, len(head)))
-            response.paging_state = response.extras = response.schema_change = None
+            if not cython.compiled:  # where it is, they begin like this
+                response.paging_state = response.extras = response.schema_change = None
             response.coordinator = connection.node
             return response
         return self._reader.read(flags, body, connection, self._query.answers, self._query, state)
