@@ -288,11 +288,12 @@ class Execution:
         """Be done, and return the sink. It is forgotten, as the attempt and the token are: they may know their
         execution, and would be garbage with it that waits for a collection.
         """
-        sink, attempt, tracker, token = self.sink, self.attempt, self.tracker, self.token
+        sink, attempt, tracker = self.sink, self.attempt, self.tracker
         assert sink is not None, "what has not ended has one"
         assert attempt is not None, "what has not ended has one"
-        self.sink = self.attempt = self.tracker = self.token = None
+        self.sink = self.attempt = None
         attempt.finish()
         if tracker is not None:
+            token, self.tracker, self.token = self.token, None, None
             tracker.finish(token, error)
         return sink
