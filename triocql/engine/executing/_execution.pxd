@@ -20,6 +20,7 @@ cdef class Attempt(Request):
     cpdef bint is_unwanted(self) except -1
 
 
+@cython.final
 @cython.freelist(64)
 cdef class Execution:
     cdef public object sink

@@ -11,6 +11,7 @@ from triocql.policies._timestamps cimport MonotonicTimestamps
 cdef int _EXECUTE
 
 
+@cython.final
 cdef class ExecuteTemplate:
     cdef object _query
     cdef object _encoder

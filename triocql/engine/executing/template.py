@@ -134,16 +134,14 @@ class ExecuteTemplate:
             self._adopt(state)
         fixed = self._fixed_timestamp
         message = ExecuteMessage.__new__(ExecuteMessage)
-        message.fill(
-            self._query,
-            state,
-            values,
-            self._timestamps.next() if fixed is None else fixed,
-            self._encoder,
-            self._parameters,
-            self._reader,
-            self._may_be_void,
-        )
+        message.may_be_void = self._may_be_void
+        message._query = self._query
+        message._state = state
+        message._values = values
+        message._timestamp = self._timestamps.next() if fixed is None else fixed
+        message.encoder = self._encoder
+        message._parameters = self._parameters
+        message._reader = self._reader
         return self._encoder.resumed(message) if self._resumes else message
 
     def execution(self, sink: Sink) -> Execution:

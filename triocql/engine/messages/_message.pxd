@@ -16,21 +16,10 @@ cdef class ExecuteMessage(Message):
     cdef object _state
     cdef bytes _values
     cdef long long _timestamp
-    cdef readonly object encoder
+    cdef public object encoder
     cdef object _parameters
     cdef object _reader
 
-    cdef fill(
-        self,
-        query,
-        state,
-        bytes values,
-        long long timestamp,
-        encoder,
-        parameters,
-        reader,
-        bint may_be_void,
-    )
     @cython.locals(body=bytes)
     cpdef bytes body(self)
     @cython.locals(head=bytes, response=Response)

@@ -108,21 +108,7 @@ class ExecuteMessage(Message):
         parameters: EncodedParameters,
         reader: ResultReader,
     ) -> None:
-        self.fill(query, state, values, timestamp, encoder, parameters, reader, query.answers.void)
-
-    def fill(
-        self,
-        query: PreparedQuery,
-        state: PreparedState,
-        values: bytes,
-        timestamp: int,
-        encoder: ParametersEncoder,
-        parameters: EncodedParameters,
-        reader: ResultReader,
-        may_be_void: bool,
-    ) -> None:
-        """Set everything: what `__init__` does, and what is called instead of it where it counts."""
-        self.may_be_void = may_be_void
+        self.may_be_void = query.answers.void
         self._query = query
         self._state = state
         self._values = values

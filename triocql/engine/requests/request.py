@@ -148,9 +148,9 @@ class Request:
     def finish(self) -> None:
         """Be done. That is so before the holder lets go: it may have others told, who may tell this one."""
         holder, phase = self.holder, self.phase
-        self.holder = None
         self.phase = _DONE
         if holder is not None:
+            self.holder = None
             try:
                 holder.release(self, phase)
             except Exception as bug:
