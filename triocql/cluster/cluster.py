@@ -57,15 +57,15 @@ class Cluster:
             self._nodes = Nodes(self._connector, self.router, self._executor.keyspaces)
             self._nodes.apply(contact_points)
             self._nodes.adopt(first)
+            logger.info("opened a session with %s", self.router.pools.names)
         except BaseException:
             self.close()
             raise
-        logger.info("opened a session with %s", self.router.pools.names)
 
     async def leave(self, seconds: float) -> None:
         """Start nothing more, wait `seconds` at most for what is in flight or on its way out, and leave the reactor."""
-        end = self.clock.now() + seconds
         try:
+            end = self.clock.now() + seconds
             await self._drained(seconds)
         except BaseException as error:
             self.close()

@@ -39,7 +39,14 @@ class Connecting:
         self._cluster: Cluster
 
     async def __aenter__(self) -> Session:
-        return Session(SessionContext(await self._open()))
+        cluster = await self._open()
+        try:
+            return Session(SessionContext(cluster))
+        except (
+            BaseException
+        ):  # a Ctrl-C on Trio, which comes between any two steps; nobody else would leave then
+            await self.__aexit__(*sys.exc_info())
+            raise
 
     async def _open(self) -> Cluster:
         if self._used:
@@ -52,13 +59,19 @@ class Connecting:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self._cluster.reactor.check_caller()
-        check_leaving(self._cluster.reactor)
-        if exc is None:
-            await self._cluster.leave(DRAIN_TIMEOUT)
-        else:
-            self._cluster.close()
-            await self._cluster.reactor.__aexit__(exc_type, exc, tb)
+        cluster = self._cluster
+        try:
+            cluster.reactor.check_caller()
+            check_leaving(cluster.reactor)
+            if exc is None:
+                await cluster.leave(DRAIN_TIMEOUT)
+                return
+        except KeyboardInterrupt:
+            if cluster.router.ending is None:  # else `leave` sees to it
+                await _drop(cluster)
+            raise
+        cluster.close()
+        await cluster.reactor.__aexit__(exc_type, exc, tb)
 
     def __enter__(self) -> NoReturn:
         raise UsageError(
@@ -139,6 +152,12 @@ def whole_options(
     if keywords:
         raise OptionError(f"options= was given; put {next(iter(keywords))}= into it, not beside it")
     return options
+
+
+async def _drop(cluster: Cluster) -> None:
+    """Close a cluster and leave its reactor, because of the exception that is being handled."""
+    cluster.close()
+    await cluster.reactor.__aexit__(*sys.exc_info())
 
 
 async def open_cluster(reactor: Reactor, options: Options) -> Cluster:
