@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -97,12 +97,7 @@ class Executor:
         """Start to fetch the page after `paging_state` of what `execution` has executed."""
         message = _paged(execution)
         following = self._new_execution(sink, message.encoder, message.text, idempotent=True)
-        try:
-            following.send(message.page(paging_state))
-        except BaseException as error:
-            following.withdraw(error)
-            raise
-        return following
+        return _begun(following, lambda: following.send(message.page(paging_state)))
 
     def fingerprint(self, execution: Execution) -> bytes:
         """Return what the paging states of `execution` are bound to."""
@@ -177,12 +172,7 @@ class Executor:
             message = QueryMessage(text, answers, timestamp, settings, self.context.reader, keyspace)
             message = settings.resumed(message)
             execution = self._new_execution(sink, settings, text, idempotent=answers is SELECT)
-            try:
-                execution.send(message)
-            except BaseException as error:
-                execution.withdraw(error)
-                raise
-            return execution
+            return _begun(execution, partial(execution.send, message))
         key = self.key(text, settings.options.keyspace)
         prepared = self.preparing.get(key)
         if prepared is not None:
@@ -192,14 +182,21 @@ class Executor:
         execution = self._new_execution(sink, settings, text, idempotent=answers is SELECT)
         # Until there are values, this is what an error shows.
         execution.message = QueryMessage(text, answers, SERVER, settings, self.context.reader)
-        try:
+        return self._begin_parked(
+            execution,
+            lambda: self.preparing.prepare(
+                key, _Continuation(execution, parameters, settings), execution.deadline
+            ),
+        )
+
+    def _begin_parked(self, execution: Execution, prepare: Callable[[], object]) -> Execution:
+        """Have an execution wait for what `prepare` has prepared."""
+
+        def begin() -> None:
             self.park(execution)
-            waiting = _Continuation(execution, parameters, settings)
-            self.preparing.prepare(key, waiting, execution.deadline)
-        except BaseException as error:
-            execution.withdraw(error)
-            raise
-        return execution
+            prepare()
+
+        return _begun(execution, begin)
 
     def _make_template(self, query: PreparedQuery, settings: RequestSettings) -> ExecuteTemplate:
         return ExecuteTemplate(self.context, query, settings, partial(self._ask, settings))
@@ -219,14 +216,13 @@ class Executor:
             raise refusal
         execution = self._new_execution(sink, settings, text.text, idempotent=text.idempotent)
         execution.message = QueryMessage(text.text, text.answers, SERVER, settings, self.context.reader)
-        try:
-            self.park(execution)
-            waiting = _Continuation(execution, parameters, settings, refusal)
-            self.preparing.ask(PrepareKey(text.keyspace, text.text), waiting, execution.deadline)
-        except BaseException as error:
-            execution.withdraw(error)
-            raise
-        return execution
+        key = PrepareKey(text.keyspace, text.text)
+        return self._begin_parked(
+            execution,
+            lambda: self.preparing.ask(
+                key, _Continuation(execution, parameters, settings, refusal), execution.deadline
+            ),
+        )
 
     def _doubt(self, texts: Iterable[PreparedQuery]) -> None:
         """Have a node asked anew what these texts take, for a node has refused values. Nobody waits for that."""
@@ -243,14 +239,14 @@ class Executor:
             )
         template = self._settings_of(statement.options, call).templates[statement.prepared]
         execution = template.execution(sink)
-        try:
-            execution.send(template.message(statement.newest_state(), statement.values))
-        except PreparedIdMismatch as error:
-            execution.fail(error)
-        except BaseException as error:
-            execution.withdraw(error)
-            raise
-        return execution
+
+        def begin() -> None:
+            try:
+                execution.send(template.message(statement.newest_state(), statement.values))
+            except PreparedIdMismatch as error:
+                execution.fail(error)
+
+        return _begun(execution, begin)
 
     def _start_batch(
         self, sink: Sink, batch: Batch, parameters: Parameters, call: RequestOptions
@@ -260,12 +256,7 @@ class Executor:
         self._check_open()
         settings = self._settings_of(batch.options, call)
         execution = self._new_execution(sink, settings, "BATCH", idempotent=False)
-        try:
-            BatchBuilder(self, execution, batch, settings).start()
-        except BaseException as error:
-            execution.withdraw(error)
-            raise
-        return execution
+        return _begun(execution, lambda: BatchBuilder(self, execution, batch, settings).start())
 
     def _internal_execution(self, sink: Sink, text: str) -> Execution:
         """Return an execution that may be tried again freely, for a PREPARE."""
@@ -274,6 +265,16 @@ class Executor:
     def _check_open(self) -> None:
         if self.router.ending is not None:
             raise self.router.ended_error()
+
+
+def _begun(execution: Execution, begin: Callable[[], object]) -> Execution:
+    """Return an execution after its first step. If that raises, it is over: it was sent nowhere."""
+    try:
+        begin()
+    except BaseException as error:
+        execution.withdraw(error)
+        raise
+    return execution
 
 
 def _paged(execution: Execution) -> QueryMessage | ExecuteMessage:
