@@ -19,6 +19,14 @@ class NodeState(Enum):
     DOWN = "down"
 
 
+class Distance(Enum):
+    """How far a node is, as the balancing policy sees it: how many connections it gets, if any."""
+
+    LOCAL = "local"
+    REMOTE = "remote"
+    IGNORED = "ignored"
+
+
 class Node:
     """One node. It is itself and no other, whatever is learnt of it: nodes are compared by identity.
 
@@ -26,22 +34,40 @@ class Node:
         address: the address that it is dialled at.
         name: the address as text: in errors, results and the log.
         state: whether it can be reached.
-        host_id: by which a cluster knows it; None until the cluster has told, as the next three.
+        distance: how far it is, as the balancing policy says.
+        told: the address that the cluster tells; the one it is dialled at may be another one, by which it was
+            reached first, or which an address was translated to. None until the cluster has told, as all that follows.
+        host_id: by which a cluster knows it.
         data_centre: its data centre.
         rack: its rack within the data centre.
         release: the version of the server.
+        tokens: its tokens, as text; () for a node that owns none.
     """
 
-    __slots__ = ("address", "data_centre", "host_id", "name", "rack", "release", "state")
+    __slots__ = (
+        "address",
+        "data_centre",
+        "distance",
+        "host_id",
+        "name",
+        "rack",
+        "release",
+        "state",
+        "tokens",
+        "told",
+    )
 
     def __init__(self, address: Address) -> None:
         self.address = address
         self.name = str(address)
         self.state = NodeState.UNKNOWN
+        self.distance = Distance.LOCAL
+        self.told: Address | None = None
         self.host_id: UUID | None = None
         self.data_centre: str | None = None
         self.rack: str | None = None
         self.release: str | None = None
+        self.tokens: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Node {self.name} {self.state.value}>"

@@ -23,9 +23,11 @@ class Snapshot:
 
     Attributes:
         nodes: each one once.
+        cluster_name: the name of the cluster; "" until it has told.
     """
 
     nodes: tuple[Node, ...] = ()
+    cluster_name: str = ""
 
     def since(self, earlier: Snapshot) -> Difference:
         """Return what has changed since `earlier`."""
