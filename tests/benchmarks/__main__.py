@@ -5,9 +5,16 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from typing import TYPE_CHECKING
 
 from tests.benchmarks import imports, lineup, report, server
 from tests.benchmarks.harness import Figures, measure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.benchmarks.harness import Plan
+    from tests.benchmarks.lineup import Gate
 
 
 def arguments() -> argparse.Namespace:
@@ -22,12 +29,18 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
-    everything = lineup.plan(gates=options.gates, quick=options.quick)
-    plan = {
-        cell: [row for row in rows if re.search(options.only, str(row))] for cell, rows in everything.items()
-    }
     seconds = 0.08 if options.quick else 0.15
     print(report.header(), end="\n\n", flush=True)
+    one = _of_one(options, seconds)
+    several = _of_several(options, seconds)
+    if not (options.gates or options.only):
+        print(f"\n{imports.report()} (goal for triocql: under {imports.GOAL} s)")
+    return int(options.gates and not (one and several))
+
+
+def _of_one(options: argparse.Namespace, seconds: float) -> bool:
+    """Measure on one node, print it, and return whether the gates hold."""
+    plan = _only(options.only, lineup.plan(gates=options.gates, quick=options.quick))
     with server.running() as port:
         figures = measure(plan, port, rounds=options.rounds, seconds=seconds, progress=report.say)
         # By themselves, since a row that follows one that works hard finds the processor faster.
@@ -36,13 +49,29 @@ def main() -> int:
     if not (options.gates or options.quick):
         print("\nThreads that block, by their number; for the raw socket, by the requests of a window:\n")
         print(report.tables(figures, lineup.THREADS, lineup.THREAD_CELLS, markdown=options.markdown))
-    gates = [gate for gate in lineup.GATES if gate.measured(judged)]
-    if gates:
+    return _verdict(lineup.GATES, judged)
+
+
+def _of_several(options: argparse.Namespace, seconds: float) -> bool:
+    """Measure on several nodes, print it, and return whether the gates hold."""
+    plan = _only(options.only, lineup.plan_of_nodes(gates=options.gates))
+    with server.running(lineup.NODES) as port:
+        figures = measure(plan, port, rounds=options.rounds, seconds=seconds, progress=report.say)
+    print(f"\nOn {lineup.NODES} nodes, each request to the one replica of its row:\n")
+    print(report.tables(figures, lineup.OF_NODES, lineup.CELLS, markdown=options.markdown))
+    return _verdict(lineup.GATES_OF_NODES, figures)
+
+
+def _only(pattern: str, plan: Plan) -> Plan:
+    return {cell: [row for row in rows if re.search(pattern, str(row))] for cell, rows in plan.items()}
+
+
+def _verdict(gates: Sequence[Gate], figures: Figures) -> bool:
+    measured = [gate for gate in gates if gate.measured(figures)]
+    if measured:
         print("\nGates, as ratios in the same rounds:")
-        print("\n".join(gate.line(judged) for gate in gates))
-    if not (options.gates or options.only):
-        print(f"\n{imports.report()} (goal for triocql: under {imports.GOAL} s)")
-    return int(options.gates and not all(gate.passed(judged) for gate in gates))
+        print("\n".join(gate.line(figures) for gate in measured))
+    return all(gate.passed(figures) for gate in measured)
 
 
 def _judge(port: int, rounds: int, seconds: float) -> Figures:

@@ -49,6 +49,20 @@ THREADS = [
     RAW,
 ]
 THREAD_CELLS = [Cell(operation, threads) for operation in OPERATIONS for threads in (1, 8, 32)]
+# Of three nodes, each row of a table has one replica, and each of these drivers sends a request there.
+NODES = 3
+OF_NODES = [
+    Row(TRIO, "concurrent"),
+    Row(TRIO, "tasks"),
+    Row(ASYNCIO, "concurrent"),
+    Row(ASYNCIO, "tasks"),
+    Row(UVLOOP, "concurrent"),
+    Row(UVLOOP, "tasks"),
+    Row(THREAD, "concurrent"),
+    Row(Contender("triocql", "trio", pure=True), "concurrent"),
+    Row(Contender("triocql", "trio", pure=True), "tasks"),
+    ACSYLLA,
+]
 QUICK_CELLS = [cell for cell in CELLS if cell.in_flight == 100]
 
 
@@ -101,17 +115,40 @@ GATES = [
     ),
     *(Gate("wall", Row(THREAD_V4, "threads"), RAW, Cell(operation, 1), 2.0) for operation in OPERATIONS),
 ]
+_NODES_PEERS: tuple[tuple[Contender, Shape, Operation, float], ...] = (
+    (TRIO, "concurrent", "INSERT", 0.45),
+    (TRIO, "concurrent", "SELECT", 0.6),
+    (TRIO, "tasks", "INSERT", 1.25),
+    (TRIO, "tasks", "SELECT", 1.25),
+    (ASYNCIO, "tasks", "INSERT", 1.0),
+    (ASYNCIO, "tasks", "SELECT", 1.0),
+)
+GATES_OF_NODES = [
+    Gate("cpu", Row(contender, shape), ACSYLLA, Cell(operation, 100), most)
+    for contender, shape, operation, most in _NODES_PEERS
+]
 
 
 def plan(*, gates: bool, quick: bool) -> Plan:
     """Return which rows to measure for each cell: all, or only what the gates need, or only 100 in flight."""
     rows: Plan = {}
     if gates:
-        for gate in GATES:
-            rows.setdefault(gate.cell, []).extend((gate.row, gate.reference))
+        rows = _gated(GATES)
     else:
         for cell in QUICK_CELLS if quick else CELLS:
             rows.setdefault(cell, []).extend(OURS + OTHERS)
         for cell in () if quick else THREAD_CELLS:
             rows.setdefault(cell, []).extend(THREADS)
+    return {cell: list(dict.fromkeys(rows)) for cell, rows in rows.items()}
+
+
+def plan_of_nodes(*, gates: bool) -> Plan:
+    """Return what to measure on several nodes: all, or only what their gates need."""
+    return _gated(GATES_OF_NODES) if gates else dict.fromkeys(QUICK_CELLS, OF_NODES)
+
+
+def _gated(gates: list[Gate]) -> Plan:
+    rows: Plan = {}
+    for gate in gates:
+        rows.setdefault(gate.cell, []).extend((gate.row, gate.reference))
     return {cell: list(dict.fromkeys(rows)) for cell, rows in rows.items()}

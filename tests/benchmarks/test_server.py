@@ -60,8 +60,30 @@ def test_cassandra_driver(port: int, version: int, compression: Any) -> None:
         cluster.shutdown()
 
 
+def test_cassandra_driver_finds_all_nodes_and_the_one_replica_of_each_key() -> None:
+    from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
+    from cassandra.policies import RoundRobinPolicy, TokenAwarePolicy
+
+    profiles = {EXEC_PROFILE_DEFAULT: ExecutionProfile(TokenAwarePolicy(RoundRobinPolicy()))}
+    with server.running(3) as port:
+        cluster = Cluster(["127.0.0.1"], port=port, protocol_version=4, execution_profiles=profiles)
+        try:
+            session = cluster.connect()
+            insert = session.prepare(STATEMENTS["INSERT"])
+            used = set()
+            for number in range(100):
+                future = session.execute_async(insert, (number, "x"))
+                future.result()
+                key = insert.bind((number, "x")).routing_key
+                assert [future.coordinator_host] == cluster.metadata.get_replicas("bench", key)
+                used.add(future.coordinator_host.address)
+        finally:
+            cluster.shutdown()
+    assert used == {"127.0.0.1", "127.0.0.2", "127.0.0.3"}
+
+
 def test_the_process_ends_with_its_stdin() -> None:
-    command = [sys.executable, "-m", "tests.benchmarks.server"]
+    command = [sys.executable, "-m", "tests.benchmarks.server", "1"]
     done = subprocess.run(
         command, cwd=ROOT, stdin=subprocess.PIPE, capture_output=True, timeout=60, check=True
     )
@@ -70,7 +92,7 @@ def test_the_process_ends_with_its_stdin() -> None:
 
 def connection() -> wire.Connection:
     books = {mode: wire.Book(*mode) for mode in MODES}
-    return wire.Connection(Answers(books.values()), books)
+    return wire.Connection(Answers(books.values(), {}), books)
 
 
 def frame(version: int, opcode: int, body: bytes, stream: int = 0) -> bytes:

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[int]:
-    """Run a server while the block lasts; the value is the port it listens on, at 127.0.0.1."""
+def running(nodes: int = 1) -> Iterator[int]:
+    """Run a server while the block lasts; the value is the port its nodes listen on, at 127.0.0.1 and following."""
     compiled.load("server/wire")
-    with child.running(child.SERVER) as (_, stdout):
+    with child.running(child.SERVER, str(nodes)) as (_, stdout):
         line = stdout.readline()
         if not line:
             raise RuntimeError("the benchmark server did not start; its stderr says why")

@@ -1,7 +1,8 @@
-"""The server's process: `python -m tests.benchmarks.server` prints its port, and ends when stdin closes."""
+"""The server's process: `python -m tests.benchmarks.server NODES` prints its port, and ends when stdin closes."""
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import socket
 import sys
@@ -9,13 +10,19 @@ from typing import TYPE_CHECKING
 
 from tests.benchmarks import compiled
 from tests.benchmarks.server.answers import Answers
+from tests.benchmarks.server.places import Place
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.benchmarks.server import wire
 else:
     wire = compiled.load("server/wire")
 
 PIECE = 256 * 1024
+TRIES = 20
+REPLICATION = {"class": "org.apache.cassandra.locator.SimpleStrategy", "replication_factor": "1"}
+"""Each row has one replica, so that a request is either sent to it or not."""
 MODES = (
     (4, False),
     (4, True),
@@ -64,13 +71,25 @@ class Client:
         self._sock.close()
 
 
-def serve(listener: socket.socket) -> None:
-    """Serve clients until stdin closes: the owner's end, however it comes, is the server's end."""
+def serve(listeners: Sequence[socket.socket], port: int) -> None:
+    """Serve the clients of all nodes until stdin closes: the owner's end, however it comes, is the server's end."""
+    selector = selectors.DefaultSelector()
+    for index, listener in enumerate(listeners):
+        _take_clients(listener, Place(index, len(listeners), port), selector)
+    selector.register(sys.stdin, selectors.EVENT_READ, None)
+    piece = memoryview(bytearray(PIECE))
+    while True:
+        for key, _events in selector.select():
+            if key.data is None:
+                return
+            key.data(piece)
+
+
+def _take_clients(listener: socket.socket, place: Place, selector: selectors.BaseSelector) -> None:
+    """Have one node take the clients that come."""
     books = {mode: wire.Book(*mode) for mode in MODES}
     books[5, True] = books[5, False]
-    answers = Answers(books[mode] for mode in MODES)
-    selector = selectors.DefaultSelector()
-    piece = memoryview(bytearray(PIECE))
+    answers = Answers((books[mode] for mode in MODES), place.tables(REPLICATION))
 
     def accept(_: memoryview) -> None:
         sock, _address = listener.accept()
@@ -79,18 +98,33 @@ def serve(listener: socket.socket) -> None:
         Client(sock, wire.Connection(answers, books), selector)
 
     selector.register(listener, selectors.EVENT_READ, accept)
-    selector.register(sys.stdin, selectors.EVENT_READ, None)
-    while True:
-        for key, _events in selector.select():
-            if key.data is None:
-                return
-            key.data(piece)
+
+
+def listen(nodes: int) -> list[socket.socket]:
+    """Listen on one port of as many addresses, from 127.0.0.1 on. Raises OSError if none is free on all of them."""
+    for tries_left in reversed(range(TRIES)):
+        with contextlib.ExitStack() as stack:
+            port, listeners = 0, []
+            try:
+                for index in range(nodes):
+                    where = Place(index, nodes, port).host, port
+                    listener = stack.enter_context(socket.create_server(where, backlog=128))
+                    port = listener.getsockname()[1]
+                    listeners.append(listener)
+            except OSError:
+                if not tries_left:
+                    raise
+            else:
+                stack.pop_all()
+                return listeners
+    raise AssertionError("the last try returns or raises")
 
 
 def main() -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
-        print(listener.getsockname()[1], flush=True)
-        serve(listener)
+    listeners = listen(int(sys.argv[1]))
+    port = listeners[0].getsockname()[1]
+    print(port, flush=True)
+    serve(listeners, port)
 
 
 if __name__ == "__main__":

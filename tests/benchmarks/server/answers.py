@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import enum
 import hashlib
-import ipaddress
 import re
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tests.benchmarks.server.wire import Book
 
@@ -35,7 +34,8 @@ VOID, ROWS, SET_KEYSPACE, PREPARED = 1, 2, 3, 4
 GLOBAL_TABLE, NO_METADATA, METADATA_CHANGED = 0x01, 0x04, 0x08
 
 KEY, TEXT = 1234567890123, "0123456789abcdef0123456789abcdef"
-HOST_ID = bytes.fromhex("6f5e0102030441068708090a0b0c0d0e")
+UUID = bytes.fromhex("6f5e0102030441068708090a0b0c0d0e")
+NULL = struct.pack(">i", -1)
 
 
 def short(n: int) -> bytes:
@@ -65,47 +65,39 @@ class Cell(NamedTuple):
     data: bytes
 
 
-def _text(content: str) -> Cell:
+class Table(NamedTuple):
+    """A system table: a row that it could have, for its columns, and those that it has."""
+
+    example: Mapping[str, Cell]
+    rows: Sequence[Mapping[str, Cell]]
+
+
+Tables: TypeAlias = "Mapping[tuple[str, str], Table]"
+"""The system tables of one node, by keyspace and name."""
+
+
+def text(content: str) -> Cell:
     return Cell(short(0x0D), content.encode())
 
 
-def _int(n: int) -> Cell:
+def number(n: int) -> Cell:
     return Cell(short(0x09), integer(n))
 
 
-_UUID = Cell(short(0x0C), HOST_ID)
-_ADDRESS = Cell(short(0x10), ipaddress.ip_address("127.0.0.1").packed)
-_NODE_CELLS = {
-    "key": _text("local"),
-    "bootstrapped": _text("COMPLETED"),
-    "cluster_name": _text("canned answers"),
-    "data_center": _text("datacenter1"),
-    "rack": _text("rack1"),
-    "partitioner": _text("org.apache.cassandra.dht.Murmur3Partitioner"),
-    "release_version": _text("4.1.0"),
-    "cql_version": _text("3.4.6"),
-    "native_protocol_version": _text("5"),
-    "host_id": _UUID,
-    "schema_version": _UUID,
-    "rpc_address": _ADDRESS,
-    "broadcast_address": _ADDRESS,
-    "listen_address": _ADDRESS,
-    "tokens": Cell(short(0x22) + short(0x0D), integer(1) + value(b"0")),
-}
-_TABLE_CELLS = {
+_UUID = Cell(short(0x0C), UUID)
+_CELLS = {
     "k": Cell(short(0x02), struct.pack(">q", KEY)),
-    "v": _text(TEXT),
-    "p": _int(7),
-    "c": _int(8),
+    "v": text(TEXT),
+    "p": number(7),
+    "c": number(8),
     "a": Cell(short(0x02), struct.pack(">q", KEY)),
-    "b": _text(TEXT),
+    "b": text(TEXT),
     "d": Cell(short(0x07), struct.pack(">d", 3.25)),
     "e": Cell(short(0x0B), struct.pack(">q", 1_700_000_000_123)),
     "f": _UUID,
     "g": Cell(short(0x04), b"\1"),
     "h": Cell(short(0x20) + short(0x09), integer(3) + b"".join(value(integer(i)) for i in range(3))),
 }
-_CELLS = _NODE_CELLS | _TABLE_CELLS
 _MIXED = ["p", "c", "a", "b", "d", "e", "f", "g", "h"]
 
 _SELECT = re.compile(
@@ -136,7 +128,7 @@ def parse(query: str) -> Statement:
             keyspace,
             table,
             _BOUND.findall(match["rest"]),
-            _selected(match["columns"], table),
+            _selected(match["columns"], keyspace, table),
             _row_count(keyspace, table),
         )
     if match := _INSERT.match(query):
@@ -145,19 +137,19 @@ def parse(query: str) -> Statement:
     return Statement("bench", "kv", [], [], 0)
 
 
-def _selected(columns: str, table: str) -> list[str]:
+def _selected(columns: str, keyspace: str, table: str) -> list[str]:
     if columns.strip() != "*":
         return [name.strip().strip('"') for name in columns.split(",")]
-    if table == "local":
-        return list(_NODE_CELLS)
+    if keyspace.startswith("system"):
+        return ["*"]
     return ["k", "v"] if table == "kv" else _MIXED
 
 
 def _row_count(keyspace: str, table: str) -> int:
-    """`rows_N` has N rows, the system tables but `local` are empty, all others have one row."""
+    """`rows_N` has N rows, the system tables that `places` does not have are empty, all others have one row."""
     if match := re.fullmatch(r"rows_(\d+)", table):
         return int(match[1])
-    return int(not keyspace.startswith("system") or table == "local")
+    return int(not keyspace.startswith("system"))
 
 
 def rows_result(statement: Statement, flags: int, metadata_id: bytes = b"") -> bytes:
@@ -171,8 +163,19 @@ def rows_result(statement: Statement, flags: int, metadata_id: bytes = b"") -> b
     return head + integer(statement.rows) + b"".join(value(cell.data) for cell in cells) * statement.rows
 
 
+def _table_result(statement: Statement, table: Table) -> bytes:
+    """The body of a RESULT of a system table's rows; what they lack is null."""
+    rows, kinds = table.rows, {name: cell.option for name, cell in table.example.items()}
+    names = list(kinds) if statement.columns == ["*"] else statement.columns
+    head = integer(ROWS) + integer(GLOBAL_TABLE) + integer(len(names))
+    head += string(statement.keyspace) + string(statement.table)
+    head += b"".join(string(name) + kinds.get(name, short(0x0D)) for name in names)
+    cells = (row.get(name) for row in rows for name in names)
+    return head + integer(len(rows)) + b"".join(NULL if cell is None else value(cell.data) for cell in cells)
+
+
 def _cell(name: str) -> Cell:
-    return _CELLS.get(name) or _text(name)
+    return _CELLS.get(name) or text(name)
 
 
 def _specs(statement: Statement, names: Iterable[str]) -> bytes:
@@ -199,8 +202,9 @@ def prepared_result(statement: Statement, version: int, statement_id: bytes, met
 class Answers:
     """Answers everything but EXECUTE and BATCH, and fills the books from which those are answered."""
 
-    def __init__(self, books: Iterable[Book]) -> None:
+    def __init__(self, books: Iterable[Book], tables: Tables) -> None:
         self._books = list(books)
+        self._tables = tables
         self._ids: dict[str, tuple[bytes, bytes]] = {}
         self._results: dict[str, bytes] = {}
         self._handlers: dict[int, Callable[[int, bytes], tuple[int, bytes]]] = {
@@ -233,8 +237,17 @@ class Answers:
     def _query(self, version: int, body: bytes) -> tuple[int, bytes]:
         query = _long_string(body)
         if query not in self._results:
-            self._results[query] = _result(query)
+            self._results[query] = self._result(query)
         return Opcode.RESULT, self._results[query]
+
+    def _result(self, query: str) -> bytes:
+        if match := _USE.match(query):
+            return integer(SET_KEYSPACE) + string(match["keyspace"])
+        statement = parse(query)
+        table = self._tables.get((statement.keyspace, statement.table))
+        if table is not None:
+            return _table_result(statement, table)
+        return rows_result(statement, GLOBAL_TABLE) if statement.columns else integer(VOID)
 
     def _prepare(self, version: int, body: bytes) -> tuple[int, bytes]:
         query = _long_string(body)
@@ -267,10 +280,3 @@ def _error(code: int, message: str, more: bytes = b"") -> tuple[int, bytes]:
 
 def _long_string(body: bytes) -> str:
     return body[4 : 4 + int.from_bytes(body[:4], "big")].decode()
-
-
-def _result(query: str) -> bytes:
-    if match := _USE.match(query):
-        return integer(SET_KEYSPACE) + string(match["keyspace"])
-    statement = parse(query)
-    return rows_result(statement, GLOBAL_TABLE) if statement.columns else integer(VOID)
