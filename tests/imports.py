@@ -2,7 +2,8 @@
 
 Every import counts: those at run time, those within functions, those for annotations alone (``if TYPE_CHECKING:``),
 and those of the sources that are compiled. An *arrow* goes from the file that imports to the file that is imported.
-A *room* is a folder of files; in a folder that holds rooms, a file is a room of its own.
+A *room* is a folder of files; in a folder that holds rooms, a file is a room of its own, and so is one that
+is in another layer than its folder.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ class Imports:
         arrows: the imports of each other.
     """
 
-    def __init__(self, root: Path = ROOT) -> None:
+    def __init__(self, root: Path = ROOT, layers: Table = ()) -> None:
         self.files = _files(root)
+        self._placed = {name for _, names in layers for name in names}
         self.outside: Graph = {name: set() for name in self.files}
         found = {
             arrow
@@ -64,7 +66,7 @@ class Imports:
     def room(self, name: str) -> str:
         """Return the room that a module is in."""
         folder = name if self._is_package(name) else _above(name)
-        return name if folder in self._halls else folder
+        return name if folder in self._halls or name in self._placed else folder
 
     def between_rooms(self) -> list[Arrow]:
         """Return the arrows from room to room."""
@@ -154,7 +156,8 @@ def table(heading: str, root: Path = ROOT) -> Table:
 
 def report(root: Path) -> str:
     """Return the figures of a checkout, layer by layer, and the arrows and circles that should not be there."""
-    imports, layers = Imports(root), table("layer", root)
+    layers = table("layer", root)
+    imports = Imports(root, layers)
     up = upward(imports.arrows, layers, table("room", root))
     around = [imports.arrows, imports.between_rooms()]
     now = [circles(arrow for arrow in each if arrow.at_run_time) for each in around]

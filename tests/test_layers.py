@@ -24,6 +24,7 @@ LAYERS: Table = (
             "_hints",
             "_impl",
             "observability",
+            "metadata.node",
             "protocol.constants",
             "protocol.types",
         ),
@@ -58,7 +59,7 @@ ROOMS: Table = (
 LOOPS = {"trio", "asyncio", "anyio", "sniffio", "threading", "uvloop"}
 MAY_IMPORT_LOOPS = ("reactors", "testing")
 
-IMPORTS = Imports()
+IMPORTS = Imports(layers=LAYERS)
 FILES = sorted(IMPORTS.files)
 
 
@@ -137,6 +138,12 @@ def test_imports_of_every_kind_are_seen(tmp_path: Path) -> None:
     assert imports.outside["upper.one"] == {"trio"}
     assert circles(imports.arrows) == [("low", "upper._fast", "upper.one", "upper.three", "upper.two")]
     assert circles(imports.between_rooms()) == [("low", "upper")]
+    placed = Imports(tmp_path, (("high", ("upper",)), ("low", ("upper.one",))))
+    assert [placed.room(name) for name in ("upper", "upper.one", "upper.two")] == [
+        "upper",
+        "upper.one",
+        "upper",
+    ]
     assert upward(imports.arrows, (("high", ("", "upper")), ("low", ("low",))), ()) == [
         Arrow("", "low", at_run_time=True),
         Arrow("upper.three", "low", at_run_time=True),

@@ -15,6 +15,7 @@ from triocql.config.options import ConnectionOptions, Options, PoolOptions, Reco
 from triocql.config.policies import PolicyOptions
 from triocql.config.requests import RequestOptions
 from triocql.errors import Error, RequestTimeout
+from triocql.metadata.node import Node
 from triocql.protocol.authenticator import Authenticator
 from triocql.protocol.constants import SERVER, UNSET, Consistency
 from triocql.results.result import Result, Trace, TraceEvent
@@ -56,6 +57,7 @@ __all__ = [
     "ExecutionResult",
     "FrozenMap",
     "Handle",
+    "Node",
     "Options",
     "PagingState",
     "PlainTextAuth",

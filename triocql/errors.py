@@ -7,7 +7,10 @@ are: they are the ``__cause__`` of one of these. Cancellation is the exception t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+
+if TYPE_CHECKING:
+    from triocql.metadata.node import Node
 
 E = TypeVar("E", bound=BaseException)
 
@@ -15,7 +18,7 @@ E = TypeVar("E", bound=BaseException)
 class Attempt(NamedTuple):
     """One try of a request, or of a connection: the node, what went wrong, and the seconds that this try took."""
 
-    node: str
+    node: Node
     error: Exception
     elapsed: float
 
@@ -190,7 +193,7 @@ class RequestTimeout(RequestError):
         phase: what the request was doing: "connecting", "preparing", "queued", "sending" or "waiting".
         written: whether it was handed to a socket.
         timeout: the bound, in seconds.
-        node: the node that did not answer, "" if the request was on no connection.
+        node: the node that did not answer, None if the request was on no connection.
         statement: the beginning of the statement's text, without its values; "" if it is not known.
         phases: pairs of a phase and the seconds that it took, in order; attempts that failed are in `attempts`.
     """
@@ -204,7 +207,7 @@ class RequestTimeout(RequestError):
         phase: str,
         written: bool,
         timeout: float,
-        node: str = "",
+        node: Node | None = None,
         statement: str = "",
         phases: tuple[tuple[str, float], ...] = (),
     ) -> None:
@@ -270,11 +273,11 @@ class ResponseError(RequestError):
     Attributes:
         code: the protocol's error code.
         message: the server's text.
-        coordinator: the node that answered, as "host:port"; "" if unknown.
+        coordinator: the node that answered; None if unknown.
     """
 
     code: int = -1
-    coordinator: str = ""
+    coordinator: Node | None = None
 
     def __init__(self, message: str, *, code: int | None = None, **fields: Any) -> None:
         super().__init__(message)

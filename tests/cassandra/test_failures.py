@@ -138,7 +138,7 @@ async def test_a_node_that_dies_and_comes_back(session: Session, node: Node) -> 
     with pytest.raises(NoNodeAvailable, match=node.address) as caught:
         await session.execute(INSERT, [3, "nobody is there"])
     assert not caught.value.maybe_executed
-    assert [attempt.node for attempt in caught.value.attempts] == [f"{node.address}:9042"]
+    assert [str(attempt.node) for attempt in caught.value.attempts] == [f"{node.address}:9042"]
     assert isinstance(caught.value.attempts[0].error, ConnectError)
 
     await anyio.to_thread.run_sync(node.start)

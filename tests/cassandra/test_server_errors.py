@@ -37,7 +37,7 @@ async def test_wrong_statements(session: Session, table: Table, cassandra: Cassa
     t = await table("id int PRIMARY KEY, v text")
     with pytest.raises(errors.SyntaxError, match="no viable alternative") as syntax:
         await session.execute("SELEKT 1")
-    assert syntax.value.coordinator == f"{cassandra.nodes[0].address}:9042"
+    assert str(syntax.value.coordinator) == f"{cassandra.nodes[0].address}:9042"
     assert not syntax.value.maybe_executed
     with pytest.raises(InvalidQuery, match="Undefined column"):
         await session.execute(f"SELECT w FROM {t}")
@@ -128,7 +128,8 @@ async def test_a_write_fails(anyio_backend: str, guarded: CassandraCluster, vers
             guarded.nodes[0].address: 0
         }
     again = pickle.loads(pickle.dumps(error))
-    assert (str(again), again.failures, again.coordinator) == (str(error), 1, error.coordinator)
+    assert (str(again), again.failures) == (str(error), 1)
+    assert str(again.coordinator) == str(error.coordinator)
 
 
 async def test_unauthorized(anyio_backend: str, guarded: CassandraCluster) -> None:

@@ -276,7 +276,7 @@ def test_none_answers() -> None:
     world.listeners[1].black_hole = True
     error = connecting(world)
     assert type(error) is errors.ConnectError
-    assert [(a.node, type(a.error), round(a.elapsed)) for a in error.attempts] == [
+    assert [(str(a.node), type(a.error), round(a.elapsed)) for a in error.attempts] == [
         ("10.0.0.1:9042", errors.ConnectError, 0),
         ("10.0.0.2:9042", errors.ConnectTimeout, 5),
     ]

@@ -77,7 +77,7 @@ def test_a_node_that_is_added_is_dialled_and_used() -> None:
         apply(world, session, first, added)
         assert added.state is NodeState.UP
         apply(world, session, added)
-        assert world.call(session.execute, "SELECT x").coordinator == added.name
+        assert world.call(session.execute, "SELECT x").coordinator is added
         assert second not in [pool.node for pool in pools(session)]
 
 
@@ -92,10 +92,10 @@ def test_what_is_in_flight_on_a_node_that_goes_still_ends() -> None:
         apply(world, session, second)
         assert not any(task.done for task in tasks)
         assert len(session._context.executor.router.connections()) == 2
-        assert world.call(session.execute, "SELECT x").coordinator == second.name
+        assert world.call(session.execute, "SELECT x").coordinator is second
         world.nodes[0].release()
         world.settle()
-        assert {task.result().coordinator for task in tasks} == {first.name}
+        assert {task.result().coordinator for task in tasks} == {first}
         unsent.result()
         assert len(session._context.executor.router.connections()) == 1
         assert all(link.lost for link in world.nodes[0].links)
@@ -111,7 +111,7 @@ def test_what_is_lost_in_flight_on_a_node_that_goes_is_tried_on_another() -> Non
         apply(world, session, second)
         world.listeners[0].accepted[0].reset()
         world.settle()
-        assert task.result().coordinator == second.name
+        assert task.result().coordinator is second
 
 
 def test_what_is_queued_goes_to_the_other_nodes() -> None:
@@ -123,10 +123,10 @@ def test_what_is_queued_goes_to_the_other_nodes() -> None:
         flying = world.start(session.execute, "INSERT 1")
         queued = world.start(session.execute, "INSERT 2")
         apply(world, session, second)
-        assert queued.result().coordinator == second.name
+        assert queued.result().coordinator is second
         world.nodes[0].release()
         world.settle()
-        assert flying.result().coordinator == first.name
+        assert flying.result().coordinator is first
 
 
 def test_what_waits_for_the_dial_of_a_node_that_goes_waits_for_that_of_another() -> None:
@@ -142,7 +142,7 @@ def test_what_waits_for_the_dial_of_a_node_that_goes_waits_for_that_of_another()
         apply(world, session, second)
         assert not task.done
         world.reactor.advance(1.1)
-        assert task.result().coordinator == second.name
+        assert task.result().coordinator is second
         world.reactor.advance(10)
         assert len(world.reactor.network.clients) == 1
         assert running(world, "PoolRefiller.run") == 1

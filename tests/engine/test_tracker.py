@@ -11,6 +11,7 @@ from tests.engine.peer import Asked
 from tests.engine.test_retries import OVERLOADED, UNAVAILABLE, refusing
 from tests.engine.world import INSERT, SELECT, World
 from triocql import errors
+from triocql.metadata.node import Node
 from triocql.observability.tracker import Tracked
 from triocql.protocol.constants import Opcode
 
@@ -27,8 +28,8 @@ class Notes:
         self.notes.append((len(self.requests), "start"))
         return len(self.requests)
 
-    def attempt(self, token: int, node: str, seconds: float, error: BaseException | None) -> None:
-        self.notes.append((token, "attempt", node, round(seconds, 3), type(error)))
+    def attempt(self, token: int, node: Node, seconds: float, error: BaseException | None) -> None:
+        self.notes.append((token, "attempt", str(node), round(seconds, 3), type(error)))
 
     def retry(self, token: int, error: Exception) -> None:
         self.notes.append((token, "retry", type(error)))
@@ -169,7 +170,7 @@ class Meddling(Notes):
         super().__init__()
         self.deed: Any = None
 
-    def attempt(self, token: int, node: str, seconds: float, error: BaseException | None) -> None:
+    def attempt(self, token: int, node: Node, seconds: float, error: BaseException | None) -> None:
         super().attempt(token, node, seconds, error)
         if self.deed is not None:
             deed, self.deed = self.deed, None

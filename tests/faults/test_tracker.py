@@ -14,6 +14,7 @@ from tests.faults.scene import EVERYWHERE, Call, Scene
 from tests.session.test_garbage import no_garbage
 from triocql import errors
 from triocql.engine.messages import query
+from triocql.metadata.node import Node
 from triocql.testing.server import ErrorCode, error
 
 Hook = Callable[..., Any]
@@ -29,7 +30,7 @@ class Tracker:
     def start(self, request: Any) -> Any:
         return self._called("start", request)
 
-    def attempt(self, token: Any, node: str, seconds: float, error: BaseException | None) -> None:
+    def attempt(self, token: Any, node: Node, seconds: float, error: BaseException | None) -> None:
         self._called("attempt", token, error)
 
     def retry(self, token: Any, error: Exception) -> None:

@@ -92,14 +92,15 @@ def test_a_page_is_decoded_when_its_rows_are_asked_for_only() -> None:
 
 
 def test_a_result_without_rows() -> None:
-    result = Result(Response(coordinator=Node(Address("10.0.0.1", 9042))), ROWS)
+    node = Node(Address("10.0.0.1", 9042))
+    result = Result(Response(coordinator=node), ROWS)
     assert (result.rows, len(result), list(result), result.columns) == ([], 0, [], ())
     assert result.one() is None
     assert result.scalar() is None
     assert not result
     assert run(result.all()) == []
     assert collect(result) == []
-    assert result.coordinator == "10.0.0.1:9042"
+    assert result.coordinator is node
     rest = (result.applied, result.custom_payload, result.schema_change, result.paging_state)
     assert rest == (None, None, None, None)
     assert result.warnings == ()

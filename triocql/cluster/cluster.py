@@ -115,7 +115,7 @@ class Cluster:
             except ConnectError as error:
                 if (thrown := _thrown(error)) is not None:
                     raise thrown from None
-                attempts.append(Attempt(node.name, error, self.clock.now() - began))
+                attempts.append(Attempt(node, error, self.clock.now() - began))
         raise _none_connected(attempts)
 
 

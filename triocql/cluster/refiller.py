@@ -125,7 +125,7 @@ class PoolRefiller:
         if not self.pool.has_open():
             self.pool.node.state = NodeState.DOWN
         self._due = now + self._back_off(now)
-        self.pool.last_failure = Attempt(self.pool.name, error, now - began)
+        self.pool.last_failure = Attempt(self.pool.node, error, now - began)
         if self._lost_meanwhile:
             # The node was there after this dial had begun: what failed says nothing of it, and who waits waits on.
             self._due = max(now, began + _NUDGE_EVERY)

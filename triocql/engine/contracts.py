@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from triocql.engine.phase import Phase
+    from triocql.metadata.node import Node
 
 
 class Sink(Protocol):
@@ -39,7 +40,7 @@ class Unfinished(Protocol):
     def fail(self, error: BaseException) -> None:
         """End with `error`, once."""
 
-    def time_out(self, now: float, node: str = "") -> None:
+    def time_out(self, now: float, node: Node | None = None) -> None:
         """End because the deadline has passed by `now`, on the connection to `node` or on none."""
 
 

@@ -38,7 +38,7 @@ class History:
         """Record a wait; what comes after it needs no clock to be asked."""
         self.waits += ((phase.value, seconds),)
 
-    def failed(self, node: str, error: RequestError, elapsed: float) -> None:
+    def failed(self, node: Node, error: RequestError, elapsed: float) -> None:
         """Record an attempt that another one follows; `elapsed` is the time of all of the request, in seconds."""
         self.attempts += (Attempt(node, error, elapsed - self.seconds),)
         self.maybe_executed = self.maybe_executed or error.maybe_executed

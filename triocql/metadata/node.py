@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -29,6 +29,9 @@ class Distance(Enum):
 
 class Node:
     """One node. It is itself and no other, whatever is learnt of it: nodes are compared by identity.
+
+    A pickled one, in a result or an error for another process, becomes a node of its own there, with what was known of
+    this one then, but for the tokens.
 
     Attributes:
         address: the address that it is dialled at.
@@ -69,8 +72,16 @@ class Node:
         self.release: str | None = None
         self.tokens: tuple[str, ...] = ()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        facts = {name: getattr(self, name) for name in _FACTS}
+        return Node, (self.address,), (None, facts)
+
     def __repr__(self) -> str:
         return f"<Node {self.name} {self.state.value}>"
 
     def __str__(self) -> str:
         return self.name
+
+
+_FACTS = ("state", "told", "host_id", "data_centre", "rack", "release")
+"""What is told of a node in another process."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from triocql.observability.logs import get_logger
+
+if TYPE_CHECKING:
+    from triocql.metadata.node import Node
 
 logger = get_logger(__name__)
 
@@ -35,7 +38,7 @@ class Tracker(Protocol):
     def start(self, request: Tracked) -> Any:
         """Called when a request begins; returns the token that the other methods are called with."""
 
-    def attempt(self, token: Any, node: str, seconds: float, error: BaseException | None) -> None:
+    def attempt(self, token: Any, node: Node, seconds: float, error: BaseException | None) -> None:
         """Called when an attempt is over that was sent to `node` `seconds` before; None for a good answer."""
 
     def retry(self, token: Any, error: Exception) -> None:
@@ -63,7 +66,7 @@ class GuardedTracker:
             self._report(bug)
             return None
 
-    def attempt(self, token: Any, node: str, seconds: float, error: BaseException | None) -> None:
+    def attempt(self, token: Any, node: Node, seconds: float, error: BaseException | None) -> None:
         """Call `Tracker.attempt`."""
         try:
             self._tracker.attempt(token, node, seconds, error)

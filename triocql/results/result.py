@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from triocql.engine.requests import Response
+    from triocql.metadata.node import Node
     from triocql.protocol.constants import Consistency
     from triocql.protocol.responses import SchemaChange
     from triocql.protocol.types import ColumnSpec
@@ -225,10 +226,9 @@ class BaseResult(Generic[R_co]):
         return self._response.schema_change
 
     @property
-    def coordinator(self) -> str:
-        """The node that answered, as ``host:port``."""
-        node = self._response.coordinator
-        return "" if node is None else node.name
+    def coordinator(self) -> Node | None:
+        """The node that answered; ``str()`` gives its address. None for what was never sent."""
+        return self._response.coordinator
 
     def _traced(self) -> tuple[Pager, UUID]:
         """Return what the trace is found with."""

@@ -95,7 +95,7 @@ class Connection:
 
     def expire(self, now: float) -> tuple[float, int]:
         """End the requests that are due (`Source`)."""
-        return expire(tuple(self.in_flight.values()), now, self.name), len(self.in_flight)
+        return expire(tuple(self.in_flight.values()), now, self.node), len(self.in_flight)
 
     def drain(self) -> None:
         """Accept no more requests; close once those in flight have ended."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from triocql.engine.connections.connection import Connection
     from triocql.engine.contracts import Recovering, Sink
     from triocql.engine.routing.plan import Plan
+    from triocql.metadata.node import Node
     from triocql.observability.tracker import GuardedTracker
 else:
     from triocql import _cython as cython
@@ -90,7 +91,7 @@ class Attempt(Request):
         execution = self.execution
         if execution.tracker is not None:
             seconds = execution.recovery.now() - self.sent if self.phase is Phase.WAITING else 0.0
-            execution.tracker.attempt(execution.token, connection.name, seconds, error)
+            execution.tracker.attempt(execution.token, connection.node, seconds, error)
 
     def lost(self, connection: Connection, error: Exception, *, written: bool) -> None:
         """Have recovery decide."""
@@ -106,7 +107,7 @@ class Attempt(Request):
         if self.phase is not _DONE:
             self.execution.abandon()
 
-    def time_out(self, now: float, node: str = "") -> None:
+    def time_out(self, now: float, node: Node | None = None) -> None:
         """End the execution: its deadline has passed by `now`, on the connection to `node` or on none."""
         if self.phase is not _DONE:
             execution = self.execution
@@ -246,7 +247,7 @@ class Execution:
             attempt.leave()
             self.recovery.submit(attempt)
 
-    def retried(self, node: str, error: RequestError, now: float) -> Attempt:
+    def retried(self, node: Node, error: RequestError, now: float) -> Attempt:
         """Return a new attempt that says the same, in place of the one that has failed on `node` because of `error`."""
         former = self.attempt
         assert former is not None, "what has ended is not tried again"

@@ -65,7 +65,7 @@ class Recovery:
             if opcode != Opcode.ERROR:
                 connection.abort(errors.copy_of(error))
             return
-        error.coordinator = connection.name
+        error.coordinator = connection.node
         if hint := _hint(error, attempt):
             error.args = (f"{error.message}; {hint}",)
         error.maybe_executed = not isinstance(error, _NOT_EXECUTED) or (
@@ -145,7 +145,7 @@ class Recovery:
         elsewhere = decision is Decision.NEXT and not isinstance(error, errors.ConnectionLost)
         if elsewhere and not router.pools.has_open(beside=plan.given):
             return False
-        following = execution.retried(connection.name, error, router.clock.now())
+        following = execution.retried(connection.node, error, router.clock.now())
         if decision is Decision.SAME and connection.has_room:
             connection.send(following)
         else:

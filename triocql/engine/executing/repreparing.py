@@ -121,7 +121,7 @@ class Repreparing:
 
     def _new_state(self, flight: _Flight, answer: object) -> PreparedState:
         if isinstance(answer, errors.ResponseError):
-            answer.coordinator = flight.connection.name
+            answer.coordinator = flight.connection.node
             raise answer
         if not isinstance(answer, Prepared):
             raise errors.UnfitAnswer("the node did not answer PREPARE with a prepared statement")

@@ -127,7 +127,7 @@ class Request:
         """End without telling anybody: whoever waited is gone. What was not written will not be sent."""
         raise NotImplementedError
 
-    def time_out(self, now: float, node: str = "") -> None:
+    def time_out(self, now: float, node: Node | None = None) -> None:
         """End because the deadline has passed by `now`, on the connection to `node` or on none."""
         raise NotImplementedError
 

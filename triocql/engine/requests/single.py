@@ -12,6 +12,7 @@ from triocql.engine.requests.telling import refuse
 
 if TYPE_CHECKING:
     from triocql.engine.contracts import Sink
+    from triocql.metadata.node import Node
 
 
 class SingleRequest(Request):
@@ -46,7 +47,7 @@ class SingleRequest(Request):
         if self.sink is not None:
             self._end()
 
-    def time_out(self, now: float, node: str = "") -> None:
+    def time_out(self, now: float, node: Node | None = None) -> None:
         """End: the deadline has passed by `now`, on the connection to `node` or on none."""
         self.fail(timed_out(self, self.phase, now, node))
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from triocql.engine.contracts import Sink, Unfinished
+    from triocql.metadata.node import Node
 
     R = TypeVar("R", bound=Unfinished)
 
@@ -44,10 +45,10 @@ def call(steps: Iterable[Callable[[], object]]) -> None:
             report(bug)
 
 
-def expire(requests: Iterable[Unfinished], now: float, node: str = "") -> float:
+def expire(requests: Iterable[Unfinished], now: float, node: Node | None = None) -> float:
     """End those of `requests` that are due by `now`; return the earliest deadline of the others, or inf.
 
-    They are on the connection to `node` or, with "", on none.
+    They are on the connection to `node` or, with None, on none.
     """
     earliest = inf
     for request in requests:
@@ -88,5 +89,5 @@ def report(bug: Exception) -> None:
         logger.error("%s while the outcomes of requests were delivered", type(bug).__name__, exc_info=bug)
 
 
-def _time_out(now: float, node: str, request: Unfinished) -> None:
+def _time_out(now: float, node: Node | None, request: Unfinished) -> None:
     request.time_out(now, node)
