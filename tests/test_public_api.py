@@ -72,6 +72,7 @@ def _has_own_doc(value: Any) -> bool:
 
 SESSION = {
     "codecs",
+    "events",
     "execute",
     "execute_concurrent",
     "execute_concurrent_with_args",

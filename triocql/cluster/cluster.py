@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from triocql.abc import Reactor
 from triocql.cluster.connector import Connector
+from triocql.cluster.hub import EventHub
 from triocql.cluster.nodes import Nodes
 from triocql.codecs.registry import Registry
 from triocql.config.options import Options
@@ -20,12 +21,17 @@ logger = get_logger(__name__)
 
 
 class Cluster:
-    """The engine of one session on one reactor, which has to be entered before and left after it."""
+    """The engine of one session on one reactor, which has to be entered before and left after it.
+
+    Attributes:
+        hub: the events of the session.
+    """
 
     def __init__(self, reactor: Reactor, options: Options, registry: Registry) -> None:
         self.reactor = reactor
         self.options = options
         self.registry = registry
+        self.hub = EventHub()
         self.clock = Clock(reactor)
         self.router = Router(self.clock, options.pool)
         self._connector = Connector(reactor, self.clock, options, self.router)
@@ -98,6 +104,7 @@ class Cluster:
 
     def _end(self, reason: Exception) -> None:
         self.router.end(reason)
+        self.hub.end()
         self.clock.close()
 
     def _bug(self, error: Exception) -> None:

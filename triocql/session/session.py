@@ -11,6 +11,7 @@ from triocql.results.factories import row_factory
 from triocql.results.result import Result
 from triocql.session.concurrent import CollectingCall, ConcurrentStream
 from triocql.session.context import DEFAULT_FACTORY, DRAIN_TIMEOUT, SessionContext, Stats
+from triocql.session.events import Events
 from triocql.session.outcomes import result_maker
 from triocql.session.sources import check_leaving, source_of, source_with
 from triocql.session.stream import RowStream
@@ -263,6 +264,22 @@ class Session(NoOtherAttributes):
     def stats(self) -> Stats:
         """Return what is under way now."""
         return self._context.stats()
+
+    def events(self) -> Events:
+        """Listen to what happens to the cluster and to the session's connections: see `triocql.metadata.events`.
+
+        Any number of listeners may do so. Of one that takes none for too long the oldest of 1,000 events are dropped,
+        and `Missed` says how many; nobody ever waits for it.
+
+        >>> async with session.events() as events:                                     # doctest: +SKIP
+        ...     async for event in events:
+        ...         match event:
+        ...             case NodeDown(node):
+        ...                 print("lost", node)
+        ...             case SchemaChange(change="CREATED", target="TABLE"):
+        ...                 print("new table", event.keyspace, event.name)
+        """
+        return Events(self._context)
 
     async def aclose(self, timeout: float = DRAIN_TIMEOUT) -> None:
         """Close the session. Idempotent; if it is cancelled, the session is closed nevertheless, at once.

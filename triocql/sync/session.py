@@ -15,6 +15,7 @@ from triocql.session.outcomes import result_maker
 from triocql.session.sources import pairs, pairs_with
 from triocql.sync.codecs import Codecs
 from triocql.sync.concurrent import CollectingCall, ConcurrentStream, StreamingCall
+from triocql.sync.events import Events
 from triocql.sync.futures import ResultFuture
 from triocql.sync.portal import Portal
 from triocql.sync.results import for_blocking, make_result
@@ -284,6 +285,15 @@ class Session(NoOtherAttributes):
     def stats(self) -> Stats:
         """Return what is under way now."""
         return self._portal.call(self._portal.context.stats)
+
+    def events(self) -> Events:
+        """Listen to what happens to the cluster and to the session's connections, as `triocql.Session.events`.
+
+        >>> with session.events() as events:                                           # doctest: +SKIP
+        ...     for event in events:
+        ...         print(event)
+        """
+        return Events(self._portal)
 
     def close(self, timeout: float = DRAIN_TIMEOUT) -> None:
         """Close the session as `triocql.Session.aclose` does. Idempotent; does nothing in a child process.

@@ -1,0 +1,139 @@
+"""What happens to a cluster, and to the connections of a session with it: the events of `Session.events`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from triocql.metadata.node import Node
+from triocql.protocol.responses import SchemaChange
+
+if TYPE_CHECKING:
+    from triocql.abc import Address
+
+__all__ = [
+    "Connected",
+    "DialFailed",
+    "Disconnected",
+    "Event",
+    "Missed",
+    "NodeAdded",
+    "NodeDown",
+    "NodeMoved",
+    "NodeRemoved",
+    "NodeUp",
+    "SchemaChange",
+]
+
+# --- Topology ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAdded:
+    """A node is known from now on. Those that a session begins with are not told."""
+
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRemoved:
+    """A node is not part of the cluster any more."""
+
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class NodeMoved:
+    """A node has another address than before; it is the same node, by its host_id.
+
+    Attributes:
+        node: the node, with its new address.
+        before: the address that it had.
+    """
+
+    node: Node
+    before: Address
+
+
+# --- Status ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NodeUp:
+    """A node takes requests, which was down or not known to be up."""
+
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDown:
+    """A node takes no requests any more: there is no connection to it, and none can be made."""
+
+    node: Node
+
+
+# --- The connections of the session ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A connection joined the pool of its node."""
+
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """A connection left the pool of its node.
+
+    Attributes:
+        node: the node.
+        error: why it ended; None for one that drains, because too many abandoned requests have no answer.
+    """
+
+    node: Node
+    error: Exception | None
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailed:
+    """A connection could not be made.
+
+    Attributes:
+        node: the node that was dialled.
+        error: why.
+        delay: the seconds until it is dialled again, unless something brings that forward.
+    """
+
+    node: Node
+    error: Exception
+    delay: float
+
+
+# --- The listener ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Events were dropped here, the oldest ones, because their listener did not take them for too long.
+
+    Attributes:
+        count: how many.
+    """
+
+    count: int
+
+
+Event: TypeAlias = (
+    NodeAdded
+    | NodeRemoved
+    | NodeMoved
+    | NodeUp
+    | NodeDown
+    | SchemaChange
+    | Connected
+    | Disconnected
+    | DialFailed
+    | Missed
+)
+"""Anything that `Session.events` gives. `SchemaChange` is the one of `Result.schema_change`, too."""
