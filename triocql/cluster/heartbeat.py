@@ -16,8 +16,8 @@ _MIB = 1024 * 1024
 class Heartbeat:
     """One background task a connection, which ends with it.
 
-    It asks for an answer after a while without one, and ends a connection whose frame does not end. Events are no sign
-    of life, as they answer nothing; that an answer is on its way is one.
+    It asks for an answer after a while without one, and ends a connection whose frame does not end, or that should
+    have drained by now. Events are no sign of life, as they answer nothing; that an answer is on its way is one.
     """
 
     def __init__(self, reactor: Reactor, connection: Connection, limits: ConnectionOptions) -> None:
@@ -32,7 +32,9 @@ class Heartbeat:
         while self._connection.state is not State.CLOSED:
             await self._rest(interval)
             now = self._reactor.now()
-            if self._stalled(now):
+            if self._connection.drain_by <= now:
+                self._lose("is not wanted any more, and did not end what was in flight in time")
+            elif self._stalled(now):
                 self._lose("sent the beginning of a frame, and not the rest of it in time")
             elif self._silent(now - limits.heartbeat_interval):
                 await self._ask(now - self._connection.last_answer)

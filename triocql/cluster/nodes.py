@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 from triocql.cluster.connector import Connector
 from triocql.cluster.refiller import PoolRefiller
@@ -14,9 +14,12 @@ from triocql.engine.routing.router import Router
 from triocql.metadata.node import Node
 from triocql.metadata.snapshot import Snapshot
 
+_DRAIN = 30.0
+"""Seconds that what is in flight gets on connections that are not wanted any more."""
+
 
 class Nodes:
-    """Starts and stops the pools of nodes, as one snapshot of the cluster follows another.
+    """Starts, resizes and stops the pools of nodes, as one snapshot of the cluster follows another.
 
     Attributes:
         snapshot: the newest one. It is replaced as a whole.
@@ -27,37 +30,56 @@ class Nodes:
         self._connector = connector
         self._router = router
         self._keyspaces = keyspaces
+        self._sizes = connector.options.pool.sizes
         self._refillers: dict[Node, PoolRefiller] = {}
 
     def apply(self, snapshot: Snapshot) -> None:
-        """Let `snapshot` follow: dial the nodes that it adds, and let go of those that it lacks.
+        """Let `snapshot` follow: dial the nodes that it adds or that have moved, and let go of those that it lacks.
 
-        What is in flight on those still ends; what waited for one of them waits for the others, if they can be had.
+        A node whose distance has changed gets as many connections as that one has. What is in flight on connections
+        that go still ends, within a bound; what waited for one of them waits for others, if they can be had.
         """
-        added, removed = snapshot.since(self.snapshot)
         self.snapshot = snapshot
+        wanted = {node: size for node in snapshot.nodes if (size := self._sizes[node.distance])}
+        stopped = [
+            refiller for node, refiller in self._refillers.items() if node not in wanted or refiller.has_moved
+        ]
         # The new ones first: what waits for those that go finds somebody to wait for.
-        for node in added:
-            self._start(node)
-        call([self._stopping(node) for node in removed])
+        for node, size in wanted.items():
+            self._keep(node, size)
+        call([partial(self._stop, refiller) for refiller in stopped])
+
+    def up(self, node: Node) -> None:
+        """The cluster says that `node` is up: what is missing there is dialled now."""
+        refiller = self._refillers.get(node)
+        if refiller is not None:
+            refiller.up()
 
     def adopt(self, connection: Connection) -> None:
         """Put a connection that was made before there were any pools into the pool of its node."""
         self._refillers[connection.node].adopt(connection)
 
-    def _start(self, node: Node) -> None:
-        options = self._connector.options
-        pool = Pool(node, options.pool.connections_local, options.connection.fill_threshold)
+    def _keep(self, node: Node, size: int) -> None:
+        refiller = self._refillers.get(node)
+        if refiller is None or refiller.has_moved:
+            self._start(node, size)
+        else:
+            self._router.resize(refiller.pool, size, self._drained_by())
+            refiller.resized()
+
+    def _start(self, node: Node, size: int) -> None:
+        pool = Pool(node, size, self._connector.options.connection.fill_threshold)
         self._router.add(pool)
         refiller = PoolRefiller(self._connector, self._router, self._keyspaces, pool)
         self._refillers[node] = refiller
         refiller.start()
 
-    def _stopping(self, node: Node) -> Callable[[], None]:
-        refiller = self._refillers.pop(node)
+    def _stop(self, refiller: PoolRefiller) -> None:
+        node = refiller.pool.node
+        if self._refillers.get(node) is refiller:
+            del self._refillers[node]
+        refiller.stop()
+        self._router.remove(refiller.pool, self._drained_by())
 
-        def stop() -> None:
-            refiller.stop()
-            self._router.remove(refiller.pool)
-
-        return stop
+    def _drained_by(self) -> float:
+        return self._router.clock.now() + _DRAIN

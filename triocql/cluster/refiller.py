@@ -40,6 +40,7 @@ class PoolRefiller:
         self._longest_delay = options.reconnection.maximum
         self._failures = 0  # attempts in a row that gave no connection that lasted
         self._counted = -inf
+        self._told_up = -inf
         self._refused = False
         self._last_dial = -inf
         self._due = -inf
@@ -84,6 +85,26 @@ class PoolRefiller:
             self._lost(connection)
 
     @property
+    def has_moved(self) -> bool:
+        """Whether the node is to be dialled at another address by now."""
+        return self.pool.address != self.pool.node.address
+
+    def up(self) -> None:
+        """The cluster says that the node is up: dial now, and let the back-off begin anew. If it is dialled already and
+        that fails, it is dialled once more soon."""
+        now = self._reactor.now()
+        often = now - self._told_up < _NUDGE_EVERY
+        self._told_up = now
+        self._failures = 0
+        self._due = min(self._due, self._last_dial + _NUDGE_EVERY if often else now)
+        self._lost_meanwhile = True
+        self._wake(now)
+
+    def resized(self) -> None:
+        """The pool has another size: dial what is missing."""
+        self._wake(self._reactor.now())
+
+    @property
     def _is_over(self) -> bool:
         """Whether no connection is wanted any more. On Trio, a task that was cancelled takes one step more."""
         return self._stopped or self._router.ending is not None
@@ -104,9 +125,11 @@ class PoolRefiller:
         else:
             self._end()
             self._refused = False
-            if self._keyspaces.current != keyspace or self._is_over:
+            if self._keyspaces.current != keyspace or self._is_over or not self.pool.missing:
                 connection.abort(
-                    Error("the session ended or changed its keyspace while the connection was being made")
+                    Error(
+                        "it was not wanted any more, or the session changed its keyspace, while it was made"
+                    )
                 )
             else:
                 self.adopt(connection)
@@ -181,7 +204,7 @@ class PoolRefiller:
     def _wake(self, now: float) -> None:
         if not self._under_way:
             # After a failure, requests wait for a dial only if it begins now.
-            self.pool.dialing = self._due <= now or not self._refused
+            self.pool.dialing = self.pool.missing and (self._due <= now or not self._refused)
         if self._waiter is not None:
             self._waiter.resolve(None)
 

@@ -13,6 +13,7 @@ from triocql.config.contactpoints import read_contact_points
 from triocql.config.policies import PolicyOptions
 from triocql.config.requests import ResolvedOptions
 from triocql.errors import OptionError
+from triocql.metadata.node import Distance
 from triocql.policies.reconnection import ExponentialBackoff, ReconnectionPolicy
 from triocql.protocol.constants import MAX_FRAME, MAX_INT, VERSIONS, Consistency
 
@@ -92,7 +93,8 @@ class PoolOptions:
     """The number of connections, and the bounds of the queue of requests that wait for them.
 
     Attributes:
-        connections_local: connections to a node; they are filled in turn.
+        connections_local: connections to each node of the local data centre; they are filled in turn.
+        connections_remote: connections to each node of other data centres that the balancing policy allows.
         max_queue: the most requests that wait while every connection is full; one more raises QueueFull.
         max_queue_bytes: the most bytes of them.
 
@@ -100,11 +102,22 @@ class PoolOptions:
     """
 
     connections_local: int = 2
+    connections_remote: int = 1
     max_queue: int = 10_000
     max_queue_bytes: int = 64 * 1024 * 1024
 
+    @property
+    def sizes(self) -> dict[Distance, int]:
+        """How many connections a node gets, by its distance."""
+        return {
+            Distance.LOCAL: self.connections_local,
+            Distance.REMOTE: self.connections_remote,
+            Distance.IGNORED: 0,
+        }
+
     def __post_init__(self) -> None:
         require_integer(self.connections_local, "connections_local", 1, 1024)
+        require_integer(self.connections_remote, "connections_remote", 0, 1024)
         require_integer(self.max_queue, "max_queue", 0, MAX_INT)
         require_integer(self.max_queue_bytes, "max_queue_bytes", 0, 2**63 - 1)
 
@@ -169,6 +182,7 @@ class ConnectKeywords(TypedDict, total=False):
     frame_timeout: float
 
     connections_local: int
+    connections_remote: int
     max_queue: int
     max_queue_bytes: int
 

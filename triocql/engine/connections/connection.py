@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from math import inf
 
 from triocql.abc import Transport
 from triocql.config.options import ConnectionOptions
@@ -46,6 +47,7 @@ class Connection:
         self.began = self.last_answer = clock.now()
         self.frame_begun: float | None = None
         self.events = 0
+        self.drain_by = inf
         self.on_end: Callable[[], None] | None = None
         self.void = Response(coordinator=self.node)
         self.streams = Streams(self, clock, limits.max_in_flight)
@@ -97,8 +99,14 @@ class Connection:
         """End the requests that are due (`Source`)."""
         return expire(tuple(self.in_flight.values()), now, self.node), len(self.in_flight)
 
-    def drain(self) -> None:
-        """Accept no more requests; close once those in flight have ended."""
+    def drain(self, by: float = inf) -> None:
+        """Accept no more requests; close once those in flight have ended.
+
+        Args:
+            by: the time by which they have to: whoever watches over the connection ends it then. Without it they have
+                until their own deadlines.
+        """
+        self.drain_by = min(self.drain_by, by)
         if self.state is State.OPEN:
             self.state = State.DRAINING
             self.streams.open = False

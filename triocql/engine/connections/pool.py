@@ -25,10 +25,20 @@ class Pool:
 
     The refiller of the pool dials: `on_lost` is called when a connection is missing, `on_need` when somebody waits for
     one.
+
+    Attributes:
+        node: the node.
+        address: what it is dialled at; at another address it gets another pool.
+        name: the address as text.
+        target: what requests are sent to.
+        connections: those that take requests, the one to be filled first first.
+        dialing: whether a connection is being made, or is about to be.
+        last_failure: why the last dial failed, if it did.
     """
 
     def __init__(self, node: Node, size: int, fill_threshold: int) -> None:
         self.node = node
+        self.address = node.address
         self.name = node.name
         self.target = Target()
         self.connections: list[Connection] = []
@@ -46,6 +56,13 @@ class Pool:
     def missing(self) -> bool:
         """Whether there should be more connections than there are."""
         return len(self.connections) < self._size
+
+    def resize(self, size: int) -> list[Connection]:
+        """Have `size` connections from now on; return those that are too many, which are not the pool's any more."""
+        self._size = size
+        surplus = self.connections[size:]
+        del self.connections[size:]
+        return surplus
 
     def send(self, request: Request) -> bool:
         """Send `request` if a connection has room, and aim the target there; return whether it was sent."""

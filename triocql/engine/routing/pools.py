@@ -37,15 +37,15 @@ class Pools:
         return ", ".join(node.name for node in self.nodes)
 
     def add(self, pool: Pool) -> None:
-        """Add the pool of a node."""
+        """Add the pool of a node; one that it had already has to be removed after that."""
         self._pools[pool.node] = pool
         self.nodes = tuple(self._pools)
 
     def remove(self, pool: Pool) -> None:
-        """Forget the pool of a node; its connections close once what is in flight on them has ended."""
-        del self._pools[pool.node]
-        self.nodes = tuple(self._pools)
-        call([connection.drain for connection in pool.connections])
+        """Forget the pool of a node."""
+        if self._pools.get(pool.node) is pool:
+            del self._pools[pool.node]
+            self.nodes = tuple(self._pools)
 
     # --- Connections ---------------------------------------------------------------------------------------
 

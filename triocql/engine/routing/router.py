@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from triocql.config.options import PoolOptions
 from triocql.engine.connections.connection import Connection
@@ -61,10 +62,16 @@ class Router:
         """Send requests to the node of `pool`, too."""
         self.pools.add(pool)
 
-    def remove(self, pool: Pool) -> None:
-        """Send nothing more to the node of `pool`. What waited for it waits for other nodes, or fails if they cannot be
-        had either."""
+    def resize(self, pool: Pool, size: int, by: float) -> None:
+        """Have `size` connections in `pool`. Those that are too many close once what is in flight on them has ended,
+        at `by` at the latest."""
+        call([partial(connection.drain, by) for connection in pool.resize(size)])
+
+    def remove(self, pool: Pool, by: float) -> None:
+        """Send nothing more by `pool`; its connections close as those do that are too many. What waited for it waits
+        for other nodes, or fails if they cannot be had either."""
         self.pools.remove(pool)
+        self.resize(pool, 0, by)
         if len(self.queue) or len(self.waiting):
             self._backlog.find_others()
 

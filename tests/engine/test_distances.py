@@ -1,0 +1,230 @@
+"""Pools by the distance and the address of their nodes: grown, drained, closed, moved; and an UP that dials at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.engine.test_nodes import apply, nodes, running
+from tests.engine.test_refiller import Dials, error_of, lose
+from tests.engine.world import World, pools
+from triocql import errors
+from triocql.abc import Address
+from triocql.engine.connections.connection import Connection, State
+from triocql.metadata.node import Distance, NodeState
+from triocql.session.session import Session
+
+
+def connections(session: Session) -> list[list[Connection]]:
+    """Return the connections of each pool."""
+    return [list(pool.connections) for pool in pools(session)]
+
+
+def sizes(session: Session) -> list[int]:
+    """Return how many connections each pool has."""
+    return [len(each) for each in connections(session)]
+
+
+def test_a_node_has_as_many_connections_as_its_distance_asks_for() -> None:
+    world = World(count=3, connections_local=2, connections_remote=1)
+    with world.session() as session:
+        near, far, ignored = nodes(session)
+        assert sizes(session) == [2, 2, 2]
+        far.distance, ignored.distance = Distance.REMOTE, Distance.IGNORED
+        apply(world, session, near, far, ignored)
+        assert sizes(session) == [2, 1]
+        assert len(session._context.executor.router.connections()) == 3
+        assert session.stats().connections == 3
+        assert [pool.node for pool in pools(session)] == [near, far]
+        assert (running(world, "PoolRefiller.run"), running(world, "Heartbeat.run")) == (2, 3)
+        near.distance, far.distance, ignored.distance = Distance.REMOTE, Distance.LOCAL, Distance.LOCAL
+        apply(world, session, near, far, ignored)
+        assert sizes(session) == [1, 2, 2]
+
+
+def test_no_connection_is_made_to_remote_nodes_if_none_is_asked_for() -> None:
+    world = World(count=2, connections_remote=0)
+    with world.session() as session:
+        near, far = nodes(session)
+        far.distance = Distance.REMOTE
+        apply(world, session, near, far)
+        dials = Dials(world, 1)
+        lose(world, 1)
+        world.reactor.advance(100)
+        assert sizes(session) == [1]
+        assert dials.times == []
+
+
+def test_what_is_in_flight_on_connections_that_are_too_many_still_ends() -> None:
+    world = World(connections_local=3, connections_remote=1, max_in_flight=2)
+    with world.session() as session:
+        (node,) = nodes(session)
+        world.node.holding = True
+        tasks = [world.reactor.start(session.execute, f"INSERT {number}") for number in range(6)]
+        world.settle()
+        node.distance = Distance.REMOTE
+        apply(world, session, node)
+        assert sizes(session) == [1]
+        assert len(session._context.executor.router.connections()) == 3
+        assert not any(task.done for task in tasks)
+        world.node.release()
+        world.settle()
+        assert all(task.result() is not None for task in tasks)
+        assert len(session._context.executor.router.connections()) == 1
+        assert len([link for link in world.node.links if not link.lost]) == 1
+
+
+def test_a_connection_that_should_have_drained_is_ended() -> None:
+    world = World(count=2)
+    with world.session() as session:
+        first, second = nodes(session)
+        apply(world, session, first)
+        world.node.holding = True
+        task = world.start(session.execute, "INSERT 1", timeout=3600.0)
+        apply(world, session, second)
+        world.reactor.advance(29)
+        assert not task.done
+        world.reactor.advance(7)
+        assert isinstance(error_of(task), errors.ConnectionLost)
+        assert "did not end what was in flight in time" in str(error_of(task))
+        assert len(session._context.executor.router.connections()) == 1
+
+
+def test_a_dial_under_way_when_its_pool_shrinks_leaves_no_connection_too_many() -> None:
+    world = World(connections_local=2, connections_remote=1)
+    with world.session() as session:
+        (node,) = nodes(session)
+        world.listeners[0].delay = 1.0
+        world.listeners[0].accepted[0].reset()
+        world.settle()
+        node.distance = Distance.REMOTE
+        apply(world, session, node)
+        world.reactor.advance(5)
+        assert sizes(session) == [1]
+        assert len(world.reactor.network.clients) == 1
+
+
+def test_a_node_that_has_moved_is_dialled_at_its_new_address_and_remains_itself() -> None:
+    world = World(count=2)
+    with world.session() as session:
+        first, second = nodes(session)
+        apply(world, session, first)
+        world.nodes[0].holding = True
+        task = world.start(session.execute, "INSERT 1")
+        (former,) = pools(session)
+        first.address = world.addresses[1]
+        first.name = str(first.address)
+        apply(world, session, first)
+        (pool,) = pools(session)
+        assert (pool.node, pool.address, pool.missing) == (first, world.addresses[1], False)
+        assert pool is not former
+        assert running(world, "PoolRefiller.run") == 1
+        assert world.call(session.execute, "SELECT x").coordinator is first
+        world.nodes[0].release()
+        world.settle()
+        task.result()
+        assert all(link.lost for link in world.nodes[0].links)
+        assert second.state is NodeState.UP
+
+
+def test_a_node_that_has_moved_while_it_is_dialled_is_not_reached_at_its_old_address() -> None:
+    world = World(count=2)
+    with world.session() as session:
+        first, _ = nodes(session)
+        apply(world, session, first)
+        dials = Dials(world, 1)
+        world.listeners[0].black_hole = True
+        lose(world, 0)
+        first.address = world.addresses[1]
+        apply(world, session, first)
+        assert len(dials.times) == 1
+        world.listeners[0].black_hole = False
+        world.reactor.advance(30)
+        assert all(link.lost for link in world.nodes[0].links)
+        assert [connection.state for (connection,) in connections(session)] == [State.OPEN]
+
+
+def test_a_node_that_moves_again_and_again_has_one_pool() -> None:
+    world = World(count=2)
+    with world.session() as session:
+        first, _ = nodes(session)
+        for number in range(20):
+            first.address = world.addresses[number % 2]
+            session._context.cluster.nodes.apply(session._context.cluster.nodes.snapshot)
+        first.address = Address("10.0.0.1", 9042)
+        apply(world, session, first)
+        world.reactor.advance(5)
+        assert sizes(session) == [1]
+        assert running(world, "PoolRefiller.run") == 1
+        assert len(world.reactor.network.clients) == 1
+
+
+def up(world: World, session: Session, index: int = 0) -> None:
+    """Tell that a node is up."""
+    session._context.cluster.nodes.up(nodes(session)[index])
+    world.settle()
+
+
+def away(world: World) -> None:
+    """Take the node away for so long that the back-off is at its maximum."""
+    world.listeners[0].refuse = True
+    lose(world)
+    world.reactor.advance(300)
+
+
+def test_a_node_that_is_up_is_dialled_at_once_and_the_back_off_begins_anew() -> None:
+    world = World()
+    with world.session() as session:
+        away(world)
+        dials = Dials(world)
+        up(world, session)
+        assert len(dials.times) == 1
+        world.reactor.advance(8)
+        assert dials.pauses() == [1, 2, 4]
+        world.listeners[0].refuse = False
+        up(world, session)
+        assert sizes(session) == [1]
+        up(world, session)
+        assert sizes(session) == [1]
+        assert dials.most == 1
+
+
+def test_a_flood_of_ups_has_a_node_dialled_once_a_second() -> None:
+    world = World()
+    with world.session() as session:
+        away(world)
+        dials = Dials(world)
+        for _ in range(100):
+            up(world, session)
+            world.reactor.advance(0.05)
+        assert 4 <= len(dials.times) <= 6
+        assert dials.most == 1
+        world.listeners[0].refuse = False
+        world.reactor.advance(3)
+
+
+def test_an_up_while_a_dial_is_stuck_has_another_one_follow_soon() -> None:
+    world = World()
+    with world.session() as session:
+        world.listeners[0].black_hole = True
+        lose(world)
+        world.reactor.advance(200)
+        dials = Dials(world)
+        world.reactor.advance(62)
+        world.listeners[0].black_hole = False
+        up(world, session)
+        world.reactor.advance(6)
+        assert sizes(session) == [1]
+        assert dials.most == 1
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_up_of_a_node_that_is_not_wanted_does_nothing(known: bool) -> None:
+    world = World(count=2)
+    with world.session() as session:
+        first, second = nodes(session)
+        second.distance = Distance.IGNORED
+        apply(world, session, *((first, second) if known else (first,)))
+        session._context.cluster.nodes.up(second)
+        world.settle()
+        assert sizes(session) == [1]
+        assert len(world.reactor.network.clients) == 1
