@@ -63,6 +63,7 @@ def test_the_defaults() -> None:
     }
     assert dataclasses.asdict(options.pool) == {
         "connections_local": 2,
+        "connections_remote": 1,
         "max_queue": 10_000,
         "max_queue_bytes": 64 * 1024 * 1024,
     }
