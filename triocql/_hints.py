@@ -20,6 +20,7 @@ _RETRY = "policies=triocql.PolicyOptions(retry=...), of connect()"
 _BY_CALL = "the options of a call, of a Statement, or of connect()"
 
 _OPTIONS = {
+    "address_translator": "policies=triocql.PolicyOptions(addresses=...), of connect()",
     "args": "parameters=, with each call",
     "auth_provider": _LOGIN,
     "cl": "consistency=",
@@ -44,6 +45,7 @@ _OPTIONS = {
     "row_factory": "row_type=, with each call",
     "serial_consistency_level": "serial_consistency=",
     "ssl_options": "ssl_context=",
+    "timestamp_generator": "policies=triocql.PolicyOptions(timestamps=...), of connect()",
     "trace": "tracing=",
     "use_client_timestamp": "timestamp=triocql.SERVER, with the calls concerned",
     "user": _LOGIN,
@@ -75,7 +77,7 @@ _ATTRIBUTES = {
     "row_factory": "row_type= with each call",
     "set_keyspace": 'session.execute("USE ...")',
     "shutdown": "the block of connect(), or `aclose()`, `close()` of a session that blocks",
-    "timestamp_generator": "timestamp= of a statement or of a call",
+    "timestamp_generator": "policies=triocql.PolicyOptions(timestamps=...) of connect()",
     "use_client_timestamp": "timestamp=triocql.SERVER of a statement or of a call",
     "user_type_registered": "session.codecs.register_udt()",
 }

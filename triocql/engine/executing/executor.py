@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from triocql._hints import forgotten_await
 from triocql.codecs.registry import Registry
 from triocql.config.options import Options
-from triocql.config.requests import INHERIT, RequestOptions
+from triocql.config.requests import INHERIT, RequestOptions, ResolvedOptions
 from triocql.engine.contracts import Sink
 from triocql.engine.executing import ExecuteTemplate, Execution
 from triocql.engine.executing.batches import BatchBuilder
@@ -28,7 +29,7 @@ from triocql.engine.routing.keyspaces import Keyspaces
 from triocql.engine.routing.router import Router
 from triocql.errors import PreparedIdMismatch, ProtocolError, UsageError
 from triocql.observability.tracker import GuardedTracker
-from triocql.policies import MonotonicTimestamps
+from triocql.policies.timestamping import ServerTimestamps, timestamps_of
 from triocql.protocol.constants import SERVER, V5
 from triocql.statements.prepared import BoundStatement, PreparedQuery, PreparedStatement
 from triocql.statements.statement import Batch, Parameters, Statement, snapshot
@@ -47,11 +48,11 @@ class Executor:
             router,
             Recovery(router, options.policies.retry, version, descriptions, self._doubt),
             ResultReader(descriptions, version, self.keyspaces.changed),
-            MonotonicTimestamps(),
+            timestamps_of(options.policies.timestamps),
             router.clock.now,
             None if options.tracker is None else GuardedTracker(options.tracker),
         )
-        self.settings = SettingsCache(options.request, version, self._make_template)
+        self.settings = SettingsCache(_defaults(options), version, self._make_template)
         self.preparing = Preparing(
             router, version, options.prepared_cache, descriptions, self._internal_execution
         )
@@ -265,6 +266,14 @@ class Executor:
     def _check_open(self) -> None:
         if self.router.ending is not None:
             raise self.router.ended_error()
+
+
+def _defaults(options: Options) -> ResolvedOptions:
+    """Return the options of requests that say nothing."""
+    defaults = options.request
+    if defaults.timestamp is None and isinstance(options.policies.timestamps, ServerTimestamps):
+        return replace(defaults, timestamp=SERVER)
+    return defaults
 
 
 def _begun(execution: Execution, begin: Callable[[], object]) -> Execution:

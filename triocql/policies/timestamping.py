@@ -1,0 +1,65 @@
+"""Timestamp policies: who says when something was written, and a guard around the ones of users."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from triocql.errors import UsageError
+from triocql.policies import MonotonicTimestamps
+from triocql.protocol.constants import SERVER
+
+_HIGHEST = 2**63 - 1
+
+
+class TimestampPolicy(Protocol):
+    """Gives the time of each write that has none of its own. Called on the loop: it must not block.
+
+    What it raises fails the request that it was asked for. That it increases is its own affair: of two writes to one
+    cell, the one with the higher timestamp stays.
+    """
+
+    def next(self) -> int:
+        """Return the next timestamp, in microseconds since 1970."""
+
+
+class ServerTimestamps:
+    """Leaves the time of writes to the coordinators: no timestamp is sent, unless a statement or a call has one.
+
+    The clocks of nodes differ, so that of two writes that follow each other the first one may win.
+    """
+
+    def next(self) -> int:
+        """Return `triocql.SERVER`, which stands for the server's own time."""
+        return SERVER
+
+
+class CheckedTimestamps(MonotonicTimestamps):
+    """The timestamps of a user's policy: what is no timestamp does not get as far as a request."""
+
+    __slots__ = ("_policy",)
+
+    def __init__(self, policy: TimestampPolicy) -> None:
+        super().__init__()
+        self._policy = policy
+
+    def next(self) -> int:
+        """Return what the policy gives. Raises UsageError for what cannot be written, and what the policy raises."""
+        given = self._policy.next()
+        if not isinstance(given, int) or isinstance(given, bool) or not SERVER < given <= _HIGHEST:
+            raise UsageError(
+                f"the timestamp policy gave {given!r}; it has to be an int of microseconds since 1970, with a sign and "
+                "64 bits at most"
+            )
+        return given
+
+
+def timestamps_of(policy: TimestampPolicy | None) -> MonotonicTimestamps:
+    """Return what timestamps are taken from where requests have none; None stands for the client's clock.
+
+    It is a clock for `ServerTimestamps`, too: those are an option of requests, and nothing is asked for them.
+    """
+    if isinstance(policy, MonotonicTimestamps):
+        return policy
+    if policy is None or isinstance(policy, ServerTimestamps):
+        return MonotonicTimestamps()
+    return CheckedTimestamps(policy)
