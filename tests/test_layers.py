@@ -25,6 +25,7 @@ LAYERS: Table = (
             "_impl",
             "observability",
             "metadata.node",
+            "metadata.statistics",
             "protocol.constants",
             "protocol.types",
         ),

@@ -14,7 +14,6 @@ from triocql.abc import Address
 from triocql.engine.routing.plan import Plan
 from triocql.metadata.node import Node
 from triocql.metadata.snapshot import Snapshot
-from triocql.policies.balancing import RoundRobin
 from triocql.session.session import Session
 
 A, B, C, D = (Node(Address(f"10.0.0.{number}", 9042)) for number in (1, 2, 3, 4))
@@ -67,14 +66,6 @@ def test_a_plan_asks_its_policy_for_no_more_nodes_than_are_needed() -> None:
 
 def test_an_empty_plan() -> None:
     assert list(Plan(())) == []
-    assert list(RoundRobin().plan(())) == []
-
-
-def test_round_robin_begins_with_each_node_equally_often() -> None:
-    policy = RoundRobin()
-    plans = [tuple(policy.plan((A, B, C))) for _ in range(30)]
-    assert Counter(plan[0] for plan in plans) == {A: 10, B: 10, C: 10}
-    assert all(set(plan) == {A, B, C} for plan in plans)
 
 
 # --- Requests ----------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ class Cluster:
         self.registry = registry
         self.hub = EventHub()
         self.clock = Clock(reactor)
-        self.router = Router(self.clock, options.pool)
+        self.router = Router(self.clock, options.pool, options.policies.balancing)
         self._connector = Connector(reactor, self.clock, options, self.router)
         self._executor: Executor | None = None
         self._nodes: Nodes | None = None
@@ -122,7 +122,7 @@ class Cluster:
             except ConnectError as error:
                 if (thrown := _thrown(error)) is not None:
                     raise thrown from None
-                attempts.append(Attempt(node, error, self.clock.now() - began, "next contact point"))
+                attempts.append(Attempt(node, error, self.clock.now() - began))
         raise _none_connected(attempts)
 
 

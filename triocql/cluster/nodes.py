@@ -40,6 +40,7 @@ class Nodes:
         that go still ends, within a bound; what waited for one of them waits for others, if they can be had.
         """
         self.snapshot = snapshot
+        self._router.apply(snapshot)
         wanted = {node: size for node in snapshot.nodes if (size := self._sizes[node.distance])}
         stopped = [
             refiller for node, refiller in self._refillers.items() if node not in wanted or refiller.has_moved

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from triocql.errors import OptionError
 from triocql.policies.addresses import AddressTranslation
+from triocql.policies.balancing import BalancingPolicy
 from triocql.policies.reconnection import ReconnectionPolicy
 from triocql.policies.retry import DefaultRetryPolicy, RetryPolicy
 from triocql.policies.timestamping import TimestampPolicy
@@ -13,15 +14,18 @@ from triocql.policies.timestamping import TimestampPolicy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyOptions:
-    """The policies of a session, where options are not enough: objects with one method, yours or of `triocql.policies`.
+    """The policies of a session, where options are not enough: objects with a method or two, yours or of
+    `triocql.policies`.
 
-    They are called on the session's loop, and must not block. What the retry and timestamp policies raise fails the
-    request that they were asked about; where the reconnection policy raises, or gives no number of seconds,
+    They are called on the session's loop, and must not block. What the retry, timestamp and balancing policies raise
+    fails the request that they were asked about; where the reconnection policy raises, or gives no number of seconds,
     `maximum` of `ReconnectionOptions` is waited, and the log says why.
 
     Attributes:
         retry: what follows when a node answers with an error, or the connection ends: see
             `triocql.policies.retry.RetryPolicy`.
+        balancing: which node a request goes to: see `triocql.policies.balancing.BalancingPolicy`; None for each in
+            its turn.
         reconnection: how long to wait before a node is dialled again; None for delays that double, as the options
             `reconnection_base`, `reconnection_maximum` and `reconnection_jitter` say.
         timestamps: the time of writes that have none of their own: see `triocql.policies.timestamping`; None for the
@@ -40,12 +44,16 @@ class PolicyOptions:
     """
 
     retry: RetryPolicy = field(default_factory=DefaultRetryPolicy)
+    balancing: BalancingPolicy | None = None
     reconnection: ReconnectionPolicy | None = None
     timestamps: TimestampPolicy | None = None
     addresses: AddressTranslation | None = None
 
     def __post_init__(self) -> None:
         _require(self.retry, "retry", "decide")
+        if self.balancing is not None:
+            _require(self.balancing, "balancing", "distance")
+            _require(self.balancing, "balancing", "plan")
         if self.reconnection is not None:
             _require(self.reconnection, "reconnection", "delay")
         if self.timestamps is not None:

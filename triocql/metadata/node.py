@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from triocql.metadata.statistics import NodeStatistics
+
 if TYPE_CHECKING:
     from uuid import UUID
 
@@ -38,6 +40,7 @@ class Node:
         name: the address as text: in errors, results and the log.
         state: whether it can be reached.
         distance: how far it is, as the balancing policy says.
+        statistics: live figures: what is under way with it.
         told: the address that the cluster tells; the one it is dialled at may be another one, by which it was
             reached first, or which an address was translated to. None until the cluster has told, as all that follows.
         host_id: by which a cluster knows it.
@@ -56,6 +59,7 @@ class Node:
         "rack",
         "release",
         "state",
+        "statistics",
         "tokens",
         "told",
     )
@@ -65,6 +69,7 @@ class Node:
         self.name = str(address)
         self.state = NodeState.UNKNOWN
         self.distance = Distance.LOCAL
+        self.statistics = NodeStatistics()
         self.told: Address | None = None
         self.host_id: UUID | None = None
         self.data_centre: str | None = None

@@ -19,7 +19,7 @@ from triocql.protocol.requests import execute_id
 from triocql.protocol.responses import Prepared, RowsMetadata, rows_head
 from triocql.protocol.types import ColumnSpec
 from triocql.statements.statement import Parameters
-from triocql.statements.texts import SELECT, answers_to
+from triocql.statements.texts import SELECT, answers_to, is_conditional
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -65,6 +65,12 @@ class PreparedState:
             partition_key=answer.pk_indexes,
             binder=binder if version >= V4 else BinderV3(binder),
         )
+
+    @property
+    def keyspace(self) -> str | None:
+        """The keyspace of its bind markers, None if it has none."""
+        columns = self.bind_columns
+        return columns[0].keyspace if columns else None
 
     def with_result(
         self, metadata: RowsMetadata, metadata_id: bytes | None, plan: RowPlan, version: int
@@ -121,6 +127,7 @@ class PreparedQuery:
         keyspace: where its unqualified names are looked up.
         state: the newest state.
         idempotent: whether it may be executed twice, as far as the text tells.
+        is_lwt: whether it is a lightweight transaction, as far as the text tells.
         answers: which answers it can have, as far as the text tells.
         trusts_ids: whether rows may come without their columns, which an id stands for.
     """
@@ -130,6 +137,7 @@ class PreparedQuery:
         "_meanings",
         "answers",
         "idempotent",
+        "is_lwt",
         "keyspace",
         "state",
         "text",
@@ -142,6 +150,7 @@ class PreparedQuery:
         self.state = state
         self.answers = answers_to(text)
         self.idempotent = self.answers is SELECT
+        self.is_lwt = is_conditional(text)
         self.trusts_ids = True
         self._meanings: dict[bytes, int] = {}  # hashes, for a node says how many columns there are
 
@@ -181,8 +190,7 @@ class PreparedStatement:
     @property
     def keyspace(self) -> str | None:
         """The keyspace of its parameters, None if it has none."""
-        columns = self.columns
-        return columns[0].keyspace if columns else self.prepared.keyspace
+        return self.prepared.state.keyspace or self.prepared.keyspace
 
     @property
     def columns(self) -> tuple[ColumnSpec, ...]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # What is not closed goes on to the end, so that nothing is gone through twice.
 _BLANK = r"\s++|--[^\r\n]*+|//[^\r\n]*+|/\*.*?(?:\*/|\Z)"
 _VERB = re.compile(rf"(?:{_BLANK})*+(\w++)", re.DOTALL | re.ASCII)
+_IF = re.compile(r"\bIF\b", re.IGNORECASE | re.ASCII)
 _TOKEN = re.compile(
     rf"""{_BLANK}|('(?:[^']|'')*+'?|"(?:[^"]|"")*+"?|\$\$.*?(?:\$\$|\Z)|\w++|.)""", re.DOTALL | re.ASCII
 )
@@ -88,6 +89,17 @@ def names_keyspace(text: str, keyspace: str) -> bool:
     (True, False)
     """
     return any(dot == "." and _unquoted(name) == keyspace for name, dot in pairwise(_tokens(text)))
+
+
+def is_conditional(text: str) -> bool:
+    """Return whether a text is a lightweight transaction: it changes something if a condition holds.
+
+    >>> is_conditional("INSERT INTO t (k) VALUES (?) IF NOT EXISTS"), is_conditional("DELETE FROM t WHERE k = 'IF'")
+    (True, False)
+    """
+    if answers_to(text) is not MODIFICATION or _IF.search(text) is None:
+        return False
+    return any(token.upper() == "IF" for token in _tokens(text))
 
 
 def _used(text: str) -> str:

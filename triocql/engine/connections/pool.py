@@ -48,6 +48,7 @@ class Pool:
         self.on_lost: Callable[[Connection], None] | None = None
         self._size = size
         self._fill_threshold = fill_threshold
+        node.statistics.count = self.load
 
     def __repr__(self) -> str:
         return f"<Pool {self.name} {self.connections}>"
@@ -99,6 +100,10 @@ class Pool:
             self.connections.remove(connection)
             if self.on_lost is not None:
                 self.on_lost(connection)
+
+    def load(self) -> int:
+        """Return how many requests the node has not answered yet, abandoned ones included."""
+        return sum(len(each.in_flight) + len(each.orphans) for each in self.connections)
 
     def has_open(self) -> bool:
         """Whether a connection takes requests, now or once one of its ids is free."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from triocql.engine.executing import Execution
-from triocql.engine.messages.batch import BatchMessage, Contents
+from triocql.engine.messages.batch import BatchMessage, Contents, Partition
 from triocql.engine.messages.descriptions import PrepareKey
 from triocql.engine.messages.encoder import ParametersEncoder
 from triocql.engine.messages.parameters import base_parameters, frame_flags, payload
@@ -20,6 +20,7 @@ from triocql.statements.prepared import (
     PreparedStatement,
 )
 from triocql.statements.statement import Batch, Parameters, Statement, snapshot
+from triocql.statements.texts import is_conditional
 
 if TYPE_CHECKING:
     from triocql.engine.executing.context import ExecutionContext
@@ -65,6 +66,8 @@ class BatchBuilder:
         self._missing = 0
         self._known: dict[PrepareKey, PreparedQuery] = {}
         self._prepared: Contents = {}
+        self._partition: Partition | None = None
+        self._is_lwt = False
         self._asked: set[PreparedQuery] = set()
         self._refusal: Exception | None = None
 
@@ -137,7 +140,7 @@ class BatchBuilder:
 
     def _message(self) -> BatchMessage:
         options, version = self._encoder.options, self._executor.version
-        self._prepared = {}
+        self._prepared, self._partition, self._is_lwt = {}, None, False
         entries = [self._numbered(index) for index in range(len(self._entries))]
         body = batch_body(version, self._type, entries, base_parameters(options, version, self._timestamp))
         return BatchMessage(
@@ -145,6 +148,9 @@ class BatchBuilder:
             frame_flags(options),
             self._prepared,
             self._executor.context.reader,
+            self._encoder,
+            self._partition or Partition(self._keyspace),
+            self._is_lwt,
         )
 
     def _numbered(self, index: int) -> BatchEntry:
@@ -164,7 +170,10 @@ class BatchBuilder:
         text = _text_of(statement)
         if not text:
             raise UsageError(f"a batch cannot hold {type(statement).__name__}")
-        return self._bound(self._known[self._key(statement)], values) if values else BatchEntry(text)
+        if values:
+            return self._bound(self._known[self._key(statement)], values)
+        self._is_lwt = self._is_lwt or is_conditional(text)
+        return BatchEntry(text)
 
     def _bound(self, prepared: PreparedQuery, values: Parameters) -> BatchEntry:
         state = prepared.state
@@ -177,6 +186,9 @@ class BatchBuilder:
     def _prepared_entry(self, prepared: PreparedQuery, state: PreparedState, values: bytes) -> BatchEntry:
         """Return the entry of values that were encoded for `state`."""
         self._prepared.setdefault(state.id, (prepared, set()))[1].add(state)
+        self._is_lwt = self._is_lwt or prepared.is_lwt
+        if self._partition is None and (key := state.routing_key(values)) is not None:
+            self._partition = Partition(state.keyspace, key)
         return BatchEntry(state.id, values)
 
 

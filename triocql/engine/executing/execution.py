@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from triocql.engine.routing.plan import Plan
     from triocql.metadata.node import Node
     from triocql.observability.tracker import GuardedTracker
+    from triocql.policies.balancing import RoutedRequest
 else:
     from triocql import _cython as cython
 
@@ -61,6 +62,10 @@ class Attempt(Request):
     def plan(self) -> Plan | None:
         """The plan of the execution (`Request`)."""
         return self.execution.plan
+
+    def routed(self) -> RoutedRequest:
+        """Return what a balancing policy is told of it (`Request`)."""
+        return self.message.routed(self.execution.idempotent)
 
     def past(self) -> History | None:
         """Return the past of the execution (`Request`)."""
@@ -207,11 +212,6 @@ class Execution:
         """The attempts that failed before the one that is under way."""
         return () if self.history is None else self.history.attempts
 
-    @property
-    def retries(self) -> int:
-        """How many attempts failed before the one that is under way."""
-        return 0 if self.history is None else self.history.retries
-
     def recall(self) -> History:
         """Return the history, which begins now if there was none."""
         history = self.history
@@ -252,13 +252,12 @@ class Execution:
             attempt.leave()
             self.recovery.submit(attempt)
 
-    def retried(self, node: Node, error: RequestError, now: float, decision: str) -> Attempt:
+    def retried(self, node: Node, error: RequestError, now: float) -> Attempt:
         """Return a new attempt that says the same, in place of the one that has failed on `node` because of `error`."""
         former = self.attempt
         assert former is not None, "what has ended is not tried again"
         former.finish()
-        history = self.recall()
-        history.failed(node, error, history.since(now - self.started), decision)
+        self.recall().failed(node, error, now - self.started)
         attempt = Attempt(self)
         attempt.opcode, attempt.flags, attempt.body = former.opcode, former.flags, former.body
         self.attempt = attempt

@@ -55,27 +55,24 @@ class Repreparing:
 
     def unprepared(self, attempt: Attempt, connection: Connection, error: errors.Unprepared) -> None:
         """Called with the answer UNPREPARED to `attempt`: prepare and send again, or fail it."""
-        text, execution = attempt.message.statement(error.id), attempt.execution
+        text = attempt.message.statement(error.id)
         if text is None:
             attempt.fail(
                 errors.ProtocolError(
                     f"{connection.name} answered UNPREPARED with the id of a statement that was not in the request"
                 )
             )
-        elif execution.recall().count_unprepared(connection.node, error.id) > _MOST:
+        elif attempt.execution.recall().count_unprepared(connection.node, error.id) > _MOST:
             attempt.fail(
                 errors.UnpreparedLoop(
                     f"{connection.name} goes on answering UNPREPARED to {text.text!r}: it was prepared there "
                     f"{_MOST} times for this request"
                 )
             )
+        elif not connection.has_room:
+            self._router.submit(attempt)
         else:
-            history, elapsed = execution.recall(), self._router.clock.now() - execution.started
-            history.waited(Phase.WAITING, history.since(elapsed), connection.node)
-            if connection.has_room:
-                self._join(attempt, connection, text, error.id)
-            else:
-                self._router.submit(attempt)
+            self._join(attempt, connection, text, error.id)
 
     def _join(self, attempt: Attempt, connection: Connection, text: PreparedQuery, id_: bytes) -> None:
         self._router.waiting.enter(attempt, Phase.PREPARING)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from triocql.engine.connections.connection import Connection
 from triocql.engine.messages import Message
+from triocql.engine.messages.encoder import ParametersEncoder
 from triocql.engine.messages.reading import ResultReader
 from triocql.engine.requests import Response
+from triocql.policies.balancing import RoutedRequest
 from triocql.protocol.constants import Opcode
 from triocql.statements.prepared import PreparedQuery, PreparedState, check_values_fit
 from triocql.statements.texts import MODIFICATION
@@ -16,10 +20,17 @@ Contents = dict[bytes, tuple[PreparedQuery, set[PreparedState]]]
 """The prepared statements in a batch by their ids, each with the states that its values were encoded for."""
 
 
+class Partition(NamedTuple):
+    """The partition that the first of the statements in a batch is about, as far as it is known."""
+
+    keyspace: str | None
+    routing_key: bytes | None = None
+
+
 class BatchMessage(Message):
     """Several statements; the prepared ones among them by their ids, which a new state does not change."""
 
-    __slots__ = ("_body", "_prepared", "_reader", "flags")
+    __slots__ = ("_body", "_encoder", "_is_lwt", "_partition", "_prepared", "_reader", "flags")
     opcode = _BATCH
     flags: int
     text = "BATCH"
@@ -30,12 +41,29 @@ class BatchMessage(Message):
         flags: int,
         prepared: Contents,
         reader: ResultReader,
+        encoder: ParametersEncoder,
+        partition: Partition,
+        is_lwt: bool,
     ) -> None:
         Message.__init__(self, may_be_void=True)
         self._body = body
         self._prepared = prepared
         self._reader = reader
         self.flags = flags
+        self._encoder = encoder
+        self._partition = partition
+        self._is_lwt = is_lwt
+
+    def routed(self, idempotent: bool) -> RoutedRequest:
+        """Return what a balancing policy is told of the request (`Message`)."""
+        partition = self._partition
+        return self._encoder.routed(
+            self.text,
+            partition.keyspace,
+            idempotent=idempotent,
+            is_lwt=self._is_lwt,
+            routing_key=lambda: partition.routing_key,
+        )
 
     def body(self) -> bytes:
         """Return the body (`Message`)."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from triocql.engine.messages.parameters import EncodedParameters
+from triocql.policies.balancing import RoutedRequest
 from triocql.statements.paging import PagingState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from triocql.config.requests import ResolvedOptions
 
 
@@ -53,6 +56,27 @@ class ParametersEncoder:
         """Make parameters that are not kept."""
         return EncodedParameters(
             self.options, self._version, values=values, skip_metadata=skip_metadata, paging_state=paging_state
+        )
+
+    def routed(
+        self,
+        statement: str,
+        keyspace: str | None,
+        *,
+        idempotent: bool,
+        is_lwt: bool,
+        routing_key: Callable[[], bytes | None] | None = None,
+    ) -> RoutedRequest:
+        """Return what a balancing policy is told of a request with these options."""
+        options = self.options
+        return RoutedRequest(
+            statement,
+            keyspace=keyspace,
+            routing_key=routing_key,
+            consistency=options.consistency,
+            serial_consistency=options.serial_consistency,
+            is_lwt=is_lwt or options.consistency.is_serial,
+            idempotent=idempotent,
         )
 
     def resumed(self, message: P) -> P:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from triocql.policies.balancing import RoutedRequest
 from triocql.protocol.constants import MAX_FRAME, SERVER, Opcode
 from triocql.protocol.frames import check_body
 from triocql.statements.paging import statement_fingerprint
@@ -73,6 +74,10 @@ class Message:
         """The text that errors show of it: CQL, without values."""
         raise NotImplementedError
 
+    def routed(self, idempotent: bool) -> RoutedRequest:
+        """Return what a balancing policy is told of the request."""
+        return RoutedRequest(self.text, idempotent=idempotent)
+
     def body(self) -> bytes:
         """Return the body of the frame, made for the present state of the prepared statements in it."""
         raise NotImplementedError
@@ -137,6 +142,17 @@ class ExecuteMessage(Message):
         """The partition key among the values, as nodes hash it; None if not all of it is bound."""
         routing_key: bytes | None = self._state.routing_key(self._values)
         return routing_key
+
+    def routed(self, idempotent: bool) -> RoutedRequest:
+        """Return what a balancing policy is told of the request (`Message`)."""
+        query = self._query
+        return self.encoder.routed(
+            query.text,
+            self._state.keyspace or query.keyspace,
+            idempotent=idempotent,
+            is_lwt=query.is_lwt,
+            routing_key=lambda: self.routing_key,
+        )
 
     def body(self) -> bytes:
         """Return the body (`Message`). Raises UsageError if it is too long for a frame."""

@@ -7,10 +7,11 @@ from triocql.engine.messages import Message
 from triocql.engine.messages.encoder import ParametersEncoder
 from triocql.engine.messages.reading import ResultReader
 from triocql.engine.requests import Response
+from triocql.policies.balancing import RoutedRequest
 from triocql.protocol.constants import Opcode
 from triocql.protocol.requests import encode_long_string
 from triocql.statements.paging import statement_fingerprint
-from triocql.statements.texts import Answers
+from triocql.statements.texts import Answers, is_conditional
 
 _QUERY = int(Opcode.QUERY)
 
@@ -51,6 +52,12 @@ class QueryMessage(Message):
         Message.__init__(self, answers.void)
         self._parameters = encoder.make(paging_state=paging_state)
         self.flags = self._parameters.flags
+
+    def routed(self, idempotent: bool) -> RoutedRequest:
+        """Return what a balancing policy is told of the request (`Message`)."""
+        return self.encoder.routed(
+            self.text, self._keyspace, idempotent=idempotent, is_lwt=is_conditional(self.text)
+        )
 
     def body(self) -> bytes:
         """Return the body (`Message`)."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from triocql.engine.phase import Phase
 from triocql.engine.requests.telling import as_error, refuse, report
+from triocql.policies.balancing import RoutedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +107,10 @@ class Request:
     def plan(self) -> Any:
         """The nodes that come next; None for a first attempt, which goes to the node whose turn it is."""
         return None
+
+    def routed(self) -> RoutedRequest:
+        """Return what a balancing policy is told of it."""
+        return RoutedRequest("")
 
     def past(self) -> History | None:
         """Return the waits and attempts of the past, None while there are none."""

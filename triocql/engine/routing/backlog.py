@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from triocql.config.options import PoolOptions
+from triocql.engine.connections.pool import Pool
 from triocql.engine.phase import Phase
 from triocql.engine.requests.clock import Clock
 from triocql.engine.requests.queue import RequestQueue
@@ -36,17 +38,30 @@ class Backlog:
         """Whether the queue takes no more requests."""
         return len(self.queue) >= self._options.max_queue or self.queue.size >= self._options.max_queue_bytes
 
-    def hold(self, request: Request) -> None:
-        """Hold `request`, or fail it with QueueFull or NoNodeAvailable."""
-        if self._pools.has_open():
+    def hold(self, request: Request, named: Sequence[Pool] | None) -> None:
+        """Hold `request`, or fail it with QueueFull or NoNodeAvailable.
+
+        Args:
+            request: what could not be sent.
+            named: the pools of the nodes that it may go to; None for any. If there are none while other nodes can be
+                had, it is not to go to those.
+        """
+        pools = self._pools if named is None else named
+        if any(pool.has_open() for pool in pools):
             if self.is_full:
                 request.fail(self._queue_full())
             else:
                 self.queue.enter(request, Phase.QUEUED)
-        elif self._pools.call_for_connections():
-            self.waiting.enter(request, Phase.CONNECTING)
+        elif self._can_be_had(pools):
+            self.waiting.enter(request, Phase.CONNECTING, named)
         else:
             request.fail(self._no_node(request))
+
+    def _can_be_had(self, pools: Iterable[Pool]) -> bool:
+        """Have connections dialled, and return whether one is to one of these pools, or to any if none can be had."""
+        if not self._pools.call_for_connections():
+            return False
+        return any(pool.dialing for pool in pools) or not self._pools.has_open()
 
     def find_others(self) -> None:
         """If no connection is left, have what waits wait for the next dial, as what comes now does, or fail."""
@@ -54,16 +69,19 @@ class Backlog:
             self.give_up()
 
     def give_up(self) -> None:
-        """Fail what waits for a connection, if there is none and none is being made."""
-        if not self._pools.has_open() and not self._pools.is_dialing():
-            tell(self.requests(), self._give_up)
+        """Fail what waits for a connection that there is not and that is not being made."""
+        tell(self.requests(), self._give_up)
 
     def requests(self) -> tuple[Request | Wait, ...]:
         """Return everything that is held."""
         return *self.waiting.requests(), *self.queue.requests()
 
     def _give_up(self, request: Request | Wait) -> None:
-        if not isinstance(request, Wait) and request.phase in (Phase.CONNECTING, Phase.QUEUED):
+        if isinstance(request, Wait) or request.phase not in (Phase.CONNECTING, Phase.QUEUED):
+            return
+        # What is queued finds out about its own nodes when it is its turn.
+        pools = self.waiting.wanted(request) if request.phase is Phase.CONNECTING else None
+        if not any(pool.dialing or pool.has_open() for pool in pools or self._pools):
             request.fail(self._no_node(request))
 
     def _queue_full(self) -> QueueFull:
@@ -78,6 +96,5 @@ class Backlog:
         error.attempts = self._pools.failures()
         if (past := request.past()) is not None:
             error.attempts = past.attempts + error.attempts
-            error.attempts_left_out = past.attempts_left_out
             error.maybe_executed = past.maybe_executed
         return error

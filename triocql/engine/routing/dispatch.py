@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -12,12 +13,17 @@ from triocql.engine.requests.single import Wait
 from triocql.engine.requests.telling import tell
 from triocql.engine.routing.backlog import Backlog
 from triocql.engine.routing.ending import Ending
-from triocql.engine.routing.plan import Plan
+from triocql.engine.routing.plan import Plan, nodes_of
 from triocql.engine.routing.pools import Pools
-from triocql.policies.balancing import BalancingPolicy
+from triocql.errors import RequestError
+from triocql.metadata.snapshot import Snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from triocql.engine.requests import Request
+    from triocql.metadata.node import Node
+    from triocql.policies.balancing import BalancingPolicy
 
 # Nothing can be sent to it: where requests wait, who comes later waits behind them.
 _NOWHERE = Target()
@@ -28,42 +34,55 @@ class Dispatcher:
 
     Attributes:
         turn: the node that first attempts go to until its run is over, without the policy being asked.
+        snapshot: what the policy decides by.
     """
 
-    def __init__(self, policy: BalancingPolicy, pools: Pools, backlog: Backlog, ending: Ending) -> None:
+    def __init__(
+        self, policy: BalancingPolicy, pools: Pools, backlog: Backlog, ending: Ending, *, in_runs: bool
+    ) -> None:
         self.turn = Turn(_NOWHERE)
+        self.snapshot = Snapshot()
         self._policy = policy
         self._pools = pools
         self._backlog = backlog
         self._ending = ending
+        self._in_runs = in_runs
 
-    def plan(self) -> Plan:
-        """Return a plan for a request that has more than one attempt."""
-        return Plan(self._policy.plan(self._pools.nodes))
+    def plan(self, request: Request) -> Plan:
+        """Return a plan for a request that has more than one attempt. The policy is asked when it is gone through."""
+        return Plan(self._nodes(request))
 
     def submit(self, request: Request) -> None:
         """Send `request`, or have it held, or fail it. Never raises."""
-        plan = request.plan
-        if plan is None and self.turn.target.send(request):
+        if request.plan is None and self.turn.target.send(request):
             return
-        pool = None if self._backlog.queue.held else self._send(request, plan)
-        if pool is not None:
-            self.turn.target = pool.target
-        elif self._ending.reason is not None:
-            request.fail(self._ending.error())
-        else:
-            self._backlog.hold(request)
-            if len(self._backlog.queue):
-                self.turn.target = _NOWHERE
+        if self._backlog.queue.held:
+            self._hold(request, None)
+            return
+        named: list[Pool] = []
+        try:
+            sent = self._send(request, named)
+        except BaseException as error:  # of the policy: it is nothing to whoever submits, who may be a reader
+            request.fail(_of_policy(error))
+            return
+        if not sent:
+            self._hold(request, named)
 
     def send_queued(self) -> None:
         """Send what waits for room, as far as there is room."""
         queue = self._backlog.queue
         while len(queue):
-            request = queue.first()
-            if self._send(request, None) is None:
+            request, named = queue.first(), list[Pool]()
+            try:
+                sent = self._send(request, named)
+            except BaseException as error:
+                request.fail(_of_policy(error))
+                continue
+            if not sent and any(pool.has_open() for pool in named):
                 return
             queue.release(request, Phase.QUEUED)
+            if not sent:
+                self._hold(request, named)
 
     def send_waiting(self) -> None:
         """Send what waits for a connection, now that there is one."""
@@ -75,14 +94,41 @@ class Dispatcher:
             request.leave()
             self.submit(request)
 
-    def _send(self, request: Request, plan: Plan | None) -> Pool | None:
-        """Send `request` to the first node that has room; return its pool, None if there is none.
+    def _send(self, request: Request, named: list[Pool]) -> bool:
+        """Send `request` to the first node that has room, and add the pools of all that come up to `named`.
 
-        Where all that is left of a plan has no room, a node may get the request once more.
+        Where all that is left of a plan has no room, a node may get the request once more. Return False if no node has
+        room. Raises what the policy raises, which may also have sent or ended the request meanwhile.
         """
-        get = self._pools.get
-        for node in self._policy.plan(self._pools.nodes) if plan is None else chain(plan, plan.given):
+        get, plan, holder = self._pools.get, request.plan, request.holder
+        for node in self._nodes(request) if plan is None else chain(plan, plan.given):
+            if request.holder is not holder or request.phase is Phase.DONE:
+                return True
             pool = get(node)
-            if pool is not None and pool.send(request):
-                return pool
-        return None
+            if pool is not None:
+                named.append(pool)
+                if pool.send(request):
+                    if plan is None and self._in_runs:
+                        self.turn.target = pool.target
+                    return True
+        return request.holder is not holder or request.phase is Phase.DONE
+
+    def _nodes(self, request: Request) -> Iterator[Node]:
+        return nodes_of(self._policy, request.routed, self.snapshot)
+
+    def _hold(self, request: Request, named: Sequence[Pool] | None) -> None:
+        if self._ending.reason is not None:
+            request.fail(self._ending.error())
+            return
+        self._backlog.hold(request, named)
+        if len(self._backlog.queue):
+            self.turn.target = _NOWHERE
+
+
+def _of_policy(error: BaseException) -> BaseException:
+    """Return what a request fails with, about which the balancing policy has raised `error`."""
+    if not isinstance(error, Exception):
+        return error
+    failed = RequestError(f"the balancing policy raised {type(error).__name__}: {error}")
+    failed.__cause__ = error
+    return failed

@@ -1,13 +1,19 @@
-"""Plans: the nodes that come next for one request."""
+"""The nodes that a request goes to, one after the other."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+from triocql.metadata.node import Node
 
-    from triocql.metadata.node import Node
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from triocql.metadata.snapshot import Snapshot
+    from triocql.policies.balancing import BalancingPolicy, RoutedRequest
+
+# A policy that goes on for ever is asked for no more nodes than twice as many as there are, and these.
+_SPARE = 16
 
 
 class Plan:
@@ -28,7 +34,7 @@ class Plan:
         self._source = iter(nodes)
 
     def __iter__(self) -> Iterator[Node]:
-        """Go through the nodes that were not given, from the first one on."""
+        """Go through the nodes that were not given, from the first one on. Raises what the policy raises."""
         yield from (node for node in tuple(self._known) if node not in self.given)
         for node in self._source:
             self._known.append(node)
@@ -39,3 +45,23 @@ class Plan:
         """Record that the request was sent to `node`, whether or not the plan has named it."""
         if node not in self.given:
             self.given.append(node)
+
+
+def nodes_of(
+    policy: BalancingPolicy, describe: Callable[[], RoutedRequest], snapshot: Snapshot
+) -> Iterator[Node]:
+    """Go through the nodes that `policy` names for a request, each once; it is asked when the first one is.
+
+    Raises what the policy raises, and TypeError for what is no node.
+    """
+    left = 2 * len(snapshot.nodes) + _SPARE
+    named: set[Node] = set()
+    for node in policy.plan(describe(), snapshot):
+        if not isinstance(node, Node):
+            raise TypeError(f"plan() named a {type(node).__name__}, not a Node of the snapshot")
+        if left == 0:
+            return
+        left -= 1
+        if node not in named:
+            named.add(node)
+            yield node

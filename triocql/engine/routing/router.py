@@ -14,8 +14,10 @@ from triocql.engine.routing.backlog import Backlog
 from triocql.engine.routing.dispatch import Dispatcher
 from triocql.engine.routing.ending import Ending
 from triocql.engine.routing.pools import Pools
+from triocql.metadata.node import Distance, Node
+from triocql.metadata.snapshot import Snapshot
 from triocql.observability.logs import get_logger
-from triocql.policies.balancing import RoundRobin
+from triocql.policies.balancing import BalancingPolicy, RoundRobin
 
 logger = get_logger(__name__)
 
@@ -32,14 +34,18 @@ class Router:
         after_reading: what is put off to its end.
     """
 
-    def __init__(self, clock: Clock, options: PoolOptions) -> None:
+    def __init__(self, clock: Clock, options: PoolOptions, policy: BalancingPolicy | None = None) -> None:
         self.clock = clock
         self.pools = Pools()
         self.reading = False
         self.after_reading: list[Callable[[], None]] = []
         self._backlog = backlog = Backlog(clock, options, self.pools)
         self._ending = ending = Ending(self.pools, backlog)
-        self._dispatcher = dispatcher = Dispatcher(RoundRobin(), self.pools, backlog, ending)
+        self._policy = RoundRobin() if policy is None else policy
+        # Whoever chooses a policy wants it to be asked for each request.
+        self._dispatcher = dispatcher = Dispatcher(
+            self._policy, self.pools, backlog, ending, in_runs=policy is None
+        )
         self.queue, self.waiting = backlog.queue, backlog.waiting
         self.turn, self.submit, self.plan = dispatcher.turn, dispatcher.submit, dispatcher.plan
         self.drain, self.end, self.ended_error = ending.drain, ending.end, ending.error
@@ -57,6 +63,23 @@ class Router:
         return self._backlog.is_full
 
     # --- What those tell who run things for the nodes ------------------------------------------------------
+
+    def apply(self, snapshot: Snapshot) -> None:
+        """Let `snapshot` follow: it is what the policy decides by from now on. Each node gets its distance."""
+        for node in snapshot.nodes:
+            node.distance = self._distance(node, snapshot)
+        self._dispatcher.snapshot = snapshot
+
+    def _distance(self, node: Node, snapshot: Snapshot) -> Distance:
+        """Return how far a node is; as far as it was before if the policy fails to tell."""
+        try:
+            distance = self._policy.distance(node, snapshot)
+            if isinstance(distance, Distance):
+                return distance
+            logger.error("distance() returned %s, not a Distance, for %s", type(distance).__name__, node.name)
+        except Exception:
+            logger.exception("the balancing policy raised in distance(), for %s", node.name)
+        return node.distance
 
     def add(self, pool: Pool) -> None:
         """Send requests to the node of `pool`, too."""

@@ -1,0 +1,87 @@
+"""What a balancing policy is, and what it is told of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Protocol
+
+from triocql.protocol.constants import Consistency
+
+if TYPE_CHECKING:
+    from triocql.metadata.node import Distance, Node
+    from triocql.metadata.snapshot import Snapshot
+
+
+class RoutedRequest:
+    """A request, as a balancing policy sees it.
+
+    Attributes:
+        statement: its text, without values; "BATCH" for a batch.
+        keyspace: that of its table or, as far as its columns do not tell, the one that names are looked up in; None
+            if there is none.
+        consistency: how many replicas have to answer.
+        serial_consistency: SERIAL or LOCAL_SERIAL, for its condition, if it has one.
+        is_lwt: whether it is a lightweight transaction: conditional, or read at a serial consistency. Those of one
+            partition had better go to the same replica.
+        idempotent: whether it may be executed twice.
+    """
+
+    __slots__ = (
+        "_find_key",
+        "_key",
+        "consistency",
+        "idempotent",
+        "is_lwt",
+        "keyspace",
+        "serial_consistency",
+        "statement",
+    )
+
+    def __init__(
+        self,
+        statement: str,
+        *,
+        keyspace: str | None = None,
+        routing_key: Callable[[], bytes | None] | None = None,
+        consistency: Consistency = Consistency.LOCAL_ONE,
+        serial_consistency: Consistency = Consistency.SERIAL,
+        is_lwt: bool = False,
+        idempotent: bool = False,
+    ) -> None:
+        self.statement = statement
+        self.keyspace = keyspace
+        self.consistency = consistency
+        self.serial_consistency = serial_consistency
+        self.is_lwt = is_lwt
+        self.idempotent = idempotent
+        self._find_key = routing_key
+        self._key: bytes | None = None
+
+    @property
+    def routing_key(self) -> bytes | None:
+        """Its partition key, as nodes hash it; None if that is not known: of text without values, for one."""
+        if self._find_key is not None:
+            self._key = self._find_key()
+            self._find_key = None
+        return self._key
+
+    def __repr__(self) -> str:
+        return f"<RoutedRequest {self.statement!r}>"
+
+
+class BalancingPolicy(Protocol):
+    """Says how far nodes are, and puts them into an order for each request. Called on the loop: it must not block.
+
+    It is handed a snapshot of the cluster, which never changes, and nodes with their live `Node.statistics`. What it
+    raises for a request fails that request. A session may be asked for something while it decides.
+    """
+
+    def distance(self, node: Node, snapshot: Snapshot) -> Distance:
+        """Return how far `node` is: how many connections it gets, if any. Asked when a snapshot follows another."""
+
+    def plan(self, request: RoutedRequest, snapshot: Snapshot) -> Iterable[Node]:
+        """Return the nodes that `request` may go to, the first one first; they are taken one by one, as needed.
+
+        Any iterable will do, such as a generator. What it repeats, and what there are no connections to, is passed
+        over.
+        """
