@@ -38,6 +38,7 @@ _OPTIONS = {
     "idle_heartbeat_timeout": "heartbeat_timeout=",
     "is_idempotent": "idempotent=",
     "params": "parameters=, with each call",
+    "max_schema_agreement_wait": "schema_agreement_timeout=",
     "password": _LOGIN,
     "reconnection_policy": "reconnection_base=, reconnection_maximum=, or policies= with a PolicyOptions",
     "request_timeout": "timeout=",

@@ -270,12 +270,12 @@ def test_a_traced_request(version: int) -> None:
 @since_v4
 def test_warnings_and_payload(version: int) -> None:
     extras, _ = decode(f"captured/v{version}/rows-with-warning")
-    assert extras == (None, ("Aggregation query used without partition key",), None)
+    assert extras == Extras(None, ("Aggregation query used without partition key",))
     extras, _ = decode(f"captured/v{version}/rows-with-payload")
-    assert extras == (None, (), {"key": b"value"})
+    assert extras == Extras(payload={"key": b"value"})
     extras, result = decode(f"encoded/v{version}/void-with-extras")
     tracing_id = UUID("12345678-1234-1234-8234-123456789abc")
-    assert extras == (tracing_id, ("careful", "slow"), {"key": b"value", "null": None})
+    assert extras == Extras(tracing_id, ("careful", "slow"), {"key": b"value", "null": None})
     assert result is VOID
 
 

@@ -101,8 +101,14 @@ def test_a_result_without_rows() -> None:
     assert run(result.all()) == []
     assert collect(result) == []
     assert result.coordinator is node
-    rest = (result.applied, result.custom_payload, result.schema_change, result.paging_state)
-    assert rest == (None, None, None, None)
+    rest = (
+        result.applied,
+        result.custom_payload,
+        result.schema_change,
+        result.schema_agreed,
+        result.paging_state,
+    )
+    assert rest == (None, None, None, None, None)
     assert result.warnings == ()
 
 
@@ -241,12 +247,13 @@ def test_columns_have_parsed_types() -> None:
 
 def test_what_comes_with_it() -> None:
     change = SchemaChange("CREATED", "TABLE", "ks", "t")
-    extras = Extras(TRACE, ("tombstones",), {"key": b"value"})
+    extras = Extras(TRACE, ("tombstones",), {"key": b"value"}, change, True)
     pager = Pages(users(1))
-    result = Result(Response(users(1), None, extras, change), ROWS, pager)
+    result = Result(Response(users(1), None, extras), ROWS, pager)
     assert result.warnings == ("tombstones",)
     assert result.custom_payload == {"key": b"value"}
     assert result.schema_change == change
+    assert result.schema_agreed
     assert run(result.trace()).id == TRACE
 
 

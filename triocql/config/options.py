@@ -162,6 +162,7 @@ class ConnectKeywords(TypedDict, total=False):
     server_hostname: str | None
     codecs: Registry | None
     prepared_cache: int
+    schema_agreement_timeout: float
     policies: PolicyOptions
     tracker: Tracker | None
 
@@ -205,6 +206,8 @@ class Options:
         server_hostname: the name that the certificates have to be for; None for the contact point's own.
         codecs: codecs and classes of your own, by a `triocql.Registry`, of which each session has a copy.
         prepared_cache: how many statements that were prepared behind the scenes are kept.
+        schema_agreement_timeout: seconds that a statement which has changed the schema waits until all nodes have the
+            change, beside its `timeout`; 0 for no waiting: see `Result.schema_agreed`.
         policies: what is to be decided otherwise than by default, such as when to retry: a `triocql.PolicyOptions`.
         request: the defaults of each request.
         connection: what holds for each connection.
@@ -226,6 +229,7 @@ class Options:
     server_hostname: str | None = None
     codecs: Registry | None = field(default=None, repr=False)
     prepared_cache: int = 1000
+    schema_agreement_timeout: float = 10.0
     policies: PolicyOptions = field(default=PolicyOptions(), repr=False)
     request: ResolvedOptions = field(default_factory=ResolvedOptions)
     connection: ConnectionOptions = ConnectionOptions()
@@ -242,6 +246,7 @@ class Options:
             name is None or (isinstance(name, str) and name != ""), "server_hostname", name, "a name, or None"
         )
         require_integer(self.prepared_cache, "prepared_cache", 1, MAX_INT)
+        require_seconds(self.schema_agreement_timeout, "schema_agreement_timeout", zero=True)
         require_type(self.policies, PolicyOptions, "policies", "a triocql.PolicyOptions")
         self._check_tracker()
         if self.ssl_context is not None:

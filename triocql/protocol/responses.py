@@ -30,11 +30,24 @@ _ROWS_FLAGS = c.ROWS_GLOBAL_TABLE_SPEC | c.ROWS_HAS_MORE_PAGES | c.ROWS_NO_METAD
 
 
 class Extras(NamedTuple):
-    """The parts that may precede any message: the id of its trace, warnings, and a custom payload."""
+    """What few answers have.
 
-    tracing_id: UUID | None
-    warnings: tuple[str, ...]
-    payload: dict[str, bytes | None] | None
+    Attributes:
+        tracing_id: the id of the trace; it may precede any message, as the next two.
+        warnings: those of the server.
+        payload: a custom payload.
+        schema_change: the change that was made of the schema, if the message is about one.
+        schema_agreed: whether all nodes have it, as far as that was found out.
+    """
+
+    tracing_id: UUID | None = None
+    warnings: tuple[str, ...] = ()
+    payload: dict[str, bytes | None] | None = None
+    schema_change: SchemaChange | None = None
+    schema_agreed: bool | None = None
+
+
+NO_EXTRAS = Extras()
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,7 +223,17 @@ class BaseResult(Generic[R_co]):
     @property
     def schema_change(self) -> SchemaChange | None:
         """The change of the schema that the statement made; None if it made none."""
-        return self._response.schema_change
+        extras = self._response.extras
+        return None if extras is None else extras.schema_change
+
+    @property
+    def schema_agreed(self) -> bool | None:
+        """Whether all nodes that are up have the change that the statement made of the schema; False if they had not
+        within `schema_agreement_timeout`. None if it made none, and where nobody waited for it: with a timeout of 0,
+        and in `execute_concurrent` and its kin. See `Session.schema_agreement`.
+        """
+        extras = self._response.extras
+        return None if extras is None else extras.schema_agreed
 
     @property
     def coordinator(self) -> Node | None:

@@ -179,7 +179,7 @@ class ExecuteMessage(Message):
             assert state.plan is not None, "whose first bytes are known are its columns"
             response.page = state.plan.page(body, len(head) + 4, int_at(body, len(head)))
             if not cython.compiled:  # where it is, they begin like this
-                response.paging_state = response.extras = response.schema_change = None
+                response.paging_state = response.extras = None
             response.coordinator = connection.node
             return response
         return self._reader.read(flags, body, connection, self._query.answers, self._query, state)

@@ -11,6 +11,7 @@ from triocql.engine.requests import Response
 from triocql.errors import ProtocolError, UnfitAnswer
 from triocql.protocol.constants import Opcode, ResultKind
 from triocql.protocol.responses import (
+    NO_EXTRAS,
     VOID,
     Extras,
     RowsHeader,
@@ -81,7 +82,7 @@ class ResultReader:
         header = read_rows_header(body, start, self.version, known)
         plan = self._plan(header, text, state)
         page = plan.page(body, header.rows_offset, header.row_count)
-        return Response(page, header.paging_state, extras, None, connection.node)
+        return Response(page, header.paging_state, extras, connection.node)
 
     def _plan(self, header: RowsHeader, text: PreparedQuery | None, state: PreparedState | None) -> RowPlan:
         metadata, new_id = header.metadata, header.new_metadata_id
@@ -105,13 +106,12 @@ class ResultReader:
         self, body: bytes, start: int, extras: Extras | None, connection: Connection, answers: Answers
     ) -> Response:
         message = decode_message(_RESULT, body, start, self.version)
-        change = None
         if isinstance(message, SetKeyspace) and answers.keyspace in ("", message.keyspace):
             self._on_keyspace(connection, message.keyspace)
         elif isinstance(message, SchemaChange) and answers.schema_change:
-            change = message
+            extras = (extras or NO_EXTRAS)._replace(schema_change=message)
         elif message is not VOID or not answers.void:
             raise UnfitAnswer(
                 f"the node answered with {message}, which cannot be the answer to this statement"
             )
-        return Response(None, None, extras, change, connection.node)
+        return Response(None, None, extras, connection.node)

@@ -9,7 +9,6 @@ cdef class Response:
     cdef public object page
     cdef public bytes paging_state
     cdef public object extras
-    cdef public object schema_change
     cdef public object coordinator
 
 

@@ -23,29 +23,27 @@ if TYPE_CHECKING:
     from triocql.engine.contracts import Holder, Sink
     from triocql.engine.history import History
     from triocql.metadata.node import Node
-    from triocql.protocol.responses import Extras, SchemaChange
+    from triocql.protocol.responses import Extras
 
 # Looked up once: in Python 3.11 that is a call, which fails where the stack ends.
 _NEW, _DONE = Phase.NEW, Phase.DONE
 
 
 class Response:
-    """The answer to one request: a page of rows, a schema change, or neither."""
+    """The answer to one request: a page of rows, or none, and what comes beside it."""
 
-    __slots__ = ("coordinator", "extras", "page", "paging_state", "schema_change")
+    __slots__ = ("coordinator", "extras", "page", "paging_state")
 
     def __init__(
         self,
         page: Page | None = None,
         paging_state: bytes | None = None,
         extras: Extras | None = None,
-        schema_change: SchemaChange | None = None,
         coordinator: Node | None = None,
     ) -> None:
         self.page = page
         self.paging_state = paging_state
         self.extras = extras
-        self.schema_change = schema_change
         self.coordinator = coordinator
 
 
