@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from triocql.testing.cassandra import CassandraCluster, LauncherError, MissingTool
 from triocql.testing.cassandra._authority import Authority, client_context
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ADDRESS = "127.19.1.1"
 
@@ -53,6 +51,19 @@ def test_certificates_are_for_one_address(authority: Authority) -> None:
         shake_hands(client_context(authority.folder, client_certificate=False), options, "127.19.1.2")
     other = authority.encryption_options("127.19.1.2", mutual=False)
     shake_hands(client_context(authority.folder, client_certificate=False), other, "127.19.1.2")
+
+
+def test_renewed_certificates_are_others_of_the_same_authority(authority: Authority) -> None:
+    """A context from before trusts them, and takes the client's own by its file."""
+    context = client_context(authority.folder)
+    options = authority.encryption_options(ADDRESS, mutual=True)
+    before: Any = shake_hands(context, options, ADDRESS).getpeercert()
+    keystore = Path(options["keystore"]).read_bytes()
+    authority.renew([ADDRESS])
+    assert Path(options["keystore"]).read_bytes() != keystore
+    context.load_cert_chain(authority.folder / "client.pem")
+    after: Any = shake_hands(context, options, ADDRESS).getpeercert()
+    assert before["serialNumber"] != after["serialNumber"]
 
 
 def test_no_certificate_to_show(authority: Authority) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Iterator
+from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 
 import triocql
 from triocql.errors import AuthenticationError, ConnectError, TlsError
 from triocql.testing.cassandra import CassandraCluster
 from triocql.testing.fixtures import require_cassandra
+
+from .conftest import connected
 
 pytestmark = [pytest.mark.cassandra, pytest.mark.anyio]
 
@@ -121,3 +126,34 @@ async def test_one_side_without_tls(
     with pytest.raises(TlsError, match="speaks plain CQL: TLS is not enabled on this port"):
         async with triocql.connect(cassandra.contact_points, ssl_context=one_way.ssl_context()):
             pass
+
+
+def serial_number(cluster: CassandraCluster) -> Any:
+    """Return that of the certificate that the node shows now."""
+    (node,) = cluster.nodes
+    with (
+        socket.create_connection((node.address, node.port), 30) as connection,
+        cluster.ssl_context().wrap_socket(connection, server_hostname=node.address) as encrypted,
+    ):
+        certificate: Any = encrypted.getpeercert()
+        return certificate["serialNumber"]
+
+
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+async def test_certificates_are_renewed_while_connected(anyio_backend: str, mutual: CassandraCluster) -> None:
+    """What is open goes on; the next connections have the new certificates of both sides, by the same context."""
+    context = mutual.ssl_context()
+    before = await anyio.to_thread.run_sync(serial_number, mutual)
+    options: Any = {"auth": mutual.auth, "ssl_context": context, "reconnection_base": 0.1}
+    async with triocql.connect(mutual.contact_points, **options) as session:
+        await connected(session)
+        await anyio.to_thread.run_sync(mutual.renew_certificates)
+        assert (await session.execute(SELECT)).scalar() == "local"
+        assert await anyio.to_thread.run_sync(serial_number, mutual) != before
+
+        context.load_cert_chain(mutual.certificates / "client.pem")
+        (node,) = mutual.nodes
+        await anyio.to_thread.run_sync(node.nodetool, "disablebinary")  # ends all connections
+        await anyio.to_thread.run_sync(node.nodetool, "enablebinary")
+        await connected(session)
+        assert (await session.execute(SELECT)).scalar() == "local"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from triocql.testing.cassandra import CassandraCluster
+from triocql.testing.cassandra import CassandraCluster, LauncherError
+from triocql.testing.cassandra._versions import LATEST
 from triocql.testing.fixtures import require_cassandra
 
 pytestmark = [pytest.mark.cassandra, pytest.mark.long]
@@ -35,9 +36,24 @@ def test_nodes_come_and_go() -> None:
 
         added = cluster.add_node("dc2", "rack2")
         assert first.nodetool("status").count("UN  ") == 4
-        added.nodetool("decommission")
-        added.stop()
+        added.decommission()
+        assert not added.running
         assert added.address not in first.nodetool("status")
+
+
+def test_a_node_is_upgraded_on_its_data() -> None:
+    with CassandraCluster(version="4.1") as cluster:
+        (node,) = cluster.nodes
+        host_id = node.nodetool("info").splitlines()[0]
+        with pytest.raises(LauncherError, match=r"not '6\.0'"):
+            node.upgrade("6.0")
+        assert node.is_up()
+        node.upgrade("5.0")
+        assert node.version == LATEST["5.0"]
+        assert f"ReleaseVersion: {node.version}" in node.nodetool("version")
+        assert node.nodetool("info").splitlines()[0] == host_id
+        node.restart()
+        assert node.version == LATEST["5.0"]
 
 
 def test_two_clusters_side_by_side() -> None:

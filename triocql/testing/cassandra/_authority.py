@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from triocql.testing.cassandra._errors import LauncherError, MissingTool, install_command
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 _AUTHORITY: Final = "authority.pem"
@@ -72,7 +73,13 @@ class Authority:
         # No two have the same name: a peer would take one for the other, and wonder at the signature.
         name = f"authority {uuid.uuid4()}"
         self._request(name, self._key, self.certificate, "-x509", "-extensions", "authority", "-days", _DAYS)
+        self.renew(())
+
+    def renew(self, addresses: Iterable[str]) -> None:
+        """Replace the keys and certificates of clients and of the nodes at these addresses, in their files."""
         self._issue("client", "email:client@triocql.test")
+        for address in addresses:
+            self._issue_to_node(address)
 
     def encryption_options(self, address: str, *, mutual: bool) -> dict[str, Any]:
         """Return the ``client_encryption_options`` of the node at this address, with a certificate for it."""
@@ -81,9 +88,12 @@ class Authority:
             "optional": False,
             "require_client_auth": mutual,
             "ssl_context_factory": {"class_name": _FACTORY},
-            "keystore": str(self._issue(address, f"IP:{address}")),
+            "keystore": str(self._issue_to_node(address)),
             "truststore": str(self.certificate),
         }
+
+    def _issue_to_node(self, address: str) -> Path:
+        return self._issue(address, f"IP:{address}")
 
     def _issue(self, holder: str, names: str) -> Path:
         """Make a key and a certificate for these alternative names; returns the file that has both."""

@@ -182,9 +182,13 @@ class CassandraCluster:
         Raises:
             LauncherError: the cluster does not run, or without TLS.
         """
+        return self._authority.folder
+
+    @property
+    def _authority(self) -> Authority:
         if self._facts is None or self._facts.authority is None:
             raise LauncherError(f"{self} does not run with TLS: start it with tls='one-way' or 'mutual'")
-        return self._facts.authority.folder
+        return self._facts.authority
 
     def ssl_context(self, *, client_certificate: bool = True) -> ssl.SSLContext:
         """Return a new context that trusts the nodes of a running cluster with TLS.
@@ -197,6 +201,20 @@ class CassandraCluster:
         """
         return client_context(self.certificates, client_certificate=client_certificate)
 
+    def renew_certificates(self) -> None:
+        """Give each node and the clients a new key and certificate, signed by the same authority, without a restart.
+
+        Connections that are open go on with the old ones. A context that was made before takes the new one by
+        ``context.load_cert_chain(cluster.certificates / "client.pem")``.
+
+        Raises:
+            LauncherError: the cluster does not run, or without TLS.
+        """
+        self._authority.renew([node.address for node in self.nodes])
+        for node in self.nodes:
+            if node.running:
+                node.nodetool("reloadssl")
+
     def add_node(
         self,
         dc: str = "dc1",
@@ -207,8 +225,7 @@ class CassandraCluster:
     ) -> Node:
         """Add a node to the running cluster; returns it when all nodes see it join.
 
-        It bootstraps, streaming its share of the data. To take a node out for good:
-        ``node.nodetool("decommission")``, then ``node.stop()``.
+        It bootstraps, streaming its share of the data. `Node.decommission` takes a node out for good.
         """
         node = self._add(Place(dc, rack), None, {**self._yaml, **(yaml or {})}, [*self._jvm, *jvm])
         node.start()

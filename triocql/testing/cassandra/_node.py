@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from triocql.testing.cassandra._authority import client_context
 from triocql.testing.cassandra._configuration import JMX_PORT, node_flags, node_yaml, tool_flags, write_files
 from triocql.testing.cassandra._errors import LauncherError, StartError
+from triocql.testing.cassandra._install import installation
 from triocql.testing.cassandra._java import find_java_for_tools
 from triocql.testing.cassandra._probe import accepts_password, answers_options, unchecked_context
 from triocql.testing.cassandra._process import OwnedProcess
@@ -87,6 +88,7 @@ class Node:
         self.yaml = dict(yaml)
         self.jvm = list(jvm)
         self._facts = facts
+        self._installation = facts.installation
         self._tokens = tokens
         self._settings: dict[str, Any] = {}
         self._process: OwnedProcess | None = None
@@ -97,6 +99,11 @@ class Node:
     def __repr__(self) -> str:
         state = "paused" if self._paused else "running" if self.running else "stopped"
         return f"<Node {self.index} {self.address} {self.dc}/{self.rack} {state}>"
+
+    @property
+    def version(self) -> str:
+        """The version of Cassandra that it runs: its cluster's, unless it was upgraded."""
+        return self._installation.version.text
 
     @property
     def port(self) -> int:
@@ -148,7 +155,7 @@ class Node:
         self._settings = node_yaml(
             self.folder,
             self.address,
-            series=facts.installation.version.series,
+            series=self._installation.version.series,
             cluster_name=facts.name,
             seeds=facts.seeds,
             tokens=self._tokens,
@@ -156,7 +163,7 @@ class Node:
         )
         write_files(self.folder, Place(self.dc, self.rack), self._settings)
         flags = [*node_flags(self.folder, self.address), *self.jvm]
-        java = facts.installation.java.program
+        java = self._installation.java.program
         command = self._java(java, flags, "org.apache.cassandra.service.CassandraDaemon")
         self._paused = False
         self._launched_at = datetime.now(UTC)
@@ -193,9 +200,9 @@ class Node:
             time.sleep(_POLL)
 
     def _java(self, java: Path, flags: Sequence[str], main: str) -> list[str]:
-        facts = self._facts.installation
-        archive = [f"-XX:SharedArchiveFile={facts.archive}"] if facts.archive.exists() else []
-        return [str(java), "-Xshare:auto", *archive, *flags, "-cp", facts.classpath, main]
+        ready = self._installation
+        archive = [f"-XX:SharedArchiveFile={ready.archive}"] if ready.archive.exists() else []
+        return [str(java), "-Xshare:auto", *archive, *flags, "-cp", ready.classpath, main]
 
     def _log_tail(self) -> str:
         lines = self.log_path.read_text(errors="replace").splitlines()
@@ -236,6 +243,29 @@ class Node:
         self.stop()
         self.start()
 
+    def upgrade(self, version: str) -> None:
+        """Restart it with a newer version of Cassandra on the same data, as for one node of a rolling upgrade.
+
+        Args:
+            version: as for `CassandraCluster`; it is fetched while the node still runs, unless it is there.
+
+        Raises:
+            LauncherError: not a version that the launcher runs, or it cannot be fetched; the node runs on.
+        """
+        ready = installation(version)
+        self.stop()
+        self._installation = ready
+        self.start()
+
+    def decommission(self, timeout: float = 300.0) -> None:
+        """Take it out of the ring for good: it streams its data to the others, leaves, and is stopped.
+
+        Raises:
+            LauncherError: it is not allowed to go, for instance as the last one, or is not done in `timeout` seconds.
+        """
+        self.nodetool("decommission", timeout=timeout)
+        self.stop()
+
     def pause(self) -> None:
         """Hold its process (SIGSTOP): connections stay open, nothing is answered once this has returned.
 
@@ -268,7 +298,7 @@ class Node:
             MissingTool: there is no Java for it: the one of the extra "cassandra" does not do.
             LauncherError: it failed, or was not done in `timeout` seconds.
         """
-        java = find_java_for_tools(self._facts.installation.java.program)
+        java = find_java_for_tools(self._installation.java.program)
         command = self._java(java, tool_flags(self.folder), "org.apache.cassandra.tools.NodeTool")
         output = self.folder / f"nodetool-{time.monotonic_ns()}.out"
         process = OwnedProcess(
