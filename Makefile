@@ -9,8 +9,8 @@ PY     := $(VENV)/bin/python
 # What starts nodes, or measures, is apart from all else, which is run by two processes. It is in two halves, side by
 # side, as nodes are mostly waited for: what shares the nodes of its run, and what starts its own, or needs none.
 ALONE  := $(addprefix tests/,cassandra docs benchmarks)
-OWN    := tests/docs tests/benchmarks $(addprefix tests/cassandra/test_,authority.py examples.py fetching.py \
-          folders.py launcher.py layout.py tls.py topologies.py two_nodes.py)
+OWN    := tests/docs tests/benchmarks tests/cassandra/cluster $(addprefix tests/cassandra/test_,authority.py \
+          examples.py fetching.py folders.py launcher.py layout.py tls.py topologies.py two_nodes.py)
 # In pure Python, too, goes all that the compiled modules are part of.
 PURE   := $(addprefix tests/,protocol codecs engine session concurrency faults sync) \
           --ignore=tests/sync/test_greenlets.py --ignore=tests/session/test_typing.py

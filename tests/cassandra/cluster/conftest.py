@@ -1,0 +1,62 @@
+"""Three nodes, shared by the tests of this folder, which leave them running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import triocql.sync
+from triocql.testing.cassandra import CassandraCluster
+from triocql.testing.fixtures import require_cassandra
+
+from .load import SCHEMA
+
+# What the machine is slow to do is no fault of a node: its own timeouts are to tell of nodes that are gone.
+SLOW_MACHINE = {
+    "read_request_timeout": "20s",
+    "write_request_timeout": "20s",
+    "range_request_timeout": "20s",
+    "request_timeout": "30s",
+}
+
+
+@pytest.fixture(scope="package")
+def three_nodes() -> Iterator[CassandraCluster]:
+    require_cassandra()
+    with CassandraCluster(nodes=3, name="three", yaml=SLOW_MACHINE) as cluster:
+        with triocql.sync.connect(cluster.contact_points[0], timeout=60.0) as session:
+            for statement in SCHEMA:
+                session.execute(statement)
+            agreed(session)
+        yield cluster
+
+
+def agreed(session: triocql.sync.Session) -> None:
+    """Wait until all nodes have the same schema."""
+    versions = set[Any]()
+    while len(versions) != 1:
+        peers = session.execute("SELECT peer, schema_version FROM system.peers").rows
+        own = session.execute("SELECT schema_version FROM system.local").scalar()
+        versions = {own, *(row.schema_version for row in peers)} if len(peers) == 2 else set()
+
+
+@pytest.fixture
+def three(three_nodes: CassandraCluster) -> Iterator[CassandraCluster]:
+    """Three nodes that run, before and after the test, and see each other up."""
+    yield three_nodes
+    whole(three_nodes)
+
+
+def whole(cluster: CassandraCluster) -> None:
+    """Have all nodes of a cluster run, the first one before others that look for it."""
+    ended = [node for node in cluster.nodes if not node.running]
+    for node in ended:
+        node.launch()
+        if node is cluster.nodes[0]:
+            node.wait_until_ready()
+    for node in cluster.nodes:
+        node.resume()
+        node.wait_until_ready()
+    cluster.wait_for_gossip()

@@ -1,0 +1,200 @@
+"""Loads that run: on Trio and asyncio, on threads, and on greenlets in a process of their own."""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import triocql
+import triocql.sync
+from triocql.errors import RequestError
+
+from .load import PATIENCE, READ, RUN, WRITE, Load, Report, Steps
+
+if TYPE_CHECKING:
+    from triocql.session.context import Stats
+
+WORKERS = 8
+"""How many requests each load has in flight."""
+
+REST = 0.01
+"""Seconds that a worker rests after an answer, so that nodes have the machine, too: those that start above all."""
+
+AFTER_A_FAILURE = 0.1
+"""Seconds that it rests after a failure."""
+
+ROOT = Path(__file__).parents[3]
+PATCHED = """
+from gevent import monkey; monkey.patch_all()
+from tests.cassandra.cluster.running import run_for_another_process
+run_for_another_process()
+"""
+
+
+@dataclass
+class Running:
+    """A load that runs.
+
+    Attributes:
+        load: what it sends.
+        session: its session, to be used where its loop is.
+        call: calls a function there.
+    """
+
+    load: Load
+    session: Any
+    call: Callable[[Callable[[], Any]], Any]
+
+    @property
+    def report(self) -> Report:
+        """What became of the requests so far."""
+        return self.load.report
+
+    def answered(self, more: int) -> None:
+        """Wait for this many more answers."""
+        self.load.answered(more)
+
+    def failed(self, more: int) -> None:
+        """Wait for this many more failures."""
+        self.load.failed(more)
+
+    def stats(self) -> Stats:
+        """Return what its session has under way."""
+        stats: Stats = self.call(self.session.stats)
+        return stats
+
+
+@contextmanager
+def running(on: str, contact_points: list[str], **options: Any) -> Iterator[Running]:
+    """Run a load on "trio", "asyncio" or "thread" until the block is left; its outcomes are checked by the test."""
+    options = {"timeout": 30.0, **options}
+    run = _on_threads if on == "thread" else _on_a_loop
+    with run(on, contact_points, options) as load:
+        yield load
+
+
+@contextmanager
+def _on_a_loop(on: str, contact_points: list[str], options: dict[str, Any]) -> Iterator[Running]:
+    import anyio
+    from anyio.from_thread import start_blocking_portal
+
+    async def drive(session: triocql.Session, steps: Steps) -> None:
+        request = next(steps)
+        while not load.over:
+            outcome: Any
+            try:
+                outcome = await session.execute(prepared[request.text], request.parameters, **request.options)
+                await anyio.sleep(REST)
+            except RequestError as error:
+                outcome = error
+                await anyio.sleep(AFTER_A_FAILURE)
+            request = steps.send(outcome)
+
+    async def prepare(session: triocql.Session) -> dict[str, Any]:
+        return {text: await session.prepare(text) for text in (WRITE, READ, RUN)}
+
+    load = Load(on)
+    with (
+        start_blocking_portal(on) as portal,
+        portal.wrap_async_context_manager(triocql.connect(contact_points, **options)) as session,
+    ):
+        prepared = portal.call(prepare, session)
+        workers = [portal.start_task_soon(drive, session, load.work(n)) for n in range(WORKERS)]
+        try:
+            yield Running(load, session, portal.call)
+        finally:
+            load.over = True
+            for worker in workers:
+                worker.result(PATIENCE)
+
+
+@contextmanager
+def _on_threads(on: str, contact_points: list[str], options: dict[str, Any]) -> Iterator[Running]:
+    def drive(steps: Steps) -> None:
+        request = next(steps)
+        while not load.over:
+            outcome: Any
+            try:
+                outcome = session.execute(prepared[request.text], request.parameters, **request.options)
+                time.sleep(REST)
+            except RequestError as error:
+                outcome = error
+                time.sleep(AFTER_A_FAILURE)
+            request = steps.send(outcome)
+
+    load = Load(on)
+    with (
+        triocql.sync.connect(contact_points, **options) as session,
+        ThreadPoolExecutor(WORKERS) as threads,
+    ):
+        prepared = {text: session.prepare(text) for text in (WRITE, READ, RUN)}
+        workers = [threads.submit(drive, load.work(n)) for n in range(WORKERS)]
+        try:
+            yield Running(load, session, lambda function: function())
+        finally:
+            load.over = True
+            for worker in workers:
+                worker.result(PATIENCE)
+
+
+# --- In a process of its own, under gevent -----------------------------------------------------------------
+
+
+class Remote:
+    """A load in another process: it is told how many answers to wait for, and hands over its report at the end."""
+
+    def __init__(self, process: socket.socket) -> None:
+        process.settimeout(PATIENCE)
+        self._file = process.makefile("rwb")
+        self.report = Report()
+
+    def answered(self, more: int) -> None:
+        """Wait for this many more answers."""
+        self._file.write(f"{more}\n".encode())
+        self._file.flush()
+        assert self._file.readline() == b"answered\n"
+
+    def end(self) -> None:
+        """End the load and take its report."""
+        self._file.write(b"0\n")
+        self._file.flush()
+        self.report = pickle.load(self._file)
+
+
+@contextmanager
+def running_under_gevent(contact_points: list[str]) -> Iterator[Remote]:
+    """Run a load on greenlets, in a process of its own, until the block is left; then its report is there."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        command = [sys.executable, "-c", PATCHED, str(theirs.fileno()), *contact_points]
+        process = subprocess.Popen(command, cwd=ROOT, pass_fds=[theirs.fileno()])
+        theirs.close()
+        remote = Remote(ours)
+        try:
+            yield remote
+            remote.end()
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
+            process.wait()
+
+
+def run_for_another_process() -> None:
+    """Run a load as `running_under_gevent` has it."""
+    _, number, *contact_points = sys.argv
+    with socket.socket(fileno=int(number)) as parent, parent.makefile("rwb") as file:
+        with running("thread", contact_points) as load:
+            while more := int(file.readline()):
+                load.answered(more)
+                file.write(b"answered\n")
+                file.flush()
+        pickle.dump(load.report, file)
