@@ -20,6 +20,7 @@ _COMPILED = (
     "triocql.codecs._rows",
     "triocql.codecs._bind",
     "triocql.codecs._routing",
+    "triocql.metadata._murmur3",
     "triocql.policies._timestamps",
     "triocql.engine.requests._request",
     "triocql.engine.connections._streams",

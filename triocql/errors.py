@@ -6,7 +6,7 @@ are: they are the ``__cause__`` of one of these. Cancellation is the exception t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -14,23 +14,57 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound=BaseException)
 
+FIRST, LAST = 8, 24
+"""How many attempts are kept and shown at least: the first ones and the last ones."""
+
+_LONGEST = 300
+"""The number of characters of an attempt's error that are shown."""
+
 
 class Attempt(NamedTuple):
-    """One try of a request, or of a connection: the node, what went wrong, and the seconds that this try took."""
+    """One try of a request, or of a connection.
+
+    Attributes:
+        node: the node that it was tried on.
+        error: what went wrong.
+        elapsed: the seconds that this try took.
+        decision: what was decided then, such as "next node" or "same node"; "" if there was nothing to decide.
+    """
 
     node: Node
     error: Exception
     elapsed: float
+    decision: str = ""
 
     def __str__(self) -> str:
-        return f"{self.node}: {type(self.error).__name__}: {self.error} (after {self.elapsed:.3f} s)"
+        what = " ".join(f"{type(self.error).__name__}: {self.error}".split())
+        if len(what) > _LONGEST:
+            what = f"{what[: _LONGEST - 1]}…"
+        following = f"  -> {self.decision}" if self.decision else ""
+        return f"{self.node}  {self.elapsed:.3f} s  {what}{following}"
+
+
+class Spent(NamedTuple):
+    """Where a part of a request's time went.
+
+    Attributes:
+        phase: what the request was doing, as in `RequestTimeout.phase`, or "backing off".
+        seconds: how long, in all.
+        node: the node that it was on; None if it was on no connection.
+    """
+
+    phase: str
+    seconds: float
+    node: Node | None = None
 
 
 class Error(Exception):
     """The base of all errors of triocql.
 
     Attributes:
-        attempts: what was tried before, in order.
+        attempts: what was tried before, in order. The error itself is what the last attempt ended with, and not among
+            them, but for `NoNodeAvailable` and `ConnectError`, which say what all of them ended with.
+        attempts_left_out: how many more there were after the first 8: of very many, the last 24 are kept besides.
         maybe_executed: whether a node may have carried out the request. False is a promise, True is not.
         is_transient: whether it makes sense to come back later: the cluster, or the way to it, is not in a state to
             do this now, and the request itself is not what is wrong. What waits for an answer by then is a matter of
@@ -40,6 +74,7 @@ class Error(Exception):
     """
 
     attempts: tuple[Attempt, ...] = ()
+    attempts_left_out: int = 0
     maybe_executed: bool = False
     is_transient: bool = False
     index: int | None = None
@@ -48,10 +83,20 @@ class Error(Exception):
         text = super().__str__()
         if not self.attempts:
             return text
-        return "\n  ".join([text, *map(str, self.attempts)])
+        return "\n  ".join([text, *_lines(self.attempts, self.attempts_left_out)])
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _lines(attempts: tuple[Attempt, ...], left_out: int) -> Iterator[str]:
+    """Yield the text of `attempts`, a line each, and of how many are not shown."""
+    last = max(FIRST, len(attempts) - LAST)
+    left_out += last - FIRST
+    yield from map(str, attempts[:FIRST])
+    if left_out > 0:
+        yield f"… {left_out:,} more …"
+    yield from map(str, attempts[last:])
 
 
 def _rebuild(cls: type[Error], args: tuple[Any, ...], state: dict[str, Any]) -> Error:
@@ -195,7 +240,7 @@ class RequestTimeout(RequestError):
         timeout: the bound, in seconds.
         node: the node that did not answer, None if the request was on no connection.
         statement: the beginning of the statement's text, without its values; "" if it is not known.
-        phases: pairs of a phase and the seconds that it took, in order; attempts that failed are in `attempts`.
+        phases: where the time went, in the order in which it began to: waits, and attempts by their nodes.
     """
 
     is_transient = True
@@ -209,7 +254,7 @@ class RequestTimeout(RequestError):
         timeout: float,
         node: Node | None = None,
         statement: str = "",
-        phases: tuple[tuple[str, float], ...] = (),
+        phases: tuple[Spent, ...] = (),
     ) -> None:
         super().__init__(message)
         self.node = node

@@ -19,7 +19,7 @@ def timed_out(task: object) -> errors.RequestTimeout:
 
 
 def phases(error: errors.RequestTimeout) -> list[tuple[str, float]]:
-    return [(name, round(seconds, 1)) for name, seconds in error.phases]
+    return [(each.phase, round(each.seconds, 1)) for each in error.phases]
 
 
 def test_waiting() -> None:
@@ -102,8 +102,13 @@ def test_an_attempt_counts_from_its_own_start() -> None:
         error = timed_out(task)
         assert [attempt.elapsed for attempt in error.attempts] == [pytest.approx(each) for each in seen] != []
         assert phases(error)[0] == ("queued", 1.0)
-        spent = sum(seconds for _, seconds in error.phases) + sum(each.elapsed for each in error.attempts)
-        assert spent == pytest.approx(20.0)
+        assert sum(each.seconds for each in error.phases) == pytest.approx(20.0)
+        assert {each.node: each.seconds for each in error.phases if each.node not in (None, error.node)} == {
+            attempt.node: pytest.approx(attempt.elapsed) for attempt in error.attempts
+        }
+        first, second = (attempt.node for attempt in error.attempts)
+        waits = f"waiting 2.000 s on {first}, waiting 4.000 s on {second}, waiting 13.000 s on {error.node}"
+        assert str(error).splitlines()[0].endswith(f": queued 1.000 s, {waits}")
         for node in world.nodes:
             node.release()
         world.settle()

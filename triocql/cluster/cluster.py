@@ -122,7 +122,7 @@ class Cluster:
             except ConnectError as error:
                 if (thrown := _thrown(error)) is not None:
                     raise thrown from None
-                attempts.append(Attempt(node, error, self.clock.now() - began))
+                attempts.append(Attempt(node, error, self.clock.now() - began, "next contact point"))
         raise _none_connected(attempts)
 
 

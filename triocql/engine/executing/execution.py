@@ -212,6 +212,11 @@ class Execution:
         """The attempts that failed before the one that is under way."""
         return () if self.history is None else self.history.attempts
 
+    @property
+    def retries(self) -> int:
+        """How many attempts failed before the one that is under way."""
+        return 0 if self.history is None else self.history.retries
+
     def recall(self) -> History:
         """Return the history, which begins now if there was none."""
         history = self.history
@@ -252,12 +257,13 @@ class Execution:
             attempt.leave()
             self.recovery.submit(attempt)
 
-    def retried(self, node: Node, error: RequestError, now: float) -> Attempt:
+    def retried(self, node: Node, error: RequestError, now: float, decision: str) -> Attempt:
         """Return a new attempt that says the same, in place of the one that has failed on `node` because of `error`."""
         former = self.attempt
         assert former is not None, "what has ended is not tried again"
         former.finish()
-        self.recall().failed(node, error, now - self.started)
+        history = self.recall()
+        history.failed(node, error, history.since(now - self.started), decision)
         attempt = Attempt(self)
         attempt.opcode, attempt.flags, attempt.body = former.opcode, former.flags, former.body
         self.attempt = attempt

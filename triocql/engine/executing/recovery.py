@@ -34,6 +34,9 @@ _NOT_EXECUTED = (
 # What a node answers to values of other types than its own; its tables may have changed.
 _NOT_VALID = (errors.InvalidQuery, errors.ServerError)
 
+# How a decision is told in the history of the request.
+_SAID = {Decision.SAME: "same node", Decision.NEXT: "next node"}
+
 Doubt = Callable[[Iterable[PreparedQuery]], None]
 
 # What a node says of text with bind markers and without values, by itself and in a batch.
@@ -113,7 +116,7 @@ class Recovery:
     def _decide(self, attempt: Attempt, connection: Connection, error: errors.RequestError) -> None:
         execution = attempt.execution
         attempt.over(connection, error)
-        retries = len(execution.attempts)
+        retries = execution.retries
         try:
             decision = self._policy.decide(error, idempotent=execution.idempotent, retries=retries)
             _check_decision(decision)
@@ -136,7 +139,7 @@ class Recovery:
         if attempt.phase is Phase.DONE:
             return True  # the policy, or a tracker, has ended it
         router, execution = self.router, attempt.execution
-        if len(execution.attempts) > len(router.pools):
+        if execution.retries > len(router.pools):
             return False
         plan = execution.plan
         if plan is None:
@@ -145,7 +148,7 @@ class Recovery:
         elsewhere = decision is Decision.NEXT and not isinstance(error, errors.ConnectionLost)
         if elsewhere and not router.pools.has_open(beside=plan.given):
             return False
-        following = execution.retried(connection.node, error, router.clock.now())
+        following = execution.retried(connection.node, error, router.clock.now(), _SAID[decision])
         if decision is Decision.SAME and connection.has_room:
             connection.send(following)
         else:

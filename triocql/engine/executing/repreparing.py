@@ -55,24 +55,27 @@ class Repreparing:
 
     def unprepared(self, attempt: Attempt, connection: Connection, error: errors.Unprepared) -> None:
         """Called with the answer UNPREPARED to `attempt`: prepare and send again, or fail it."""
-        text = attempt.message.statement(error.id)
+        text, execution = attempt.message.statement(error.id), attempt.execution
         if text is None:
             attempt.fail(
                 errors.ProtocolError(
                     f"{connection.name} answered UNPREPARED with the id of a statement that was not in the request"
                 )
             )
-        elif attempt.execution.recall().count_unprepared(connection.node, error.id) > _MOST:
+        elif execution.recall().count_unprepared(connection.node, error.id) > _MOST:
             attempt.fail(
                 errors.UnpreparedLoop(
                     f"{connection.name} goes on answering UNPREPARED to {text.text!r}: it was prepared there "
                     f"{_MOST} times for this request"
                 )
             )
-        elif not connection.has_room:
-            self._router.submit(attempt)
         else:
-            self._join(attempt, connection, text, error.id)
+            history, elapsed = execution.recall(), self._router.clock.now() - execution.started
+            history.waited(Phase.WAITING, history.since(elapsed), connection.node)
+            if connection.has_room:
+                self._join(attempt, connection, text, error.id)
+            else:
+                self._router.submit(attempt)
 
     def _join(self, attempt: Attempt, connection: Connection, text: PreparedQuery, id_: bytes) -> None:
         self._router.waiting.enter(attempt, Phase.PREPARING)

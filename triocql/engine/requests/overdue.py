@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
+from triocql.engine.history import History
 from triocql.engine.phase import Phase
-from triocql.errors import RequestTimeout
+from triocql.errors import RequestTimeout, Spent
 
 if TYPE_CHECKING:
-    from triocql.engine.history import History
     from triocql.metadata.node import Node
 
 _LONGEST = 100
 """The number of characters of a statement that are shown."""
+
+_MOST = 12
+"""The number of parts of the time that are shown."""
+
+_SHORTEST = 0.0005
+"""What is shorter, in seconds, is not shown."""
 
 
 class Timed(Protocol):
@@ -31,15 +38,13 @@ def timed_out(request: Timed, phase: Phase, now: float, node: Node | None) -> Re
     """Return the error of `request`, whose deadline has passed in `phase`, on the connection to `node` or, with None,
     on none.
     """
-    began = request.deadline - request.timeout
-    history = request.history
-    spent, waits = (0.0, ()) if history is None else (history.seconds, history.waits)
+    elapsed = max(0.0, now - (request.deadline - request.timeout))
+    phases = (request.history or History()).phases(elapsed, phase, node)
     statement = _cut(request.statement)
-    phases = (*waits, (phase.value, max(0.0, now - began - spent)))
     message = f"no answer {f'from {node} ' if node is not None else ''}within {request.timeout:g} s"
     message += f" to {statement!r}" if statement else ""
     return RequestTimeout(
-        f"{message}: {', '.join(f'{name} {seconds:.3f} s' for name, seconds in phases)}",
+        f"{message}: {_told(phases)}",
         phase=phase.value,
         written=phase is Phase.WAITING,
         timeout=float(request.timeout),  # an int will do as an option
@@ -47,6 +52,19 @@ def timed_out(request: Timed, phase: Phase, now: float, node: Node | None) -> Re
         statement=statement,
         phases=phases,
     )
+
+
+def _told(phases: tuple[Spent, ...]) -> str:
+    """Return where the time went: of very many nodes, where most of it did."""
+    several = len({each.node for each in phases if each.node is not None}) > 1
+    longest = sorted(phases, key=attrgetter("seconds"), reverse=True)[:_MOST]
+    shown = [each for each in phases if each in longest and each.seconds >= _SHORTEST] or longest[:1]
+    texts = [
+        f"{each.phase} {each.seconds:.3f} s" + (f" on {each.node}" if several and each.node else "")
+        for each in shown
+    ]
+    rest = sum(each.seconds for each in phases) - sum(each.seconds for each in shown)
+    return ", ".join([*texts, f"others {rest:.3f} s"] if rest >= _SHORTEST else texts)
 
 
 def _cut(statement: str) -> str:

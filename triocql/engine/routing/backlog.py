@@ -96,5 +96,6 @@ class Backlog:
         error.attempts = self._pools.failures()
         if (past := request.past()) is not None:
             error.attempts = past.attempts + error.attempts
+            error.attempts_left_out = past.attempts_left_out
             error.maybe_executed = past.maybe_executed
         return error

@@ -1,0 +1,135 @@
+# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
+# cython: freethreading_compatible=False
+"""The ring of a cluster, and the replicas of its ranges. Neither of them changes."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+from triocql.metadata.partitioners import MURMUR3
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import cython
+
+    from triocql.metadata.node import Node
+    from triocql.metadata.partitioners import Partitioner, Token
+    from triocql.metadata.replication import ReplicationStrategy
+else:
+    from triocql import _cython as cython
+
+if not cython.compiled:  # where it is, this function is that of `_searching.pxd`
+
+    def position_of(tokens: Sequence[Token], routing_key: bytes) -> int:
+        """Return where the token of a partition is among those of a ring, by the hash of its key."""
+        return bisect_left(tokens, MURMUR3.token(routing_key))
+
+
+class Ring:
+    """The tokens of a cluster, in order, and whose they are. A range of partitions begins behind one token, and ends
+    with the next one; it belongs to the node of that.
+
+    It is made by `triocql.metadata.building.build_ring`, and does not change.
+
+    Attributes:
+        partitioner: what makes tokens of keys.
+        nodes: the nodes that have tokens.
+        tokens: the tokens of all nodes, each one once, in order.
+        owners: the index of the node that has the token, for each.
+        problems: what was left out, and why: a line for each.
+    """
+
+    __slots__ = ("_numbers", "nodes", "owners", "partitioner", "problems", "tokens")
+
+    def __init__(
+        self,
+        partitioner: Partitioner,
+        nodes: tuple[Node, ...],
+        tokens: Sequence[Token],
+        owners: Sequence[int],
+        problems: tuple[str, ...] = (),
+    ) -> None:
+        self.partitioner = partitioner
+        self.nodes = nodes
+        self.tokens = tokens
+        self.owners = owners
+        self.problems = problems
+        self._numbers = partitioner is MURMUR3
+
+    def __repr__(self) -> str:
+        return f"<Ring of {len(self.nodes)} nodes, {len(self.tokens)} tokens>"
+
+    def position(self, token: Token) -> int:
+        """Return which range a token is in: the number of the first token that is not less, or else of the first."""
+        at = bisect_left(self.tokens, token)
+        return at if at < len(self.tokens) else 0
+
+    def position_of(self, routing_key: bytes) -> int:
+        """Return which range a partition is in.
+
+        Args:
+            routing_key: its key, serialized as nodes hash it.
+        """
+        if not self._numbers:
+            return self.position(self.partitioner.token(routing_key))
+        at = position_of(self.tokens, routing_key)
+        return at if at < len(self.tokens) else 0
+
+    def owner(self, token: Token) -> Node | None:
+        """Return the node whose range a token is in; None if no node has any."""
+        return self.nodes[self.owners[self.position(token)]] if self.nodes else None
+
+
+class ReplicaMap:
+    """The replicas of each range of a ring, for keyspaces that are replicated equally.
+
+    It is made by `triocql.metadata.building.build_replicas`. Equal replicas are the same tuple as long as the map
+    lives, so that what was found for them may be kept by it.
+
+    Attributes:
+        ring: the ring.
+        strategy: how replicas are chosen.
+    """
+
+    __slots__ = ("_found", "_shared", "_table", "_width", "ring", "strategy")
+
+    def __init__(self, ring: Ring, strategy: ReplicationStrategy, table: Sequence[int], width: int) -> None:
+        self.ring = ring
+        self.strategy = strategy
+        self._table = table
+        self._width = width
+        # A tuple is made when it is first asked for: of a large ring they take long to make, and much memory.
+        self._found: list[tuple[Node, ...] | None] = [None if width else ()] * max(len(ring.tokens), 1)
+        self._shared: dict[tuple[Node, ...], tuple[Node, ...]] = {}
+
+    def __repr__(self) -> str:
+        return f"<ReplicaMap of {self.ring!r}, {self.strategy}>"
+
+    def find(self, token: Token) -> tuple[Node, ...]:
+        """Return the replicas of the partitions with a token, each once: first the owner of the range, or who is next
+        on the ring. Transient replicas are left out.
+        """
+        return self._at(self.ring.position(token))
+
+    def replicas(self, routing_key: bytes) -> tuple[Node, ...]:
+        """Return the replicas of a partition, as `find`.
+
+        Args:
+            routing_key: its key, serialized as nodes hash it.
+        """
+        return self._at(self.ring.position_of(routing_key))
+
+    def _at(self, position: int) -> tuple[Node, ...]:
+        replicas = self._found[position]
+        return self._make(position) if replicas is None else replicas
+
+    def _make(self, position: int) -> tuple[Node, ...]:
+        """Make the replicas of a range. Two threads may do so at once: `setdefault` has one result for both."""
+        end = len(self._table) - position * self._width
+        nodes = self.ring.nodes
+        replicas = tuple([nodes[node] for node in self._table[end - self._width : end]])
+        replicas = self._shared.setdefault(replicas, replicas)
+        self._found[position] = replicas
+        return replicas
