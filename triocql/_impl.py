@@ -21,6 +21,7 @@ _COMPILED = (
     "triocql.codecs._bind",
     "triocql.codecs._routing",
     "triocql.metadata._murmur3",
+    "triocql.observability._histogram",
     "triocql.policies._timestamps",
     "triocql.engine.requests._request",
     "triocql.engine.connections._streams",
