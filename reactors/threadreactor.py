@@ -167,7 +167,7 @@ class ThreadReactor(ReactorBase[ThreadTransport]):
         def work() -> None:
             try:
                 value = context.run(fn, *args)
-            except Exception as error:
+            except BaseException as error:  # whoever waits has to learn of it
                 loop.post(partial(waiter.reject, error))
             else:
                 loop.post(partial(waiter.resolve, value))

@@ -16,7 +16,7 @@ from triocql.config.policies import PolicyOptions
 from triocql.config.requests import RequestOptions
 from triocql.errors import Error, RequestTimeout
 from triocql.metadata.node import Node
-from triocql.protocol.authenticator import Authenticator
+from triocql.protocol.authenticator import Authenticator, AuthProvider
 from triocql.protocol.constants import SERVER, UNSET, Consistency
 from triocql.results.result import Result, Trace, TraceEvent
 from triocql.results.row import Row
@@ -43,6 +43,7 @@ __all__ = [
     "EMPTY",
     "SERVER",
     "UNSET",
+    "AuthProvider",
     "Authenticator",
     "Batch",
     "BatchType",

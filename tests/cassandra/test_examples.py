@@ -53,6 +53,10 @@ some: 2,625
     "request_nursery.py": r"""[0-9]+ lines are there already
 1000 lines in the end
 """,
+    "signed_login.py": r"""ann is in
+the node refuses the connection: the signature is wrong
+ann is in
+""",
     "script.py": r"""10,000 receipts
 north: 3,124,375\.00
 south: 3,125,000\.00

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.protocol import values
+from triocql.abc import Address
 from triocql.errors import ResponseError
 from triocql.protocol import requests
 from triocql.protocol.constants import UNSET, Consistency, Opcode
 from triocql.protocol.framing import Framing
 from triocql.protocol.handshake import Handshake
+from triocql.protocol.login import Login
 from triocql.protocol.requests import BatchEntry, QueryParameters
 from triocql.protocol.responses import Message, Prepared, RowsHeader, decode_message, split_extras
 
@@ -41,7 +43,7 @@ class Client:
         self.socket = sock
         self.wire = Framing(version)
         self.wire.use_compression(algorithm)
-        self.handshake = Handshake(version, compression=algorithm)
+        self.handshake = Handshake(version, Login(None, Address("127.0.0.1", 9042)), compression=algorithm)
         request: tuple[int, bytes] | None = self.handshake.begin()
         while request is not None:
             request = self.handshake.receive(*self.exchange(*request))

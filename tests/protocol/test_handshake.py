@@ -1,18 +1,26 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.protocol.implementation import golden
+from triocql.abc import Address
 from triocql.config.auth import PlainTextAuth
 from triocql.errors import AuthenticationError, BadCredentials, ConnectError, Overloaded, ProtocolError
 from triocql.protocol.constants import Opcode
 from triocql.protocol.framing import Framing
-from triocql.protocol.handshake import MAX_CHALLENGES, Handshake, Request, State, VersionRefused
+from triocql.protocol.handshake import Handshake, Request, State, VersionRefused
+from triocql.protocol.login import MAX_CHALLENGES, Login
 from triocql.protocol.requests import encode_string
 
 CANARY = "hunter2"
 AUTH = PlainTextAuth("app", CANARY)
 versions = pytest.mark.parametrize("version", [3, 4, 5])
+
+
+def login(auth: Any = None) -> Login:
+    return Login(auth, Address("10.0.0.1", 9042))
 
 
 class Shaker:
@@ -40,7 +48,7 @@ def supported(version: int = 5) -> bytes:
 
 @versions
 def test_with_a_password(version: int) -> None:
-    handshake = Handshake(version, compression="lz4", authenticator=AUTH)
+    handshake = Handshake(version, login(AUTH), compression="lz4")
     assert handshake.begin() == (Opcode.OPTIONS, b"")
     shaker = Shaker(handshake)
     opcode, body = shaker.take(supported(version)) or (None, b"")
@@ -56,7 +64,7 @@ def test_with_a_password(version: int) -> None:
 
 
 def test_without_authentication() -> None:
-    shaker = Shaker(Handshake(5))
+    shaker = Shaker(Handshake(5, login()))
     opcode, body = shaker.take(supported()) or (None, b"")
     assert opcode == Opcode.STARTUP
     assert b"COMPRESSION" not in body
@@ -65,7 +73,7 @@ def test_without_authentication() -> None:
 
 def test_the_whole_of_a_real_connection() -> None:
     wire = Framing(5)
-    shaker = Handshake(5, compression="lz4", authenticator=AUTH)
+    shaker = Handshake(5, login(AUTH), compression="lz4")
     shaker.begin()
     wire.use_compression("lz4")
     frames = wire.receive(golden("streams/v5-lz4"))
@@ -74,14 +82,14 @@ def test_the_whole_of_a_real_connection() -> None:
 
 
 def test_no_authenticator() -> None:
-    shaker = Shaker(Handshake(5))
+    shaker = Shaker(Handshake(5, login()))
     shaker.take(supported())
     with pytest.raises(AuthenticationError, match=r"PasswordAuthenticator: set auth=triocql\.PlainTextAuth"):
         shaker.take(golden("captured/v5/authenticate"))
 
 
 def test_refused_credentials() -> None:
-    shaker = Shaker(Handshake(5, authenticator=AUTH))
+    shaker = Shaker(Handshake(5, login(AUTH)))
     shaker.take(supported())
     shaker.take(golden("captured/v5/authenticate"))
     with pytest.raises(AuthenticationError, match="Provided username cassandra") as caught:
@@ -90,14 +98,14 @@ def test_refused_credentials() -> None:
 
 
 def test_a_compression_that_the_node_does_not_have() -> None:
-    shaker = Shaker(Handshake(5, compression="zstd"))
+    shaker = Shaker(Handshake(5, login(), compression="zstd"))
     with pytest.raises(ConnectError, match="no compression 'zstd'; it offers: snappy, lz4"):
         shaker.take(supported())
 
 
 def test_any_other_error() -> None:
     with pytest.raises(ConnectError, match="too much") as caught:
-        Shaker(Handshake(5)).take(golden("encoded/v5/error-overloaded"))
+        Shaker(Handshake(5, login())).take(golden("encoded/v5/error-overloaded"))
     assert isinstance(caught.value.__cause__, Overloaded)
 
 
@@ -126,7 +134,7 @@ def test_a_refused_version(
     version: int, message: str, offered: tuple[int, ...], following: int | None
 ) -> None:
     with pytest.raises(VersionRefused) as caught:
-        Shaker(Handshake(version)).take(error(0x0A, message))
+        Shaker(Handshake(version, login())).take(error(0x0A, message))
     assert caught.value.offered == offered
     assert caught.value.next_version == following
 
@@ -134,14 +142,14 @@ def test_a_refused_version(
 def test_how_a_real_node_refuses_versions() -> None:
     for name, offered in (("beta", ()), ("unknown", (3, 4, 5))):
         with pytest.raises(VersionRefused) as caught:
-            Shaker(Handshake(5)).take(golden(f"captured/v5/error-version-{name}"))
+            Shaker(Handshake(5, login())).take(golden(f"captured/v5/error-version-{name}"))
         assert caught.value.offered == offered
 
 
 def test_unexpected_messages() -> None:
     with pytest.raises(ProtocolError, match="Ready in state OPTIONS_SENT"):
-        Shaker(Handshake(5)).take(frame(Opcode.READY))
-    shaker = Shaker(Handshake(5, authenticator=AUTH))
+        Shaker(Handshake(5, login())).take(frame(Opcode.READY))
+    shaker = Shaker(Handshake(5, login(AUTH)))
     shaker.take(supported())
     with pytest.raises(ProtocolError, match="AuthSuccess in state STARTUP_SENT"):
         shaker.take(golden("encoded/v5/auth-success"))
@@ -166,7 +174,7 @@ class Echo:
 
 
 def challenged(authenticator: Echo) -> Shaker:
-    shaker = Shaker(Handshake(5, authenticator=authenticator))
+    shaker = Shaker(Handshake(5, login(authenticator)))
     shaker.take(supported())
     shaker.take(golden("captured/v5/authenticate"))
     return shaker
@@ -215,5 +223,5 @@ def test_a_password_goes_to_nobody_who_does_not_want_one() -> None:
 
 
 def test_the_password_shows_nowhere() -> None:
-    handshake = Handshake(5, authenticator=AUTH)
+    handshake = Handshake(5, login(AUTH))
     assert CANARY not in repr(AUTH) + str(AUTH) + repr(handshake) + repr(vars(handshake))

@@ -39,7 +39,7 @@ def test_a_password_in_the_open_is_warned_of_once_a_session(caplog: pytest.LogCa
     with world.session():
         pass
     (warning,) = warnings(caplog)
-    assert warning.startswith("the password is sent to 10.0.0.7:9042 without TLS")
+    assert warning.startswith("the credentials are sent to 10.0.0.7:9042 without TLS")
     assert "ssl_context" in warning
     assert "canary-secret" not in caplog.text
 
@@ -59,17 +59,50 @@ def test_not_if_the_node_does_not_ask(caplog: pytest.LogCaptureFixture) -> None:
     assert warnings(caplog) == []
 
 
-def test_not_if_it_is_no_password_that_is_sent(caplog: pytest.LogCaptureFixture) -> None:
-    class Token:
-        def initial_response(self, server_class: str) -> bytes:
-            return b"token"
+class Token:
+    """An authenticator of the user's."""
 
-        def challenge(self, token: bytes | None) -> bytes:
-            raise NotImplementedError
+    def initial_response(self, server_class: str) -> bytes:
+        return b"token"
 
-        def success(self, token: bytes | None) -> None:
-            pass
+    def challenge(self, token: bytes | None) -> bytes:
+        raise NotImplementedError
 
-    with world_of(Address("10.0.0.7", 9042), asks, auth=Token()).session():
+    def success(self, token: bytes | None) -> None:
         pass
-    assert warnings(caplog) == []
+
+
+class Signature(Token):
+    sends_secret = False
+
+
+class Secret(Token):
+    sends_secret = True
+
+
+class Maker:
+    def authenticator(self, address: Address) -> Secret:
+        return Secret()
+
+
+@pytest.mark.parametrize(
+    ("auth", "server_class", "warned"),
+    [
+        (Token(), "org.apache.cassandra.auth.PasswordAuthenticator", True),  # which takes nothing else
+        (Token(), "org.example.SignatureAuthenticator", False),
+        (Signature(), "org.apache.cassandra.auth.PasswordAuthenticator", False),
+        (Secret(), "org.example.TicketAuthenticator", True),
+        (Maker(), "org.example.TicketAuthenticator", True),
+    ],
+)
+def test_other_authenticators_say_whether_they_send_a_secret(
+    auth: Any, server_class: str, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    def script(asked: Asked) -> bool:
+        if asked.opcode == Opcode.STARTUP:
+            return asked.answer(Opcode.AUTHENTICATE, encode_string(server_class))
+        return asks(asked)
+
+    with world_of(Address("10.0.0.7", 9042), script, auth=auth).session():
+        pass
+    assert len(warnings(caplog)) == warned

@@ -6,8 +6,8 @@ from ipaddress import ip_address
 
 from triocql import errors
 from triocql.abc import Address, Link, Reactor, Transport
-from triocql.cluster.query import InternalQueries
-from triocql.config.auth import PlainTextAuth
+from triocql.cluster.query import Answer, InternalQueries
+from triocql.cluster.workers import Workers
 from triocql.config.options import Options
 from triocql.engine.connections.connection import Connection, State
 from triocql.engine.contracts import Owner
@@ -16,7 +16,8 @@ from triocql.metadata.node import Node
 from triocql.observability.logs import get_logger
 from triocql.protocol.constants import V4, VERSIONS, Opcode
 from triocql.protocol.framing import Framing
-from triocql.protocol.handshake import Handshake, VersionRefused
+from triocql.protocol.handshake import Handshake, Request, VersionRefused
+from triocql.protocol.login import Login
 
 logger = get_logger(__name__)
 
@@ -34,6 +35,7 @@ class Connector:
         self.options = options
         self.owner = owner
         self.version = options.connection.protocol_version
+        self.workers = Workers(reactor)
         self._warned = False
 
     async def open(self, node: Node, keyspace: str | None) -> Connection:
@@ -57,13 +59,12 @@ class Connector:
                 self.version = version
                 return connection
 
-    def warn_of_plain_password(self, address: Address) -> None:
-        """Log, once a session, that a password crosses a network in the open, if that is so."""
-        in_the_open = isinstance(self.options.auth, PlainTextAuth) and self.options.ssl_context is None
-        if in_the_open and not self._warned and not _is_local(address):
+    def warn_of_secret(self, address: Address) -> None:
+        """Log, once a session, that a password or the like crosses a network in the open, if that is so."""
+        if self.options.ssl_context is None and not self._warned and not _is_local(address):
             self._warned = True
             logger.warning(
-                "the password is sent to %s without TLS, readable for everybody on the way: set ssl_context=",
+                "the credentials are sent to %s without TLS, readable for everybody on the way: set ssl_context=",
                 str(address),
             )
 
@@ -140,18 +141,24 @@ class _Opening:
 
     async def _shake_hands(self) -> None:
         options = self._connector.options
-        handshake = Handshake(
-            self._wire.version, compression=options.connection.compression, authenticator=options.auth
-        )
-        message: tuple[int, bytes] | None = handshake.begin()
+        login = Login(options.auth, self._address)
+        handshake = Handshake(self._wire.version, login, compression=options.connection.compression)
+        message: Request | None = handshake.begin()
         while message is not None:
-            opcode, body = message
-            if opcode == Opcode.AUTH_RESPONSE:
-                self._connector.warn_of_plain_password(self._address)
+            if message.opcode == Opcode.AUTH_RESPONSE and login.sends_secret:
+                self._connector.warn_of_secret(self._address)
             if self._connection.is_connected:
-                self.step = Opcode(opcode).name
-            message = handshake.receive(*await self._queries.exchange(opcode, body))
+                self.step = Opcode(message.opcode).name
+            answer = await self._queries.exchange(message.opcode, message.body)
+            message = await self._receive(handshake, answer)
         self._connection.features = handshake.features
+
+    async def _receive(self, handshake: Handshake, answer: Answer) -> Request | None:
+        """Have the handshake receive an answer, in a thread if the authenticator wants one."""
+        if not handshake.blocks(answer[0]):
+            return handshake.receive(*answer)
+        self.step = "the authenticator"
+        return await self._connector.workers.run(lambda: handshake.receive(*answer), self._deadline)
 
     def _check_open(self) -> None:
         """Raise ConnectionLost if the connection has ended since its last answer came."""

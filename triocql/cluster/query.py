@@ -39,6 +39,7 @@ class InternalQueries:
         waiter = self._reactor.waiter(lambda: request.abandon())
         request = InternalRequest(waiter, self._deadline, self._timeout)
         request.opcode, request.body = int(opcode), body
+        del body  # it may be a password's: tools that report errors show the variables of a frame
         if connection.state is State.CLOSED:
             raise connection.lost_error()
         connection.send(request)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from triocql.config.contactpoints import ContactPoint
     from triocql.observability.tracker import Tracker
-    from triocql.protocol.authenticator import Authenticator
+    from triocql.protocol.authenticator import Authenticator, AuthProvider
 
 __all__ = [
     "ConnectKeywords",
@@ -157,7 +157,7 @@ class ConnectKeywords(TypedDict, total=False):
     reconnection: ReconnectionOptions
 
     keyspace: str | None
-    auth: Authenticator | None
+    auth: Authenticator | AuthProvider | None
     ssl_context: ssl.SSLContext | None
     server_hostname: str | None
     codecs: Registry | None
@@ -224,7 +224,7 @@ class Options:
 
     contact_points: tuple[Address, ...] = (Address("127.0.0.1", 9042),)
     keyspace: str | None = None
-    auth: Authenticator | None = field(default=None, repr=False)
+    auth: Authenticator | AuthProvider | None = field(default=None, repr=False)
     ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
     server_hostname: str | None = None
     codecs: Registry | None = field(default=None, repr=False)
@@ -260,8 +260,11 @@ class Options:
                 )
         if self.codecs is not None:
             require_type(self.codecs, Registry, "codecs", "a triocql.Registry")
-        if self.auth is not None and not callable(getattr(self.auth, "initial_response", None)):
-            raise OptionError(f"auth is of type {type(self.auth).__name__}; it has to be an Authenticator")
+        methods = ("initial_response", "authenticator")
+        if self.auth is not None and not any(callable(getattr(self.auth, each, None)) for each in methods):
+            raise OptionError(
+                f"auth is of type {type(self.auth).__name__}; it has to be an Authenticator or an AuthProvider"
+            )
 
     @property
     def reconnection_policy(self) -> ReconnectionPolicy:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from triocql.errors import AuthenticationError, ConnectError, Error, ProtocolError, ResponseError
+from triocql.errors import AuthenticationError, ConnectError, ProtocolError, ResponseError
 from triocql.protocol import requests
 from triocql.protocol.constants import CQL_VERSION, VERSIONS, ErrorCode, Opcode
 from triocql.protocol.features import Features
@@ -22,17 +22,22 @@ from triocql.protocol.responses import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from triocql.protocol.authenticator import Authenticator
+    from triocql.protocol.login import Login
 
-MAX_CHALLENGES = 16
-"""How many challenges of one authentication are answered."""
+_OF_LOGIN = (Opcode.AUTHENTICATE, Opcode.AUTH_CHALLENGE, Opcode.AUTH_SUCCESS)
 
-Request = tuple[int, bytes]
-"""(opcode, body)"""
+
+class Request(NamedTuple):
+    """A message to the server. Its body may hold a password: tools that report errors show variables by their repr."""
+
+    opcode: int
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"<{Opcode(self.opcode).name} of {len(self.body):,} bytes>"
+
 
 Step = tuple["State", Request | None]
-A = TypeVar("A")
-T = TypeVar("T")
 
 
 class VersionRefused(Exception):
@@ -73,25 +78,28 @@ class Handshake:
         state: where it is.
         features: what the server offers; empty until it has answered OPTIONS.
 
-    >>> handshake = Handshake(5)
+    >>> from triocql.abc import Address
+    >>> from triocql.protocol.login import Login
+    >>> handshake = Handshake(5, Login(None, Address("127.0.0.1", 9042)))
     >>> handshake.begin()
-    (<Opcode.OPTIONS: 5>, b'')
+    <OPTIONS of 0 bytes>
     """
 
-    def __init__(
-        self, version: int, *, compression: str | None = None, authenticator: Authenticator | None = None
-    ) -> None:
+    def __init__(self, version: int, login: Login, *, compression: str | None = None) -> None:
         self.state = State.NEW
         self.features = Features()
         self._version = version
         self._compression = compression
-        self._authenticator = authenticator
-        self._challenges = 0
+        self._login = login
 
     def begin(self) -> Request:
         """Return the first request."""
         self.state = State.OPTIONS_SENT
-        return Opcode.OPTIONS, requests.options()
+        return Request(Opcode.OPTIONS, requests.options())
+
+    def blocks(self, opcode: int) -> bool:
+        """Return whether receiving such a message takes a worker thread."""
+        return self._login.blocking and opcode in _OF_LOGIN
 
     def receive(self, opcode: int, flags: int, body: bytes) -> Request | None:
         """Receive a message and return the request that answers it; None: the connection is established.
@@ -122,7 +130,7 @@ class Handshake:
 
     def _on_supported(self, message: Supported) -> Step:
         self.features = Features(message.options)
-        return State.STARTUP_SENT, (Opcode.STARTUP, requests.startup(self._startup_options()))
+        return State.STARTUP_SENT, Request(Opcode.STARTUP, requests.startup(self._startup_options()))
 
     def _startup_options(self) -> dict[str, str]:
         options = {"CQL_VERSION": CQL_VERSION, "DRIVER_NAME": "triocql", "DRIVER_VERSION": _driver_version()}
@@ -141,25 +149,13 @@ class Handshake:
         return State.ESTABLISHED, None
 
     def _on_authenticate(self, message: Authenticate) -> Step:
-        if self._authenticator is None:
-            raise AuthenticationError(
-                f"the node authenticates by {message.server_class}: "
-                "set auth=triocql.PlainTextAuth(username, password)"
-            )
-        return _respond(_ask(self._authenticator.initial_response, message.server_class))
+        return _respond(self._login.begin(message.server_class))
 
     def _on_challenge(self, message: AuthChallenge) -> Step:
-        assert self._authenticator is not None
-        self._challenges += 1
-        if self._challenges > MAX_CHALLENGES:
-            raise AuthenticationError(
-                f"the node has not finished after {MAX_CHALLENGES} rounds of authentication"
-            )
-        return _respond(_ask(self._authenticator.challenge, message.token))
+        return _respond(self._login.challenge(message.token))
 
     def _on_success(self, message: AuthSuccess) -> Step:
-        assert self._authenticator is not None
-        _ask(self._authenticator.success, message.token)
+        self._login.success(message.token)
         return State.ESTABLISHED, None
 
 
@@ -173,17 +169,7 @@ _STEPS: dict[tuple[State, type], Callable[[Handshake, Any], Step]] = {
 
 
 def _respond(token: bytes) -> Step:
-    return State.AUTHENTICATING, (Opcode.AUTH_RESPONSE, requests.auth_response(token))
-
-
-def _ask(answer: Callable[[A], T], argument: A) -> T:
-    """Call a method of the authenticator; what it raises may hold secrets, the message only names it."""
-    try:
-        return answer(argument)
-    except Error:
-        raise
-    except BaseException as error:  # no cancellation: nothing waits here
-        raise AuthenticationError(f"the authenticator raised {type(error).__name__}") from error
+    return State.AUTHENTICATING, Request(Opcode.AUTH_RESPONSE, requests.auth_response(token))
 
 
 def _driver_version() -> str:
