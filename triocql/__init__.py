@@ -16,6 +16,7 @@ from triocql.config.policies import PolicyOptions
 from triocql.config.requests import RequestOptions
 from triocql.errors import Error, RequestTimeout
 from triocql.metadata.node import Node
+from triocql.policies.retry import Decision, Retry, RetryPolicy
 from triocql.protocol.authenticator import Authenticator, AuthProvider
 from triocql.protocol.constants import SERVER, UNSET, Consistency
 from triocql.results.result import Result, Trace, TraceEvent
@@ -53,6 +54,7 @@ __all__ = [
     "ConnectionOptions",
     "Consistency",
     "Date",
+    "Decision",
     "Duration",
     "Error",
     "ExecutionResult",
@@ -71,6 +73,8 @@ __all__ = [
     "RequestOptions",
     "RequestTimeout",
     "Result",
+    "Retry",
+    "RetryPolicy",
     "Row",
     "RowStream",
     "Session",

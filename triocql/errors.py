@@ -266,6 +266,13 @@ class RequestTimeout(RequestError):
         self.maybe_executed = written
 
 
+class AttemptTimeout(RequestTimeout):
+    """One attempt took longer than `attempt_timeout`, its bound, and no other one followed or was worth while.
+
+    The attributes tell of that attempt: `timeout` is its bound, `phases` what its time went into.
+    """
+
+
 class ConnectionLost(RequestError):
     """The connection ended while the request was under way."""
 

@@ -233,10 +233,8 @@ def test_retry_policy_that_raises_fails_the_request() -> None:
         def decide(self, error: errors.RequestError, *, idempotent: bool, retries: int) -> Decision:
             raise KeyError("policy")
 
-    world = World()
+    world = World(policies=PolicyOptions(retry=Broken()))
     with world.session() as session:
-        recovery: Any = session._context.executor.context.recovery
-        recovery._policy = Broken()
         world.node.script = refusing(OVERLOADED)
         error = failure(world.start(session.execute, "INSERT 1"))
         assert "the retry policy raised KeyError" in str(error)

@@ -103,7 +103,7 @@ def only(session: Session) -> Connection:
 def check(session: Session) -> None:
     """Check that no stream id is lost, none is in two places, and that bytes are counted of nothing but what waits."""
     router = session._context.executor.router
-    for parking in (router.queue, router.waiting):
+    for parking in (router.queue, router.waiting, router.delays):
         assert parking.size == sum(len(request.body) for request in parking.requests())
     for connection in router.connections():
         check_ids(connection, session._context.cluster.options.connection.max_in_flight)

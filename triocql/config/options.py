@@ -167,6 +167,7 @@ class ConnectKeywords(TypedDict, total=False):
     tracker: Tracker | None
 
     timeout: float
+    attempt_timeout: float | None
     consistency: Consistency | str
     serial_consistency: Consistency | str
     page_size: int
@@ -334,6 +335,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "int": int,
     "int | None": int,
     "float": float,
+    "float | None": float,
     "str | None": str,
     "Compression | None": str,
     "Consistency": lambda text: Consistency[text.upper()],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import inf
 from operator import attrgetter
 from typing import Any, TypedDict, cast
 
@@ -16,6 +17,7 @@ class RequestKeywords(TypedDict, total=False):
     """The fields of `RequestOptions` as keyword arguments."""
 
     timeout: float | None
+    attempt_timeout: float | None
     consistency: Consistency | str | None
     serial_consistency: Consistency | str | None
     page_size: int | None
@@ -51,6 +53,7 @@ def _check_payload(value: Any, name: str) -> None:
 
 _CHECKS: tuple[tuple[str, Callable[[Any, str], None]], ...] = (
     ("timeout", require_seconds),
+    ("attempt_timeout", require_seconds),
     ("consistency", _check_consistency),
     ("serial_consistency", _check_serial),
     ("page_size", lambda value, name: require_integer(value, name, 1, MAX_INT)),
@@ -75,6 +78,9 @@ class RequestOptions:
     Attributes:
         timeout: seconds for the whole call: queueing, connecting, preparing, sending, waiting, and retries;
             `math.inf` for no bound.
+        attempt_timeout: seconds for one attempt of the call on a node, from when it is given to a connection;
+            after that, the next node gets it, if it may be executed twice. By default, and with `math.inf`, there is no
+            bound but the call's.
         consistency: how many replicas have to answer: one of `triocql.Consistency`, or its name.
         serial_consistency: SERIAL or LOCAL_SERIAL, for the condition of a conditional update.
         page_size: the most rows in a page.
@@ -95,6 +101,7 @@ class RequestOptions:
     """
 
     timeout: float | None = None
+    attempt_timeout: float | None = None
     consistency: Consistency | None = None
     serial_consistency: Consistency | None = None
     page_size: int | None = None
@@ -125,10 +132,16 @@ class ResolvedOptions(RequestOptions):
     """
 
     timeout: float = 10.0
+    attempt_timeout: float | None = None
     consistency: Consistency = Consistency.LOCAL_ONE
     serial_consistency: Consistency = Consistency.SERIAL
     page_size: int = 5000
     tracing: bool = False
+
+    @property
+    def attempt_seconds(self) -> float:
+        """The bound of each attempt; 0.0 for none."""
+        return 0.0 if self.attempt_timeout is None or self.attempt_timeout == inf else self.attempt_timeout
 
 
 INHERIT = RequestOptions()

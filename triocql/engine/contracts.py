@@ -51,6 +51,9 @@ class Held(Unfinished, Protocol):
     holder: Holder | None
     body: bytes
 
+    def parked(self) -> None:
+        """Called when a queue takes it: it is on no connection until `waited`."""
+
     def waited(self, phase: Phase, seconds: float) -> None:
         """Record a wait in `phase`, on no connection."""
 
@@ -69,6 +72,7 @@ class StreamsOwner(Protocol):
     """The connection, as its table of stream ids sees it."""
 
     name: str
+    node: Node
 
     @property
     def end_error(self) -> Exception:
@@ -123,3 +127,9 @@ class Recovering(Protocol):
 
     def lost(self, attempt: Any, connection: Any, error: Exception, *, written: bool) -> None:
         """Called when the connection ended before the answer came."""
+
+    def overdue(self, attempt: Any, connection: Any, now: float) -> None:
+        """Called when the time is up for this attempt, not for the call, on a connection that goes on."""
+
+    def watch(self, deadline: float) -> None:
+        """Have what is overdue at `deadline` be found then."""

@@ -12,6 +12,7 @@ class Phase(Enum):
     PREPARING = "preparing"
     CONNECTING = "connecting"
     QUEUED = "queued"
+    BACKING_OFF = "backing off"
     SENDING = "sending"
     WAITING = "waiting"
     DONE = "done"

@@ -5,10 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from triocql._impl import compiled
+from triocql.policies.backoff import ExponentialBackoffRetry
+from triocql.policies.downgrading import DowngradingConsistency
+from triocql.policies.retry import Decision, DefaultRetryPolicy, NeverRetry, Retry, RetryPolicy
 
 if TYPE_CHECKING or not compiled:
     from triocql.policies.timestamps import MonotonicTimestamps
 else:
     from triocql.policies._timestamps import MonotonicTimestamps
 
-__all__ = ["MonotonicTimestamps"]
+__all__ = [
+    "Decision",
+    "DefaultRetryPolicy",
+    "DowngradingConsistency",
+    "ExponentialBackoffRetry",
+    "MonotonicTimestamps",
+    "NeverRetry",
+    "Retry",
+    "RetryPolicy",
+]

@@ -152,7 +152,7 @@ class SessionContext:
         return Stats(
             connections=len(connections),
             in_flight=sum(len(connection.in_flight) for connection in connections),
-            queued=len(router.queue) + len(router.waiting),
+            queued=len(router.queue) + len(router.waiting) + len(router.delays),
             orphans=sum(len(connection.orphans) for connection in connections),
         )
 

@@ -10,7 +10,7 @@ cdef int _FEW
 
 
 cdef class Streams:
-    cdef object _connection
+    cdef readonly object connection
     cdef object _clock
     cdef list _outgoing
     cdef readonly dict in_flight

@@ -39,9 +39,9 @@ class Streams:
 
     __slots__ = (
         "_clock",
-        "_connection",
         "_outgoing",
         "closed",
+        "connection",
         "free",
         "in_flight",
         "open",
@@ -51,7 +51,7 @@ class Streams:
     )
 
     def __init__(self, connection: StreamsOwner, clock: Clock, size: int) -> None:
-        self._connection = connection
+        self.connection = connection
         self._clock = clock
         self._outgoing: list[Request] = []
         self.in_flight: dict[int, Request] = {}
@@ -68,13 +68,13 @@ class Streams:
         if request.phase is _DONE:
             return
         if self.closed:
-            request.lost(self._connection, self._connection.end_error, written=False)
+            request.lost(self.connection, self.connection.end_error, written=False)
             return
         # What may fail comes first: then nothing has changed.
         if request.deadline < self._clock.armed:
             self._clock.watch(request.deadline)
         if not self._outgoing:
-            self._connection.wake()
+            self.connection.wake()
         if len(self.free) == 1:
             self._refill()
         request.stream = stream = self.free.pop()
@@ -93,7 +93,7 @@ class Streams:
             self.free.append(stream)
         else:
             self.orphans.add(stream)
-        self._connection.released()
+        self.connection.released()
 
     def take(self) -> list[Frame]:
         """Return the frames of every request that is still wanted; from here on they count as written."""
@@ -113,7 +113,7 @@ class Streams:
 
     def dispatch(self, frames: list[Frame]) -> None:
         """Hand each response to its request; raises ProtocolError for one that belongs to no request."""
-        connection, in_flight, free, used = self._connection, self.in_flight, self.free, self.used
+        connection, in_flight, free, used = self.connection, self.in_flight, self.free, self.used
         for stream, flags, opcode, body in frames:
             request = in_flight.get(stream)
             if request is not None and request.phase is _WAITING:

@@ -5,7 +5,7 @@ from triocql.engine.messages._message cimport Message
 from triocql.engine.requests._request cimport Request, give, has_gone
 
 
-cdef object _NEW, _DONE
+cdef object _NEW, _SENDING, _WAITING, _DONE
 cdef int _RESULT
 cdef bytes _VOID
 
@@ -34,6 +34,7 @@ cdef class Execution:
     cdef public double started
     cdef public double timeout
     cdef public double deadline
+    cdef public double attempt_timeout
     cdef public bint idempotent
 
     @cython.locals(attempt=Attempt)

@@ -28,6 +28,7 @@ cdef class ExecuteTemplate:
     cdef object _fixed_timestamp
     cdef object _bind
     cdef double _timeout
+    cdef double _attempt_timeout
     cdef bint _idempotent
     cdef bint _may_be_void
     cdef bint _resumes

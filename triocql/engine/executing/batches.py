@@ -142,12 +142,14 @@ class BatchBuilder:
         options, version = self._encoder.options, self._executor.version
         self._prepared, self._partition, self._is_lwt = {}, None, False
         entries = [self._numbered(index) for index in range(len(self._entries))]
-        body = batch_body(version, self._type, entries, base_parameters(options, version, self._timestamp))
+        parameters = base_parameters(options, version, self._timestamp)
+        body = batch_body(version, self._type, entries, parameters)
         return BatchMessage(
             payload(options, version) + body,
             frame_flags(options),
             self._prepared,
             self._executor.context.reader,
+            parameters,
             self._encoder,
             self._partition or Partition(self._keyspace),
             self._is_lwt,

@@ -36,7 +36,7 @@ if not cython.compiled:
     from triocql.engine.messages.message import Message
     from triocql.engine.requests.request import Request, give, has_gone
 
-_NEW, _DONE = Phase.NEW, Phase.DONE
+_NEW, _SENDING, _WAITING, _DONE = Phase.NEW, Phase.SENDING, Phase.WAITING, Phase.DONE
 _RESULT = int(Opcode.RESULT)
 _VOID = int(ResultKind.VOID).to_bytes(4, "big")
 
@@ -57,6 +57,10 @@ class Attempt(Request):
         message = self.execution.message
         assert message is not None, "what was sent has one"
         return message
+
+    def encode(self) -> None:
+        """Say what the message says by now: a statement in it may have been prepared again."""
+        self.body = self.message.body()
 
     @property
     def plan(self) -> Plan | None:
@@ -95,7 +99,7 @@ class Attempt(Request):
         """Report to the tracker, if there is one, that the attempt has ended: with a good answer, or by `error`."""
         execution = self.execution
         if execution.tracker is not None:
-            seconds = execution.recovery.now() - self.sent if self.phase is Phase.WAITING else 0.0
+            seconds = execution.recovery.now() - self.sent if self.phase is _WAITING else 0.0
             execution.tracker.attempt(execution.token, connection.node, seconds, error)
 
     def lost(self, connection: Connection, error: Exception, *, written: bool) -> None:
@@ -113,14 +117,28 @@ class Attempt(Request):
             self.execution.abandon()
 
     def time_out(self, now: float, node: Node | None = None) -> None:
-        """End the execution: its deadline has passed by `now`, on the connection to `node` or on none."""
+        """End the execution if its deadline has passed by `now`, on the connection to `node` or on none; else have
+        recovery decide about what took too long for one attempt.
+        """
         if self.phase is not _DONE:
             execution = self.execution
-            execution.fail(timed_out(execution, self.phase, now, node))
+            if now < execution.deadline and self.phase in (_SENDING, _WAITING):
+                holder: Any = self.holder  # what is in these phases is held by the streams of a connection
+                execution.recovery.overdue(self, holder.connection, now)
+            else:
+                execution.fail(timed_out(execution, self.phase, now, node))
+
+    def parked(self) -> None:
+        """Have all the time that is left: it takes none of a node's."""
+        self.deadline = self.execution.deadline
 
     def waited(self, phase: Phase, seconds: float) -> None:
-        """Record a wait in `phase`, on no connection."""
-        self.execution.recall().waited(phase, seconds)
+        """Record a wait in `phase`, on no connection. The time of an attempt begins after it."""
+        execution = self.execution
+        execution.recall().waited(phase, seconds)
+        if execution.attempt_timeout:
+            self.deadline = execution.until(execution.recovery.now())
+            execution.recovery.watch(self.deadline)
 
     def is_unwanted(self) -> bool:
         """Return whether the consumer was cancelled, though the loop has not said so yet."""
@@ -139,10 +157,12 @@ class Execution:
         tracker: follows it; None if there is none, and once the execution has ended.
         token: what the tracker knows it by.
         started, timeout, deadline: seconds, by the loop's clock.
+        attempt_timeout: the most seconds of one attempt on a connection; 0.0 for no bound.
     """
 
     __slots__ = (
         "attempt",
+        "attempt_timeout",
         "deadline",
         "history",
         "idempotent",
@@ -186,6 +206,7 @@ class Execution:
             self.history: History | None = None
             self.tracker: GuardedTracker | None = None
             self.token: Any = None
+            self.attempt_timeout = 0.0
             attempt.holder = None
             attempt.sent = 0.0
         self.attempt: Attempt | None = attempt
@@ -227,8 +248,21 @@ class Execution:
     def extend(self, deadline: float) -> None:
         """Let it last until `deadline` at least."""
         self.deadline = max(self.deadline, deadline)
+        attempt = self.attempt
+        if attempt is not None:
+            begun = attempt.sent if attempt.phase is _WAITING else self.recovery.now()
+            is_parked = attempt.phase not in (_NEW, _SENDING, _WAITING)
+            attempt.deadline = self.deadline if is_parked else self.until(begun)
+
+    def limit(self, attempt_timeout: float) -> None:
+        """Bound each attempt: to be called before the first one is sent."""
+        self.attempt_timeout = attempt_timeout
         if self.attempt is not None:
-            self.attempt.deadline = self.deadline
+            self.attempt.deadline = self.until(self.started)
+
+    def until(self, begun: float) -> float:
+        """Return the deadline of an attempt that has begun then."""
+        return min(self.deadline, begun + self.attempt_timeout) if self.attempt_timeout else self.deadline
 
     def track(self, tracker: GuardedTracker, statement: str, *, is_internal: bool = False) -> None:
         """Have `tracker` follow it from now on, which is its start."""
@@ -257,19 +291,16 @@ class Execution:
             attempt.leave()
             self.recovery.submit(attempt)
 
-    def retried(self, node: Node, error: RequestError, now: float, decision: str) -> Attempt:
-        """Return a new attempt that says the same, in place of the one that has failed on `node` because of `error`."""
+    def retry(self, attempt: Attempt, node: Node, error: RequestError, now: float, decision: str) -> None:
+        """Have `attempt` in place of the one that has failed on `node` because of `error`."""
         former = self.attempt
         assert former is not None, "what has ended is not tried again"
         former.finish()
         history = self.recall()
         history.failed(node, error, history.since(now - self.started), decision)
-        attempt = Attempt(self)
-        attempt.opcode, attempt.flags, attempt.body = former.opcode, former.flags, former.body
         self.attempt = attempt
         if self.tracker is not None:  # who may end it: then the new attempt has ended, too, and is not sent
             self.tracker.retry(self.token, error)
-        return attempt
 
     # --- Its end -------------------------------------------------------------------------------------------
 

@@ -142,6 +142,7 @@ class Executor:
             idempotent = options.idempotent
         context = self.context
         execution = Execution(sink, context.recovery, context.now(), options.timeout, idempotent)
+        execution.limit(options.attempt_seconds)
         if context.tracker is not None:
             execution.track(context.tracker, statement, is_internal=is_internal)
         return execution

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 
 from triocql import errors
 from triocql.engine.connections.connection import Connection
 from triocql.engine.executing.execution import Attempt
 from triocql.engine.executing.repreparing import Repreparing
+from triocql.engine.executing.retrying import Retrying
 from triocql.engine.messages.descriptions import Descriptions
-from triocql.engine.phase import Phase
+from triocql.engine.requests.overdue import attempt_timed_out
 from triocql.engine.routing.router import Router
-from triocql.policies.retry import Decision, RetryPolicy
+from triocql.policies.retry import RetryPolicy
 from triocql.protocol.constants import Opcode
 from triocql.protocol.responses import read_answer
 from triocql.statements.prepared import PreparedQuery
@@ -34,9 +35,6 @@ _NOT_EXECUTED = (
 # What a node answers to values of other types than its own; its tables may have changed.
 _NOT_VALID = (errors.InvalidQuery, errors.ServerError)
 
-# How a decision is told in the history of the request.
-_SAID = {Decision.SAME: "same node", Decision.NEXT: "next node"}
-
 Doubt = Callable[[Iterable[PreparedQuery]], None]
 
 # What a node says of text with bind markers and without values, by itself and in a batch.
@@ -47,7 +45,7 @@ _OLD_MARKER = re.compile(rb"%(?:s|\(\w+\)s)")
 
 
 class Recovery:
-    """Decodes error answers, asks the retry policy, and carries out what it says."""
+    """Decodes error answers, and has decided what follows."""
 
     def __init__(
         self, router: Router, policy: RetryPolicy, version: int, descriptions: Descriptions, doubt: Doubt
@@ -55,10 +53,11 @@ class Recovery:
         self.router = router
         self.submit = router.submit
         self.now = router.clock.now
-        self._policy = policy
+        self.watch = router.clock.watch
         self._version = version
         self._doubt = doubt
-        self._repreparing = Repreparing(router, version, descriptions)
+        self._decide = Retrying(router, policy).decide
+        self._repreparing = Repreparing(router, version, descriptions, self.overdue)
 
     def refused(self, attempt: Attempt, connection: Connection, opcode: int, flags: int, body: bytes) -> None:
         """Decide about an answer that is no RESULT. One that is no ERROR either is the last of its connection."""
@@ -113,56 +112,9 @@ class Recovery:
         lost.maybe_executed = written
         self._decide(attempt, connection, lost)
 
-    def _decide(self, attempt: Attempt, connection: Connection, error: errors.RequestError) -> None:
-        execution = attempt.execution
-        attempt.over(connection, error)
-        retries = execution.retries
-        try:
-            decision = self._policy.decide(error, idempotent=execution.idempotent, retries=retries)
-            _check_decision(decision)
-        except Exception as bug:
-            failed = errors.RequestError(f"the retry policy raised {type(bug).__name__}: {bug} (on: {error})")
-            failed.__cause__ = bug
-            failed.maybe_executed = error.maybe_executed
-            attempt.fail(failed)
-            return
-        except BaseException as bug:
-            attempt.fail(bug)
-            return
-        if decision is Decision.RAISE or not self._retry(attempt, connection, error, decision):
-            attempt.fail(error)
-
-    def _retry(
-        self, attempt: Attempt, connection: Connection, error: errors.RequestError, decision: Decision
-    ) -> bool:
-        """Try again, or return False if there is nowhere to try."""
-        if attempt.phase is Phase.DONE:
-            return True  # the policy, or a tracker, has ended it
-        router, execution = self.router, attempt.execution
-        if execution.retries > len(router.pools):
-            return False
-        plan = execution.plan
-        if plan is None:
-            plan = execution.plan = router.plan(attempt)
-        plan.give(connection.node)
-        elsewhere = decision is Decision.NEXT and not isinstance(error, errors.ConnectionLost)
-        if elsewhere and not router.pools.has_open(beside=plan.given):
-            return False
-        following = execution.retried(connection.node, error, router.clock.now(), _SAID[decision])
-        if decision is Decision.SAME and connection.has_room:
-            connection.send(following)
-        else:
-            router.submit(following)
-        return True
-
-
-def _check_decision(decision: object) -> None:
-    """Raise TypeError for what is no `Decision`."""
-    if not isinstance(decision, Decision):
-        if isinstance(decision, Coroutine):
-            decision.close()
-        kind = type(decision).__name__
-        raise TypeError(f"decide() returned {kind}, not a Decision: RAISE, SAME or NEXT")
+    def overdue(self, attempt: Attempt, connection: Connection, now: float) -> None:
+        """Decide about what has taken too long on `connection`, which goes on."""
+        self._decide(attempt, connection, attempt_timed_out(attempt, connection, now))
 
 
 def _hint(error: errors.ResponseError, attempt: Attempt) -> str:

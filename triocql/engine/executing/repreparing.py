@@ -32,10 +32,10 @@ class _Flight:
         self.attempts: list[Attempt] = []
         self.request: InternalRequest
 
-    def join(self, attempt: Attempt) -> None:
+    def join(self, attempt: Attempt, now: float) -> None:
         """Add one more request that waits; the most patient one decides how long the node may take."""
         self.attempts.append(attempt)
-        self.request.deadline = max(self.request.deadline, attempt.deadline)
+        self.request.deadline = max(self.request.deadline, attempt.execution.until(now))
 
     def resolve(self, answer: tuple[int, int, bytes]) -> None:
         self.owner.answered(self, *answer)
@@ -47,8 +47,15 @@ class _Flight:
 class Repreparing:
     """Prepares again, once per statement and connection however many requests wait for it."""
 
-    def __init__(self, router: Router, version: int, descriptions: Descriptions) -> None:
+    def __init__(
+        self,
+        router: Router,
+        version: int,
+        descriptions: Descriptions,
+        overdue: Callable[[Attempt, Connection, float], object],
+    ) -> None:
         self._router = router
+        self._overdue = overdue
         self._version = version
         self._descriptions = descriptions
         self._flights: dict[tuple[Connection, bytes], _Flight] = {}
@@ -82,15 +89,15 @@ class Repreparing:
         flight = self._flights.get((connection, id_))
         if flight is None:
             flight = _Flight(self, connection, text)
-            flight.request = request = InternalRequest(flight, attempt.deadline, attempt.execution.timeout)
+            flight.request = request = InternalRequest(flight, 0.0, attempt.execution.timeout)
             request.opcode = int(Opcode.PREPARE)
             keyspace = text.keyspace if self._version >= V5 else None
             request.body = prepare(self._version, text.text, keyspace)
             self._flights[connection, id_] = flight
-            flight.join(attempt)
+            flight.join(attempt, self._router.clock.now())
             tell((request,), connection.send)
         else:
-            flight.join(attempt)
+            flight.join(attempt, self._router.clock.now())
 
     def answered(self, flight: _Flight, opcode: int, flags: int, body: bytes) -> None:
         """Called with the answer to the PREPARE of `flight`."""
@@ -105,9 +112,14 @@ class Repreparing:
         self._land(flight, lambda attempt: self._resend(attempt, flight, state))
 
     def failed(self, flight: _Flight, error: BaseException) -> None:
-        """Fail what waits for `flight`; after the loss of the connection it goes elsewhere."""
+        """Fail what waits for `flight`; after the loss of the connection, or when the node takes too long, it goes
+        elsewhere.
+        """
         if isinstance(error, errors.ConnectionLost):
             self._land(flight, self._router.submit)
+        elif isinstance(error, errors.RequestTimeout):
+            now = self._router.clock.now()
+            self._land(flight, lambda attempt: self._overdue(attempt, flight.connection, now))
         else:
             self._land(flight, lambda attempt: attempt.fail(errors.copy_of(error)))
 
@@ -141,7 +153,7 @@ class Repreparing:
         except errors.Error as error:
             attempt.fail(error)
             return
-        attempt.body = attempt.message.body()
+        attempt.encode()
         if flight.connection.has_room:
             flight.connection.send(attempt)
         else:

@@ -40,6 +40,7 @@ class ExecuteTemplate:
     __slots__ = (
         "_after",
         "_ask",
+        "_attempt_timeout",
         "_before",
         "_bind",
         "_encoder",
@@ -79,6 +80,7 @@ class ExecuteTemplate:
         self._encoder = encoder
         self._ask = ask
         self._timeout = options.timeout
+        self._attempt_timeout = options.attempt_seconds
         self._idempotent = query.idempotent if options.idempotent is None else options.idempotent
         self._may_be_void = query.answers.void
         self._fixed_timestamp = options.timestamp
@@ -122,6 +124,8 @@ class ExecuteTemplate:
         attempt.opcode = _EXECUTE
         attempt.flags = self._flags
         attempt.body = body
+        if self._attempt_timeout:
+            execution.limit(self._attempt_timeout)
         if self._tracker is not None:
             execution.track(self._tracker, self._query.text)
         if not self._turn.target.send(attempt):
@@ -147,6 +151,7 @@ class ExecuteTemplate:
     def execution(self, sink: Sink) -> Execution:
         """Return an execution that says nothing yet."""
         execution = Execution(sink, self._recovery, self._now(), self._timeout, self._idempotent)
+        execution.limit(self._attempt_timeout)
         if self._tracker is not None:
             execution.track(self._tracker, self._query.text)
         return execution

@@ -11,6 +11,7 @@ from triocql.engine.messages.reading import ResultReader
 from triocql.engine.requests import Response
 from triocql.policies.balancing import RoutedRequest
 from triocql.protocol.constants import Opcode
+from triocql.protocol.requests import QueryParameters, parameters_head, parameters_tail
 from triocql.statements.prepared import PreparedQuery, PreparedState, check_values_fit
 from triocql.statements.texts import MODIFICATION
 
@@ -30,7 +31,16 @@ class Partition(NamedTuple):
 class BatchMessage(Message):
     """Several statements; the prepared ones among them by their ids, which a new state does not change."""
 
-    __slots__ = ("_body", "_encoder", "_is_lwt", "_partition", "_prepared", "_reader", "flags")
+    __slots__ = (
+        "_body",
+        "_encoder",
+        "_is_lwt",
+        "_parameters",
+        "_partition",
+        "_prepared",
+        "_reader",
+        "flags",
+    )
     opcode = _BATCH
     flags: int
     text = "BATCH"
@@ -41,6 +51,7 @@ class BatchMessage(Message):
         flags: int,
         prepared: Contents,
         reader: ResultReader,
+        parameters: QueryParameters,
         encoder: ParametersEncoder,
         partition: Partition,
         is_lwt: bool,
@@ -49,6 +60,7 @@ class BatchMessage(Message):
         self._body = body
         self._prepared = prepared
         self._reader = reader
+        self._parameters = parameters
         self.flags = flags
         self._encoder = encoder
         self._partition = partition
@@ -68,6 +80,12 @@ class BatchMessage(Message):
     def body(self) -> bytes:
         """Return the body (`Message`)."""
         return self._body
+
+    def consistency_offset(self) -> int:
+        """Return where the consistency is in the body (`Message`): the parameters are the last part."""
+        version, parameters = self._reader.version, self._parameters
+        head, tail = parameters_head(version, parameters), parameters_tail(version, parameters)
+        return len(self._body) - len(head) - len(tail)
 
     def read(self, flags: int, body: bytes, connection: Connection) -> Response:
         """Read the answer (`Message`)."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from triocql.engine.messages.encoder import ParametersEncoder
     from triocql.engine.messages.parameters import EncodedParameters
     from triocql.engine.messages.reading import ResultReader
+    from triocql.protocol.constants import Consistency
     from triocql.protocol.responses import Prepared
     from triocql.statements.prepared import PreparedQuery, PreparedState
 else:
@@ -81,6 +82,17 @@ class Message:
     def body(self) -> bytes:
         """Return the body of the frame, made for the present state of the prepared statements in it."""
         raise NotImplementedError
+
+    def consistency_offset(self) -> int | None:
+        """Return where the consistency is in the body; None if there is none."""
+        return None
+
+    def body_at(self, consistency: Consistency) -> bytes:
+        """Return the body with another consistency, if it has one."""
+        body, offset = self.body(), self.consistency_offset()
+        if offset is None:
+            return body
+        return body[:offset] + consistency.to_bytes(2, "big") + body[offset + 2 :]
 
     def read(self, flags: int, body: bytes, connection: Any) -> Response | Prepared:
         """Read the RESULT that answers it; raises ProtocolError, UnfitAnswer for one that cannot be the answer."""
@@ -169,6 +181,10 @@ class ExecuteMessage(Message):
         if len(body) > MAX_FRAME:
             check_body(len(body))
         return body
+
+    def consistency_offset(self) -> int:
+        """Return where the consistency is in the body (`Message`): it is the first of the parameters."""
+        return len(self._parameters.payload) + len(self._state.prefix)
 
     def read(self, flags: int, body: bytes, connection: Any) -> Response:
         """Read the answer (`Message`). A last page of the columns that are known is not parsed."""

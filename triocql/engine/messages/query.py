@@ -66,6 +66,10 @@ class QueryMessage(Message):
             (parameters.payload, encode_long_string(self.text), parameters.around(b"", self._timestamp))
         )
 
+    def consistency_offset(self) -> int:
+        """Return where the consistency is in the body (`Message`): it is the first of the parameters."""
+        return len(self._parameters.payload) + len(encode_long_string(self.text))
+
     def read(self, flags: int, body: bytes, connection: Connection) -> Response:
         """Read the answer (`Message`). Raises UsageError if the text hides a column with a codec of its own."""
         response = self._reader.read(flags, body, connection, self._answers)

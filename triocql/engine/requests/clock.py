@@ -12,6 +12,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from triocql.abc import Reactor
+from triocql.engine.requests.alarms import Alarms
 from triocql.engine.requests.telling import report
 
 if TYPE_CHECKING:
@@ -25,7 +26,11 @@ _LATE = 0.1
 
 
 class Clock:
-    """Watches the deadlines of its sources. See the module's text."""
+    """Watches the deadlines of its sources. See the module's text.
+
+    Attributes:
+        alarms: makes calls at times, for what may not wait for a sweep.
+    """
 
     def __init__(self, reactor: Reactor) -> None:
         self.now = reactor.now
@@ -36,6 +41,7 @@ class Clock:
         self._cancel: Callable[[], None] | None = None
         self._closed = False
         self.armed = inf
+        self.alarms = Alarms(reactor)
 
     def add(self, source: Source) -> None:
         """Sweep `source` from now on."""
@@ -51,9 +57,10 @@ class Clock:
             self._arm(deadline)
 
     def close(self) -> None:
-        """Stop the timer for good."""
+        """Stop the timers for good."""
         self._closed = True
         self._disarm()
+        self.alarms.close()
 
     def _arm(self, when: float) -> None:
         # If that raises, as where the stack is at its end, the clock is armed as before.

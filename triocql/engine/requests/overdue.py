@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from triocql.engine.history import History
 from triocql.engine.phase import Phase
-from triocql.errors import RequestTimeout, Spent
+from triocql.errors import AttemptTimeout, RequestTimeout, Spent
 
 if TYPE_CHECKING:
+    from triocql.engine.contracts import StreamsOwner
     from triocql.metadata.node import Node
 
 _LONGEST = 100
@@ -51,6 +52,44 @@ def timed_out(request: Timed, phase: Phase, now: float, node: Node | None) -> Re
         node=node,
         statement=statement,
         phases=phases,
+    )
+
+
+class TimedAttempt(Protocol):
+    """One of the attempts of an execution."""
+
+    phase: Phase
+
+    @property
+    def execution(self) -> TimedExecution:
+        """What it is an attempt at."""
+
+
+class TimedExecution(Timed, Protocol):
+    """Something that may take several attempts, each with a bound."""
+
+    started: float
+    attempt_timeout: float
+
+
+def attempt_timed_out(attempt: TimedAttempt, connection: StreamsOwner, now: float) -> AttemptTimeout:
+    """Return the error of `attempt`, which has had no answer on `connection` for as long as an attempt may take."""
+    execution, phase = attempt.execution, attempt.phase
+    history = execution.history or History()
+    seconds = history.since(now - execution.started)
+    statement = _cut(execution.statement)
+    message = (
+        f"no answer from {connection.name} within {execution.attempt_timeout:g} s, the bound of one attempt"
+    )
+    message += f" (the {history.retries + 1}. of the call)" + (f", to {statement!r}" if statement else "")
+    return AttemptTimeout(
+        f"{message}: {phase.value} {seconds:.3f} s",
+        phase=phase.value,
+        written=phase is Phase.WAITING,
+        timeout=execution.attempt_timeout,
+        node=connection.node,
+        statement=statement,
+        phases=(Spent(phase.value, seconds, connection.node),),
     )
 
 

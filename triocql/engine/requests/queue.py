@@ -35,6 +35,7 @@ class RequestQueue(Generic[R]):
         is not held."""
         if request.phase is Phase.DONE:
             return
+        request.parked()
         self._clock.watch(request.deadline)
         request.phase = phase
         request.holder = self

@@ -2,9 +2,9 @@
 # cython: freethreading_compatible=False
 """One request and where it stands: the only state machine that requests have.
 
-    PREPARING / CONNECTING / QUEUED  --send-->  SENDING  --pulled by the transport-->  WAITING  -->  DONE
+    PREPARING / CONNECTING / QUEUED / BACKING_OFF  --send-->  SENDING  --pulled by the transport-->  WAITING  -->  DONE
 
-In the first three a `RequestQueue` holds the request, in the next two the streams of a connection do. Whoever holds it
+In the first four a `RequestQueue` holds the request, in the next two the streams of a connection do. Whoever holds it
 can be told to `release` it, by identity, at any moment: that is all that cancellation is.
 """
 
@@ -133,6 +133,9 @@ class Request:
     def time_out(self, now: float, node: Node | None = None) -> None:
         """End because the deadline has passed by `now`, on the connection to `node` or on none."""
         raise NotImplementedError
+
+    def parked(self) -> None:
+        """Called when a queue takes it: it is on no connection until `waited`."""
 
     def waited(self, phase: Phase, seconds: float) -> None:
         """Record a wait in `phase`, on no connection; what comes after that needs no clock to be asked."""

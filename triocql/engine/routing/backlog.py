@@ -12,6 +12,7 @@ from triocql.engine.requests.clock import Clock
 from triocql.engine.requests.queue import RequestQueue
 from triocql.engine.requests.single import Wait
 from triocql.engine.requests.telling import tell
+from triocql.engine.routing.delays import Delays
 from triocql.engine.routing.pools import Pools
 from triocql.errors import NoNodeAvailable, QueueFull
 
@@ -25,11 +26,13 @@ class Backlog:
     Attributes:
         queue: what waits while every connection is full, the first to be sent first.
         waiting: what waits for something else: a connection, or a statement to be prepared.
+        delays: what waits for the time at which it is tried again.
     """
 
     def __init__(self, clock: Clock, options: PoolOptions, pools: Pools) -> None:
         self.queue: RequestQueue[Request] = RequestQueue(clock)
         self.waiting: RequestQueue[Request | Wait] = RequestQueue(clock)
+        self.delays = Delays(clock)
         self._options = options
         self._pools = pools
 
@@ -74,7 +77,7 @@ class Backlog:
 
     def requests(self) -> tuple[Request | Wait, ...]:
         """Return everything that is held."""
-        return *self.waiting.requests(), *self.queue.requests()
+        return *self.waiting.requests(), *self.queue.requests(), *self.delays.requests()
 
     def _give_up(self, request: Request | Wait) -> None:
         if isinstance(request, Wait) or request.phase not in (Phase.CONNECTING, Phase.QUEUED):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,15 @@ class Dispatcher:
             return
         if not sent:
             self._hold(request, named)
+
+    def delay(self, request: Request, when: float, node: Node | None) -> None:
+        """Send `request` at `when`, by the loop's clock: to `node`, if there is one and it has room."""
+        self._backlog.delays.hold(request, when, partial(self._submit_to, node))
+
+    def _submit_to(self, node: Node | None, request: Request) -> None:
+        pool = None if node is None else self._pools.get(node)
+        if pool is None or self._backlog.queue.held or not pool.send(request):
+            self.submit(request)
 
     def send_queued(self) -> None:
         """Send what waits for room, as far as there is room."""

@@ -29,6 +29,7 @@ class Router:
         pools: of all nodes.
         queue: what waits for room.
         waiting: what waits for a connection, or for something to be prepared.
+        delays: what waits for the time at which it is tried again.
         turn: the node whose turn it is.
         reading: whether a batch of responses is being given out.
         after_reading: what is put off to its end.
@@ -46,8 +47,9 @@ class Router:
         self._dispatcher = dispatcher = Dispatcher(
             self._policy, self.pools, backlog, ending, in_runs=policy is None
         )
-        self.queue, self.waiting = backlog.queue, backlog.waiting
-        self.turn, self.submit, self.plan = dispatcher.turn, dispatcher.submit, dispatcher.plan
+        self.queue, self.waiting, self.delays = backlog.queue, backlog.waiting, backlog.delays
+        self.turn, self.plan = dispatcher.turn, dispatcher.plan
+        self.submit, self.delay = dispatcher.submit, dispatcher.delay
         self.drain, self.end, self.ended_error = ending.drain, ending.end, ending.error
         self.connections = self.pools.connections
         self.on_drained = ending.on_drained

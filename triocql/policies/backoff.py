@@ -1,0 +1,66 @@
+"""A retry policy that is patient: it waits between attempts, longer each time."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from math import inf
+
+from triocql import errors
+from triocql.errors import OptionError
+from triocql.policies.retry import Decision, Retry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExponentialBackoffRetry:
+    """Tries again, on the next node, what cannot do harm and is transient, after delays that double from time to time.
+
+    That is everything with `is_transient`, and SERVER_ERROR, if the request is idempotent or certainly was not
+    executed. Each delay is varied by ±`jitter`, so that clients do not come back all at once; none is longer than
+    `maximum`.
+
+    Attributes:
+        attempts: how often a request is tried, the first time included.
+        base: the first delay in seconds.
+        maximum: the longest delay in seconds.
+        jitter: the part of each delay by which it is made longer or shorter at random, from 0 to 1.
+
+    Raises OptionError for a value that is not allowed.
+
+    >>> policy = ExponentialBackoffRetry(attempts=4, base=0.1, jitter=0.0)
+    >>> busy = errors.Overloaded("busy")
+    >>> [policy.decide(busy, idempotent=True, retries=n).delay for n in range(3)]
+    [0.1, 0.2, 0.4]
+    >>> policy.decide(busy, idempotent=True, retries=3)
+    <Decision.RAISE: 'raise'>
+    """
+
+    attempts: int = 5
+    base: float = 0.1
+    maximum: float = 10.0
+    jitter: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.attempts, int) or isinstance(self.attempts, bool) or self.attempts < 1:
+            raise OptionError(f"attempts is {self.attempts!r}; it has to be an integer from 1")
+        for name in ("base", "maximum", "jitter"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < inf:
+                raise OptionError(f"{name} is {value!r}; it has to be a number from 0")
+        if self.base > self.maximum:
+            raise OptionError(
+                f"base is {self.base!r}; it has to be at most maximum, which is {self.maximum!r}"
+            )
+        if self.jitter > 1:
+            raise OptionError(f"jitter is {self.jitter!r}; it has to be a number from 0 to 1")
+
+    def decide(self, error: errors.RequestError, *, idempotent: bool, retries: int) -> Decision | Retry:
+        """Decide as the class says."""
+        harmless = idempotent or not error.maybe_executed
+        helps = error.is_transient or isinstance(error, errors.ServerError)
+        if not harmless or not helps or retries + 1 >= self.attempts:
+            return Decision.RAISE
+        exact = min(self.maximum, self.base * 2.0 ** min(retries, 32))
+        longest = min(self.maximum, exact * (1 + self.jitter))
+        delay = random.uniform(exact * (1 - self.jitter), longest)  # noqa: S311 - not a secret
+        return Retry(Decision.NEXT, delay=delay)
