@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from triocql.abc import Reactor
 from triocql.cluster.connector import Connector
+from triocql.cluster.contacts import Contacts
 from triocql.cluster.hub import EventHub
 from triocql.cluster.nodes import Nodes
 from triocql.codecs.registry import Registry
 from triocql.config.options import Options
-from triocql.engine.connections.connection import Connection
 from triocql.engine.executing.executor import Executor
 from triocql.engine.requests.clock import Clock
 from triocql.engine.routing.router import Router
-from triocql.errors import Attempt, ConnectError, SessionClosed
+from triocql.errors import SessionClosed
 from triocql.metadata.node import Node
 from triocql.metadata.snapshot import Snapshot
 from triocql.observability.logs import get_logger
@@ -52,17 +52,20 @@ class Cluster:
         return self._nodes
 
     async def open(self) -> None:
-        """Connect to the first contact point that answers, then keep connections to all of them.
+        """Connect to the first contact point that answers, then to all nodes, within the connect timeout.
 
-        Raises ConnectError with every attempt; the error itself if there was one contact point.
+        From then on connections to them are kept. Nodes that cannot be reached by then are down, and dialled again
+        later. Raises ConnectError with every attempt; the error itself if there was one contact point.
         """
+        deadline = self.clock.now() + self.options.connection.connect_timeout
         contact_points = Snapshot(tuple(map(Node, self.options.contact_points)))
         try:
-            first = await self._first_connection(contact_points.nodes)
+            first = await Contacts(self._connector, contact_points.nodes, deadline).connect()
             self._executor = Executor(self.router, self.options, self.registry, first.framing.version)
             self._nodes = Nodes(self._connector, self.router, self._executor.keyspaces)
             self._nodes.apply(contact_points)
             self._nodes.adopt(first)
+            await self._nodes.warm_up(deadline)
             logger.info("opened a session with %s", self.router.pools.names)
         except BaseException:
             self.close()
@@ -113,40 +116,6 @@ class Cluster:
             logger.error("the session ends because of a bug: %r", error, exc_info=error)
         self._end(error)
 
-    async def _first_connection(self, nodes: tuple[Node, ...]) -> Connection:
-        attempts: list[Attempt] = []
-        for node in nodes:
-            began = self.clock.now()
-            try:
-                return await self._connector.open(node, self.options.keyspace)
-            except ConnectError as error:
-                if (thrown := _thrown(error)) is not None:
-                    raise thrown from None
-                attempts.append(Attempt(node, error, self.clock.now() - began, "next contact point"))
-        raise _none_connected(attempts)
-
 
 def _closed() -> SessionClosed:
     return SessionClosed("the session is closed")
-
-
-def _thrown(error: BaseException | None) -> BaseException | None:
-    """Return what the authenticator raised if that is no `Exception`: such as SystemExit, which is the caller's."""
-    while isinstance(error, Exception):
-        error = error.__cause__
-    return error
-
-
-def _none_connected(attempts: list[Attempt]) -> Exception:
-    """Return the error for attempts that all failed: of their common kind, where they have one."""
-    if len(attempts) == 1:
-        return attempts[0].error
-    kinds = {type(attempt.error) for attempt in attempts}
-    kind = kinds.pop() if len(kinds) == 1 else ConnectError
-    error = kind("no connection to any contact point")
-    assert isinstance(error, ConnectError)
-    error.attempts = tuple(attempts)
-    error.is_transient = any(
-        each.error.is_transient for each in attempts if isinstance(each.error, ConnectError)
-    )
-    return error

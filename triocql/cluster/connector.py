@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from math import inf
 
 from triocql import errors
 from triocql.abc import Address, Link, Reactor, Transport
@@ -38,9 +39,12 @@ class Connector:
         self.workers = Workers(reactor)
         self._warned = False
 
-    async def open(self, node: Node, keyspace: str | None) -> Connection:
-        """Return a connection that is ready for requests. Raises ConnectError and its kinds."""
-        deadline = self.clock.now() + self.options.connection.connect_timeout
+    async def open(self, node: Node, keyspace: str | None, by: float = inf) -> Connection:
+        """Return a connection that is ready for requests, within the connect timeout, and `by` that time at the latest.
+
+        Raises ConnectError and its kinds.
+        """
+        deadline = min(by, self.clock.now() + self.options.connection.connect_timeout)
         # Protocol v5 has no Snappy.
         newest = V4 if self.options.connection.compression == "snappy" else VERSIONS[0]
         version = self.version or newest

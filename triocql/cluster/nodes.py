@@ -5,17 +5,21 @@ from __future__ import annotations
 from functools import partial
 
 from triocql.cluster.connector import Connector
+from triocql.cluster.permits import Permits
 from triocql.cluster.refiller import PoolRefiller
 from triocql.engine.connections.connection import Connection
 from triocql.engine.connections.pool import Pool
 from triocql.engine.requests.telling import call
 from triocql.engine.routing.keyspaces import Keyspaces
 from triocql.engine.routing.router import Router
-from triocql.metadata.node import Node
+from triocql.metadata.node import Distance, Node
 from triocql.metadata.snapshot import Snapshot
 
 _DRAIN = 30.0
 """Seconds that what is in flight gets on connections that are not wanted any more."""
+
+_DIALS = 32
+"""How many nodes are dialled at the same time."""
 
 
 class Nodes:
@@ -31,6 +35,7 @@ class Nodes:
         self._router = router
         self._keyspaces = keyspaces
         self._sizes = connector.options.pool.sizes
+        self._dials = Permits(connector.reactor, _DIALS)
         self._refillers: dict[Node, PoolRefiller] = {}
 
     def apply(self, snapshot: Snapshot) -> None:
@@ -57,8 +62,21 @@ class Nodes:
             refiller.up()
 
     def adopt(self, connection: Connection) -> None:
-        """Put a connection that was made before there were any pools into the pool of its node."""
-        self._refillers[connection.node].adopt(connection)
+        """Put a connection that was made before there were any pools into the pool of its node, if it has one."""
+        refiller = self._refillers.get(connection.node)
+        if refiller is None:
+            connection.close()
+        else:
+            refiller.adopt(connection)
+
+    async def warm_up(self, by: float) -> None:
+        """Wait until there is a connection to each local node, or its first dial has failed; until `by` at most.
+
+        Nodes that have none by then are down; what is under way goes on.
+        """
+        for refiller in tuple(self._refillers.values()):
+            if refiller.pool.node.distance is Distance.LOCAL:
+                await refiller.tried(by)
 
     def _keep(self, node: Node, size: int) -> None:
         refiller = self._refillers.get(node)
@@ -71,7 +89,7 @@ class Nodes:
     def _start(self, node: Node, size: int) -> None:
         pool = Pool(node, size, self._connector.options.connection.fill_threshold)
         self._router.add(pool)
-        refiller = PoolRefiller(self._connector, self._router, self._keyspaces, pool)
+        refiller = PoolRefiller(self._connector, self._router, self._keyspaces, self._dials, pool)
         self._refillers[node] = refiller
         refiller.start()
 

@@ -8,6 +8,7 @@ from math import inf
 from triocql.abc import Waiter
 from triocql.cluster.connector import Connector
 from triocql.cluster.heartbeat import Heartbeat
+from triocql.cluster.permits import Permits
 from triocql.engine.connections.connection import Connection
 from triocql.engine.connections.pool import Pool
 from triocql.engine.routing.keyspaces import Keyspaces
@@ -29,13 +30,16 @@ _SHORTEST_TOLD = 0.05
 class PoolRefiller:
     """One background task a node. Only this task dials the node, so that there are never two loops doing it."""
 
-    def __init__(self, connector: Connector, router: Router, keyspaces: Keyspaces, pool: Pool) -> None:
+    def __init__(
+        self, connector: Connector, router: Router, keyspaces: Keyspaces, dials: Permits, pool: Pool
+    ) -> None:
         options = connector.options
         self.pool = pool
         self._reactor = connector.reactor
         self._connector = connector
         self._router = router
         self._keyspaces = keyspaces
+        self._dials = dials
         self._reconnection = options.reconnection_policy
         self._longest_delay = options.reconnection.maximum
         self._failures = 0  # attempts in a row that gave no connection that lasted
@@ -47,6 +51,8 @@ class PoolRefiller:
         self._under_way = False
         self._lost_meanwhile = False
         self._waiter: Waiter[None] | None = None
+        self._tried = False
+        self._trying: Waiter[None] | None = None
         self._stopped = False
         self._cancel: Callable[[], None] | None = None
         pool.on_need = self._needed
@@ -62,6 +68,7 @@ class PoolRefiller:
         self._stopped = True
         self.pool.dialing = False
         self.pool.on_need = self.pool.on_lost = None
+        self._was_tried()
         if self._cancel is not None:
             self._cancel()
 
@@ -80,9 +87,29 @@ class PoolRefiller:
             self.pool.node.state = NodeState.UP
             logger.info("connected to %s", connection.name)
             self._reactor.spawn(Heartbeat(self._reactor, connection, self._connector.options.connection).run)
+            self._was_tried()
             self._router.on_connected()
         else:
             self._lost(connection)
+
+    async def tried(self, by: float) -> None:
+        """Wait until there was a connection, or a dial has failed; until `by` at most: then the node is down."""
+        if self._tried:
+            return
+        self._trying = waiter = self._reactor.waiter(lambda: None)
+        cancel = self._reactor.call_at(by, lambda: waiter.resolve(None))
+        try:
+            await waiter.wait()
+        finally:
+            self._trying = None
+            cancel()
+        if not self._tried:
+            self.pool.node.state = NodeState.DOWN
+
+    def _was_tried(self) -> None:
+        self._tried = True
+        if self._trying is not None:
+            self._trying.resolve(None)
 
     @property
     def has_moved(self) -> bool:
@@ -112,7 +139,24 @@ class PoolRefiller:
     # --- Dialling ------------------------------------------------------------------------------------------
 
     async def _dial(self) -> None:
-        self._begin(now := self._reactor.now())
+        """Dial when it is this node's turn."""
+        self.pool.dialing = self._under_way = True
+        try:
+            await self._dials.acquire()
+        except BaseException:
+            self._end()
+            raise
+        try:
+            if self._is_over:
+                self._end()
+            else:
+                await self._dial_now()
+        finally:
+            self._dials.release()
+
+    async def _dial_now(self) -> None:
+        self._last_dial = now = self._reactor.now()
+        self._lost_meanwhile = False
         keyspace = self._keyspaces.current
         try:
             connection = await self._connector.open(self.pool.node, keyspace)
@@ -134,11 +178,6 @@ class PoolRefiller:
             else:
                 self.adopt(connection)
 
-    def _begin(self, now: float) -> None:
-        self._last_dial = now
-        self._lost_meanwhile = False
-        self.pool.dialing = self._under_way = True
-
     def _end(self) -> None:
         self.pool.dialing = self._under_way = False
 
@@ -153,6 +192,7 @@ class PoolRefiller:
             # The node was there after this dial had begun: what failed says nothing of it, and who waits waits on.
             self._due = max(now, began + _NUDGE_EVERY)
             self.pool.dialing = True
+        self._was_tried()
         if not self._is_over:
             self._tell(str(error), self._due - now)
         self._router.on_dial_failed()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from triocql.errors import AuthenticationError, ConnectError, ProtocolError, ResponseError
@@ -172,7 +173,9 @@ def _respond(token: bytes) -> Step:
     return State.AUTHENTICATING, Request(Opcode.AUTH_RESPONSE, requests.auth_response(token))
 
 
+@cache
 def _driver_version() -> str:
+    """Return the version to be told to nodes: read from a file once, not for each connection."""
     # Not at the top: it takes a tenth of the time of `import triocql`.
     from importlib.metadata import PackageNotFoundError, version
 
