@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.engine.test_nodes import apply, nodes, running
@@ -9,9 +11,30 @@ from tests.engine.test_refiller import Dials, error_of, lose
 from tests.engine.world import World, pools
 from triocql import errors
 from triocql.abc import Address
+from triocql.config.policies import PolicyOptions
 from triocql.engine.connections.connection import Connection, State
-from triocql.metadata.node import Distance, NodeState
+from triocql.metadata.node import Distance, Node, NodeState
+from triocql.metadata.snapshot import Snapshot
+from triocql.policies.balancing import RoutedRequest
 from triocql.session.session import Session
+
+
+class Distances:
+    """A balancing policy that is told how far nodes are; all others are near."""
+
+    def __init__(self) -> None:
+        self.told: dict[Node, Distance] = {}
+
+    def distance(self, node: Node, snapshot: Snapshot) -> Distance:
+        return self.told.get(node, Distance.LOCAL)
+
+    def plan(self, request: RoutedRequest, snapshot: Snapshot) -> tuple[Node, ...]:
+        return snapshot.nodes
+
+
+def world_of(distances: Distances, **options: Any) -> World:
+    """Return nodes, and options by which sessions ask `distances`."""
+    return World(policies=PolicyOptions(balancing=distances), **options)
 
 
 def connections(session: Session) -> list[list[Connection]]:
@@ -25,27 +48,29 @@ def sizes(session: Session) -> list[int]:
 
 
 def test_a_node_has_as_many_connections_as_its_distance_asks_for() -> None:
-    world = World(count=3, connections_local=2, connections_remote=1)
+    distances = Distances()
+    world = world_of(distances, count=3, connections_local=2, connections_remote=1)
     with world.session() as session:
         near, far, ignored = nodes(session)
         assert sizes(session) == [2, 2, 2]
-        far.distance, ignored.distance = Distance.REMOTE, Distance.IGNORED
+        distances.told = {far: Distance.REMOTE, ignored: Distance.IGNORED}
         apply(world, session, near, far, ignored)
         assert sizes(session) == [2, 1]
         assert len(session._context.executor.router.connections()) == 3
         assert session.stats().connections == 3
         assert [pool.node for pool in pools(session)] == [near, far]
         assert (running(world, "PoolRefiller.run"), running(world, "Heartbeat.run")) == (2, 3)
-        near.distance, far.distance, ignored.distance = Distance.REMOTE, Distance.LOCAL, Distance.LOCAL
+        distances.told = {near: Distance.REMOTE}
         apply(world, session, near, far, ignored)
         assert sizes(session) == [1, 2, 2]
 
 
 def test_no_connection_is_made_to_remote_nodes_if_none_is_asked_for() -> None:
-    world = World(count=2, connections_remote=0)
+    distances = Distances()
+    world = world_of(distances, count=2, connections_remote=0)
     with world.session() as session:
         near, far = nodes(session)
-        far.distance = Distance.REMOTE
+        distances.told = {far: Distance.REMOTE}
         apply(world, session, near, far)
         dials = Dials(world, 1)
         lose(world, 1)
@@ -55,13 +80,14 @@ def test_no_connection_is_made_to_remote_nodes_if_none_is_asked_for() -> None:
 
 
 def test_what_is_in_flight_on_connections_that_are_too_many_still_ends() -> None:
-    world = World(connections_local=3, connections_remote=1, max_in_flight=2)
+    distances = Distances()
+    world = world_of(distances, connections_local=3, connections_remote=1, max_in_flight=2)
     with world.session() as session:
         (node,) = nodes(session)
         world.node.holding = True
         tasks = [world.reactor.start(session.execute, f"INSERT {number}") for number in range(6)]
         world.settle()
-        node.distance = Distance.REMOTE
+        distances.told = {node: Distance.REMOTE}
         apply(world, session, node)
         assert sizes(session) == [1]
         assert len(session._context.executor.router.connections()) == 3
@@ -90,13 +116,14 @@ def test_a_connection_that_should_have_drained_is_ended() -> None:
 
 
 def test_a_dial_under_way_when_its_pool_shrinks_leaves_no_connection_too_many() -> None:
-    world = World(connections_local=2, connections_remote=1)
+    distances = Distances()
+    world = world_of(distances, connections_local=2, connections_remote=1)
     with world.session() as session:
         (node,) = nodes(session)
         world.listeners[0].delay = 1.0
         world.listeners[0].accepted[0].reset()
         world.settle()
-        node.distance = Distance.REMOTE
+        distances.told = {node: Distance.REMOTE}
         apply(world, session, node)
         world.reactor.advance(5)
         assert sizes(session) == [1]
@@ -219,10 +246,11 @@ def test_an_up_while_a_dial_is_stuck_has_another_one_follow_soon() -> None:
 
 @pytest.mark.parametrize("known", [True, False])
 def test_an_up_of_a_node_that_is_not_wanted_does_nothing(known: bool) -> None:
-    world = World(count=2)
+    distances = Distances()
+    world = world_of(distances, count=2)
     with world.session() as session:
         first, second = nodes(session)
-        second.distance = Distance.IGNORED
+        distances.told = {second: Distance.IGNORED}
         apply(world, session, *((first, second) if known else (first,)))
         session._context.cluster.nodes.up(second)
         world.settle()
