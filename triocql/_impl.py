@@ -22,6 +22,8 @@ _COMPILED = (
     "triocql.codecs._routing",
     "triocql.metadata._murmur3",
     "triocql.observability._histogram",
+    "triocql.metadata._placement",
+    "triocql.metadata._ring",
     "triocql.policies._timestamps",
     "triocql.engine.requests._request",
     "triocql.engine.connections._streams",

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from triocql.metadata.placement import Placement
-from triocql.metadata.ring import ReplicaMap, Ring
+from typing import TYPE_CHECKING
+
+from triocql._impl import compiled
+
+if TYPE_CHECKING or not compiled:
+    from triocql.metadata.placement import Placement
+    from triocql.metadata.ring import ReplicaMap, Ring
+else:
+    from triocql.metadata._placement import Placement
+    from triocql.metadata._ring import ReplicaMap, Ring
 
 __all__ = ["Placement", "ReplicaMap", "Ring"]

@@ -14,6 +14,7 @@ from contextlib import suppress
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
+from triocql._impl import compiled
 from triocql.metadata import Placement, ReplicaMap, Ring
 from triocql.metadata.partitioners import MURMUR3
 
@@ -28,7 +29,10 @@ T = TypeVar("T")
 Steps: TypeAlias = "Generator[None, None, T]"
 
 SLICE: Final = 512
-"""How many tokens are read or sorted, or replicas placed, until a step ends: a millisecond's work or two."""
+"""How many tokens are read or sorted until a step ends: less than a millisecond's work, as far as one can say."""
+
+PLACED: Final = 16_384 if compiled else 512
+"""How many replicas are placed until a step ends: likewise."""
 
 
 def finish(steps: Steps[T]) -> T:
@@ -62,7 +66,7 @@ def build_ring(partitioner: Partitioner, nodes: Iterable[Node]) -> Steps[Ring]:
 def build_replicas(ring: Ring, strategy: ReplicationStrategy) -> Steps[ReplicaMap]:
     """Build the map of all replicas for keyspaces of a strategy."""
     placement = Placement(ring.nodes, ring.owners, strategy)
-    ranges = max(SLICE // (placement.width + 1), 1)
+    ranges = max(PLACED // (placement.width + 1), 1)
     while placement.advance(ranges):
         yield
     return ReplicaMap(ring, strategy, placement.table, placement.width)

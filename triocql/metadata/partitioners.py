@@ -67,7 +67,7 @@ class Murmur3Partitioner(Partitioner):
 
     def token(self, routing_key: bytes) -> int:
         """Return the token of a partition: its hash. The least number is kept for the key that is empty."""
-        if not routing_key:
+        if routing_key == b"":
             return MIN_LONG
         token = murmur3(routing_key)
         return MAX_LONG if token == MIN_LONG else token
@@ -88,7 +88,7 @@ class RandomPartitioner(Partitioner):
 
     def token(self, routing_key: bytes) -> int:
         """Return the token of a partition: the magnitude of its MD5, taken for a signed number."""
-        if not routing_key:
+        if routing_key == b"":
             return -1
         digest = md5(routing_key, usedforsecurity=False).digest()
         return abs(int.from_bytes(digest, "big", signed=True))

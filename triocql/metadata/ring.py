@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
@@ -20,11 +21,9 @@ if TYPE_CHECKING:
 else:
     from triocql import _cython as cython
 
-if not cython.compiled:  # where it is, this function is that of `_searching.pxd`
-
-    def position_of(tokens: Sequence[Token], routing_key: bytes) -> int:
-        """Return where the token of a partition is among those of a ring, by the hash of its key."""
-        return bisect_left(tokens, MURMUR3.token(routing_key))
+if not cython.compiled:  # where it is, these functions are those of `_searching.pxd`
+    first_not_less = bisect_left
+    token_of = MURMUR3.token
 
 
 class Ring:
@@ -41,7 +40,7 @@ class Ring:
         problems: what was left out, and why: a line for each.
     """
 
-    __slots__ = ("_numbers", "nodes", "owners", "partitioner", "problems", "tokens")
+    __slots__ = ("_numbers", "_size", "nodes", "owners", "partitioner", "problems", "tokens")
 
     def __init__(
         self,
@@ -56,15 +55,16 @@ class Ring:
         self.tokens = tokens
         self.owners = owners
         self.problems = problems
-        self._numbers = partitioner is MURMUR3
+        self._size = len(tokens)
+        self._numbers = partitioner is MURMUR3 and isinstance(tokens, array) and tokens.typecode == "q"
 
     def __repr__(self) -> str:
         return f"<Ring of {len(self.nodes)} nodes, {len(self.tokens)} tokens>"
 
     def position(self, token: Token) -> int:
         """Return which range a token is in: the number of the first token that is not less, or else of the first."""
-        at = bisect_left(self.tokens, token)
-        return at if at < len(self.tokens) else 0
+        at = first_not_less(self.tokens, token) if self._numbers else bisect_left(self.tokens, token)
+        return at if at < self._size else 0
 
     def position_of(self, routing_key: bytes) -> int:
         """Return which range a partition is in.
@@ -74,8 +74,8 @@ class Ring:
         """
         if not self._numbers:
             return self.position(self.partitioner.token(routing_key))
-        at = position_of(self.tokens, routing_key)
-        return at if at < len(self.tokens) else 0
+        at = first_not_less(self.tokens, token_of(routing_key))
+        return at if at < self._size else 0
 
     def owner(self, token: Token) -> Node | None:
         """Return the node whose range a token is in; None if no node has any."""
