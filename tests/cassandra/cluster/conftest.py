@@ -26,11 +26,16 @@ SLOW_MACHINE = {
 def three_nodes() -> Iterator[CassandraCluster]:
     require_cassandra()
     with CassandraCluster(nodes=3, name="three", yaml=SLOW_MACHINE) as cluster:
-        with triocql.sync.connect(cluster.contact_points[0], timeout=60.0) as session:
-            for statement in SCHEMA:
-                session.execute(statement)
-            agreed(session)
+        create_schema(cluster)
         yield cluster
+
+
+def create_schema(cluster: CassandraCluster) -> None:
+    """Create what loads write to."""
+    with triocql.sync.connect(cluster.contact_points[0], timeout=60.0) as session:
+        for statement in SCHEMA:
+            session.execute(statement)
+        agreed(session)
 
 
 def agreed(session: triocql.sync.Session) -> None:

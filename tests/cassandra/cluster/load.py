@@ -32,6 +32,7 @@ SCHEMA = (
 WRITE = f"INSERT INTO {KEYSPACE}.texts (key, v) VALUES (?, ?)"
 READ = f"SELECT v FROM {KEYSPACE}.texts WHERE key = ?"
 RUN = f"INSERT INTO {KEYSPACE}.runs (id, run) VALUES (?, now())"
+RUNS = f"SELECT id FROM {KEYSPACE}.runs WHERE id = ?"
 
 KEYS = 10
 """Keys of each worker, which nobody else writes."""
@@ -40,7 +41,7 @@ PATIENCE = 120.0
 """Seconds until a test gives up."""
 
 Outcome: TypeAlias = "BaseResult[Any] | RequestError"
-Steps: TypeAlias = "Generator[Request, Outcome, None]"
+Steps: TypeAlias = "Generator[Request, tuple[Outcome, float], None]"
 
 
 class Request(NamedTuple):
@@ -51,10 +52,12 @@ class Request(NamedTuple):
 
     @property
     def idempotent(self) -> bool:
+        """Whether it may be executed twice."""
         return self.text != RUN
 
     @property
     def options(self) -> dict[str, Any]:
+        """The options that it is executed with."""
         return {"consistency": Consistency.QUORUM, "idempotent": self.idempotent}
 
 
@@ -94,14 +97,18 @@ class Report:
     unknown: set[UUID] = field(default_factory=set)
 
     @property
+    def runs(self) -> set[UUID]:
+        """The ids of all runs."""
+        return self.acknowledged | self.refused | self.unknown
+
+    @property
     def errors(self) -> list[str]:
         """What was not to be: wrong answers, and errors of requests that may be executed twice."""
         return [*self.wrong, *(failure.text for failure in self.failures if failure.idempotent)]
 
     def check_runs(self, rows: Counter[UUID]) -> None:
         """Compare with the rows that are there: none was executed twice, and each as often as its outcome says."""
-        ids = self.acknowledged | self.refused | self.unknown
-        assert {each: rows[each] for each in ids if rows[each] > 1} == {}
+        assert {each: rows[each] for each in self.runs if rows[each] > 1} == {}
         assert {each for each in self.acknowledged if not rows[each]} == set()
         assert {each for each in self.refused if rows[each]} == set()
 
@@ -122,7 +129,7 @@ class Load:
         self._changed = threading.Condition()
 
     def work(self, worker: int) -> Steps:
-        """Yield the requests of one worker, one after the other, to be sent what became of each."""
+        """Yield the requests of one worker, one after the other, to be sent what became of each, and its seconds."""
         possible: dict[str, set[str]] = {}  # what a read may bring: more than one text, if a write has failed
         for n in count():
             key, text = f"{self.name}-{worker}-{n % KEYS}", f"text {n}"
@@ -142,12 +149,11 @@ class Load:
             return report.acknowledged
         return report.unknown if outcome.maybe_executed else report.refused
 
-    def _step(self, request: Request) -> Generator[Request, Outcome, Outcome]:
+    def _step(self, request: Request) -> Generator[Request, tuple[Outcome, float], Outcome]:
         """Have one request executed, and take note of its outcome."""
-        began = time.monotonic()
-        outcome = yield request
+        outcome, seconds = yield request
         with self._changed:
-            self._note(request, outcome, time.monotonic() - began)
+            self._note(request, outcome, seconds)
             self._changed.notify_all()
         return outcome
 
@@ -163,6 +169,12 @@ class Load:
         else:
             report.answers += 1
             report.served[str(outcome.coordinator)] += 1
+
+    def take_report(self) -> Report:
+        """Return the report so far, and begin a new one."""
+        with self._changed:
+            report, self.report = self.report, Report()
+        return report
 
     # --- Waiting, in another thread than the workers' ------------------------------------------------------
 

@@ -8,9 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +25,6 @@ if TYPE_CHECKING:
 
 WORKERS = 8
 """How many requests each load has in flight."""
-
-REST = 0.01
-"""Seconds that a worker rests after an answer, so that nodes have the machine, too: those that start above all."""
-
-AFTER_A_FAILURE = 0.1
-"""Seconds that it rests after a failure."""
 
 ROOT = Path(__file__).parents[3]
 PATCHED = """
@@ -48,11 +42,25 @@ class Running:
         load: what it sends.
         session: its session, to be used where its loop is.
         call: calls a function there.
+        spawn: has a worker take its steps.
     """
 
     load: Load
     session: Any
     call: Callable[[Callable[[], Any]], Any]
+    spawn: Callable[[Steps], Future[None]]
+    workers: list[Future[None]] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Have the workers begin."""
+        self.load.over = False
+        self.workers = [self.spawn(self.load.work(n)) for n in range(WORKERS)]
+
+    def stop(self) -> None:
+        """Have the workers end, each with the answer to its last request."""
+        self.load.over = True
+        for worker in self.workers:
+            worker.result(PATIENCE)
 
     @property
     def report(self) -> Report:
@@ -77,9 +85,13 @@ class Running:
 def running(on: str, contact_points: list[str], **options: Any) -> Iterator[Running]:
     """Run a load on "trio", "asyncio" or "thread" until the block is left; its outcomes are checked by the test."""
     options = {"timeout": 30.0, **options}
-    run = _on_threads if on == "thread" else _on_a_loop
-    with run(on, contact_points, options) as load:
-        yield load
+    connect = _on_threads if on == "thread" else _on_a_loop
+    with connect(on, contact_points, options) as load:
+        load.start()
+        try:
+            yield load
+        finally:
+            load.stop()
 
 
 @contextmanager
@@ -91,13 +103,13 @@ def _on_a_loop(on: str, contact_points: list[str], options: dict[str, Any]) -> I
         request = next(steps)
         while not load.over:
             outcome: Any
+            began = time.monotonic()
             try:
                 outcome = await session.execute(prepared[request.text], request.parameters, **request.options)
-                await anyio.sleep(REST)
             except RequestError as error:
                 outcome = error
-                await anyio.sleep(AFTER_A_FAILURE)
-            request = steps.send(outcome)
+            request = steps.send((outcome, time.monotonic() - began))
+            await anyio.sleep(_rest(outcome))
 
     async def prepare(session: triocql.Session) -> dict[str, Any]:
         return {text: await session.prepare(text) for text in (WRITE, READ, RUN)}
@@ -108,13 +120,7 @@ def _on_a_loop(on: str, contact_points: list[str], options: dict[str, Any]) -> I
         portal.wrap_async_context_manager(triocql.connect(contact_points, **options)) as session,
     ):
         prepared = portal.call(prepare, session)
-        workers = [portal.start_task_soon(drive, session, load.work(n)) for n in range(WORKERS)]
-        try:
-            yield Running(load, session, portal.call)
-        finally:
-            load.over = True
-            for worker in workers:
-                worker.result(PATIENCE)
+        yield Running(load, session, portal.call, lambda steps: portal.start_task_soon(drive, session, steps))
 
 
 @contextmanager
@@ -123,13 +129,13 @@ def _on_threads(on: str, contact_points: list[str], options: dict[str, Any]) -> 
         request = next(steps)
         while not load.over:
             outcome: Any
+            began = time.monotonic()
             try:
                 outcome = session.execute(prepared[request.text], request.parameters, **request.options)
-                time.sleep(REST)
             except RequestError as error:
                 outcome = error
-                time.sleep(AFTER_A_FAILURE)
-            request = steps.send(outcome)
+            request = steps.send((outcome, time.monotonic() - began))
+            time.sleep(_rest(outcome))
 
     load = Load(on)
     with (
@@ -137,13 +143,12 @@ def _on_threads(on: str, contact_points: list[str], options: dict[str, Any]) -> 
         ThreadPoolExecutor(WORKERS) as threads,
     ):
         prepared = {text: session.prepare(text) for text in (WRITE, READ, RUN)}
-        workers = [threads.submit(drive, load.work(n)) for n in range(WORKERS)]
-        try:
-            yield Running(load, session, lambda function: function())
-        finally:
-            load.over = True
-            for worker in workers:
-                worker.result(PATIENCE)
+        yield Running(load, session, lambda function: function(), lambda steps: threads.submit(drive, steps))
+
+
+def _rest(outcome: object) -> float:
+    """Return how long a worker rests, so that nodes have the machine, too: those that start above all."""
+    return 0.1 if isinstance(outcome, RequestError) else 0.01
 
 
 # --- In a process of its own, under gevent -----------------------------------------------------------------

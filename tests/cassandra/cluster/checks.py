@@ -1,0 +1,63 @@
+"""What has to hold of loads, and of the sessions that they ran on."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import triocql.sync
+
+from .load import RUNS
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from triocql.testing.cassandra import CassandraCluster
+
+    from .load import Report
+    from .running import Running
+
+MANY = 300
+"""How many answers of each load a scene waits for."""
+
+BACK_OFF: dict[str, Any] = {"reconnection_base": 0.5, "reconnection_maximum": 3.0}
+ONE_STEP = 3.0 * 1.15 + 1.5
+"""The longest delay of that until a node is dialled again, with jitter, and what a slow machine takes to connect."""
+
+CONNECTIONS = 2
+"""To each node."""
+
+on_trio = pytest.mark.parametrize(
+    "on", ["trio", *(pytest.param(on, marks=pytest.mark.long) for on in ("asyncio", "thread"))]
+)
+"""On Trio, in make test-long on the other two as well."""
+
+
+def executions(cluster: CassandraCluster, ids: set[UUID]) -> Counter[UUID]:
+    """Return how often each of these runs was executed: the rows that it has."""
+    with triocql.sync.connect(cluster.contact_points, timeout=60.0, consistency="QUORUM") as session:
+        results = session.execute_concurrent_with_args(RUNS, [[id_] for id_ in ids])
+        return Counter(row.id for _, result in results for row in result)
+
+
+def check_runs(cluster: CassandraCluster, report: Report) -> None:
+    """What may not be executed twice was not; each run was executed as often as its outcome says."""
+    report.check_runs(executions(cluster, report.runs))
+
+
+def check(cluster: CassandraCluster, *reports: Report) -> None:
+    """No request that may be executed twice has failed, and none of the others was executed twice."""
+    for report in reports:
+        assert report.errors == []
+    for report in reports:
+        check_runs(cluster, report)
+
+
+def wait_for_pools(load: Running, nodes: int = 3) -> float:
+    """Wait until a session has the two connections to each node, and no others; returns how many seconds that took."""
+    began = time.monotonic()
+    load.load.until(lambda: load.stats().connections == CONNECTIONS * nodes, f"pools of {nodes} nodes")
+    return time.monotonic() - began

@@ -1,0 +1,65 @@
+"""Clusters that change for good while requests go on: upgraded, grown, shrunk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from triocql.testing.cassandra import CassandraCluster
+from triocql.testing.cassandra._versions import LATEST
+from triocql.testing.fixtures import require_cassandra
+
+from .checks import MANY, check
+from .conftest import SLOW_MACHINE, create_schema
+from .running import Running, running
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+pytestmark = [pytest.mark.cassandra, pytest.mark.long]
+
+
+@contextmanager
+def own_cluster(version: str = "5.0") -> Iterator[CassandraCluster]:
+    require_cassandra()
+    with CassandraCluster(nodes=3, name="changing", version=version, yaml=SLOW_MACHINE) as cluster:
+        create_schema(cluster)
+        yield cluster
+
+
+@contextmanager
+def loads_on(cluster: CassandraCluster) -> Iterator[Sequence[Running]]:
+    """Run a load on each reactor, side by side; afterwards, none has seen an error that was not to be."""
+    with ExitStack() as stack:
+        names = ("trio", "asyncio", "thread")
+        loads = [stack.enter_context(running(on, cluster.contact_points)) for on in names]
+        yield loads
+    check(cluster, *(load.report for load in loads))
+
+
+def go_on(loads: Sequence[Running]) -> None:
+    """Wait until each has had many more answers."""
+    for load in loads:
+        load.answered(MANY)
+
+
+def test_a_rolling_upgrade() -> None:
+    with own_cluster("4.1") as cluster, loads_on(cluster) as loads:
+        for node in cluster.nodes:
+            go_on(loads)
+            node.upgrade("5.0")
+            cluster.wait_for_gossip()
+        go_on(loads)
+        assert {node.version for node in cluster.nodes} == {LATEST["5.0"]}
+
+
+def test_a_node_joins_and_another_one_leaves() -> None:
+    with own_cluster() as cluster, loads_on(cluster) as loads:
+        go_on(loads)
+        cluster.add_node()
+        go_on(loads)
+        cluster.nodes[1].decommission()
+        go_on(loads)
