@@ -63,17 +63,23 @@ def test_a_rolling_restart(three: CassandraCluster, on: str) -> None:
 
 @on_trio
 def test_a_node_is_paused(three: CassandraCluster, on: str) -> None:
-    """What is in flight there times out, and nothing else."""
+    """What is in flight there times out, and nothing else; with a bound for each attempt, not even that."""
     node = three.nodes[0]
-    with running(on, three.contact_points, timeout=1.0) as load:
-        load.answered(MANY)
+    with (
+        running(on, three.contact_points, timeout=1.0) as plain,
+        running(on, three.contact_points, timeout=10.0, attempt_timeout=1.0) as bounded,
+    ):
+        for load in (plain, bounded):
+            load.answered(MANY)
         with held(node):
-            load.failed(3)
-        load.answered(MANY)
-    report = load.report
-    assert {failure.error for failure in report.failures} == {"RequestTimeout"}
-    assert report.wrong == []
-    check_runs(three, report)
+            plain.failed(3)
+            bounded.answered(100)
+        for load in (plain, bounded):
+            load.answered(MANY)
+    assert {failure.error for failure in plain.report.failures} == {"RequestTimeout"}
+    assert plain.report.wrong == []
+    check_runs(three, plain.report)
+    check(three, bounded.report)
 
 
 @on_trio
