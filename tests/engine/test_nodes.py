@@ -164,7 +164,7 @@ def test_what_waits_for_the_last_node_fails_when_that_goes(queued: bool) -> None
         apply(world, session)
         assert isinstance(error_of(task), errors.NoNodeAvailable)
         assert world.reactor.now() == before
-        with pytest.raises(errors.NoNodeAvailable, match="none is known"):
+        with pytest.raises(errors.NoNodeAvailable, match="no node of the cluster is known"):
             world.call(session.execute, "SELECT y")
         world.node.release()
 

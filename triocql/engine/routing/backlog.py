@@ -12,9 +12,10 @@ from triocql.engine.requests.clock import Clock
 from triocql.engine.requests.queue import RequestQueue
 from triocql.engine.requests.single import Wait
 from triocql.engine.requests.telling import tell
+from triocql.engine.routing.absence import Absence
 from triocql.engine.routing.delays import Delays
 from triocql.engine.routing.pools import Pools
-from triocql.errors import NoNodeAvailable, QueueFull
+from triocql.errors import QueueFull
 
 if TYPE_CHECKING:
     from triocql.engine.requests import Request
@@ -27,7 +28,10 @@ class Backlog:
         queue: what waits while every connection is full, the first to be sent first.
         waiting: what waits for something else: a connection, or a statement to be prepared.
         delays: what waits for the time at which it is tried again.
+        absence: knows why there is no node; set by whoever knows the policy.
     """
+
+    absence: Absence
 
     def __init__(self, clock: Clock, options: PoolOptions, pools: Pools) -> None:
         self.queue: RequestQueue[Request] = RequestQueue(clock)
@@ -58,7 +62,7 @@ class Backlog:
         elif self._can_be_had(pools):
             self.waiting.enter(request, Phase.CONNECTING, named)
         else:
-            request.fail(self._no_node(request))
+            request.fail(self.absence.error(request, named))
 
     def _can_be_had(self, pools: Iterable[Pool]) -> bool:
         """Have connections dialled, and return whether one is to one of these pools, or to any if none can be had."""
@@ -85,7 +89,7 @@ class Backlog:
         # What is queued finds out about its own nodes when it is its turn.
         pools = self.waiting.wanted(request) if request.phase is Phase.CONNECTING else None
         if not any(pool.dialing or pool.has_open() for pool in pools or self._pools):
-            request.fail(self._no_node(request))
+            request.fail(self.absence.error(request, pools))
 
     def _queue_full(self) -> QueueFull:
         return QueueFull(
@@ -93,12 +97,3 @@ class Backlog:
             f"way, instead of starting all at once (or raise max_queue, max_queue_bytes): {len(self.queue):,} requests "
             f"({self.queue.size:,} bytes) wait already, and every connection is full"
         )
-
-    def _no_node(self, request: Request) -> NoNodeAvailable:
-        error = NoNodeAvailable(f"no connection to any node ({self._pools.names or 'none is known'})")
-        error.attempts = self._pools.failures()
-        if (past := request.past()) is not None:
-            error.attempts = past.attempts + error.attempts
-            error.attempts_left_out = past.attempts_left_out
-            error.maybe_executed = past.maybe_executed
-        return error

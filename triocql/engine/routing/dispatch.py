@@ -12,6 +12,7 @@ from triocql.engine.connections.pool import Pool
 from triocql.engine.phase import Phase
 from triocql.engine.requests.single import Wait
 from triocql.engine.requests.telling import tell
+from triocql.engine.routing.absence import Absence
 from triocql.engine.routing.backlog import Backlog
 from triocql.engine.routing.ending import Ending
 from triocql.engine.routing.plan import Plan, nodes_of
@@ -46,6 +47,7 @@ class Dispatcher:
         self._policy = policy
         self._pools = pools
         self._backlog = backlog
+        backlog.absence = Absence(policy, pools, lambda: self.snapshot)
         self._ending = ending
         self._in_runs = in_runs
 

@@ -7,7 +7,6 @@ from collections.abc import Container, Iterator
 from triocql.engine.connections.connection import Connection
 from triocql.engine.connections.pool import Pool
 from triocql.engine.requests.telling import call
-from triocql.errors import Attempt
 from triocql.metadata.node import Node
 
 
@@ -87,7 +86,3 @@ class Pools:
         """Have connections dialled at once where they are missing; whether any is."""
         call(pool.on_need for pool in self if pool.on_need is not None)
         return self.is_dialing()
-
-    def failures(self) -> tuple[Attempt, ...]:
-        """Return why there is no connection, for each node whose last dial failed."""
-        return tuple(pool.last_failure for pool in self if pool.last_failure is not None)

@@ -74,6 +74,9 @@ class BalancingPolicy(Protocol):
 
     It is handed a snapshot of the cluster, which never changes, and nodes with their live `Node.statistics`. What it
     raises for a request fails that request. A session may be asked for something while it decides.
+
+    It may have a method ``explain(snapshot)``, which returns why it has no node for anything, or None: that is what
+    the `NoNodeAvailable` of a request says that `plan` has no node for.
     """
 
     def distance(self, node: Node, snapshot: Snapshot) -> Distance:

@@ -1,0 +1,81 @@
+"""Why no node can be had for a request: what `NoNodeAvailable` says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from triocql.engine.connections.pool import Pool
+from triocql.engine.routing.pools import Pools
+from triocql.errors import NoNodeAvailable
+from triocql.metadata.node import Distance, Node
+from triocql.metadata.snapshot import Snapshot
+from triocql.observability.logs import get_logger
+
+if TYPE_CHECKING:
+    from triocql.engine.requests import Request
+    from triocql.policies.balancing import BalancingPolicy
+
+logger = get_logger(__name__)
+
+_MOST = 8
+"""How many nodes are named."""
+
+
+class Absence:
+    """Makes the errors of requests that no node is there for.
+
+    A policy may have a method ``explain(snapshot)``, which returns why it has no node for anything, None if it does not
+    know: "no node of the local data centre 'x' (known are 'y', 'z')".
+    """
+
+    def __init__(self, policy: BalancingPolicy, pools: Pools, snapshot: Callable[[], Snapshot]) -> None:
+        self._policy = policy
+        self._pools = pools
+        self._snapshot = snapshot
+
+    def error(self, request: Request, named: Sequence[Pool] | None) -> NoNodeAvailable:
+        """Return the error of `request`, which may go to the nodes of these pools; to any if they are None."""
+        pools = tuple(self._pools) if named is None else named
+        error = NoNodeAvailable(self._reason(pools))
+        error.attempts = tuple(pool.last_failure for pool in pools if pool.last_failure is not None)
+        if (past := request.past()) is not None:
+            error.attempts = past.attempts + error.attempts
+            error.attempts_left_out = past.attempts_left_out
+            error.maybe_executed = past.maybe_executed
+        return error
+
+    def _reason(self, pools: Sequence[Pool]) -> str:
+        if pools:
+            which = "any node" if len(pools) == len(self._pools) else "a node for this request"
+            return f"no connection to {which}: {_listed(pool.node for pool in pools)}"
+        nodes = self._snapshot().nodes
+        if not nodes:
+            return "no node of the cluster is known"
+        explained = self._explained()
+        if explained is not None:
+            return f"no node for this request: {explained}"
+        return f"the balancing policy has no node for this request; known are {_listed(nodes)}"
+
+    def _explained(self) -> str | None:
+        explain: Callable[[Snapshot], str | None] | None = getattr(self._policy, "explain", None)
+        if explain is None:
+            return None
+        try:
+            return explain(self._snapshot())
+        except Exception:
+            logger.exception("the balancing policy raised in explain()")
+            return None
+
+
+def _listed(nodes: Iterable[Node]) -> str:
+    """Return the names of the nodes and what stands in their way; of very many, the first ones."""
+    texts = [f"{node.name} ({_standing(node)})" for node in nodes]
+    more = f" and {len(texts) - _MOST:,} more" if len(texts) > _MOST else ""
+    return ", ".join(texts[:_MOST]) + more
+
+
+def _standing(node: Node) -> str:
+    ignored = f", {node.distance.value}" if node.distance is Distance.IGNORED else ""
+    where = "" if node.data_centre is None else f" in {node.data_centre}"
+    return f"{node.state.value}{where}{ignored}"
