@@ -1,4 +1,6 @@
-"""Facts found in the text of a statement: the answers it can have, and the keyspace its table is looked up in."""
+"""Facts found in the text of a statement: the answers it can have, and the keyspace its table is looked up in. What
+errors show of it.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,12 @@ _IF = re.compile(r"\bIF\b", re.IGNORECASE | re.ASCII)
 _TOKEN = re.compile(
     rf"""{_BLANK}|('(?:[^']|'')*+'?|"(?:[^"]|"")*+"?|\$\$.*?(?:\$\$|\Z)|\w++|.)""", re.DOTALL | re.ASCII
 )
+
+# A literal after this word: a role's, or the value of a column of that name.
+_PASSWORD = re.compile(
+    r"""(\bpassword"?\s*+=?\s*+)(?:'(?:[^']|'')*+'?|\$\$.*?(?:\$\$|\Z))""", re.DOTALL | re.IGNORECASE
+)
+_LONGEST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,16 @@ MODIFICATION = Answers(pages=False, schema_change=False)
 """INSERT, UPDATE, DELETE and batches: conditional ones give rows, in one page."""
 _OTHER = Answers()
 _BY_VERB = {"SELECT": SELECT, **dict.fromkeys(("INSERT", "UPDATE", "DELETE", "BEGIN"), MODIFICATION)}
+
+
+def shown(text: str) -> str:
+    """Return what errors and logs show of a statement: the beginning, on one line, without passwords.
+
+    >>> shown("CREATE ROLE app\\n    WITH PASSWORD = 'secret'")
+    "CREATE ROLE app WITH PASSWORD = '…'"
+    """
+    line = " ".join(_PASSWORD.sub(r"\1'…'", text).split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 
 def verb(text: str) -> str:

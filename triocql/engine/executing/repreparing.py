@@ -16,6 +16,7 @@ from triocql.protocol.constants import V5, Opcode
 from triocql.protocol.requests import prepare
 from triocql.protocol.responses import Prepared, read_answer
 from triocql.statements.prepared import PreparedQuery, PreparedState
+from triocql.statements.texts import shown
 
 # How often a request has one statement prepared again on one node. A node whose memory of statements is full keeps a
 # new one only once it was wanted more often than an old one, which it counts up to 15 (its cache is a TinyLFU).
@@ -72,7 +73,7 @@ class Repreparing:
         elif execution.recall().count_unprepared(connection.node, error.id) > _MOST:
             attempt.fail(
                 errors.UnpreparedLoop(
-                    f"{connection.name} goes on answering UNPREPARED to {text.text!r}: it was prepared there "
+                    f"{connection.name} goes on answering UNPREPARED to {shown(text.text)!r}: it was prepared there "
                     f"{_MOST} times for this request"
                 )
             )
@@ -142,7 +143,7 @@ class Repreparing:
             raise errors.UnfitAnswer("the node did not answer PREPARE with a prepared statement")
         if answer.id != flight.text.state.id:
             raise errors.PreparedIdMismatch(
-                f"preparing {flight.text.text!r} again on {flight.connection.name} gave another id; "
+                f"preparing {shown(flight.text.text)!r} again on {flight.connection.name} gave another id; "
                 "call prepare() again and bind to its result"
             )
         return self._descriptions.renew(flight.text, answer)

@@ -7,6 +7,7 @@ from weakref import WeakSet, WeakValueDictionary
 
 from triocql.errors import ProtocolError
 from triocql.statements.prepared import PreparedQuery, PreparedState
+from triocql.statements.texts import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,7 +118,8 @@ class Descriptions:
         if text.state.metadata is not None:
             text.state = self._with_result(text.state, text.state.metadata, None)
         raise ProtocolError(
-            f"the node describes other columns of {text.text!r} than before under the same id, {metadata_id.hex()}"
+            f"the node describes other columns of {shown(text.text)!r} than before under the same id, "
+            f"{metadata_id.hex()}"
         )
 
     def _recode(self) -> None:

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Protocol
 from triocql.engine.history import History
 from triocql.engine.phase import Phase
 from triocql.errors import AttemptTimeout, RequestTimeout, Spent
+from triocql.statements.texts import shown
 
 if TYPE_CHECKING:
     from triocql.engine.contracts import StreamsOwner
     from triocql.metadata.node import Node
-
-_LONGEST = 100
-"""The number of characters of a statement that are shown."""
 
 _MOST = 12
 """The number of parts of the time that are shown."""
@@ -41,7 +39,7 @@ def timed_out(request: Timed, phase: Phase, now: float, node: Node | None) -> Re
     """
     elapsed = max(0.0, now - (request.deadline - request.timeout))
     phases = (request.history or History()).phases(elapsed, phase, node)
-    statement = _cut(request.statement)
+    statement = shown(request.statement)
     message = f"no answer {f'from {node} ' if node is not None else ''}within {request.timeout:g} s"
     message += f" to {statement!r}" if statement else ""
     return RequestTimeout(
@@ -77,7 +75,7 @@ def attempt_timed_out(attempt: TimedAttempt, connection: StreamsOwner, now: floa
     execution, phase = attempt.execution, attempt.phase
     history = execution.history or History()
     seconds = history.since(now - execution.started)
-    statement = _cut(execution.statement)
+    statement = shown(execution.statement)
     message = (
         f"no answer from {connection.name} within {execution.attempt_timeout:g} s, the bound of one attempt"
     )
@@ -97,15 +95,10 @@ def _told(phases: tuple[Spent, ...]) -> str:
     """Return where the time went: of very many nodes, where most of it did."""
     several = len({each.node for each in phases if each.node is not None}) > 1
     longest = sorted(phases, key=attrgetter("seconds"), reverse=True)[:_MOST]
-    shown = [each for each in phases if each in longest and each.seconds >= _SHORTEST] or longest[:1]
+    told = [each for each in phases if each in longest and each.seconds >= _SHORTEST] or longest[:1]
     texts = [
         f"{each.phase} {each.seconds:.3f} s" + (f" on {each.node}" if several and each.node else "")
-        for each in shown
+        for each in told
     ]
-    rest = sum(each.seconds for each in phases) - sum(each.seconds for each in shown)
+    rest = sum(each.seconds for each in phases) - sum(each.seconds for each in told)
     return ", ".join([*texts, f"others {rest:.3f} s"] if rest >= _SHORTEST else texts)
-
-
-def _cut(statement: str) -> str:
-    line = " ".join(statement.split())
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
