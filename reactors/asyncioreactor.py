@@ -13,19 +13,19 @@ import math
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from threading import get_ident
 from types import TracebackType
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
-from triocql.abc import Address, Link
+from triocql.abc import Address, Link, SocketOption
 from triocql.errors import UsageError
 
 from .asynciotransport import AsyncioTransport
 from .base import ReactorBase, nothing, wrong_caller
-from .dial import dial
+from .dial import Dialling, dial
 from .timers import Timers
 
 logger = logging.getLogger("triocql.reactors.asyncioreactor")
@@ -301,10 +301,17 @@ class AsyncioReactor(ReactorBase[AsyncioTransport]):
     # --- Connections ---------------------------------------------------------------------------------------
 
     async def connect(
-        self, address: Address, link: Link, *, timeout: float, local_port: int | None = None
+        self,
+        address: Address,
+        link: Link,
+        *,
+        timeout: float,
+        local_port: int | None = None,
+        socket_options: Sequence[SocketOption] = (),
     ) -> AsyncioTransport:
         """Open a connection and start to drive `link` by it."""
-        sock = await dial(self, self.loop.sock_connect, address, timeout=timeout, local_port=local_port)
+        how = Dialling(timeout, local_port, socket_options)
+        sock = await dial(self, self.loop.sock_connect, address, how)
         return await self.adopt(sock, link)
 
     async def adopt(self, sock: socket.socket, link: Link) -> AsyncioTransport:

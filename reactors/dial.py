@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
-from triocql.abc import Address, Reactor
+from triocql.abc import Address, Reactor, SocketOption
 
 from .base import nothing
 
@@ -34,20 +34,23 @@ class Target(NamedTuple):
         return str(Address(*self.sockaddr[:2])) if isinstance(self.sockaddr, tuple) else str(self.sockaddr)
 
 
+class Dialling(NamedTuple):
+    """The options of `Reactor.connect`."""
+
+    timeout: float
+    local_port: int | None = None
+    socket_options: Sequence[SocketOption] = ()
+
+
 async def dial(
-    reactor: Reactor,
-    connect_socket: ConnectSocket,
-    address: Address,
-    *,
-    timeout: float,
-    local_port: int | None,
+    reactor: Reactor, connect_socket: ConnectSocket, address: Address, how: Dialling
 ) -> socket.socket:
-    """Return a non-blocking socket connected to `address`, with the options of `Reactor.connect`.
+    """Return a non-blocking socket connected to `address`.
 
     Raises OSError or TimeoutError as `Reactor.connect` does; whatever else was opened is closed by then or by the
     next tick of the loop.
     """
-    race = _Race(reactor, connect_socket, address, timeout, local_port)
+    race = _Race(reactor, connect_socket, address, how)
     try:
         race.begin()
         winner = await race.waiter.wait()
@@ -64,19 +67,13 @@ class _Race:
     """The attempts to reach one address; the first socket that connects wins."""
 
     def __init__(
-        self,
-        reactor: Reactor,
-        connect_socket: ConnectSocket,
-        address: Address,
-        timeout: float,
-        local_port: int | None,
+        self, reactor: Reactor, connect_socket: ConnectSocket, address: Address, how: Dialling
     ) -> None:
         self.waiter = reactor.waiter(self.stop)
         self._reactor = reactor
         self._connect_socket = connect_socket
         self._address = address
-        self._timeout = timeout
-        self._local_port = local_port
+        self._how = how
         self._targets: list[Target] = []
         self._running = 0
         self._errors: list[OSError] = []
@@ -87,7 +84,7 @@ class _Race:
 
     def begin(self) -> None:
         """Begin to look up the name, and arm the timeout."""
-        self._cancels.append(self._reactor.call_at(self._reactor.now() + self._timeout, self._time_out))
+        self._cancels.append(self._reactor.call_at(self._reactor.now() + self._how.timeout, self._time_out))
         self._spawn(self._look_up)
 
     def stop(self) -> None:
@@ -143,9 +140,9 @@ class _Race:
         try:
             sock.setblocking(False)
             if not self._address.is_unix:
-                _set_options(sock)
-                if self._local_port is not None:
-                    _bind(sock, self._local_port)
+                _set_options(sock, self._how.socket_options)
+                if self._how.local_port is not None:
+                    _bind(sock, self._how.local_port)
             await self._connect_socket(sock, target.sockaddr)
             _refuse_self_connection(sock, self._address)
         except BaseException:
@@ -171,7 +168,7 @@ class _Race:
             self._end(self._errors[-1])
 
     def _time_out(self) -> None:
-        self._end(TimeoutError(f"no connection to {self._address} within {self._timeout:g} s"))
+        self._end(TimeoutError(f"no connection to {self._address} within {self._how.timeout:g} s"))
 
     def _end(self, error: Exception) -> None:
         """End with the error, with what happened at the other addresses in its notes."""
@@ -206,9 +203,14 @@ def _getaddrinfo(address: Address, flags: int) -> list[Target]:
     return [Target(family, sockaddr) for family, _, _, _, sockaddr in infos]
 
 
-def _set_options(sock: socket.socket) -> None:
+def _set_options(sock: socket.socket, options: Sequence[SocketOption]) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option in options:
+        try:
+            sock.setsockopt(*option)
+        except OSError as error:
+            raise OSError(error.errno, f"the socket option {option} was refused: {error.strerror}") from error
 
 
 def _bind(sock: socket.socket, local_port: int) -> None:

@@ -7,16 +7,16 @@ import errno
 import os
 import socket
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from selectors import EVENT_WRITE
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from triocql.abc import Address, Link
+from triocql.abc import Address, Link, SocketOption
 
 from .base import ReactorBase, nothing
-from .dial import dial
+from .dial import Dialling, dial
 from .stepping import Cancelled, StepWaiter, Task
 from .threadloop import ThreadLoop, running_thread_loop
 from .threadtransport import ThreadTransport
@@ -179,10 +179,17 @@ class ThreadReactor(ReactorBase[ThreadTransport]):
     # --- Connections ---------------------------------------------------------------------------------------
 
     async def connect(
-        self, address: Address, link: Link, *, timeout: float, local_port: int | None = None
+        self,
+        address: Address,
+        link: Link,
+        *,
+        timeout: float,
+        local_port: int | None = None,
+        socket_options: Sequence[SocketOption] = (),
     ) -> ThreadTransport:
         """Open a connection and start to drive `link` by it."""
-        sock = await dial(self, self._connect_socket, address, timeout=timeout, local_port=local_port)
+        how = Dialling(timeout, local_port, socket_options)
+        sock = await dial(self, self._connect_socket, address, how)
         return await self.adopt(sock, link)
 
     async def adopt(self, sock: socket.socket, link: Link) -> ThreadTransport:

@@ -11,7 +11,7 @@ import errno
 import math
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from inspect import isfunction
 from threading import get_ident
 from types import TracebackType
@@ -28,10 +28,10 @@ from trio.lowlevel import (
     wait_task_rescheduled,
 )
 
-from triocql.abc import Address, Link
+from triocql.abc import Address, Link, SocketOption
 
 from .base import ReactorBase, wrong_caller
-from .dial import dial
+from .dial import Dialling, dial
 from .timers import Timers
 from .triotransport import RequestQueue, TrioTransport
 
@@ -248,11 +248,18 @@ class TrioReactor(ReactorBase[TrioTransport]):
 
     @enable_ki_protection
     async def connect(
-        self, address: Address, link: Link, *, timeout: float, local_port: int | None = None
+        self,
+        address: Address,
+        link: Link,
+        *,
+        timeout: float,
+        local_port: int | None = None,
+        socket_options: Sequence[SocketOption] = (),
     ) -> TrioTransport:
         """Open a connection and start to drive `link` by it."""
         self._running_nursery()
-        sock = await dial(self, connect_socket, address, timeout=timeout, local_port=local_port)
+        how = Dialling(timeout, local_port, socket_options)
+        sock = await dial(self, connect_socket, address, how)
         return await self.adopt(sock, link)
 
     async def adopt(self, sock: socket.socket, link: Link) -> TrioTransport:

@@ -6,7 +6,7 @@ the loop through `Reactor`. Everything here is called on the loop only, by one t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
@@ -33,6 +33,10 @@ class Address(NamedTuple):
         if self.is_unix:
             return self.host
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+SocketOption = tuple[int, int, int | bytes]
+"""The level, the name and the value of an option, as `socket.setsockopt` takes them."""
 
 
 class Link(Protocol):
@@ -142,9 +146,16 @@ class Reactor(Protocol):
         """Abort every connection: what waits to be sent is lost."""
 
     async def connect(
-        self, address: Address, link: Link, *, timeout: float, local_port: int | None = None
+        self,
+        address: Address,
+        link: Link,
+        *,
+        timeout: float,
+        local_port: int | None = None,
+        socket_options: Sequence[SocketOption] = (),
     ) -> Transport:
-        """Open a connection and start to drive `link` by it. TCP connections get TCP_NODELAY and keep-alive.
+        """Open a connection and start to drive `link` by it. TCP connections get TCP_NODELAY and keep-alive, and after
+        that `socket_options`, all before they are dialled.
 
         A name is resolved off the loop; of several addresses, later ones are tried while earlier ones hang.
         Raises OSError (from the last address tried, the others in its notes), or TimeoutError after `timeout`

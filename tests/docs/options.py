@@ -65,7 +65,7 @@ def _shown(default: Any) -> str:
         mebibytes, rest = divmod(default, 2**20)
         return f"{default:,}" if rest or not default else f"{default:,} ({mebibytes} MiB)"
     if isinstance(default, tuple):
-        return ", ".join(f"`{each}`" for each in default)
+        return ", ".join(f"`{each}`" for each in default) or "none"
     return f"`{default!r}`"
 
 

@@ -17,6 +17,9 @@ from triocql.testing.simulated import SimTask, SimulatedReactor
 
 T = TypeVar("T")
 
+# Nodes are asked what a test has them asked, and nothing beside that.
+_NOTHING_IN_ADVANCE = {"prepare_on_all_hosts": False, "reprepare_on_up": False}
+
 INSERT = "INSERT INTO t (k) VALUES (?)"
 SELECT = "SELECT v FROM t WHERE k = ?"
 
@@ -34,7 +37,7 @@ class World:
             self.reactor.listen(address, node.accept)
             for address, node in zip(self.addresses, self.nodes, strict=True)
         ]
-        self.options = {"connections_local": 1, "reconnection_jitter": 0.0, **options}
+        self.options = {"connections_local": 1, "reconnection_jitter": 0.0, **_NOTHING_IN_ADVANCE, **options}
 
     @property
     def node(self) -> Node:

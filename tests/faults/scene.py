@@ -133,7 +133,14 @@ class Scene:
 
     def connecting(self, **options: Any) -> Connecting:
         """Return what `triocql.connect` does for the nodes, with the row's options and these."""
-        options = {"connections_local": 1, "reconnection_jitter": 0.0, **self._options, **options}
+        in_advance = {"prepare_on_all_hosts": False, "reprepare_on_up": False}  # unless a row says otherwise
+        options = {
+            "connections_local": 1,
+            "reconnection_jitter": 0.0,
+            **in_advance,
+            **self._options,
+            **options,
+        }
         reactor: Any = self._make_reactor()
         return triocql.connect(self.server.contact_points, reactor=reactor, **options)
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +83,53 @@ def test_tcp_options(run: Run[None]) -> None:
             patch.setattr(dial, "_refuse_self_connection", spy)
             await echo_once(peer)
         assert seen == [(1, 1)]
+
+    run(scenario)
+
+
+class _Options:
+    """Reads options of the sockets that are dialled."""
+
+    def __init__(self, *names: tuple[int, int]) -> None:
+        self.seen: list[list[int]] = []
+        self._names = names
+        self._original = dial._refuse_self_connection
+
+    def __call__(self, sock: socket.socket, address: Address) -> None:
+        self.seen.append([sock.getsockopt(*name) for name in self._names])
+        self._original(sock, address)
+
+
+def test_socket_options_go_before_those_of_every_connection(run: Run[None]) -> None:
+    options = [
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 0),
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, (0).to_bytes(4, sys.byteorder)),
+        (socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768),
+    ]
+
+    async def scenario(reactor: Any) -> None:
+        spy = _Options(*((level, name) for level, name, _ in options))
+        with Peer(reactor) as peer, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(dial, "_refuse_self_connection", spy)
+            link = RecordingLink(reactor)
+            transport = await reactor.connect(peer.address, link, timeout=10, socket_options=options)
+            transport.abort()
+            await link.until_lost()
+        ((nodelay, keepalive, receive),) = spy.seen
+        assert (nodelay, keepalive) == (0, 0)
+        assert receive in (32_768, 65_536)  # Linux doubles it
+
+    run(scenario)
+
+
+def test_a_socket_option_that_is_refused_is_named(run: Run[None]) -> None:
+    async def scenario(reactor: Any) -> None:
+        with Peer(reactor) as peer:
+            options = [(socket.SOL_SOCKET, 30_000, 1)]
+            with pytest.raises(OSError, match=r"the socket option \(\d+, 30000, 1\) was refused"):
+                await reactor.connect(
+                    peer.address, RecordingLink(reactor), timeout=10, socket_options=options
+                )
 
     run(scenario)
 

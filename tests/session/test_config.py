@@ -60,6 +60,9 @@ def test_the_defaults() -> None:
         "heartbeat_interval": 30.0,
         "heartbeat_timeout": 5.0,
         "frame_timeout": 30.0,
+        "tcp_nodelay": True,
+        "tcp_keepalive": True,
+        "socket_options": (),
     }
     assert dataclasses.asdict(options.pool) == {
         "connections_local": 2,

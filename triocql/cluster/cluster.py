@@ -62,7 +62,7 @@ class Cluster:
         try:
             first = await Contacts(self._connector, contact_points.nodes, deadline).connect()
             self._executor = Executor(self.router, self.options, self.registry, first.framing.version)
-            self._nodes = Nodes(self._connector, self.router, self._executor.keyspaces)
+            self._nodes = Nodes(self._connector, self.router, self._executor)
             self._nodes.apply(contact_points)
             self._nodes.adopt(first)
             await self._nodes.warm_up(deadline)

@@ -123,7 +123,12 @@ class _Opening:
 
     async def _dial(self) -> None:
         timeout = max(0.0, self._deadline - self._connector.clock.now())
-        self._transport = await self._connector.reactor.connect(self._address, self._link(), timeout=timeout)
+        self._transport = await self._connector.reactor.connect(
+            self._address,
+            self._link(),
+            timeout=timeout,
+            socket_options=self._connector.options.connection.of_sockets,
+        )
         if self._connector.options.ssl_context is not None:
             self.step = "the TLS handshake"
 

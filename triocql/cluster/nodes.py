@@ -9,8 +9,8 @@ from triocql.cluster.permits import Permits
 from triocql.cluster.refiller import PoolRefiller
 from triocql.engine.connections.connection import Connection
 from triocql.engine.connections.pool import Pool
+from triocql.engine.executing.executor import Executor
 from triocql.engine.requests.telling import call
-from triocql.engine.routing.keyspaces import Keyspaces
 from triocql.engine.routing.router import Router
 from triocql.metadata.node import Distance, Node
 from triocql.metadata.snapshot import Snapshot
@@ -29,11 +29,11 @@ class Nodes:
         snapshot: the newest one. It is replaced as a whole.
     """
 
-    def __init__(self, connector: Connector, router: Router, keyspaces: Keyspaces) -> None:
+    def __init__(self, connector: Connector, router: Router, executor: Executor) -> None:
         self.snapshot = Snapshot()
         self._connector = connector
         self._router = router
-        self._keyspaces = keyspaces
+        self._executor = executor
         self._sizes = connector.options.pool.sizes
         self._dials = Permits(connector.reactor, _DIALS)
         self._refillers: dict[Node, PoolRefiller] = {}
@@ -89,7 +89,7 @@ class Nodes:
     def _start(self, node: Node, size: int) -> None:
         pool = Pool(node, size, self._connector.options.connection.fill_threshold)
         self._router.add(pool)
-        refiller = PoolRefiller(self._connector, self._router, self._keyspaces, self._dials, pool)
+        refiller = PoolRefiller(self._connector, self._router, self._executor, self._dials, pool)
         self._refillers[node] = refiller
         refiller.start()
 

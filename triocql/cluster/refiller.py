@@ -11,7 +11,7 @@ from triocql.cluster.heartbeat import Heartbeat
 from triocql.cluster.permits import Permits
 from triocql.engine.connections.connection import Connection
 from triocql.engine.connections.pool import Pool
-from triocql.engine.routing.keyspaces import Keyspaces
+from triocql.engine.executing.executor import Executor
 from triocql.engine.routing.router import Router
 from triocql.errors import Attempt, ConnectError, Error
 from triocql.metadata.node import NodeState
@@ -23,6 +23,8 @@ logger = get_logger(__name__)
 _NUDGE_EVERY = 1.0
 # A connection that ends sooner, in seconds, was a failed attempt.
 _LASTING = 2.0
+# How long a node that came back may take to prepare statements before it gets requests, in seconds.
+_INTRODUCTION = 1.0
 # Less than this, in seconds, is 0.0 s to a reader of the log.
 _SHORTEST_TOLD = 0.05
 
@@ -31,14 +33,15 @@ class PoolRefiller:
     """One background task a node. Only this task dials the node, so that there are never two loops doing it."""
 
     def __init__(
-        self, connector: Connector, router: Router, keyspaces: Keyspaces, dials: Permits, pool: Pool
+        self, connector: Connector, router: Router, executor: Executor, dials: Permits, pool: Pool
     ) -> None:
         options = connector.options
         self.pool = pool
         self._reactor = connector.reactor
         self._connector = connector
         self._router = router
-        self._keyspaces = keyspaces
+        self._executor = executor
+        self._keyspaces = executor.keyspaces
         self._dials = dials
         self._reconnection = options.reconnection_policy
         self._longest_delay = options.reconnection.maximum
@@ -160,6 +163,7 @@ class PoolRefiller:
         keyspace = self._keyspaces.current
         try:
             connection = await self._connector.open(self.pool.node, keyspace)
+            await self._introduce(connection)
         except ConnectError as error:
             self._end()
             self._failed(error, now)
@@ -177,6 +181,22 @@ class PoolRefiller:
                 )
             else:
                 self.adopt(connection)
+
+    async def _introduce(self, connection: Connection) -> None:
+        """Have a node that takes requests again prepare what it will be asked for; let it go on if that takes long."""
+        texts = self._executor.preparing.lately()
+        if not texts or self.pool.has_open() or not self._connector.options.reprepare_on_up:
+            return
+        waiter = self._reactor.waiter(lambda: None)
+        cancel = self._reactor.call_at(self._reactor.now() + _INTRODUCTION, lambda: waiter.resolve(None))
+        try:
+            self._executor.spreading.on(connection, texts, lambda: waiter.resolve(None))
+            await waiter.wait()
+        except BaseException:
+            connection.abort(Error("the connection was given up before it was ready"))
+            raise
+        finally:
+            cancel()
 
     def _end(self) -> None:
         self.pool.dialing = self._under_way = False

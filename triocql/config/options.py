@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from triocql._hints import check_options, near
-from triocql.abc import Address
+from triocql.abc import Address, SocketOption
 from triocql.codecs.registry import Registry
 from triocql.config.checks import require, require_integer, require_keyspace, require_seconds, require_type
 from triocql.config.contactpoints import read_contact_points
 from triocql.config.policies import PolicyOptions
 from triocql.config.requests import ResolvedOptions
+from triocql.config.sockets import deviations, read_socket_options, require_keepalive
 from triocql.errors import OptionError
 from triocql.metadata.node import Distance
 from triocql.policies.reconnection import ExponentialBackoff, ReconnectionPolicy
@@ -19,7 +20,7 @@ from triocql.protocol.constants import MAX_FRAME, MAX_INT, VERSIONS, Consistency
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from typing_extensions import Unpack
 
@@ -55,6 +56,11 @@ class ConnectionOptions:
         heartbeat_interval: the seconds without a byte read after which the node is asked for an answer.
         heartbeat_timeout: the seconds it has to give that answer.
         frame_timeout: the seconds a frame once begun may take, and one more for each MiB of it.
+        tcp_nodelay: whether small messages leave at once, and do not wait for the acknowledgement of others.
+        tcp_keepalive: whether the operating system probes silent connections; a whole number of seconds is how often.
+            Heartbeats find dead connections without it.
+        socket_options: more options of TCP sockets, each a level, a name and a value, set before dialling: such as
+            ``[(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)]``.
 
     Raises OptionError for a value that is not allowed.
 
@@ -71,6 +77,15 @@ class ConnectionOptions:
     heartbeat_interval: float = 30.0
     heartbeat_timeout: float = 5.0
     frame_timeout: float = 30.0
+    tcp_nodelay: bool = True
+    tcp_keepalive: bool | int = True
+    socket_options: Sequence[SocketOption] = ()
+
+    @property
+    def of_sockets(self) -> tuple[SocketOption, ...]:
+        """The socket options beside those that every reactor sets, which are TCP_NODELAY and keep-alive."""
+        usual = deviations(nodelay=self.tcp_nodelay, keepalive=self.tcp_keepalive)
+        return *usual, *self.socket_options
 
     @property
     def fill_threshold(self) -> int:
@@ -86,6 +101,9 @@ class ConnectionOptions:
         require_integer(self.max_in_flight, "max_in_flight", 1, _STREAM_IDS)
         require_integer(self.max_orphans, "max_orphans", 0, _STREAM_IDS)
         require_integer(self.max_frame, "max_frame", 1024, MAX_INT)
+        require_type(self.tcp_nodelay, bool, "tcp_nodelay", "True or False")
+        require_keepalive(self.tcp_keepalive)
+        object.__setattr__(self, "socket_options", read_socket_options(self.socket_options))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +180,8 @@ class ConnectKeywords(TypedDict, total=False):
     server_hostname: str | None
     codecs: Registry | None
     prepared_cache: int
+    prepare_on_all_hosts: bool
+    reprepare_on_up: bool
     schema_agreement_timeout: float
     policies: PolicyOptions
     tracker: Tracker | None
@@ -182,6 +202,9 @@ class ConnectKeywords(TypedDict, total=False):
     heartbeat_interval: float
     heartbeat_timeout: float
     frame_timeout: float
+    tcp_nodelay: bool
+    tcp_keepalive: bool | int
+    socket_options: Sequence[SocketOption]
 
     connections_local: int
     connections_remote: int
@@ -209,6 +232,10 @@ class Options:
         prepared_cache: how many statements that were prepared behind the scenes are kept.
         schema_agreement_timeout: seconds that a statement which has changed the schema waits until all nodes have the
             change, beside its `timeout`; 0 for no waiting: see `Result.schema_agreed`.
+        prepare_on_all_hosts: whether a statement that one node has prepared is prepared on the others, too, in the
+            background, so that they know it when they are asked for it.
+        reprepare_on_up: whether a node that comes back, or is new, is asked to prepare the statements that were in use
+            lately before it gets requests. What it does not know all the same is prepared when it says so.
         policies: what is to be decided otherwise than by default, such as when to retry: a `triocql.PolicyOptions`.
         request: the defaults of each request.
         connection: what holds for each connection.
@@ -230,6 +257,8 @@ class Options:
     server_hostname: str | None = None
     codecs: Registry | None = field(default=None, repr=False)
     prepared_cache: int = 1000
+    prepare_on_all_hosts: bool = True
+    reprepare_on_up: bool = True
     schema_agreement_timeout: float = 10.0
     policies: PolicyOptions = field(default=PolicyOptions(), repr=False)
     request: ResolvedOptions = field(default_factory=ResolvedOptions)
@@ -247,6 +276,8 @@ class Options:
             name is None or (isinstance(name, str) and name != ""), "server_hostname", name, "a name, or None"
         )
         require_integer(self.prepared_cache, "prepared_cache", 1, MAX_INT)
+        for name in ("prepare_on_all_hosts", "reprepare_on_up"):
+            require_type(getattr(self, name), bool, name, "True or False")
         require_seconds(self.schema_agreement_timeout, "schema_agreement_timeout", zero=True)
         require_type(self.policies, PolicyOptions, "policies", "a triocql.PolicyOptions")
         self._check_tracker()

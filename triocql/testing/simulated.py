@@ -14,10 +14,10 @@ failure repeats. Servers are links, too: `SimulatedReactor.listen` takes a facto
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
-from triocql.abc import Address, Link
+from triocql.abc import Address, Link, SocketOption
 from triocql.reactors.base import nothing
 
 from .simloop import Deadlock, SimLoop
@@ -56,9 +56,15 @@ class SimulatedReactor(SimLoop[SimTransport]):
         return self.network.listen(address, factory)
 
     async def connect(
-        self, address: Address, link: Link, *, timeout: float, local_port: int | None = None
+        self,
+        address: Address,
+        link: Link,
+        *,
+        timeout: float,
+        local_port: int | None = None,
+        socket_options: Sequence[SocketOption] = (),
     ) -> SimTransport:
-        """Connect to a listener of this reactor."""
+        """Connect to a listener of this reactor. Its connections have no sockets, and no options of them."""
         waiter = self.waiter(nothing)
         cancels = [
             self.call_at(

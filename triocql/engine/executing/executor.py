@@ -18,6 +18,7 @@ from triocql.engine.executing.context import ExecutionContext
 from triocql.engine.executing.preparing import Preparing
 from triocql.engine.executing.recovery import Recovery
 from triocql.engine.executing.settings import RequestSettings, SettingsCache
+from triocql.engine.executing.spreading import Spreading
 from triocql.engine.messages import ExecuteMessage
 from triocql.engine.messages.descriptions import Descriptions, PrepareKey
 from triocql.engine.messages.encoder import ParametersEncoder
@@ -53,8 +54,14 @@ class Executor:
             None if options.tracker is None else GuardedTracker(options.tracker),
         )
         self.settings = SettingsCache(_defaults(options), version, self._make_template)
+        self.spreading = Spreading(router, version)
         self.preparing = Preparing(
-            router, version, options.prepared_cache, descriptions, self._internal_execution
+            router,
+            version,
+            options.prepared_cache,
+            descriptions,
+            self._internal_execution,
+            self.spreading.to_others if options.prepare_on_all_hosts else lambda text, node: None,
         )
 
     # --- What sessions call --------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from triocql.codecs.cache import LIMIT
@@ -13,9 +15,10 @@ from triocql.engine.messages.descriptions import Descriptions, PrepareKey
 from triocql.engine.messages.prepare import PrepareMessage
 from triocql.engine.phase import Phase
 from triocql.engine.requests import give
-from triocql.engine.requests.telling import as_error, refuse, report
+from triocql.engine.requests.telling import as_error, call, refuse, report
 from triocql.engine.routing.router import Router
 from triocql.errors import Error, copy_of
+from triocql.metadata.node import Node
 from triocql.protocol.constants import V5
 from triocql.protocol.requests import prepare
 from triocql.protocol.responses import Prepared
@@ -32,6 +35,7 @@ class _Flight:
         self.sinks: list[Sink] = []
         self.late: list[tuple[Sink, float]] = []
         self.execution: Execution
+        self.message: PrepareMessage
 
     @property
     def is_written(self) -> bool:
@@ -59,9 +63,16 @@ class _Known(NamedTuple):
 # thousand statements of usual tables take.
 _HEAVIEST = 4 * LIMIT
 
+# How many statements a node that has come back is asked to prepare before it is asked for them: many clients may do so
+# at once.
+_LATELY = 128
+
 
 class Preparing:
-    """Prepares each text once. Work that several callers wait for belongs to none of them: it ends by itself."""
+    """Prepares each text once. Work that several callers wait for belongs to none of them: it ends by itself.
+
+    `on_new` is called with each statement that was not known before, and the node that has prepared it.
+    """
 
     def __init__(
         self,
@@ -70,12 +81,14 @@ class Preparing:
         capacity: int,
         descriptions: Descriptions,
         new_execution: Callable[[Sink, str], Execution],
+        on_new: Callable[[PreparedQuery, Node | None], None],
     ) -> None:
         self._router = router
         self._version = version
         self._capacity = capacity
         self._descriptions = descriptions
         self._new_execution = new_execution
+        self._on_new = on_new
         self._known: OrderedDict[PrepareKey, _Known] = OrderedDict()
         self._weight = 0
         self._flights: dict[PrepareKey, _Flight] = {}
@@ -104,6 +117,7 @@ class Preparing:
             sink.reject(error)
             return
         flight = _Flight(self, key)
+        flight.message = message
         flight.execution = self._new_execution(flight, key.text)
         flight.join(sink, deadline)
         self._flights[key] = flight
@@ -132,9 +146,16 @@ class Preparing:
         except BaseException as error:  # a class of the callers' may have raised it
             self._reject(flight, error)
             return
+        is_new = key not in self._known
         self._keep(key, text)
         for sink in flight.sinks:
             give(sink, text)
+        if is_new:
+            call([partial(self._on_new, text, flight.message.node)])
+
+    def lately(self) -> list[PreparedQuery]:
+        """Return statements that were prepared, or looked up, last, the latest first; a bounded number."""
+        return [known.text for known in islice(reversed(self._known.values()), _LATELY)]
 
     def _keep(self, key: PrepareKey, text: PreparedQuery) -> None:
         """Know a statement, and forget those that were used longest ago as needed: a node says how large they are."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from triocql.engine.connections.connection import Connection
 from triocql.engine.messages import Message
 from triocql.errors import UnfitAnswer
+from triocql.metadata.node import Node
 from triocql.protocol.constants import Opcode
 from triocql.protocol.responses import Prepared, read_answer
 
@@ -12,15 +13,16 @@ _PREPARE, _RESULT = int(Opcode.PREPARE), int(Opcode.RESULT)
 
 
 class PrepareMessage(Message):
-    """A text to prepare; the response's place is taken by what the node says of it."""
+    """A text to prepare; the response's place is taken by what `node`, which has prepared it then, says of it."""
 
-    __slots__ = ("_body", "_version", "text")
+    __slots__ = ("_body", "_version", "node", "text")
     opcode = _PREPARE
     text: str
     flags = 0
 
     def __init__(self, text: str, body: bytes, version: int) -> None:
         Message.__init__(self)
+        self.node: Node | None = None
         self.text = text
         self._body = body
         self._version = version
@@ -34,4 +36,5 @@ class PrepareMessage(Message):
         answer = read_answer(_RESULT, flags, body, self._version)
         if not isinstance(answer, Prepared):
             raise UnfitAnswer("the node answered PREPARE with a RESULT of another kind")
+        self.node = connection.node
         return answer
