@@ -70,6 +70,7 @@ def test_no_connection_to_any_node_names_them_with_their_last_failures() -> None
             ]
         )
         assert "ConnectError" in str(first)
+        assert first.decision.startswith("dialled again in ")
         assert {str(first.node), str(second.node)} == {"10.0.0.1:9042", "10.0.0.2:9042"}
         for listener in world.listeners:
             listener.refuse = False

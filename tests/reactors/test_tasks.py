@@ -328,6 +328,20 @@ def test_run_blocking(run_any: Run[None]) -> None:
     run_any(scenario)
 
 
+def test_run_blocking_tells_of_what_is_no_exception(run_any: Run[None]) -> None:
+    class Fatal(BaseException):
+        pass
+
+    def fail() -> None:
+        raise Fatal
+
+    async def scenario(reactor: Any) -> None:
+        with pytest.raises(Fatal):
+            await reactor.run_blocking(fail)
+
+    run_any(scenario)
+
+
 def test_run_blocking_is_abandoned(run_hosted: Run[Any]) -> None:
     async def scenario(reactor: Any) -> threading.Event:
         release = threading.Event()

@@ -116,7 +116,7 @@ def _none_connected(attempts: list[Attempt]) -> Exception:
     kind = kinds.pop() if len(kinds) == 1 else ConnectError
     error = kind("no connection to any contact point")
     assert isinstance(error, ConnectError)
-    error.attempts = tuple(attempts)
+    error.attempts = (*attempts[:-1], attempts[-1]._replace(decision="raised"))
     error.is_transient = any(
         each.error.is_transient for each in attempts if isinstance(each.error, ConnectError)
     )

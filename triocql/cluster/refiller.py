@@ -207,11 +207,12 @@ class PoolRefiller:
         if not self.pool.has_open():
             self.pool.node.state = NodeState.DOWN
         self._due = now + self._back_off(now)
-        self.pool.last_failure = Attempt(self.pool.node, error, now - began)
         if self._lost_meanwhile:
             # The node was there after this dial had begun: what failed says nothing of it, and who waits waits on.
             self._due = max(now, began + _NUDGE_EVERY)
             self.pool.dialing = True
+        following = f"dialled again in {self._due - now:.1f} s"
+        self.pool.last_failure = Attempt(self.pool.node, error, now - began, following)
         self._was_tried()
         if not self._is_over:
             self._tell(str(error), self._due - now)
