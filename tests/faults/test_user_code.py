@@ -212,15 +212,12 @@ class Policy:
 @KINDS
 def test_a_policy_that_raises(kind: type[BaseException]) -> None:
     async def row(scene: Scene) -> None:
-        recovery: Any = scene.session._context.executor.context.recovery
-        kept, recovery._policy = recovery._policy, Policy(kind)
         scene.server.when(scene.select.text).then(error(ErrorCode.OVERLOADED))
         expected = errors.RequestError if issubclass(kind, Exception) else kind
         with pytest.raises(expected):
             await scene.session.execute(scene.select, [1])
-        recovery._policy = kept
 
-    run("simulated", row)
+    run("simulated", row, policies=triocql.PolicyOptions(retry=Policy(kind)))
 
 
 @KINDS
