@@ -10,9 +10,9 @@ PY     := $(VENV)/bin/python
 # side, as nodes are mostly waited for: what shares the nodes of its run, and what starts its own, or needs none.
 ALONE  := $(addprefix tests/,cassandra docs benchmarks)
 OWN    := tests/docs tests/benchmarks tests/cassandra/cluster $(addprefix tests/cassandra/test_,authority.py \
-          examples.py fetching.py folders.py launcher.py layout.py tls.py topologies.py two_nodes.py)
+          examples.py fetching.py folders.py launcher.py layout.py ring.py tls.py topologies.py two_nodes.py)
 # In pure Python, too, goes all that the compiled modules are part of.
-PURE   := $(addprefix tests/,protocol codecs engine session concurrency faults sync) \
+PURE   := $(addprefix tests/,protocol codecs metadata engine session concurrency faults sync) \
           --ignore=tests/sync/test_greenlets.py --ignore=tests/session/test_typing.py
 PURE_ALONE := $(addprefix tests/cassandra/test_,types.py typed_rows.py sync.py)
 

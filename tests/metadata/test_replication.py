@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from triocql.metadata.replication import (
@@ -72,6 +72,7 @@ def test_what_is_wrong_is_said() -> None:
     assert strategy_of({}).problem == "'' is a replication strategy that triocql does not know"
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(
         st.one_of(st.sampled_from(["class", "replication_factor", "dc1"]), st.text(max_size=5)),

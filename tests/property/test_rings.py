@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.metadata.clusters import node, ring_of, walked
@@ -76,6 +76,7 @@ def replica_map(
 
 
 @pytest.mark.parametrize("impl", IMPLS)
+@settings(deadline=None)
 @given(nodes=clusters(), strategy=strategies(), stride=st.integers(1, 70))
 def test_replicas_are_those_that_the_server_walks_to(
     impl: str, nodes: list[Node], strategy: ReplicationStrategy, stride: int
@@ -93,6 +94,7 @@ def test_replicas_are_those_that_the_server_walks_to(
         assert len(set(replicas)) == len(replicas)
 
 
+@settings(deadline=None)
 @given(nodes=clusters(), wanted=st.integers(1, 9))
 def test_replicas_are_in_as_many_racks_as_can_be(nodes: list[Node], wanted: int) -> None:
     strategy = NetworkTopologyStrategy((("dc1", ReplicationFactor(wanted)),))
@@ -107,6 +109,7 @@ def test_replicas_are_in_as_many_racks_as_can_be(nodes: list[Node], wanted: int)
 
 
 @pytest.mark.parametrize("impl", IMPLS)
+@settings(deadline=None)
 @given(
     keys=st.lists(st.binary(max_size=100), max_size=30),
     tokens=st.sets(st.integers(-(2**63), 2**63 - 1), min_size=1),
@@ -126,6 +129,7 @@ def test_the_range_of_a_key_is_that_of_its_token(impl: str, keys: list[bytes], t
 
 
 @pytest.mark.skipif(not COMPILED, reason="there is nothing compiled to compare with")
+@settings(deadline=None)
 @given(st.one_of(st.binary(max_size=80), st.binary(min_size=1000, max_size=1100)))
 def test_both_hashes_are_the_same(key: bytes) -> None:
     assert _murmur3.murmur3(key) == pure_murmur3.murmur3(key)

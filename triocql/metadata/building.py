@@ -11,7 +11,6 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from contextlib import suppress
-from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from triocql._impl import compiled
@@ -19,7 +18,7 @@ from triocql.metadata import Placement, ReplicaMap, Ring
 from triocql.metadata.partitioners import MURMUR3
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, MutableSequence, Sequence
+    from collections.abc import Generator, Iterable, Iterator, MutableSequence, Sequence
 
     from triocql.metadata.node import Node
     from triocql.metadata.partitioners import Partitioner
@@ -30,6 +29,9 @@ Steps: TypeAlias = "Generator[None, None, T]"
 
 SLICE: Final = 512
 """How many tokens are read or sorted until a step ends: less than a millisecond's work, as far as one can say."""
+
+SAMPLED: Final = SLICE // 8
+"""How many tokens there are for each by which all of them are divided."""
 
 PLACED: Final = 16_384 if compiled else 512
 """How many replicas are placed until a step ends: likewise."""
@@ -50,12 +52,13 @@ def build_ring(partitioner: Partitioner, nodes: Iterable[Node]) -> Steps[Ring]:
     node before has, too, are left out: `Ring.problems` tells of them.
     """
     problems: list[str] = []
-    runs = yield from _read(partitioner, nodes, problems)
+    samples: list[Any] = []
+    runs = yield from _read(partitioner, nodes, samples, problems)
     owning: list[Node] = []
-    parts = yield from _parted(runs, owning, problems)
+    parts = yield from _parted(runs, sorted(samples)[8::8], owning, problems)
     tokens: MutableSequence[Any] = array("q") if partitioner is MURMUR3 else []
     owners = array("I")
-    for part in parts:
+    for part in _drained(parts):
         ordered = sorted(part)
         tokens.extend(ordered)
         owners.extend(map(part.__getitem__, ordered))
@@ -73,11 +76,11 @@ def build_replicas(ring: Ring, strategy: ReplicationStrategy) -> Steps[ReplicaMa
 
 
 def _read(
-    partitioner: Partitioner, nodes: Iterable[Node], problems: list[str]
+    partitioner: Partitioner, nodes: Iterable[Node], samples: list[Any], problems: list[str]
 ) -> Steps[list[tuple[Node, list[Any]]]]:
-    """Return the nodes that have tokens, and these."""
+    """Return the nodes that have tokens, with these; each `SAMPLED`-th of them goes into `samples`, too."""
     runs = []
-    worked = 0
+    worked = read = 0
     for node in nodes:
         tokens: list[Any] = []
         for first in range(0, len(node.tokens), SLICE):
@@ -92,6 +95,8 @@ def _read(
             problems.append(f"{count} tokens of node {node} are none of the {partitioner.name}")
         if tokens:
             runs.append((node, tokens))
+            samples += tokens[-(read % SAMPLED) % SAMPLED :: SAMPLED]
+            read += len(tokens)
     return runs
 
 
@@ -109,15 +114,14 @@ def _parsed(partitioner: Partitioner, texts: Sequence[str]) -> list[Any]:
 
 
 def _parted(
-    runs: list[tuple[Node, list[Any]]], owning: list[Node], problems: list[str]
+    runs: list[tuple[Node, list[Any]]], bounds: list[Any], owning: list[Node], problems: list[str]
 ) -> Steps[list[dict[Any, int]]]:
     """Return the index among `owning`, which is filled, of the node of each token, in parts that are in order, though
     the tokens of a part are not yet: to sort all of them at once takes too long.
     """
-    bounds = yield from _bounds(runs)
     parts: list[dict[Any, int]] = [{} for _ in range(len(bounds) + 1)]
     worked = 0
-    for node, tokens in runs:
+    for node, tokens in _drained(runs):
         index, taken = len(owning), 0
         for token in tokens:
             part = parts[bisect_right(bounds, token)]
@@ -133,9 +137,8 @@ def _parted(
     return parts
 
 
-def _bounds(runs: list[tuple[Node, list[Any]]]) -> Steps[list[Any]]:
-    """Return tokens that divide all into parts of about the size of a slice, by a sample of them."""
-    every = chain.from_iterable([tokens for _, tokens in runs])
-    samples = sorted(islice(every, 0, None, SLICE // 8))
-    yield
-    return samples[8::8]
+def _drained(items: list[T]) -> Iterator[T]:
+    """Yield each, and let go of it: to free all of them at once takes too long, too."""
+    items.reverse()
+    while items:
+        yield items.pop()
