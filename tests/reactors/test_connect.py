@@ -284,6 +284,30 @@ def test_cancelled_while_resolving(run_hosted: Run[None]) -> None:
     run_hosted(scenario)
 
 
+def test_s35_a_look_up_that_takes_long_ends_at_the_timeout(run: Run[None]) -> None:
+    """The thread is left behind; nobody waits for it."""
+
+    async def scenario(reactor: Any) -> None:
+        release, left = threading.Event(), threading.Event()
+
+        def slow(address: Address, flags: int) -> list[dial.Target]:
+            if flags:
+                raise socket.gaierror(socket.EAI_NONAME, "not a number")
+            release.wait(30)
+            left.set()
+            return []
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(dial, "_getaddrinfo", slow)
+            with pytest.raises(TimeoutError, match=r"no connection to db\.example:1 within 0\.05 s"):
+                await reactor.connect(Address("db.example", 1), RecordingLink(reactor), timeout=0.05)
+        assert not left.is_set()
+        release.set()
+        await reactor.run_blocking(left.wait, 10)
+
+    run(scenario)
+
+
 def test_cancelled_in_every_tick(run: Run[None]) -> None:
     """Cancel after 0, 1, 2, ... ticks of the loop: never anything left open, never a link that was told."""
 
