@@ -28,6 +28,7 @@ _COMPILED = (
     "triocql.engine.requests._request",
     "triocql.engine.connections._streams",
     "triocql.engine.messages._message",
+    "triocql.engine.routing._route",
     "triocql.engine.executing._execution",
     "triocql.engine.executing._template",
     "triocql.engine.executing._window",

@@ -105,7 +105,7 @@ def test_of_a_batch_a_policy_is_told_the_partition_of_the_first_statement_that_h
     world = world_of(policy, keyspace="ks")
     with world.session() as session:
         insert = world.call(session.prepare, INSERT)
-        insert.prepared.state = with_key(insert)
+        insert.prepared.state = replace(insert.prepared.state, partition_key=(0,))
         batch = triocql.Batch().add("INSERT 1").add(insert, [7]).add(insert, [8])
         world.call(session.execute, batch)
         first = policy.requests[-1]
@@ -113,11 +113,6 @@ def test_of_a_batch_a_policy_is_told_the_partition_of_the_first_statement_that_h
         world.call(session.execute, triocql.Batch().add("DELETE 1 IF EXISTS"))
         second = policy.requests[-1]
         assert (second.routing_key, second.is_lwt) == (None, True)
-
-
-def with_key(statement: triocql.PreparedStatement) -> Any:
-    """Return the state of a statement whose first parameter is its partition key."""
-    return replace(statement.prepared.state, partition_key=(0,))
 
 
 # --- What goes wrong -----------------------------------------------------------------------------------------

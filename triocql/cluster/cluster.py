@@ -33,7 +33,7 @@ class Cluster:
         self.registry = registry
         self.hub = EventHub()
         self.clock = Clock(reactor)
-        self.router = Router(self.clock, options.pool, options.policies.balancing)
+        self.router = Router(self.clock, options.pool, options.balancing_policy)
         self._connector = Connector(reactor, self.clock, options, self.router)
         self._executor: Executor | None = None
         self._nodes: Nodes | None = None

@@ -15,12 +15,13 @@ from triocql.config.requests import ResolvedOptions
 from triocql.config.sockets import deviations, read_socket_options, require_keepalive
 from triocql.errors import OptionError
 from triocql.metadata.node import Distance
+from triocql.policies.balancing import BalancingPolicy, DefaultBalancing, in_session
 from triocql.policies.reconnection import ExponentialBackoff, ReconnectionPolicy
 from triocql.protocol.constants import MAX_FRAME, MAX_INT, VERSIONS, Consistency
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from typing_extensions import Unpack
 
@@ -184,6 +185,9 @@ class ConnectKeywords(TypedDict, total=False):
     reprepare_on_up: bool
     schema_agreement_timeout: float
     policies: PolicyOptions
+    local_data_centre: str | None
+    local_rack: str | None
+    remote_data_centres: Collection[str]
     tracker: Tracker | None
 
     timeout: float
@@ -237,6 +241,10 @@ class Options:
         reprepare_on_up: whether a node that comes back, or is new, is asked to prepare the statements that were in use
             lately before it gets requests. What it does not know all the same is prepared when it says so.
         policies: what is to be decided otherwise than by default, such as when to retry: a `triocql.PolicyOptions`.
+        local_data_centre: the data centre whose nodes are used; by default that of the first contact point.
+        local_rack: the rack in it whose replicas are preferred; none by default.
+        remote_data_centres: the names of the data centres that may be used where no local node can be; none by default.
+            These three are options of `triocql.policies.balancing.DefaultBalancing`.
         request: the defaults of each request.
         connection: what holds for each connection.
         pool: the number of connections, and the bounds of the queue.
@@ -261,6 +269,9 @@ class Options:
     reprepare_on_up: bool = True
     schema_agreement_timeout: float = 10.0
     policies: PolicyOptions = field(default=PolicyOptions(), repr=False)
+    local_data_centre: str | None = None
+    local_rack: str | None = None
+    remote_data_centres: Collection[str] = ()
     request: ResolvedOptions = field(default_factory=ResolvedOptions)
     connection: ConnectionOptions = ConnectionOptions()
     pool: PoolOptions = PoolOptions()
@@ -280,6 +291,14 @@ class Options:
             require_type(getattr(self, name), bool, name, "True or False")
         require_seconds(self.schema_agreement_timeout, "schema_agreement_timeout", zero=True)
         require_type(self.policies, PolicyOptions, "policies", "a triocql.PolicyOptions")
+        balancing = self.local_data_centre, self.local_rack, *self.remote_data_centres
+        if self.policies.balancing is None:
+            self.balancing_policy  # noqa: B018 - which checks its options
+        elif any(balancing):
+            raise OptionError(
+                "policies= has a balancing policy; give data centres and rack to that: "
+                "DefaultBalancing(local_data_centre=...)"
+            )
         self._check_tracker()
         if self.ssl_context is not None:
             import ssl  # not at the top: it takes a third of the time of `import triocql`
@@ -297,6 +316,18 @@ class Options:
             raise OptionError(
                 f"auth is of type {type(self.auth).__name__}; it has to be an Authenticator or an AuthProvider"
             )
+
+    @property
+    def balancing_policy(self) -> BalancingPolicy:
+        """The policy that says which node a request goes to, for one session."""
+        policy = self.policies.balancing
+        if policy is None:
+            policy = DefaultBalancing(
+                local_data_centre=self.local_data_centre,
+                local_rack=self.local_rack,
+                remote_data_centres=self.remote_data_centres,
+            )
+        return in_session(policy, self.contact_points)
 
     @property
     def reconnection_policy(self) -> ReconnectionPolicy:

@@ -37,11 +37,18 @@ cdef class Target:
     cdef Streams _streams
     cdef Py_ssize_t _left
     cdef Py_ssize_t _threshold
+    cdef object _renew
+    cdef public list streams
+    cdef public int rank
 
     cpdef begin(self, Streams streams, Py_ssize_t count, Py_ssize_t threshold)
     @cython.locals(streams=Streams)
     cpdef bint send(self, Request request) except -1
+    cpdef bint serve(self, Request request) except -1
+    @cython.locals(count=Py_ssize_t, streams=Streams)
+    cpdef Py_ssize_t load(self) except -1
 
 
 cdef class Turn:
     cdef public Target target
+    cdef public object routes

@@ -17,6 +17,7 @@ from triocql.engine.requests.telling import call, expire, report, tell
 from triocql.errors import ConnectionLost, Error, ProtocolError
 from triocql.metadata.node import Node
 from triocql.protocol.features import Features
+from triocql.protocol.frames import Frame
 from triocql.protocol.framing import Framing
 
 _MOST_EVENTS = 1000
@@ -55,6 +56,7 @@ class Connection:
         self.orphans = self.streams.orphans
         self.free = self.streams.free
         self.send = self.streams.send
+        self._statistics = node.statistics
         self._clock = clock
         self._max_orphans = limits.max_orphans
         self._owner = owner
@@ -176,6 +178,8 @@ class Connection:
             while True:
                 frames = self.framing.receive(data)
                 count += len(frames)
+                if now >= self._statistics.due:
+                    self._measure(frames, now)
                 self.streams.dispatch(frames)
                 if not self.framing.has_more or self.streams.closed:
                     break
@@ -206,6 +210,12 @@ class Connection:
         self._end(error or ConnectionResetError("the connection was closed"))
 
     # --- Inside ----------------------------------------------------------------------------------------------
+
+    def _measure(self, frames: list[Frame], now: float) -> None:
+        """Measure how long the node took for one of these responses, if they are such."""
+        request = self.in_flight.get(frames[0][0]) if frames else None
+        if request is not None and request.phase is Phase.WAITING:
+            self._statistics.measured(now - request.sent, now)
 
     def _close_if_drained(self) -> None:
         if self.state is State.DRAINING and not self.in_flight:

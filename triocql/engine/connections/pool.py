@@ -40,7 +40,7 @@ class Pool:
         self.node = node
         self.address = node.address
         self.name = node.name
-        self.target = Target()
+        self.target = Target(self.send)
         self.connections: list[Connection] = []
         self.dialing = False
         self.last_failure: Attempt | None = None
@@ -48,7 +48,7 @@ class Pool:
         self.on_lost: Callable[[Connection], None] | None = None
         self._size = size
         self._fill_threshold = fill_threshold
-        node.statistics.count = self.load
+        node.statistics.count = self.target.load
 
     def __repr__(self) -> str:
         return f"<Pool {self.name} {self.connections}>"
@@ -63,6 +63,7 @@ class Pool:
         self._size = size
         surplus = self.connections[size:]
         del self.connections[size:]
+        self._aim()
         return surplus
 
     def send(self, request: Request) -> bool:
@@ -91,6 +92,7 @@ class Pool:
         if connection.state is not State.OPEN:
             return False
         self.connections.append(connection)
+        self._aim()
         self.last_failure = None
         return True
 
@@ -98,13 +100,13 @@ class Pool:
         """Forget a connection that takes no more requests, and have it replaced."""
         if connection in self.connections:
             self.connections.remove(connection)
+            self._aim()
             if self.on_lost is not None:
                 self.on_lost(connection)
-
-    def load(self) -> int:
-        """Return how many requests the node has not answered yet, abandoned ones included."""
-        return sum(len(each.in_flight) + len(each.orphans) for each in self.connections)
 
     def has_open(self) -> bool:
         """Whether a connection takes requests, now or once one of its ids is free."""
         return any(connection.state is State.OPEN for connection in self.connections)
+
+    def _aim(self) -> None:
+        self.target.streams = [connection.streams for connection in self.connections]

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from triocql.engine.phase import Phase
 from triocql.engine.requests.telling import spoil
@@ -12,6 +12,8 @@ from triocql.errors import ProtocolError
 from triocql.protocol.constants import EVENT_STREAM, Opcode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import cython
 
     from triocql.engine.contracts import StreamsOwner
@@ -165,11 +167,22 @@ class Target:
     """The target of requests to one node: the connection of its pool whose turn it is, for some more in a row.
 
     A batch on one connection costs less than the same requests spread over several.
+
+    Args:
+        renew: called with a request when the turn is over: sends it to the connection whose turn comes next, if any
+            has room, and returns whether it has.
+
+    Attributes:
+        streams: the tables of all connections to the node.
+        rank: the node's place among others, the smallest first.
     """
 
-    __slots__ = ("_left", "_streams", "_threshold")
+    __slots__ = ("_left", "_renew", "_streams", "_threshold", "rank", "streams")
 
-    def __init__(self) -> None:
+    def __init__(self, renew: Callable[[Request], bool] | None = None) -> None:
+        self.streams: list[Streams] = []
+        self.rank = 0
+        self._renew = renew
         self._streams: Streams | None = None
         self._left = 0
         self._threshold = 0
@@ -191,11 +204,27 @@ class Target:
         streams.send(request)
         return True
 
+    def serve(self, request: Request) -> bool:
+        """Send `request`, if need be to the connection whose turn comes next; return whether it was sent."""
+        return self.send(request) or (self._renew is not None and bool(self._renew(request)))
+
+    def load(self) -> int:
+        """Return how many requests the node has not answered yet, abandoned ones included."""
+        count = 0
+        for streams in self.streams:
+            count += len(streams.in_flight) + len(streams.orphans)
+        return count
+
 
 class Turn:
-    """The node whose turn it is, by its target: what comes goes there until that takes no more."""
+    """The node whose turn it is, by its target: what comes goes there until that takes no more.
 
-    __slots__ = ("target",)
+    Attributes:
+        routes: where what has a partition goes instead; None if there is no choice.
+    """
+
+    __slots__ = ("routes", "target")
 
     def __init__(self, target: Target) -> None:
         self.target = target
+        self.routes: Any = None

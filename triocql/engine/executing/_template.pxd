@@ -5,6 +5,7 @@ from triocql.engine.connections._streams cimport Turn
 from triocql.engine.executing._execution cimport Attempt, Execution
 from triocql.engine.messages._joining cimport join
 from triocql.engine.messages._message cimport ExecuteMessage
+from triocql.engine.routing._route cimport Route
 from triocql.policies._timestamps cimport MonotonicTimestamps
 
 
@@ -19,6 +20,8 @@ cdef class ExecuteTemplate:
     cdef object _parameters
     cdef object _router
     cdef Turn _turn
+    cdef object _routes
+    cdef Route _route
     cdef object _recovery
     cdef object _reader
     cdef MonotonicTimestamps _timestamps
@@ -40,6 +43,9 @@ cdef class ExecuteTemplate:
     cdef bytes _after
 
     cdef _adopt(self, state)
+    cdef _reroute(self, routes)
+    @cython.locals(turn=Turn)
+    cdef bint _send(self, bytes values, Attempt attempt) except -1
     @cython.locals(values=bytes, body=bytes, message=ExecuteMessage, execution=Execution, attempt=Attempt)
     cpdef Execution start(self, sink, parameters, double now=*)
     @cython.locals(message=ExecuteMessage)

@@ -67,6 +67,11 @@ class Attempt(Request):
         """The plan of the execution (`Request`)."""
         return self.execution.plan
 
+    @property
+    def has_key(self) -> bool:
+        """Whether it is about a partition that is known (`Request`)."""
+        return self.message.has_key
+
     def routed(self) -> RoutedRequest:
         """Return what a balancing policy is told of it (`Request`)."""
         return self.message.routed(self.execution.idempotent)

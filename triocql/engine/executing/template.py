@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from triocql.engine.contracts import Sink
     from triocql.engine.executing.context import Ask, ExecutionContext
     from triocql.engine.messages.encoder import ParametersEncoder
+    from triocql.engine.routing.route import Routes
     from triocql.statements.prepared import PreparedQuery, PreparedState
 else:
     from triocql import _cython as cython
 
 if not cython.compiled:
-    from triocql.engine.executing.execution import Execution
+    from triocql.engine.executing.execution import Attempt, Execution
     from triocql.engine.messages.message import ExecuteMessage, join
+    from triocql.engine.routing.route import Route
 
 _EXECUTE = int(Opcode.EXECUTE)
 
@@ -57,7 +59,9 @@ class ExecuteTemplate:
         "_reader",
         "_recovery",
         "_resumes",
+        "_route",
         "_router",
+        "_routes",
         "_state",
         "_timeout",
         "_timestamps",
@@ -71,6 +75,8 @@ class ExecuteTemplate:
         options = encoder.options
         self._router = context.router
         self._turn = context.router.turn
+        self._routes: Routes | None = None
+        self._route: Route | None = None
         self._recovery = context.recovery
         self._reader = context.reader
         self._timestamps = context.timestamps
@@ -90,6 +96,7 @@ class ExecuteTemplate:
     def _adopt(self, state: PreparedState) -> None:
         parameters = self._encoder.for_values(skip_metadata=state.skip_metadata)
         self._state = state
+        self._routes = None
         self._parameters = parameters
         self._bind = state.binder.bind
         self._flags = parameters.flags
@@ -128,9 +135,26 @@ class ExecuteTemplate:
             execution.limit(self._attempt_timeout)
         if self._tracker is not None:
             execution.track(self._tracker, self._query.text)
-        if not self._turn.target.send(attempt):
+        if not self._send(values, attempt):
             self._router.submit(attempt)
         return execution
+
+    def _send(self, values: bytes, attempt: Attempt) -> bool:
+        """Send the first attempt the shortest way, to a replica if there is a choice; return whether it was sent."""
+        turn = self._turn
+        if turn.routes is not None:
+            if turn.routes is not self._routes:
+                self._reroute(turn.routes)
+            if self._route is not None:
+                return self._route.send(values, attempt)
+        return turn.target.send(attempt)
+
+    def _reroute(self, routes: Routes) -> None:
+        """Find the way that requests go as long as `routes` hold."""
+        state, query = self._state, self._query
+        in_order = query.is_lwt or self._encoder.options.consistency.is_serial
+        self._routes = routes
+        self._route = routes.route(state.keyspace or query.keyspace, state.partition_key, in_order)
 
     def message(self, state: PreparedState, values: bytes) -> ExecuteMessage:
         """Return the message for values that are bound already. Raises PagingStateMismatch."""

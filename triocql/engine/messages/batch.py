@@ -66,6 +66,11 @@ class BatchMessage(Message):
         self._partition = partition
         self._is_lwt = is_lwt
 
+    @property
+    def has_key(self) -> bool:
+        """Whether the partition of one of its statements is known (`Message`)."""
+        return self._partition.routing_key is not None
+
     def routed(self, idempotent: bool) -> RoutedRequest:
         """Return what a balancing policy is told of the request (`Message`)."""
         partition = self._partition

@@ -75,6 +75,11 @@ class Message:
         """The text that errors show of it: CQL, without values."""
         raise NotImplementedError
 
+    @property
+    def has_key(self) -> bool:
+        """Whether its partition is known."""
+        return False
+
     def routed(self, idempotent: bool) -> RoutedRequest:
         """Return what a balancing policy is told of the request."""
         return RoutedRequest(self.text, idempotent=idempotent)
@@ -148,6 +153,11 @@ class ExecuteMessage(Message):
     def text(self) -> str:
         """The text that errors show of it (`Message`)."""
         return self._query.text
+
+    @property
+    def has_key(self) -> bool:
+        """Whether its partition is known (`Message`)."""
+        return bool(self._state.partition_key)
 
     @property
     def routing_key(self) -> bytes | None:

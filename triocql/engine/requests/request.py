@@ -106,6 +106,11 @@ class Request:
         """The nodes that come next; None for a first attempt, which goes to the node whose turn it is."""
         return None
 
+    @property
+    def has_key(self) -> bool:
+        """Whether it is about a partition that is known, so that some nodes are better than others."""
+        return False
+
     def routed(self) -> RoutedRequest:
         """Return what a balancing policy is told of it."""
         return RoutedRequest("")

@@ -12,6 +12,7 @@ from triocql.engine.connections.pool import Pool
 from triocql.engine.phase import Phase
 from triocql.engine.requests.single import Wait
 from triocql.engine.requests.telling import tell
+from triocql.engine.routing import Routes
 from triocql.engine.routing.absence import Absence
 from triocql.engine.routing.backlog import Backlog
 from triocql.engine.routing.ending import Ending
@@ -19,6 +20,7 @@ from triocql.engine.routing.plan import Plan, nodes_of
 from triocql.engine.routing.pools import Pools
 from triocql.errors import RequestError
 from triocql.metadata.snapshot import Snapshot
+from triocql.policies.balancing import default_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,13 +37,11 @@ class Dispatcher:
     """Gives requests to the nodes in the order of a policy.
 
     Attributes:
-        turn: the node that first attempts go to until its run is over, without the policy being asked.
+        turn: where first attempts go without the policy being asked, as far as that is the default one.
         snapshot: what the policy decides by.
     """
 
-    def __init__(
-        self, policy: BalancingPolicy, pools: Pools, backlog: Backlog, ending: Ending, *, in_runs: bool
-    ) -> None:
+    def __init__(self, policy: BalancingPolicy, pools: Pools, backlog: Backlog, ending: Ending) -> None:
         self.turn = Turn(_NOWHERE)
         self.snapshot = Snapshot()
         self._policy = policy
@@ -49,7 +49,37 @@ class Dispatcher:
         self._backlog = backlog
         backlog.absence = Absence(policy, pools, lambda: self.snapshot)
         self._ending = ending
-        self._in_runs = in_runs
+        # Whoever chooses another policy wants it to be asked for each request.
+        self._default = default_of(policy)
+        self._routes: Routes | None = None
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Have the policy decide by `snapshot` from now on."""
+        self.snapshot = snapshot
+        self._routes = None
+        self.rank()
+        self.reroute()
+
+    def added(self, pool: Pool) -> None:
+        """There is a pool more."""
+        if self._default is not None:
+            pool.target.rank = self._default.rank(pool.node)
+        self.reroute()
+
+    def rank(self) -> None:
+        """Have first attempts go by what the policy thinks of the nodes now."""
+        if self._default is not None:
+            for node, target in self._pools.targets.items():
+                target.rank = self._default.rank(node)
+
+    def reroute(self) -> None:
+        """Have first attempts go by partitions where there is a choice, and only there."""
+        if self._default is None or len(self._pools) < 2 or self.snapshot.ring is None:
+            self._routes = None
+        elif self._routes is None:
+            self._routes = Routes(self.snapshot, self._pools.targets)
+        if not self._backlog.queue.held:
+            self.turn.routes = self._routes
 
     def plan(self, request: Request) -> Plan:
         """Return a plan for a request that has more than one attempt. The policy is asked when it is gone through."""
@@ -57,7 +87,7 @@ class Dispatcher:
 
     def submit(self, request: Request) -> None:
         """Send `request`, or have it held, or fail it. Never raises."""
-        if request.plan is None and self.turn.target.send(request):
+        if request.plan is None and self._is_anyones(request) and self.turn.target.send(request):
             return
         if self._backlog.queue.held:
             self._hold(request, None)
@@ -70,6 +100,10 @@ class Dispatcher:
             return
         if not sent:
             self._hold(request, named)
+
+    def _is_anyones(self, request: Request) -> bool:
+        """Whether it does not matter which node gets `request`."""
+        return self._routes is None or not request.has_key
 
     def delay(self, request: Request, when: float, node: Node | None) -> None:
         """Send `request` at `when`, by the loop's clock: to `node`, if there is one and it has room."""
@@ -120,10 +154,16 @@ class Dispatcher:
             if pool is not None:
                 named.append(pool)
                 if pool.send(request):
-                    if plan is None and self._in_runs:
-                        self.turn.target = pool.target
+                    if self._default is not None and plan is None:
+                        self._take_turn(request, pool)
                     return True
         return request.holder is not holder or request.phase is Phase.DONE
+
+    def _take_turn(self, request: Request, pool: Pool) -> None:
+        if self._is_anyones(request):
+            self.turn.target = pool.target
+        if not self._backlog.queue.held:
+            self.turn.routes = self._routes
 
     def _nodes(self, request: Request) -> Iterator[Node]:
         return nodes_of(self._policy, request.routed, self.snapshot)
@@ -134,7 +174,7 @@ class Dispatcher:
             return
         self._backlog.hold(request, named)
         if len(self._backlog.queue):
-            self.turn.target = _NOWHERE
+            self.turn.target, self.turn.routes = _NOWHERE, None
 
 
 def _of_policy(error: BaseException) -> BaseException:

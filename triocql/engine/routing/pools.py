@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 
+from triocql.engine.connections import Target
 from triocql.engine.connections.connection import Connection
 from triocql.engine.connections.pool import Pool
 from triocql.engine.requests.telling import call
@@ -16,6 +17,7 @@ class Pools:
     Attributes:
         nodes: those that have a pool; replaced as a whole.
         get: returns the pool of a node, None if it has none any more.
+        targets: what requests to each node are sent to.
     """
 
     def __init__(self) -> None:
@@ -23,6 +25,7 @@ class Pools:
         self._pools: dict[Node, Pool] = {}
         self._draining: set[Connection] = set()
         self.get = self._pools.get
+        self.targets: dict[Node, Target] = {}
 
     def __iter__(self) -> Iterator[Pool]:
         return iter(tuple(self._pools.values()))
@@ -38,12 +41,14 @@ class Pools:
     def add(self, pool: Pool) -> None:
         """Add the pool of a node; one that it had already has to be removed after that."""
         self._pools[pool.node] = pool
+        self.targets[pool.node] = pool.target
         self.nodes = tuple(self._pools)
 
     def remove(self, pool: Pool) -> None:
         """Forget the pool of a node."""
         if self._pools.get(pool.node) is pool:
             del self._pools[pool.node]
+            del self.targets[pool.node]
             self.nodes = tuple(self._pools)
 
     # --- Connections ---------------------------------------------------------------------------------------

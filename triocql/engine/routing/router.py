@@ -14,10 +14,12 @@ from triocql.engine.routing.backlog import Backlog
 from triocql.engine.routing.dispatch import Dispatcher
 from triocql.engine.routing.ending import Ending
 from triocql.engine.routing.pools import Pools
+from triocql.errors import OptionError
 from triocql.metadata.node import Distance, Node
 from triocql.metadata.snapshot import Snapshot
 from triocql.observability.logs import get_logger
-from triocql.policies.balancing import BalancingPolicy, RoundRobin
+from triocql.policies.balancing import BalancingPolicy, DefaultBalancing, default_of
+from triocql.policies.balancing.latency import EVERY, Latencies
 
 logger = get_logger(__name__)
 
@@ -42,11 +44,9 @@ class Router:
         self.after_reading: list[Callable[[], None]] = []
         self._backlog = backlog = Backlog(clock, options, self.pools)
         self._ending = ending = Ending(self.pools, backlog)
-        self._policy = RoundRobin() if policy is None else policy
-        # Whoever chooses a policy wants it to be asked for each request.
-        self._dispatcher = dispatcher = Dispatcher(
-            self._policy, self.pools, backlog, ending, in_runs=policy is None
-        )
+        self._policy = DefaultBalancing() if policy is None else policy
+        self._default = default_of(self._policy)
+        self._dispatcher = dispatcher = Dispatcher(self._policy, self.pools, backlog, ending)
         self.queue, self.waiting, self.delays = backlog.queue, backlog.waiting, backlog.delays
         self.turn, self.plan = dispatcher.turn, dispatcher.plan
         self.submit, self.delay = dispatcher.submit, dispatcher.delay
@@ -67,10 +67,13 @@ class Router:
     # --- What those tell who run things for the nodes ------------------------------------------------------
 
     def apply(self, snapshot: Snapshot) -> None:
-        """Let `snapshot` follow: it is what the policy decides by from now on. Each node gets its distance."""
+        """Let `snapshot` follow: it is what the policy decides by from now on. Each node gets its distance.
+
+        Raises OptionError for options of the policy that are not right, as far as the first nodes can show that.
+        """
         for node in snapshot.nodes:
             node.distance = self._distance(node, snapshot)
-        self._dispatcher.snapshot = snapshot
+        self._dispatcher.follow(snapshot)
 
     def _distance(self, node: Node, snapshot: Snapshot) -> Distance:
         """Return how far a node is; as far as it was before if the policy fails to tell."""
@@ -79,13 +82,20 @@ class Router:
             if isinstance(distance, Distance):
                 return distance
             logger.error("distance() returned %s, not a Distance, for %s", type(distance).__name__, node.name)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, OptionError) and not len(self.pools):
+                raise
             logger.exception("the balancing policy raised in distance(), for %s", node.name)
         return node.distance
 
     def add(self, pool: Pool) -> None:
         """Send requests to the node of `pool`, too."""
         self.pools.add(pool)
+        self._dispatcher.added(pool)
+        if self._default is not None:
+            statistics = pool.node.statistics
+            statistics.due = 0.0
+            statistics.measured = partial(self._measured, pool.node, self._default.latencies)
 
     def resize(self, pool: Pool, size: int, by: float) -> None:
         """Have `size` connections in `pool`. Those that are too many close once what is in flight on them has ended,
@@ -96,9 +106,15 @@ class Router:
         """Send nothing more by `pool`; its connections close as those do that are too many. What waited for it waits
         for other nodes, or fails if they cannot be had either."""
         self.pools.remove(pool)
+        self._dispatcher.reroute()
         self.resize(pool, 0, by)
         if len(self.queue) or len(self.waiting):
             self._backlog.find_others()
+
+    def _measured(self, node: Node, latencies: Latencies, seconds: float, now: float) -> None:
+        node.statistics.due = now + EVERY
+        if latencies.record(node, seconds, now):
+            self._dispatcher.rank()
 
     def on_connected(self) -> None:
         """Called when a pool got a connection."""

@@ -1,0 +1,342 @@
+"""Requests go to replicas of their partition, by the shortest way and by every other one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import triocql
+from tests.engine.peer import Asked
+from tests.engine.rings import KEYSPACE, key_of, keyed, know, nodes_of, snapshot_of
+from tests.engine.world import INSERT, SELECT, World, pools
+from triocql import errors
+from triocql.abc import Address
+from triocql.metadata.node import Distance, Node
+from triocql.metadata.snapshot import Snapshot
+from triocql.policies.balancing import FilteredBalancing
+from triocql.protocol.constants import Opcode
+from triocql.session.session import Session
+
+OVERLOADED = 0x1001
+CONDITIONAL = "INSERT INTO t (k) VALUES (?) IF NOT EXISTS"
+TWICE = {"class": "SimpleStrategy", "replication_factor": "2"}
+EVERYWHERE = {"class": "NetworkTopologyStrategy", "dc1": "2", "dc2": "2"}
+
+
+def replicas(snapshot: Snapshot, number: int) -> tuple[Node, ...]:
+    return snapshot.replicas(KEYSPACE, key_of(number))
+
+
+def ask(world: World, session: Session, statement: Any, number: int, **options: Any) -> Node:
+    """Return the node that a request for a partition goes to."""
+    node = world.call(session.execute, statement, [number], **options).coordinator
+    assert isinstance(node, Node)
+    return node
+
+
+def test_what_has_a_partition_goes_to_a_replica() -> None:
+    world = World(count=4)
+    with world.session() as session:
+        snapshot = know(world, session, snapshot_of(nodes_of(session)))
+        statement = keyed(world, session, SELECT)
+        for number in range(200):
+            assert ask(world, session, statement, number) in replicas(snapshot, number)
+
+
+def test_many_at_once_go_to_replicas_and_to_each_alike() -> None:
+    world = World(count=4)
+    with world.session() as session:
+        snapshot = know(world, session, snapshot_of(nodes_of(session), TWICE, tokens=64))
+        statement = keyed(world, session, INSERT)
+        outcomes = world.call(
+            triocql.execute_concurrent_with_args, session, statement, [[number] for number in range(2000)]
+        )
+        found = Counter(outcome.result_or_exc.coordinator for outcome in outcomes)
+        assert all(
+            outcome.result_or_exc.coordinator in replicas(snapshot, number)
+            for number, outcome in enumerate(outcomes)
+        )
+        assert len(found) == 4
+        assert max(found.values()) < 2 * min(found.values())
+
+
+def test_one_partition_is_spread_over_its_replicas() -> None:
+    world = World(count=4)
+    with world.session() as session:
+        snapshot = know(world, session, snapshot_of(nodes_of(session)))
+        statement = keyed(world, session, SELECT)
+        found = Counter(ask(world, session, statement, 7) for _ in range(200))
+        assert set(found) == set(replicas(snapshot, 7))
+        assert min(found.values()) > 60
+
+
+def test_the_less_busy_replica_is_chosen() -> None:
+    world = World(count=2)
+    with world.session() as session:
+        know(world, session, snapshot_of(nodes_of(session)))
+        statement = keyed(world, session, SELECT)
+        for node in world.nodes:
+            node.holding = True
+        for number in range(40):
+            world.start(session.execute, statement, [number])
+        assert [len(node.held) for node in world.nodes] == [20, 20]
+        for node in world.nodes:
+            node.release()
+
+
+@pytest.mark.parametrize("options", [{}, {"consistency": "LOCAL_SERIAL"}])
+def test_a_lightweight_transaction_goes_to_the_first_replica_of_the_ring(options: dict[str, Any]) -> None:
+    world = World(count=4)
+    with world.session() as session:
+        snapshot = know(world, session, snapshot_of(nodes_of(session)))
+        statement = keyed(world, session, SELECT if options else CONDITIONAL)
+        for number in range(200):
+            assert ask(world, session, statement, number, **options) is replicas(snapshot, number)[0]
+
+
+def test_a_lightweight_transaction_is_tried_again_in_the_order_of_the_ring() -> None:
+    world = World(count=4)
+    with world.session() as session:
+        snapshot = know(world, session, snapshot_of(nodes_of(session), tokens=1))
+        statement = keyed(world, session, CONDITIONAL)
+        for node in world.nodes:
+            node.script = refuse
+        for number in range(20):
+            with pytest.raises(errors.Overloaded) as caught:
+                ask(world, session, statement, number, idempotent=True)
+            tried = [attempt.node for attempt in caught.value.attempts][:2]
+            assert tried == list(replicas(snapshot, number))
+
+
+def refuse(asked: Asked) -> bool:
+    return asked.opcode != Opcode.PREPARE and asked.error(OVERLOADED, "not now")
+
+
+def test_a_bound_statement_a_batch_and_text_with_values_go_to_replicas_too() -> None:
+    world = World(count=4, keyspace=KEYSPACE)
+    with world.session() as session:
+        snapshot = know(world, session, snapshot_of(nodes_of(session)))
+        statement = keyed(world, session, INSERT)
+        for number in range(50):
+            bound = statement.bind(number)
+            assert world.call(session.execute, bound).coordinator in replicas(snapshot, number)
+            batch = triocql.Batch().add("INSERT 1").add(statement, [number])
+            assert world.call(session.execute, batch).coordinator in replicas(snapshot, number)
+
+
+def test_what_has_no_partition_goes_to_all_nodes_alike() -> None:
+    world = World(count=3)
+    with world.session() as session:
+        know(world, session, snapshot_of(nodes_of(session)))
+        found = Counter(world.call(session.execute, "SELECT x").coordinator for _ in range(32 * 6))
+        assert len(found) == 3
+        assert all(32 <= count <= 3 * 32 for count in found.values())
+
+
+def test_a_keyspace_of_which_nothing_is_known_is_served_all_the_same() -> None:
+    world = World(count=3)
+    with world.session() as session:
+        snapshot = know(world, session, snapshot_of(nodes_of(session)))
+        statement = keyed(world, session, SELECT)
+        ask(world, session, statement, 1)
+        know(world, session, Snapshot(snapshot.nodes, ring=snapshot.ring))
+        assert {ask(world, session, statement, number) for number in range(100)} == set(snapshot.nodes)
+        know(world, session, snapshot)
+        assert all(
+            ask(world, session, statement, number) in replicas(snapshot, number) for number in range(50)
+        )
+
+
+def test_a_null_in_the_key_is_sent_all_the_same() -> None:
+    world = World(count=3)
+    with world.session() as session:
+        know(world, session, snapshot_of(nodes_of(session)))
+        statement = keyed(world, session, INSERT)
+        world.call(session.execute, statement, [None])
+
+
+def lose(world: World, number: int) -> None:
+    """Have a node refuse connections and close those it has."""
+    world.listeners[number].refuse = True
+    for link in world.nodes[number].links:
+        if not link.lost:
+            assert link.transport is not None
+            link.transport.abort()
+    world.settle()
+
+
+def test_where_a_replica_is_lost_the_other_one_gets_the_request() -> None:
+    world = World(count=3)
+    with world.session() as session:
+        snapshot = know(world, session, snapshot_of(nodes_of(session)))
+        statement, conditional = keyed(world, session, SELECT), keyed(world, session, CONDITIONAL)
+        lost = snapshot.nodes[0]
+        lose(world, 0)
+        for number in range(100):
+            left = [node for node in replicas(snapshot, number) if node is not lost]
+            assert ask(world, session, statement, number) in left
+            assert ask(world, session, conditional, number) is left[0]
+
+
+def test_where_all_replicas_are_lost_another_node_gets_the_request() -> None:
+    world = World(count=3)
+    with world.session() as session:
+        once = {"class": "SimpleStrategy", "replication_factor": "1"}
+        snapshot = know(world, session, snapshot_of(nodes_of(session), once))
+        statement = keyed(world, session, SELECT)
+        lose(world, 0)
+        found = {ask(world, session, statement, number) for number in range(100)}
+        assert found == set(snapshot.nodes[1:])
+
+
+def test_where_a_replica_has_no_room_the_other_one_gets_the_request() -> None:
+    world = World(count=4, max_in_flight=1)
+    with world.session() as session:
+        snapshot = know(world, session, snapshot_of(nodes_of(session)))
+        statement = keyed(world, session, CONDITIONAL)
+        first, second = replicas(snapshot, 7)
+        busy = world.nodes[snapshot.nodes.index(first)]
+        busy.holding = True
+        task = world.start(session.execute, statement, [7])
+        assert ask(world, session, statement, 7) is second
+        busy.release()
+        world.settle()
+        assert task.result().coordinator is first
+
+
+def test_nobody_overtakes_what_waits_for_room() -> None:
+    world = World(count=2, max_in_flight=1)
+    with world.session() as session:
+        know(world, session, snapshot_of(nodes_of(session)))
+        statement = keyed(world, session, SELECT)
+        for number in range(50):  # each node knows it after that
+            ask(world, session, statement, number)
+        for node in world.nodes:
+            node.holding = True
+        tasks = [world.start(session.execute, statement, [number]) for number in range(6)]
+        orders: dict[object, list[int]] = {}
+
+        def note(asked: Asked) -> bool:
+            orders.setdefault(asked.link, []).append(asked.token)
+            return False
+
+        for node in world.nodes:
+            node.script = note
+            node.release()
+        world.settle()
+        for task in tasks:
+            task.result()
+        assert sorted(token for order in orders.values() for token in order) == [2, 3, 4, 5]
+        assert all(order == sorted(order) for order in orders.values())
+        world.call(session.execute, statement, [9])
+
+
+def test_a_snapshot_that_comes_in_the_middle_counts_for_what_follows() -> None:
+    world = World(count=4)
+    with world.session() as session:
+        nodes = nodes_of(session)
+        before = know(world, session, snapshot_of(nodes, tokens=4))
+        statement = keyed(world, session, INSERT)
+        after: list[Snapshot] = []
+
+        def values() -> Iterator[list[int]]:
+            for number in range(400):
+                if number == 200:
+                    after.append(snapshot_of(nodes, tokens=9))
+                    session._context.cluster.nodes.apply(after[0])
+                yield [number]
+
+        outcomes = world.call(triocql.execute_concurrent_with_args, session, statement, values(), 30)
+        for number, outcome in enumerate(outcomes):
+            snapshot = before if number < 200 else after[0]
+            assert outcome.result_or_exc.coordinator in replicas(snapshot, number)
+
+
+# --- Several data centres --------------------------------------------------------------------------------------
+
+
+def spread(nodes: tuple[Node, ...]) -> None:
+    """Put every other node into another data centre."""
+    for number, node in enumerate(nodes):
+        node.data_centre = f"dc{1 + number % 2}"
+
+
+def test_only_nodes_of_the_local_data_centre_get_requests() -> None:
+    world = World(count=4, local_data_centre="dc2")
+    with world.session() as session:
+        spread(nodes_of(session))
+        snapshot = know(world, session, snapshot_of(nodes_of(session), EVERYWHERE))
+        assert [node.distance for node in snapshot.nodes] == [Distance.IGNORED, Distance.LOCAL] * 2
+        statement = keyed(world, session, SELECT)
+        for number in range(50):
+            assert ask(world, session, statement, number).data_centre == "dc2"
+        for _ in range(32 * 4):
+            assert world.call(session.execute, "SELECT x").coordinator in snapshot.nodes[1::2]
+
+
+def test_remote_data_centres_come_after_the_local_one_where_they_are_allowed() -> None:
+    world = World(count=4, local_data_centre="dc1", remote_data_centres=["dc2"])
+    with world.session() as session:
+        spread(nodes_of(session))
+        snapshot = know(world, session, snapshot_of(nodes_of(session), EVERYWHERE))
+        assert [node.distance for node in snapshot.nodes] == [Distance.LOCAL, Distance.REMOTE] * 2
+        statement = keyed(world, session, SELECT)
+        assert all(ask(world, session, statement, number).data_centre == "dc1" for number in range(50))
+        lose(world, 0)
+        lose(world, 2)
+        assert all(ask(world, session, statement, number).data_centre == "dc2" for number in range(50))
+        with pytest.raises(errors.NoNodeAvailable):
+            ask(world, session, statement, 1, consistency="LOCAL_SERIAL")
+
+
+def test_the_local_data_centre_is_that_of_the_first_contact_point() -> None:
+    world = World(count=2)
+    with world.session() as session:
+        nodes = nodes_of(session)
+        extra = Node(Address("10.0.0.9", 9042))
+        extra.data_centre = "dc9"
+        snapshot = know(world, session, snapshot_of((*nodes, extra)))
+        assert [node.distance for node in snapshot.nodes] == [Distance.LOCAL] * 2 + [Distance.IGNORED]
+        nodes[0].data_centre = "moved"
+        know(world, session, snapshot)
+        assert nodes[0].distance is Distance.IGNORED
+
+
+def test_nodes_that_are_filtered_out_get_no_connection() -> None:
+    world = World(count=3, policies=triocql.PolicyOptions(balancing=FilteredBalancing(deny=["10.0.0.2"])))
+    with world.session() as session:
+        snapshot = know(world, session, snapshot_of(nodes_of(session)))
+        assert [pool.name for pool in pools(session)] == ["10.0.0.1:9042", "10.0.0.3:9042"]
+        statement = keyed(world, session, SELECT)
+        for number in range(50):
+            assert ask(world, session, statement, number) is not snapshot.nodes[1]
+            assert world.call(session.execute, "SELECT x").coordinator is not snapshot.nodes[1]
+
+
+# --- The shortest way and the policy -----------------------------------------------------------------------------
+
+
+def counting(encode: Callable[[Any], bytes], batches: list[int]) -> Callable[[Any], bytes]:
+    def encoding(frames: Any) -> bytes:
+        batches.append(len(frames))
+        return encode(frames)
+
+    return encoding
+
+
+def test_the_way_of_many_requests_is_one_batch_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(count=3)
+    with world.session() as session:
+        know(world, session, snapshot_of(nodes_of(session)))
+        statement = keyed(world, session, INSERT)
+        for number in range(50):  # each node knows it after that
+            world.call(session.execute, statement, [number])
+        batches: list[int] = []
+        for connection in session._context.executor.router.connections():
+            monkeypatch.setattr(connection.framing, "encode", counting(connection.framing.encode, batches))
+        world.call(triocql.execute_concurrent_with_args, session, statement, [[n] for n in range(90)], 90)
+        assert len(batches) == 3
+        assert sum(batches) == 90
