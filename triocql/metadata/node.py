@@ -81,6 +81,11 @@ class Node:
         facts = {name: getattr(self, name) for name in _FACTS}
         return Node, (self.address,), (None, facts)
 
+    def move(self, address: Address) -> None:
+        """Have it dialled at another address from now on."""
+        self.address = address
+        self.name = str(address)
+
     def __repr__(self) -> str:
         return f"<Node {self.name} {self.state.value}>"
 

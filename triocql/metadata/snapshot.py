@@ -30,6 +30,7 @@ class Snapshot:
     Attributes:
         nodes: each one once.
         cluster_name: the name of the cluster; "" until it has told.
+        partitioner: the class name of its partitioner; "" until it has told.
         ring: whose tokens are whose; None until the cluster has told, and if it has a partitioner that triocql does
             not know.
         keyspaces: the keyspaces, by their names as they are in system tables: without quotes.
@@ -59,6 +60,7 @@ class Snapshot:
 
     nodes: tuple[Node, ...] = ()
     cluster_name: str = ""
+    partitioner: str = ""
     ring: Ring | None = None
     keyspaces: Mapping[str, KeyspaceMetadata] = field(default_factory=dict)
     replica_maps: Mapping[ReplicationStrategy, ReplicaMap] = field(default_factory=dict)
