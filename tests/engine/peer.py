@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import struct
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tests.engine import wire
-from triocql.abc import Transport
+from triocql.abc import Address, Transport
 from triocql.protocol.constants import Opcode
 from triocql.protocol.frames import FrameDecoder
 from triocql.protocol.reader import Reader
@@ -95,8 +97,12 @@ class PeerLink:
         if self._decoder is None:
             self.version = data[0]
             self._decoder = FrameDecoder(self.version)
-        for stream, flags, opcode, body in self._decoder.feed(data):
-            self.node.take(_parsed(Asked(self, stream, opcode, body), flags))
+        decoder = self._decoder
+        frames = decoder.feed(data)
+        while frames or decoder.has_more:
+            for stream, flags, opcode, body in frames:
+                self.node.take(_parsed(Asked(self, stream, opcode, body), flags))
+            frames = decoder.feed(b"") if decoder.has_more else []
 
     def eof_received(self) -> None:
         assert self.transport is not None
@@ -132,6 +138,10 @@ class Node:
         pages: for a text, the rows (one int each) of its pages.
         results: for a text, the columns of its rows; INTS unless said otherwise. Each cell is the token.
         parameters: for a text, the columns of its bind markers.
+        links: the connections for requests of users.
+        listeners: those that are registered for events.
+        peers: the other nodes that its tables list, with their addresses.
+        host_id: its own, in these tables.
     """
 
     def __init__(self, *versions: int) -> None:
@@ -143,6 +153,9 @@ class Node:
         self.asked: list[Asked] = []
         self.counts: dict[int, int] = {}
         self.links: list[PeerLink] = []
+        self.listeners: list[PeerLink] = []
+        self.peers: list[tuple[Node, Address]] = []
+        self.host_id = uuid.uuid4()
         self.pages: dict[str, Sequence[Sequence[int]]] = {}
         self.results: dict[str, tuple[wire.Column, ...]] = {}
         self.parameters: dict[str, tuple[wire.Column, ...]] = {}
@@ -155,7 +168,10 @@ class Node:
         return link
 
     def take(self, asked: Asked) -> None:
-        """Take a request."""
+        """Take a request. What is asked of its tables it answers by itself, as it does what comes from listeners."""
+        if asked.text.startswith("SELECT * FROM system.") or asked.link in self.listeners:
+            self.respond(asked)
+            return
         self.counts[asked.opcode] = self.counts.get(asked.opcode, 0) + 1
         ours = asked.opcode in USER_REQUESTS
         if ours and self.remember:
@@ -205,6 +221,8 @@ class Node:
         if asked.text.startswith("USE "):
             asked.link.keyspace = asked.text[4:].strip('"')
             asked.answer(wire.RESULT, wire.set_keyspace(asked.link.keyspace))
+        elif asked.text.startswith("SELECT * FROM system."):
+            asked.answer(wire.RESULT, self._table(asked.text))
         elif asked.text in self.pages:
             self._page(asked, INTS)
         elif asked.text.startswith("SELECT"):
@@ -250,7 +268,26 @@ class Node:
             asked.void()
 
     def _register(self, asked: Asked) -> None:
+        if asked.link in self.links:
+            self.links.remove(asked.link)
+            self.listeners.append(asked.link)
         asked.answer(wire.READY, b"")
+
+    def _table(self, text: str) -> bytes:
+        """Return the rows of a table about nodes."""
+        if "system.local" in text:
+            cells = [b"test", b"org.apache.cassandra.dht.Murmur3Partitioner", b"dc1", self.host_id.bytes]
+            return wire.rows(_LOCAL, [cells])
+        peers = [
+            [
+                b"dc1",
+                peer.host_id.bytes,
+                ipaddress.ip_address(address.host).packed,
+                wire.integer(address.port),
+            ]
+            for peer, address in self.peers
+        ]
+        return wire.rows(_PEERS, peers)
 
     def _columns(self, text: str) -> tuple[wire.Column, ...]:
         return self.results.get(text, INTS if text.startswith("SELECT") else ())
@@ -280,6 +317,9 @@ class Node:
         )
         asked.answer(wire.RESULT, body)
 
+
+_LOCAL = (("cluster_name", "text"), ("partitioner", "text"), ("data_center", "text"), ("host_id", "uuid"))
+_PEERS = (("data_center", "text"), ("host_id", "uuid"), ("native_address", "inet"), ("native_port", "int"))
 
 _RESPONSES: dict[int, Callable[[Node, Asked], None]] = {
     Opcode.OPTIONS: Node._options,

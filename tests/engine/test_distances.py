@@ -127,7 +127,7 @@ def test_a_dial_under_way_when_its_pool_shrinks_leaves_no_connection_too_many() 
         apply(world, session, node)
         world.reactor.advance(5)
         assert sizes(session) == [1]
-        assert len(world.reactor.network.clients) == 1
+        assert len(world.clients) == 1
 
 
 def test_a_node_that_has_moved_is_dialled_at_its_new_address_and_remains_itself() -> None:
@@ -182,7 +182,7 @@ def test_a_node_that_moves_again_and_again_has_one_pool() -> None:
         world.reactor.advance(5)
         assert sizes(session) == [1]
         assert running(world, "PoolRefiller.run") == 1
-        assert len(world.reactor.network.clients) == 1
+        assert len(world.clients) == 1
 
 
 def up(world: World, session: Session, index: int = 0) -> None:
@@ -255,4 +255,4 @@ def test_an_up_of_a_node_that_is_not_wanted_does_nothing(known: bool) -> None:
         session._context.cluster.nodes.up(second)
         world.settle()
         assert sizes(session) == [1]
-        assert len(world.reactor.network.clients) == 1
+        assert len(world.clients) == 1

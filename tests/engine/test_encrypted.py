@@ -33,13 +33,15 @@ class EncryptedWorld(World):
 
     @property
     def shown(self) -> list[str]:
-        """For whom the clients' certificates are, in the order of connections."""
-        certificates: list[Any] = [end._ssl.getpeercert() for end in self._ends]
+        """For whom the clients' certificates are, in the order of the pool's connections."""
+        ends = [end for end in self._ends if end._inner not in self.node.listeners]
+        certificates: list[Any] = [end._ssl.getpeercert() for end in ends]
         return [certificate["subjectAltName"][0][1] for certificate in certificates]
 
     def reset(self) -> None:
-        """Lose the connection, and let there be time for the next one."""
-        self.listeners[0].accepted[-1].reset()
+        """Lose the connection of the pool, and let there be time for the next one."""
+        (transport,) = (each for each in self.accepted() if not each.closed)
+        transport.reset()
         self.reactor.advance(2.0)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.engine.peer import Asked
-from tests.engine.world import INSERT, SELECT, World, only, pools
+from tests.engine.world import INSERT, SELECT, World, is_control, only, pools
 from triocql import errors
 from triocql.config.policies import PolicyOptions
 from triocql.policies.reconnection import ExponentialBackoff
@@ -21,7 +21,7 @@ from triocql.protocol.constants import Opcode
 
 
 class Dials:
-    """Watches a listener: when it was dialled, and how many dials were under way at the same time."""
+    """Watches a listener: when it was dialled for a pool, and how many such dials were under way at the same time."""
 
     def __init__(self, world: World, index: int = 0) -> None:
         self.times: list[float] = []
@@ -32,7 +32,7 @@ class Dials:
         world.reactor.connect = self.connect  # type: ignore[method-assign]
 
     async def connect(self, address: Any, link: Any, **options: Any) -> Any:
-        if address != self._address:
+        if address != self._address or is_control(link):
             return await self._connect(address, link, **options)
         self.times.append(self._world.reactor.now())
         self._now += 1
@@ -48,8 +48,8 @@ class Dials:
 
 
 def lose(world: World, index: int = 0) -> None:
-    """Reset every connection to a node."""
-    for transport in world.listeners[index].accepted:
+    """Reset every connection of the pool of a node."""
+    for transport in world.accepted(index):
         transport.reset()
     world.settle()
 
@@ -191,7 +191,8 @@ def _hang_up(world: World, after: float, asked: Asked) -> bool:
     if asked.opcode != Opcode.STARTUP:
         return False
     asked.respond()
-    transport = world.listeners[0].accepted[-1]
+    transport = asked.link.transport
+    assert transport is not None
     world.reactor.call_at(world.reactor.now() + after, transport.close)
     return True
 
@@ -219,10 +220,11 @@ def test_who_waits_when_the_last_connection_is_lost_waits_for_a_dial_that_begins
         dials = Dials(world)
         (listener,) = world.listeners
         listener.black_hole = True
-        listener.accepted[0].reset()
+        first, second = world.accepted()
+        first.reset()
         world.reactor.advance(3)
         listener.black_hole = False
-        listener.accepted[1].reset()
+        second.reset()
         world.settle()
         task = world.start(session.execute, "SELECT x", timeout=4.0)
         world.reactor.advance(3)

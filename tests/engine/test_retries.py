@@ -14,7 +14,7 @@ from triocql import Statement, errors
 from triocql.config.policies import PolicyOptions
 from triocql.policies.retry import Decision
 from triocql.protocol.constants import Opcode
-from triocql.testing.simulated import SimTask
+from triocql.testing.simulated import SimTask, SimTransport
 
 pytestmark = pytest.mark.usefixtures("in_turn")
 
@@ -177,7 +177,8 @@ def test_retries_end_though_connections_are_lost_again_and_again() -> None:
 
         def resets(asked: Asked) -> bool:
             if asked.opcode == Opcode.QUERY:
-                world.listeners[0].accepted[-1].reset()
+                assert isinstance(asked.link.transport, SimTransport)
+                asked.link.transport.reset()
                 return True
             return False
 

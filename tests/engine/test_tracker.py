@@ -122,6 +122,7 @@ def test_who_waits_no_longer_and_what_comes_too_late(tracker: Notes) -> None:
         world.node.holding = True
         task = world.start(session.execute, "SELECT x")
         task.cancel()
+        world.settle()
         late = world.start(lambda: session.execute("SELECT x", timeout=1.0))
         world.reactor.advance(1.5)
         with pytest.raises(errors.RequestTimeout):

@@ -8,9 +8,11 @@ from typing import Any, TypeVar
 
 import triocql
 from tests.engine.peer import Node
-from triocql.abc import Address
+from triocql.abc import Address, Link
+from triocql.cluster.control import Control
 from triocql.engine.connections.connection import Connection, State
 from triocql.engine.connections.pool import Pool
+from triocql.protocol.tls import TlsLink
 from triocql.session.connecting import Connecting
 from triocql.session.session import Session
 from triocql.testing.simulated import SimTask, SimulatedReactor
@@ -37,6 +39,9 @@ class World:
             self.reactor.listen(address, node.accept)
             for address, node in zip(self.addresses, self.nodes, strict=True)
         ]
+        everybody = list(zip(self.nodes, self.addresses, strict=True))
+        for node in self.nodes:
+            node.peers = [each for each in everybody if each[0] is not node]
         self.options = {"connections_local": 1, "reconnection_jitter": 0.0, **_NOTHING_IN_ADVANCE, **options}
 
     @property
@@ -85,11 +90,26 @@ class World:
         assert self.reactor.tasks == set()
         assert self.reactor.network.clients == set()
         for node in self.nodes:
-            assert all(link.lost for link in node.links)
+            assert all(link.lost for link in (*node.links, *node.listeners))
+
+    @property
+    def clients(self) -> list[Any]:
+        """The connections of pools, as the network has them."""
+        return [each for each in self.reactor.network.clients if not is_control(each.link)]
+
+    def accepted(self, index: int = 0) -> list[Any]:
+        """Return a node's ends of the connections of pools, in order; there is no link any more to one that has ended."""
+        return [each for each in self.listeners[index].accepted if not is_control(each.peer.link)]
 
     def _is_away(self, pool: Pool) -> bool:
         listener = self.listeners[self.addresses.index(pool.node.address)]
         return listener.refuse or listener.black_hole
+
+
+def is_control(link: Link) -> bool:
+    """Tell whether a link is that of a control connection."""
+    inner = link._inner if isinstance(link, TlsLink) else link
+    return isinstance(inner, Connection) and isinstance(inner._owner, Control)
 
 
 def pools(session: Session) -> list[Pool]:

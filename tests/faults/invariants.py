@@ -119,7 +119,8 @@ async def _at_baseline(scene: Scene) -> None:
         await scene.sleep(70)
         names = Counter(task.name for task in reactor.tasks)
         assert names["PoolRefiller.run"] == len(scene.server.nodes)
-        assert names["Heartbeat.run"] == len(scene.connections)
+        assert names["Control.run"] == 1
+        assert names["Heartbeat.run"] == len(scene.connections) + 1  # of the control connection, too
 
 
 def _executed_once(scene: Scene) -> None:

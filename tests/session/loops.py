@@ -287,7 +287,7 @@ async def serving(node: Node) -> AsyncIterator[Address]:
     async with listener, anyio.create_task_group() as group:
         group.start_soon(listener.serve, handle)
         yield Address("127.0.0.1", listener.extra(anyio.abc.SocketAttribute.local_port))
-        await _until(lambda: all(link.lost for link in node.links))
+        await _until(lambda: all(link.lost for link in (*node.links, *node.listeners)))
         group.cancel_scope.cancel()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from triocql.abc import Reactor
 from triocql.cluster.connector import Connector
 from triocql.cluster.contacts import Contacts
+from triocql.cluster.control import Control
 from triocql.cluster.hub import EventHub
 from triocql.cluster.nodes import Nodes
 from triocql.codecs.registry import Registry
@@ -14,7 +15,6 @@ from triocql.engine.requests.clock import Clock
 from triocql.engine.routing.router import Router
 from triocql.errors import SessionClosed
 from triocql.metadata.node import Node
-from triocql.metadata.snapshot import Snapshot
 from triocql.observability.logs import get_logger
 
 logger = get_logger(__name__)
@@ -35,6 +35,7 @@ class Cluster:
         self.clock = Clock(reactor)
         self.router = Router(self.clock, options.pool, options.balancing_policy)
         self._connector = Connector(reactor, self.clock, options, self.router)
+        self._control = Control(self._connector)
         self._executor: Executor | None = None
         self._nodes: Nodes | None = None
         reactor.on_bug = self._bug
@@ -52,19 +53,26 @@ class Cluster:
         return self._nodes
 
     async def open(self) -> None:
-        """Connect to the first contact point that answers, then to all nodes, within the connect timeout.
+        """Connect to the first contact point that answers, read what its cluster is made of, and connect to its nodes,
+        within the connect timeout.
 
         From then on connections to them are kept. Nodes that cannot be reached by then are down, and dialled again
         later. Raises ConnectError with every attempt; the error itself if there was one contact point.
         """
         deadline = self.clock.now() + self.options.connection.connect_timeout
-        contact_points = Snapshot(tuple(map(Node, self.options.contact_points)))
+        contact_points = tuple(map(Node, self.options.contact_points))
         try:
-            first = await Contacts(self._connector, contact_points.nodes, deadline).connect()
+            first = await Contacts(self._connector, contact_points, deadline).connect()
             self._executor = Executor(self.router, self.options, self.registry, first.framing.version)
             self._nodes = Nodes(self._connector, self.router, self._executor)
-            self._nodes.apply(contact_points)
+            try:
+                others = (node for node in contact_points if node is not first.node)
+                self._nodes.apply(await self._control.open((first.node, *others)))
+            except BaseException:
+                first.abort(_closed())
+                raise
             self._nodes.adopt(first)
+            self._control.start(self._nodes)
             await self._nodes.warm_up(deadline)
             logger.info("opened a session with %s", self.router.pools.names)
         except BaseException:
@@ -94,6 +102,7 @@ class Cluster:
         self._end(_closed())
 
     async def _drained(self, seconds: float) -> None:
+        self._control.close()
         self.router.drain(_closed())
         if seconds <= 0 or not self.router.connections():
             return
@@ -106,6 +115,7 @@ class Cluster:
             cancel()
 
     def _end(self, reason: Exception) -> None:
+        self._control.close()
         self.router.end(reason)
         self.hub.end()
         self.clock.close()

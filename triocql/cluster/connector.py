@@ -39,10 +39,12 @@ class Connector:
         self.workers = Workers(reactor)
         self._warned = False
 
-    async def open(self, node: Node, keyspace: str | None, by: float = inf) -> Connection:
+    async def open(
+        self, node: Node, keyspace: str | None, by: float = inf, owner: Owner | None = None
+    ) -> Connection:
         """Return a connection that is ready for requests, within the connect timeout, and `by` that time at the latest.
 
-        Raises ConnectError and its kinds.
+        Its owner is the session's unless given. Raises ConnectError and its kinds.
         """
         deadline = min(by, self.clock.now() + self.options.connection.connect_timeout)
         # Protocol v5 has no Snappy.
@@ -50,7 +52,7 @@ class Connector:
         version = self.version or newest
         while True:
             try:
-                connection = await _Opening(self, node, version, deadline).run(keyspace)
+                connection = await _Opening(self, node, owner or self.owner, version, deadline).run(keyspace)
             except VersionRefused as refused:
                 lower = refused.next_version
                 if self.version is not None or lower is None:
@@ -91,14 +93,14 @@ def _is_local(address: Address) -> bool:
 class _Opening:
     """One attempt to open a connection with one protocol version; `step` is what it is doing."""
 
-    def __init__(self, connector: Connector, node: Node, version: int, deadline: float) -> None:
+    def __init__(self, connector: Connector, node: Node, owner: Owner, version: int, deadline: float) -> None:
         limits = connector.options.connection
         self._connector = connector
         self._address = node.address
         self._deadline = deadline
         self._wire = Framing(version, max_frame=limits.max_frame)
         self._wire.use_compression(limits.compression)
-        self._connection = Connection(node, self._wire, connector.clock, limits, connector.owner)
+        self._connection = Connection(node, self._wire, connector.clock, limits, owner)
         self._queries = InternalQueries(connector.reactor, self._connection, deadline, limits.connect_timeout)
         self._transport: Transport | None = None
         self.step = "dialling"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from math import inf
 from typing import TYPE_CHECKING
 
+from triocql.cluster.backoff import BackOff
 from triocql.cluster.connector import Connector
 from triocql.cluster.heartbeat import Heartbeat
 from triocql.cluster.nodes import Nodes
@@ -15,6 +16,7 @@ from triocql.cluster.tables import Tables
 from triocql.cluster.topology import Topology
 from triocql.engine.connections.connection import Connection
 from triocql.errors import Attempt, ConnectError, ConnectTimeout, Error, RequestTimeout
+from triocql.metadata.membership import Change
 from triocql.metadata.node import Distance, Node, NodeState
 from triocql.metadata.snapshot import Snapshot
 from triocql.observability.logs import get_logger
@@ -23,19 +25,23 @@ from triocql.protocol.requests import register
 
 if TYPE_CHECKING:
     from triocql.abc import Waiter
-    from triocql.metadata.peers import ClusterFacts
 
 logger = get_logger(__name__)
 
 _EVENTS = ("TOPOLOGY_CHANGE", "STATUS_CHANGE", "SCHEMA_CHANGE")
 # Seconds between two rounds through all nodes, at least.
 _SHORTEST_PAUSE = 0.1
+# Seconds after which what is doubtful in a reading is read again.
+_SECOND_LOOK = 1.0
 
 
 class Control:
-    """One connection of its own, to one node at a time, and the task that keeps it; the `Owner` of that connection.
+    """A connection to one node at a time, and the task that keeps it; the `Owner` of that connection.
 
     Requests of users have nothing to do with it: while there is none, they go on with the nodes that are known.
+
+    Attributes:
+        connection: the connection; None while there is none.
     """
 
     def __init__(self, connector: Connector) -> None:
@@ -43,31 +49,30 @@ class Control:
         self._connector = connector
         self._reactor = connector.reactor
         self._topology = Topology()
-        self._timeout = connector.options.connection.connect_timeout
-        self._reconnection = connector.options.reconnection_policy
-        self._nodes: Nodes
+        self._back_off = BackOff(connector.options)
+        self._nodes: Nodes | None = None
         self._left: Node | None = None
-        self._failures = 0
         self._due = inf
         self._closed = False
         self._waiter: Waiter[None] | None = None
         self._cancel: Callable[[], None] | None = None
 
-    async def open(self) -> Snapshot:
-        """Return the cluster, as the first contact point tells that can be reached and does. Raises ConnectError."""
+    async def open(self, nodes: Iterable[Node]) -> Snapshot:
+        """Return the cluster, as the first of these nodes tells that is reached and does. Raises ConnectError."""
         attempts: list[Attempt] = []
-        for address in self._connector.options.contact_points:
-            node = Node(address)
+        for node in nodes:
             began = self._reactor.now()
             try:
-                facts = await self._connect(node, Snapshot())
+                change = await self._connect(node, Snapshot())
             except ConnectError as error:
-                if (thrown := _thrown(error)) is not None:
-                    raise thrown from None
                 attempts.append(Attempt(node, error, self._reactor.now() - began))
             else:
-                return self._follow(Snapshot(), facts)
-        raise _none_connected(attempts)
+                return change.snapshot
+        if len(attempts) == 1:
+            raise attempts[0].error
+        none_tells = ConnectError("no contact point tells what its cluster is made of")
+        none_tells.attempts = tuple(attempts)
+        raise none_tells
 
     def start(self, nodes: Nodes) -> None:
         """Keep the connection from now on, and have `nodes` follow what it tells."""
@@ -85,7 +90,166 @@ class Control:
     async def run(self) -> None:
         """Read what is due, and go to another node whenever the connection is lost."""
         while not self._closed:
-            if self.connection is None and self._reactor.now() >= self._due:
+            if self._reactor.now() < self._due:
+                await self._pause()
+            elif self.connection is None:
                 await self._reconnect()
             else:
-                await self._pause()
+                await self._refresh(self.connection)
+
+    # --- Reading -------------------------------------------------------------------------------------------
+
+    async def _refresh(self, connection: Connection) -> None:
+        """Read the cluster anew. A connection on which that fails is given up: another node may do better."""
+        self._due = inf
+        try:
+            self._follow(await self._read(connection, self._known))
+        except Error as error:
+            if not self._closed:
+                logger.warning("%s does not tell what its cluster is made of: %s", connection.name, error)
+            connection.abort(error)
+
+    async def _read(self, connection: Connection, known: Snapshot) -> Change:
+        tables = Tables(self._reactor, connection, self._timeout)
+        facts = await self._topology.read(tables, known)
+        return self._topology.follow(known, facts, tables)
+
+    def _follow(self, change: Change) -> None:
+        """Have pools follow what was read."""
+        if self._closed:
+            return
+        nodes = self._nodes
+        assert nodes is not None, "it was started"
+        nodes.apply(change.snapshot)
+        for node in change.upgraded:
+            nodes.up(node)
+        if change.doubted:
+            self._due = self._reactor.now() + _SECOND_LOOK
+
+    @property
+    def _known(self) -> Snapshot:
+        return Snapshot() if self._nodes is None else self._nodes.snapshot
+
+    @property
+    def _timeout(self) -> float:
+        return self._connector.options.connection.connect_timeout
+
+    # --- Connecting ----------------------------------------------------------------------------------------
+
+    async def _reconnect(self) -> None:
+        """Go through all nodes until one tells of the cluster; if none does, wait before the next round."""
+        self._due = inf
+        failure: ConnectError | None = None
+        for node in tuple(self._candidates()):
+            try:
+                change = await self._connect(node, self._known)
+            except ConnectError as error:
+                failure = error
+            else:
+                logger.info("the control connection is one to %s now", node.name)
+                self._back_off.reset()
+                self._follow(change)
+                self._tell_up(change.snapshot, node)
+                return
+        pause = max(_SHORTEST_PAUSE, self._back_off.next())
+        self._due = self._reactor.now() + pause
+        logger.warning("no node takes the control connection, trying again in %.1f s: %s", pause, failure)
+
+    async def _connect(self, node: Node, known: Snapshot) -> Change:
+        """Make the control connection one to `node`, and read the cluster from it. Raises ConnectError."""
+        connection = await self._connector.open(node, None, owner=self)
+        try:
+            await self._register(connection)
+            change = await self._read(connection, known)
+        except BaseException as error:
+            connection.abort(error if isinstance(error, Exception) else Error("it was given up"))
+            if isinstance(error, Error):
+                raise _explained(node, error) from error
+            raise
+        self.connection = connection
+        if self._closed:  # on Trio, a task that was cancelled takes one step more
+            connection.close()
+        else:
+            self._reactor.spawn(Heartbeat(self._reactor, connection, self._connector.options.connection).run)
+        return change
+
+    async def _register(self, connection: Connection) -> None:
+        queries = InternalQueries(
+            self._reactor, connection, self._reactor.now() + self._timeout, self._timeout
+        )
+        await queries.ask(Opcode.REGISTER, register(_EVENTS))
+
+    def _candidates(self) -> Iterator[Node]:
+        """Give the nodes to be tried: those that are up, then the others, then the contact points as they are now."""
+        nodes = list(self._known.nodes)
+        random.shuffle(nodes)  # many sessions lose the same node at once
+        yield from sorted(nodes, key=self._rank)
+        known = {node.address for node in nodes}
+        for address in self._connector.options.contact_points:
+            if address not in known:
+                yield Node(address)
+
+    def _rank(self, node: Node) -> tuple[bool, bool, bool]:
+        return node is self._left, node.state is not NodeState.UP, node.distance is not Distance.LOCAL
+
+    def _tell_up(self, snapshot: Snapshot, node: Node) -> None:
+        """Have a node dialled that can be reached, as was just seen."""
+        if self._nodes is not None and node in snapshot.nodes and node.state is not NodeState.UP:
+            self._nodes.up(node)
+
+    # --- Waiting -------------------------------------------------------------------------------------------
+
+    async def _pause(self) -> None:
+        """Wait until something is due."""
+        self._waiter = waiter = self._reactor.waiter(lambda: None)
+        cancel = self._reactor.call_at(self._due, lambda: waiter.resolve(None)) if self._due < inf else None
+        try:
+            await waiter.wait()
+        finally:
+            self._waiter = None
+            if cancel is not None:
+                cancel()
+
+    def _wake(self) -> None:
+        """Look now what is to be done."""
+        self._due = -inf
+        if self._waiter is not None:
+            self._waiter.resolve(None)
+
+    # --- What the connection tells (`Owner`) ---------------------------------------------------------------
+
+    def on_reading(self) -> None:
+        """Called before answers are given out."""
+
+    def on_read(self) -> None:
+        """Called after that."""
+
+    def on_room(self) -> None:
+        """Called when stream ids became free."""
+
+    def on_event(self, connection: Connection, body: bytes, flags: int) -> None:
+        """Called with an event."""
+
+    def on_draining(self, connection: Connection) -> None:
+        """Called when too many requests were given up: it is replaced, and what it has still ends."""
+        self._gone(connection)
+
+    def on_lost(self, connection: Connection, error: Exception) -> None:
+        """Called at the end of the connection."""
+        if connection is self.connection and not self._closed:
+            logger.info("lost the control connection to %s: %s", connection.name, str(error) or repr(error))
+        self._gone(connection)
+
+    def _gone(self, connection: Connection) -> None:
+        if connection is self.connection:
+            self.connection = None
+            self._left = connection.node
+            self._wake()
+
+
+def _explained(node: Node, error: Error) -> ConnectError:
+    """Return the error of a node that cannot be used, though it is connected."""
+    kind = ConnectTimeout if isinstance(error, RequestTimeout) else ConnectError
+    explained = kind(f"{node.name}, reading what its cluster is made of: {error}")
+    explained.is_transient = error.is_transient
+    return explained

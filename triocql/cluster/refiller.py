@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import inf
 
 from triocql.abc import Waiter
+from triocql.cluster.backoff import BackOff
 from triocql.cluster.connector import Connector
 from triocql.cluster.heartbeat import Heartbeat
 from triocql.cluster.permits import Permits
@@ -35,7 +36,6 @@ class PoolRefiller:
     def __init__(
         self, connector: Connector, router: Router, executor: Executor, dials: Permits, pool: Pool
     ) -> None:
-        options = connector.options
         self.pool = pool
         self._reactor = connector.reactor
         self._connector = connector
@@ -43,9 +43,7 @@ class PoolRefiller:
         self._executor = executor
         self._keyspaces = executor.keyspaces
         self._dials = dials
-        self._reconnection = options.reconnection_policy
-        self._longest_delay = options.reconnection.maximum
-        self._failures = 0  # attempts in a row that gave no connection that lasted
+        self._back_off = BackOff(connector.options)  # of attempts that gave no connection that lasted
         self._counted = -inf
         self._told_up = -inf
         self._refused = False
@@ -125,7 +123,7 @@ class PoolRefiller:
         now = self._reactor.now()
         often = now - self._told_up < _NUDGE_EVERY
         self._told_up = now
-        self._failures = 0
+        self._back_off.reset()
         self._due = min(self._due, self._last_dial + _NUDGE_EVERY if often else now)
         self._lost_meanwhile = True
         self._wake(now)
@@ -206,7 +204,7 @@ class PoolRefiller:
         self._refused = True
         if not self.pool.has_open():
             self.pool.node.state = NodeState.DOWN
-        self._due = now + self._back_off(now)
+        self._due = now + self._delay(now)
         if self._lost_meanwhile:
             # The node was there after this dial had begun: what failed says nothing of it, and who waits waits on.
             self._due = max(now, began + _NUDGE_EVERY)
@@ -225,15 +223,10 @@ class PoolRefiller:
         else:
             logger.warning("could not connect to %s, trying again in %.1f s: %s", name, wait, failure)
 
-    def _back_off(self, now: float) -> float:
+    def _delay(self, now: float) -> float:
         """Count a failed attempt, and return the seconds until the next one."""
-        self._failures += 1
         self._counted = now
-        try:
-            return _checked(self._reconnection.delay(self._failures))
-        except BaseException:  # no cancellation: nothing waits here
-            logger.exception("the reconnection policy failed")
-            return self._longest_delay
+        return self._back_off.next()
 
     async def _pause(self) -> None:
         """Wait until something is needed or, if a connection is missing, until the next dial is due."""
@@ -250,10 +243,10 @@ class PoolRefiller:
         """A connection is gone (`Pool.on_lost`): replaced at once if it lasted, else a failed attempt."""
         now = self._reactor.now()
         if now - connection.began >= _LASTING:
-            self._failures = 0
+            self._back_off.reset()
             self._due = now
         elif connection.began >= self._counted:  # of those that end together one counts
-            self._due = self._last_dial + max(_NUDGE_EVERY, self._back_off(now))
+            self._due = self._last_dial + max(_NUDGE_EVERY, self._delay(now))
         self._lost_meanwhile = True
         self._wake(now)
 
@@ -268,13 +261,3 @@ class PoolRefiller:
             self.pool.dialing = self.pool.missing and (self._due <= now or not self._refused)
         if self._waiter is not None:
             self._waiter.resolve(None)
-
-
-def _checked(delay: float) -> float:
-    """Return what the reconnection policy gave, which may be the user's, as a float: that is what times are added to.
-
-    Raises ValueError, TypeError or OverflowError if nothing can wait so.
-    """
-    if not 0 <= delay < inf:
-        raise ValueError(f"the delay is {delay!r}; it has to be a number of seconds from 0")
-    return float(delay)

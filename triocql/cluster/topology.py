@@ -85,7 +85,9 @@ def check_same(known: Snapshot, name: str, partitioner: str) -> None:
         ("partitioner", known.partitioner, partitioner),
     ):
         if ours != its:
-            foreign = ConnectError(f"it is left out, as its {what} is {its!r}, and that of the others {ours!r}")
+            foreign = ConnectError(
+                f"it is left out, as its {what} is {its!r}, and that of the others {ours!r}"
+            )
             foreign.is_transient = False
             raise foreign
 

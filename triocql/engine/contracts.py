@@ -101,7 +101,7 @@ class Owner(Protocol):
         """Called when stream ids became free without that."""
 
     def on_event(self, connection: Any, body: bytes, flags: int) -> None:
-        """Called when the server pushed an event."""
+        """Called when the server pushed an event. Raises ProtocolError."""
 
     def on_draining(self, connection: Any) -> None:
         """Called when the connection takes no more requests; it ends when it has none left."""

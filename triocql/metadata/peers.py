@@ -132,7 +132,10 @@ class _Reader:
         if not isinstance(host_id, UUID):
             self._note(name, "it has no host_id")
             return None
-        told = self._told(row, name) or reached
+        told = self._told(row, name)
+        if told is None and reached is not None:
+            self.faults.pop()  # it was found all the same
+            told = reached
         if told is None:
             return None
         tokens = row.get("tokens")

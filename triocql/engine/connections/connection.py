@@ -20,9 +20,6 @@ from triocql.protocol.features import Features
 from triocql.protocol.frames import Frame
 from triocql.protocol.framing import Framing
 
-_MOST_EVENTS = 1000
-"""The number of unasked events that are ignored."""
-
 
 class State(Enum):
     """OPEN takes requests; DRAINING only ends those it has; CLOSED has none."""
@@ -142,10 +139,8 @@ class Connection:
         self._owner.on_room()
 
     def pushed(self, flags: int, body: bytes) -> None:
-        """The server sent an event. Raises ProtocolError if it goes on and on with what nobody asked for."""
+        """The server sent an event. Raises ProtocolError if that is too much for the owner."""
         self.events += 1
-        if self.events > _MOST_EVENTS:
-            raise ProtocolError(f"{self.name} sent {self.events:,} events that it was not asked for")
         self._owner.on_event(self, body, flags)
 
     # --- The reactor's side (`Link`) -------------------------------------------------------------------------

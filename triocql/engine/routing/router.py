@@ -17,11 +17,15 @@ from triocql.engine.routing.pools import Pools
 from triocql.errors import OptionError
 from triocql.metadata.node import Distance, Node
 from triocql.metadata.snapshot import Snapshot
+from triocql.errors import ProtocolError
 from triocql.observability.logs import get_logger
 from triocql.policies.balancing import BalancingPolicy, DefaultBalancing, default_of
 from triocql.policies.balancing.latency import EVERY, Latencies
 
 logger = get_logger(__name__)
+
+# So many unasked events are ignored.
+_MOST_EVENTS = 1000
 
 
 class Router:
@@ -143,9 +147,14 @@ class Router:
             self._dispatcher.send_queued()
 
     def on_event(self, connection: Connection, body: bytes, flags: int) -> None:
-        """Called with an event. Nothing subscribes to any, so each is the node's mistake: the first one is logged."""
+        """Called with an event. Nothing subscribes to any here, so each is the node's mistake: the first one is logged.
+        Raises ProtocolError if it goes on and on."""
         if connection.events == 1:
             logger.warning("%s sends events that it was not asked for; they are ignored", connection.name)
+        elif connection.events > _MOST_EVENTS:
+            raise ProtocolError(
+                f"{connection.name} sent {connection.events:,} events that it was not asked for"
+            )
 
     def on_draining(self, connection: Connection) -> None:
         """Called when a connection takes no more requests: it is replaced, unless its node is gone."""
