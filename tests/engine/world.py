@@ -98,7 +98,7 @@ class World:
         return [each for each in self.reactor.network.clients if not is_control(each.link)]
 
     def accepted(self, index: int = 0) -> list[Any]:
-        """Return a node's ends of the connections of pools, in order; there is no link any more to one that has ended."""
+        """Return a node's ends of the connections of pools, in order."""
         return [each for each in self.listeners[index].accepted if not is_control(each.peer.link)]
 
     def _is_away(self, pool: Pool) -> bool:

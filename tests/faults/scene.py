@@ -25,6 +25,7 @@ from triocql.reactors.threadreactor import ThreadReactor
 from triocql.session.connecting import Connecting
 from triocql.statements.prepared import PreparedStatement
 from triocql.testing.server import CqlServer
+from triocql.testing.server.connection import ServerConnection
 from triocql.testing.simulated import SimulatedReactor
 
 SCHEMA = """
@@ -212,6 +213,11 @@ class Scene:
     def connections(self) -> list[Connection]:
         """The session's connections."""
         return self.session._context.executor.router.connections()
+
+    @property
+    def links(self) -> list[ServerConnection]:
+        """The server's ends of the connections for requests: all but that of the control connection."""
+        return [link for link in self.server.connections if not link.events]
 
     def only(self) -> Connection:
         """Return the session's connection, if it is the only one."""

@@ -131,7 +131,7 @@ async def while_connecting(scene: Scene) -> None:
 
 
 async def while_sending(scene: Scene) -> None:
-    scene.server.connections[0].stop_reading()
+    scene.links[0].stop_reading()
     scene.session._context.executor.start(Ignored(), "SELECT " + "x" * 1_000_000)
     await scene.sleep(0.001)
 
@@ -181,7 +181,7 @@ def test_c04_deadline_and_cancellation_in_each_phase(
             error = await scene.failed(call, errors.RequestTimeout)
             assert (error.phase, error.written, error.maybe_executed) == (name, written, written)
             assert 2.0 <= call.took < 2.1
-        for connection in scene.server.connections:
+        for connection in scene.links:
             connection.resume_reading()
         heal(scene)
         await scene.sleep(45)
@@ -216,7 +216,7 @@ def test_c05_cancelled_in_the_middle_of_its_frame(loop: str, version: int) -> No
     """The frame is ended before another one begins: what follows on the connection is understood."""
 
     async def row(scene: Scene) -> None:
-        (link,) = scene.server.connections
+        (link,) = scene.links
         scene.server.call(link.stop_reading)
         long = scene.session._context.executor.start(Ignored(), "SELECT '" + "x" * 20_000_000 + "'")
         await scene.until(lambda: long.phase.value == "waiting")
@@ -226,6 +226,6 @@ def test_c05_cancelled_in_the_middle_of_its_frame(loop: str, version: int) -> No
         scene.server.call(link.resume_reading)
         for call in calls:
             assert (await call.wait()).value == call.token
-        assert scene.server.connections == [link]
+        assert scene.links == [link]
 
     run(loop, row, server={"versions": (version,)})

@@ -51,7 +51,12 @@ def test_s04_the_pool_is_filled_again_with_backoff(version: int) -> None:
         await scene.failed(scene.read(1, idempotent=False), errors.ConnectionLost)
         lost = scene.now()
         await scene.sleep(40)
-        dialled = [entry.time - lost for entry in scene.server.log.requests(Opcode.OPTIONS)]
+        control = {link.number for link in scene.server.connections if link.events}
+        dialled = [
+            entry.time - lost
+            for entry in scene.server.log.requests(Opcode.OPTIONS)
+            if entry.connection not in control
+        ]
         assert dialled == pytest.approx([0, 1, 3, 7, 15, 31], abs=0.1)
         assert scene.only().state.value == "open"
 
@@ -106,7 +111,7 @@ def test_s07_accepted_and_never_answered() -> None:
         began = scene.now()
         async with scene.connecting() as session:
             assert scene.now() - began == 5.0
-            first, second = session._context.executor.router.pools
+            second, first = session._context.executor.router.pools  # the one that was reached comes first
             for number in range(100):
                 assert (await session.execute(SELECT, [number])).scalar() == number
                 assert len(first.connections) == 0
@@ -128,7 +133,7 @@ def test_s07_accepted_and_never_answered_on_sockets(loop: str) -> None:
         began = scene.now()
         async with scene.connecting(connect_timeout=0.5) as session:
             assert 0.5 <= scene.now() - began < 4.0
-            first, _ = session._context.executor.router.pools
+            _, first = session._context.executor.router.pools
             for number in range(100):
                 assert (await session.execute(SELECT, [number])).scalar() == number
                 assert len(first.connections) == 0

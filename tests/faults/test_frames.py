@@ -262,7 +262,7 @@ def test_s23_chain_of_segments_is_bounded_by_the_longest_frame() -> None:
 @COMPRESSION
 def test_s23_two_frames_in_one_segment(loop: str, compression: str | None) -> None:
     async def row(scene: Scene) -> None:
-        (link,) = scene.server.connections
+        (link,) = scene.links
         scene.server.when(SELECT).then(no_response())
         calls = [scene.read(number) for number in range(2)]
         await scene.received(2)

@@ -33,13 +33,13 @@ def test_a_node_that_goes_while_it_is_dialled_leaves_no_connection(loop: str) ->
         nodes = scene.session._context.cluster.nodes
         first, second = nodes.snapshot.nodes
         nodes.apply(Snapshot((second,)))
-        await scene.until(lambda: len(scene.server.connections) == 1)
+        await scene.until(lambda: len(scene.links) == 1)
         for turns in range(12):
             nodes.apply(Snapshot((second, Node(first.address))))
             for _ in range(turns):
                 await scene.session._context.reactor.sleep(0)
             nodes.apply(Snapshot((second,)))
-            await scene.until(lambda: len(scene.server.connections) == 1)
+            await scene.until(lambda: len(scene.links) == 1)
             assert [connection.node for connection in scene.connections] == [second]
         nodes.apply(Snapshot((second, Node(first.address))))
         await scene.whole()

@@ -41,7 +41,7 @@ def test_what_ran() -> None:
     assert log.count("SELECT 1") == 1
     assert log.count("SELECT 2") == 0
     assert not any(each.system for each in log)
-    assert len(log.requests(Opcode.STARTUP)) == 2
+    assert len(log.requests(Opcode.STARTUP)) == 3  # of two pools and the control connection
 
 
 def test_assertions() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import triocql
-from tests.testserver.world import Client, World, message
+from tests.testserver.world import Client, Only, World, message
 from triocql import errors
 from triocql.session.session import Session
 from triocql.testing.server import Change, CqlServer, Opcode, rows, void
@@ -49,7 +49,7 @@ def test_a_topology() -> None:
                 local["schema_version"],
             )
 
-    world.run(scenario)
+    world.run(scenario, policies=triocql.PolicyOptions(balancing=Only(nodes[0])))
 
 
 def test_system_tables_can_be_asked_for_columns_and_rows() -> None:

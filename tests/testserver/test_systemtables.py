@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import triocql
-from tests.testserver.world import World
+from tests.testserver.world import Only, World
 from triocql import errors
 from triocql.session.session import Session
 from triocql.testing.server import ServerNode
@@ -22,7 +22,8 @@ def ask(world: World, node: ServerNode, query: str, values: list[Any] | None = N
     """Return the rows that this node tells."""
 
     async def main() -> list[dict[str, Any]]:
-        options: dict[str, Any] = {"reactor": world.reactor, "connections_local": 1}
+        policies = triocql.PolicyOptions(balancing=Only(node))
+        options: dict[str, Any] = {"reactor": world.reactor, "connections_local": 1, "policies": policies}
         async with triocql.connect(node.contact_point, **options) as session:
             return (await session.execute(query, values, row_type=dict)).rows
 

@@ -9,9 +9,13 @@ from typing import Any, TypeVar
 
 import triocql
 from triocql.abc import Transport
+from triocql.metadata.node import Distance, Node
+from triocql.metadata.snapshot import Snapshot
+from triocql.policies.balancing.contract import RoutedRequest
 from triocql.session.session import Session
 from triocql.testing.server import CqlServer, Opcode
 from triocql.testing.server.framing import Frame, FrameReader
+from triocql.testing.server.node import ServerNode
 from triocql.testing.simulated import SimulatedReactor
 
 T = TypeVar("T")
@@ -25,6 +29,19 @@ CREATE TABLE shop.orders (user int, day date, number int, total decimal static, 
 """
 SELECT = "SELECT name FROM shop.users WHERE id = ?"
 INSERT = "INSERT INTO shop.users (id, name) VALUES (?, ?)"
+
+
+class Only:
+    """A balancing policy for sessions with one node of several."""
+
+    def __init__(self, node: ServerNode) -> None:
+        self._node = node
+
+    def distance(self, node: Node, snapshot: Snapshot) -> Distance:
+        return Distance.LOCAL if node.host_id == self._node.host_id else Distance.IGNORED
+
+    def plan(self, request: RoutedRequest, snapshot: Snapshot) -> tuple[Node, ...]:
+        return snapshot.nodes
 
 
 class World:

@@ -14,10 +14,9 @@ from triocql.engine.routing.backlog import Backlog
 from triocql.engine.routing.dispatch import Dispatcher
 from triocql.engine.routing.ending import Ending
 from triocql.engine.routing.pools import Pools
-from triocql.errors import OptionError
+from triocql.errors import OptionError, ProtocolError
 from triocql.metadata.node import Distance, Node
 from triocql.metadata.snapshot import Snapshot
-from triocql.errors import ProtocolError
 from triocql.observability.logs import get_logger
 from triocql.policies.balancing import BalancingPolicy, DefaultBalancing, default_of
 from triocql.policies.balancing.latency import EVERY, Latencies
