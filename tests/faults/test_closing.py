@@ -18,6 +18,7 @@ from triocql import errors
 from triocql.reactors.base import FLUSH_TIMEOUT
 from triocql.session.context import DRAIN_TIMEOUT
 from triocql.testing.server import CqlServer, Gate, as_usual
+from triocql.testing.server.connection import ServerConnection
 from triocql.testing.simulated import SimCancelled, SimTask
 
 Tasks = list[SimTask[Any]]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from triocql.cluster.backoff import BackOff
 from triocql.cluster.connector import Connector
+from triocql.cluster.events import EventWindow, News, read_events
 from triocql.cluster.heartbeat import Heartbeat
 from triocql.cluster.nodes import Nodes
 from triocql.cluster.query import InternalQueries
@@ -20,11 +21,11 @@ from triocql.metadata.membership import Change
 from triocql.metadata.node import Distance, Node, NodeState
 from triocql.metadata.snapshot import Snapshot
 from triocql.observability.logs import get_logger
-from triocql.protocol.constants import Opcode
+from triocql.protocol.constants import VERSIONS, Opcode
 from triocql.protocol.requests import register
 
 if TYPE_CHECKING:
-    from triocql.abc import Waiter
+    from triocql.abc import Address, Waiter
 
 logger = get_logger(__name__)
 
@@ -51,8 +52,13 @@ class Control:
         self._topology = Topology()
         self._back_off = BackOff(connector.options)
         self._nodes: Nodes | None = None
+        self._window = EventWindow()
+        self._close_window: Callable[[], None] | None = None
+        self._removed: set[Address] = set()
+        self._present: set[Address] = set()
         self._left: Node | None = None
         self._due = inf
+        self._second_look = False
         self._closed = False
         self._waiter: Waiter[None] | None = None
         self._cancel: Callable[[], None] | None = None
@@ -102,17 +108,31 @@ class Control:
     async def _refresh(self, connection: Connection) -> None:
         """Read the cluster anew. A connection on which that fails is given up: another node may do better."""
         self._due = inf
+        expected = self._present, self._removed
+        self._present, self._removed = set(), set()
         try:
-            self._follow(await self._read(connection, self._known))
+            self._follow(await self._read(connection, self._known, frozenset(expected[1])))
+            self._check(*expected)
         except Error as error:
             if not self._closed:
                 logger.warning("%s does not tell what its cluster is made of: %s", connection.name, error)
             connection.abort(error)
 
-    async def _read(self, connection: Connection, known: Snapshot) -> Change:
+    async def _read(
+        self, connection: Connection, known: Snapshot, removed: frozenset[Address] = frozenset()
+    ) -> Change:
         tables = Tables(self._reactor, connection, self._timeout)
         facts = await self._topology.read(tables, known)
-        return self._topology.follow(known, facts, tables)
+        return self._topology.follow(known, facts, tables, removed)
+
+    def _check(self, present: set[Address], removed: set[Address]) -> None:
+        """Look once more, later, if the tables do not say yet what events have said."""
+        told = {node.told for node in self._known.nodes}
+        if self._second_look or (present <= told and not removed & told):
+            self._second_look = False
+            return
+        self._second_look, self._removed = True, removed
+        self._look(self._reactor.now() + _SECOND_LOOK)
 
     def _follow(self, change: Change) -> None:
         """Have pools follow what was read."""
@@ -124,7 +144,7 @@ class Control:
         for node in change.upgraded:
             nodes.up(node)
         if change.doubted:
-            self._due = self._reactor.now() + _SECOND_LOOK
+            self._look(self._reactor.now() + _SECOND_LOOK)
 
     @property
     def _known(self) -> Snapshot:
@@ -212,9 +232,45 @@ class Control:
 
     def _wake(self) -> None:
         """Look now what is to be done."""
-        self._due = -inf
+        self._look(-inf)
+
+    def _look(self, when: float) -> None:
+        """Have something done at that time, or before it."""
+        self._due = min(self._due, when)
         if self._waiter is not None:
             self._waiter.resolve(None)
+
+    # --- Events --------------------------------------------------------------------------------------------
+
+    def _watch_window(self) -> None:
+        self._close_window = self._reactor.call_at(self._window.due, self._window_due)
+
+    def _window_due(self) -> None:
+        """Close the window, unless more events have come since this was asked for."""
+        self._close_window = None
+        if self._closed or self._nodes is None:
+            return
+        if self._reactor.now() < self._window.due:
+            self._watch_window()
+            return
+        events, incomplete = self._window.take()
+        news = read_events(events, self._connector.version or VERSIONS[0], incomplete=incomplete)
+        if news.problems:
+            logger.warning("events that cannot be read are ignored, such as one: %s", news.problems[0])
+        self._take(news, self._nodes)
+
+    def _take(self, news: News, nodes: Nodes) -> None:
+        """Do at once what events of known nodes ask for, and have the tables read if they may say more."""
+        for address, up in news.up.items():
+            node = nodes.snapshot.node_told(address)
+            if node is None:
+                news.present.update([address] if up else [])
+            elif up:
+                nodes.up(node)
+        if news.concerns_nodes:
+            self._present = (self._present | news.present) - news.removed
+            self._removed = (self._removed | news.removed) - news.present
+            self._look(self._reactor.now())
 
     # --- What the connection tells (`Owner`) ---------------------------------------------------------------
 
@@ -228,7 +284,10 @@ class Control:
         """Called when stream ids became free."""
 
     def on_event(self, connection: Connection, body: bytes, flags: int) -> None:
-        """Called with an event."""
+        """Called with an event: it is looked at when its window closes."""
+        self._window.add(flags, body, self._reactor.now())
+        if self._close_window is None:
+            self._watch_window()
 
     def on_draining(self, connection: Connection) -> None:
         """Called when too many requests were given up: it is replaced, and what it has still ends."""

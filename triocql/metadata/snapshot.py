@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from triocql.abc import Address
     from triocql.metadata import ReplicaMap, Ring
     from triocql.metadata.keyspaces import KeyspaceMetadata
     from triocql.metadata.node import Node
@@ -88,6 +89,10 @@ class Snapshot:
         """
         found = self.replica_map(keyspace)
         return () if found is None else found.replicas(routing_key)
+
+    def node_told(self, address: Address) -> Node | None:
+        """Return the node whose address the cluster tells so, None if there is none."""
+        return next((node for node in self.nodes if node.told == address), None)
 
     def since(self, earlier: Snapshot) -> Difference:
         """Return what has changed since `earlier`."""
