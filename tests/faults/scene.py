@@ -20,6 +20,7 @@ from triocql import Error, Session
 from triocql.abc import Reactor
 from triocql.engine.connections.connection import Connection
 from triocql.engine.executing import Execution
+from triocql.metadata.node import NodeState
 from triocql.reactors.threadloop import ThreadLoop
 from triocql.reactors.threadreactor import ThreadReactor
 from triocql.session.connecting import Connecting
@@ -153,9 +154,10 @@ class Scene:
         self.insert = await session.prepare(INSERT)
 
     async def whole(self) -> None:
-        """Wait until no connection is missing."""
+        """Wait until no connection is missing, but to nodes that are left alone."""
+        pools = self.session._context.executor.router.pools
         await self.until(
-            lambda: not any(pool.missing for pool in self.session._context.executor.router.pools)
+            lambda: not any(pool.missing and pool.node.state is not NodeState.FORCED_DOWN for pool in pools)
         )
 
     def now(self) -> float:

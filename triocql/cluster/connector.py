@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from math import inf
 
@@ -13,7 +14,7 @@ from triocql.config.options import Options
 from triocql.engine.connections.connection import Connection, State
 from triocql.engine.contracts import Owner
 from triocql.engine.requests.clock import Clock
-from triocql.metadata.node import Node
+from triocql.metadata.node import Node, NodeState
 from triocql.observability.logs import get_logger
 from triocql.protocol.constants import V4, VERSIONS, Opcode
 from triocql.protocol.framing import Framing
@@ -28,6 +29,7 @@ class Connector:
 
     Attributes:
         version: the protocol version; fixed once the first connection is made, so that all are alike.
+        check: raises ConnectError, or another error, unless a new connection leads to the node that it is for.
     """
 
     def __init__(self, reactor: Reactor, clock: Clock, options: Options, owner: Owner) -> None:
@@ -37,6 +39,7 @@ class Connector:
         self.owner = owner
         self.version = options.connection.protocol_version
         self.workers = Workers(reactor)
+        self.check: Callable[[Connection], Awaitable[None]] | None = None
         self._warned = False
 
     async def open(
@@ -109,6 +112,9 @@ class _Opening:
         try:
             await self._dial()
             await self._shake_hands()
+            if self._connector.check is not None and not self._is_sure:
+                self.step = "asking which node it is"
+                await self._connector.check(self._connection)
             if keyspace is not None:
                 self.step = "USE"
                 await self._queries.use(keyspace)
@@ -122,6 +128,12 @@ class _Opening:
                 raise self._explain(error, cause) from cause
             raise
         return self._connection
+
+    @property
+    def _is_sure(self) -> bool:
+        """Whether other connections lead to the node already, by an address that is nobody else's."""
+        node = self._connection.node
+        return node.state is NodeState.UP and node.address == node.told
 
     async def _dial(self) -> None:
         timeout = max(0.0, self._deadline - self._connector.clock.now())

@@ -49,7 +49,7 @@ class Control:
         self.connection: Connection | None = None
         self._connector = connector
         self._reactor = connector.reactor
-        self._topology = Topology()
+        self._topology = Topology(connector.reactor, connector.options.policies.addresses)
         self._back_off = BackOff(connector.options)
         self._nodes: Nodes | None = None
         self._window = EventWindow()
@@ -83,6 +83,7 @@ class Control:
     def start(self, nodes: Nodes) -> None:
         """Keep the connection from now on, and have `nodes` follow what it tells."""
         self._nodes = nodes
+        self._connector.check = self._check_node
         self._cancel = self._reactor.spawn(self.run)
 
     def close(self) -> None:
@@ -153,6 +154,20 @@ class Control:
     @property
     def _timeout(self) -> float:
         return self._connector.options.connection.connect_timeout
+
+    async def _check_node(self, connection: Connection) -> None:
+        """Raise unless a connection leads to the node that it is for (`Connector.check`)."""
+        node = connection.node
+        host_id = await self._topology.who(Tables(self._reactor, connection, self._timeout), self._known)
+        if node.host_id in (None, host_id):
+            return
+        self._look(self._reactor.now())
+        if node.told is not None and node.address != node.told:
+            # A name that stands for several nodes.
+            self._topology.forget_address(node)
+            if self._nodes is not None:
+                self._nodes.apply(self._known)
+        raise ConnectError(f"it is another node: its host_id is {host_id}, not {node.host_id}")
 
     # --- Connecting ----------------------------------------------------------------------------------------
 
@@ -267,6 +282,8 @@ class Control:
                 news.present.update([address] if up else [])
             elif up:
                 nodes.up(node)
+            else:
+                nodes.down(node)
         if news.concerns_nodes:
             self._present = (self._present | news.present) - news.removed
             self._removed = (self._removed | news.removed) - news.present

@@ -14,6 +14,7 @@ from triocql.engine.requests.telling import call
 from triocql.engine.routing.router import Router
 from triocql.metadata.node import Distance, Node
 from triocql.metadata.snapshot import Snapshot
+from triocql.metadata.states import Sign, show
 
 _DRAIN = 30.0
 """Seconds that what is in flight gets on connections that are not wanted any more."""
@@ -50,6 +51,8 @@ class Nodes:
         stopped = [
             refiller for node, refiller in self._refillers.items() if node not in wanted or refiller.has_moved
         ]
+        for node in snapshot.nodes:
+            show(node, Sign.WANTED if node in wanted else Sign.UNWANTED)
         # The new ones first: what waits for those that go finds somebody to wait for.
         for node, size in wanted.items():
             self._keep(node, size)
@@ -60,6 +63,10 @@ class Nodes:
         refiller = self._refillers.get(node)
         if refiller is not None:
             refiller.up()
+
+    def down(self, node: Node) -> None:
+        """The cluster says that `node` is down, which nobody believes who has a connection to it."""
+        show(node, Sign.SAID_DOWN)
 
     def adopt(self, connection: Connection) -> None:
         """Put a connection that was made before there were any pools into the pool of its node, if it has one."""

@@ -10,12 +10,14 @@ from triocql.cluster.backoff import BackOff
 from triocql.cluster.connector import Connector
 from triocql.cluster.heartbeat import Heartbeat
 from triocql.cluster.permits import Permits
+from triocql.cluster.topology import ForeignNode
 from triocql.engine.connections.connection import Connection
 from triocql.engine.connections.pool import Pool
 from triocql.engine.executing.executor import Executor
 from triocql.engine.routing.router import Router
-from triocql.errors import Attempt, ConnectError, Error
+from triocql.errors import Attempt, ConnectError, Error, UnsupportedVersion
 from triocql.metadata.node import NodeState
+from triocql.metadata.states import Sign, show
 from triocql.observability.logs import get_logger
 
 logger = get_logger(__name__)
@@ -85,7 +87,7 @@ class PoolRefiller:
     def adopt(self, connection: Connection) -> None:
         """Put a connection into the pool, and watch over it from now on."""
         if self.pool.add(connection):
-            self.pool.node.state = NodeState.UP
+            show(self.pool.node, Sign.CONNECTED)
             logger.info("connected to %s", connection.name)
             self._reactor.spawn(Heartbeat(self._reactor, connection, self._connector.options.connection).run)
             self._was_tried()
@@ -105,7 +107,7 @@ class PoolRefiller:
             self._trying = None
             cancel()
         if not self._tried:
-            self.pool.node.state = NodeState.DOWN
+            show(self.pool.node, Sign.DIAL_FAILED)
 
     def _was_tried(self) -> None:
         self._tried = True
@@ -120,6 +122,7 @@ class PoolRefiller:
     def up(self) -> None:
         """The cluster says that the node is up: dial now, and let the back-off begin anew. If it is dialled already and
         that fails, it is dialled once more soon."""
+        show(self.pool.node, Sign.SAID_UP)
         now = self._reactor.now()
         often = now - self._told_up < _NUDGE_EVERY
         self._told_up = now
@@ -202,23 +205,30 @@ class PoolRefiller:
     def _failed(self, error: ConnectError, began: float) -> None:
         now = self._reactor.now()
         self._refused = True
-        if not self.pool.has_open():
-            self.pool.node.state = NodeState.DOWN
-        self._due = now + self._delay(now)
-        if self._lost_meanwhile:
+        unfit = isinstance(error, (ForeignNode, UnsupportedVersion))
+        show(self.pool.node, Sign.REFUSED if unfit else Sign.DIAL_FAILED)
+        self._due = inf if self._is_unfit else now + self._delay(now)
+        if self._lost_meanwhile and not self._is_unfit:
             # The node was there after this dial had begun: what failed says nothing of it, and who waits waits on.
             self._due = max(now, began + _NUDGE_EVERY)
             self.pool.dialing = True
-        following = f"dialled again in {self._due - now:.1f} s"
+        following = "left alone" if self._is_unfit else f"dialled again in {self._due - now:.1f} s"
         self.pool.last_failure = Attempt(self.pool.node, error, now - began, following)
         self._was_tried()
         if not self._is_over:
             self._tell(str(error), self._due - now)
         self._router.on_dial_failed()
 
+    @property
+    def _is_unfit(self) -> bool:
+        """Whether a dial would be in vain until something has changed there."""
+        return self.pool.node.state is NodeState.FORCED_DOWN
+
     def _tell(self, failure: str, wait: float) -> None:
         name = self.pool.name
-        if wait < _SHORTEST_TOLD:
+        if self._is_unfit:
+            logger.warning("%s is left alone until it is up again or has changed: %s", name, failure)
+        elif wait < _SHORTEST_TOLD:
             logger.warning("could not connect to %s, trying again now: %s", name, failure)
         else:
             logger.warning("could not connect to %s, trying again in %.1f s: %s", name, wait, failure)
@@ -242,6 +252,8 @@ class PoolRefiller:
     def _lost(self, connection: Connection) -> None:
         """A connection is gone (`Pool.on_lost`): replaced at once if it lasted, else a failed attempt."""
         now = self._reactor.now()
+        if not self.pool.has_open():
+            show(self.pool.node, Sign.LOST)
         if now - connection.began >= _LASTING:
             self._back_off.reset()
             self._due = now
@@ -252,8 +264,9 @@ class PoolRefiller:
 
     def _needed(self) -> None:
         """Somebody waits for a connection (`Pool.on_need`): dial now, but not in a tight loop."""
-        self._due = min(self._due, self._last_dial + _NUDGE_EVERY)
-        self._wake(self._reactor.now())
+        if not self._is_unfit:
+            self._due = min(self._due, self._last_dial + _NUDGE_EVERY)
+            self._wake(self._reactor.now())
 
     def _wake(self, now: float) -> None:
         if not self._under_way:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class NodeState(Enum):
     """The state of a node; `triocql.metadata.states` has what leads from one to another.
 
-    UNKNOWN: no connection was tried yet, or it is said to be up again. UP: there is a connection. DOWN: there is none, and
-    it is tried to make one. FORCED_DOWN: it cannot be used as it is, and is tried again only when it is said to be up or
-    has another release or address. IGNORED: it is to have no connections.
+    UNKNOWN: no connection was tried yet, or it is said to be up again. UP: there is a connection. DOWN: there is none,
+    and it is tried to make one. FORCED_DOWN: it cannot be used as it is, and is tried again only when it is said to be
+    up, or has another release or address. IGNORED: it is to have no connections.
     """
 
     UNKNOWN = "unknown"
