@@ -241,7 +241,8 @@ class PoolRefiller:
     async def _pause(self) -> None:
         """Wait until something is needed or, if a connection is missing, until the next dial is due."""
         self._waiter = waiter = self._reactor.waiter(lambda: None)
-        cancel = self._reactor.call_at(self._due, lambda: waiter.resolve(None)) if self.pool.missing else None
+        timed = self.pool.missing and self._due < inf
+        cancel = self._reactor.call_at(self._due, lambda: waiter.resolve(None)) if timed else None
         try:
             await waiter.wait()
         finally:
