@@ -21,6 +21,16 @@ BOUND = bytes.fromhex("0002" + "0000000400000001" + "0000000178")
 SECRET = "the password"
 
 
+class Same:
+    """A codec whose values are those of the type."""
+
+    def encode(self, value: Any) -> Any:
+        return value
+
+    def decode(self, value: Any) -> Any:
+        return value
+
+
 @pytest.mark.parametrize(
     "values",
     [
@@ -48,13 +58,35 @@ def test_null_and_unset(registry: Registry) -> None:
 @pytest.mark.parametrize("values", [(UNSET, "x"), [UNSET, UNSET], {"id": UNSET, "name": "x"}])
 def test_the_partition_key_cannot_be_left_unset(registry: Registry, values: Any) -> None:
     plain = registry.binder(TWO)
-    keyed = plain.with_key((0,))
+    keyed = registry.binder(TWO, (0,))
     with pytest.raises(BindValueError, match=r"column 'id' \(int\) .* a partition key needs all its values"):
         keyed.bind(values)
     assert keyed.bind((1, UNSET)) == plain.bind((1, UNSET))
     assert keyed.bind((None, "x")) == plain.bind((None, "x"))  # servers differ about null
     assert keyed.columns is plain.columns
     assert plain.bind((UNSET, "x"))[2:6] == bytes.fromhex("fffffffe")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "ordered"),
+    [
+        ("set<int>", [2, -1, 2, 1], [-1, 1, 2]),
+        ("map<int, set<int>>", {2: [], -1: [3, 1]}, {-1: [1, 3], 2: []}),
+        ("list<set<int>>", [[2, 1], []], [[1, 2], []]),
+    ],
+)
+@pytest.mark.parametrize("codec", [False, True])
+def test_sets_and_maps_of_the_partition_key_are_in_the_servers_order(
+    registry: Registry, kind: str, value: Any, ordered: Any, codec: bool
+) -> None:
+    """It sorts them before it makes the token of the key. In other columns they are left to it."""
+    if codec:
+        registry = registry.copy()
+        registry.register_column("ks", "t", "c1", Same())
+    both = columns("int", kind)
+    keyed, plain = registry.binder(both, (1,)), registry.binder(both)
+    assert keyed.bind((1, value)) == keyed.bind((1, ordered)) == plain.bind((1, ordered))
+    assert plain.bind((1, value)) != plain.bind((1, ordered))
 
 
 def test_nothing_to_bind(registry: Registry) -> None:

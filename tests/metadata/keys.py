@@ -89,9 +89,7 @@ class Table(NamedTuple):
 
     def bound(self, registry: Registry) -> Iterator[bytes]:
         """Yield the values of each key as an EXECUTE has them."""
-        binder = registry.binder(columns(*self.types))
-        ordered = tuple(registry.node(column.type, ordered=True) for column in binder.columns)
-        binder = type(binder)(binder.columns, ordered)
+        binder = registry.binder(columns(*self.types), range(len(self.types)))
         for row in self.rows:
             yield binder.bind(row)
 

@@ -37,9 +37,9 @@ cdef class Binder:
         """The type node of each bind marker."""
         return self.pure.nodes
 
-    def with_key(self, tuple key not None):
-        """Return a binder that refuses UNSET at these indexes."""
-        return Binder(self.columns, self.pure.nodes, key)
+    def with_key(self, tuple key not None, tuple nodes not None):
+        """Return a binder with these type nodes that refuses UNSET at these indexes."""
+        return Binder(self.columns, nodes, key)
 
     def bind(self, values):
         """Return the values as an EXECUTE has them: a [short] n, then n times a [value]."""

@@ -40,9 +40,11 @@ class Binder:
         self._key = frozenset(key)
         self._head = head(columns)
 
-    def with_key(self, key: tuple[int, ...]) -> Binder:
-        """Return a binder that refuses UNSET for the markers with these indexes, which are the partition key."""
-        return type(self)(self.columns, self.nodes, key)
+    def with_key(self, key: tuple[int, ...], nodes: tuple[Node, ...]) -> Binder:
+        """Return a binder with these type nodes that refuses UNSET for the markers with these indexes, which are the
+        partition key.
+        """
+        return type(self)(self.columns, nodes, key)
 
     def bind(self, values: Sequence[Any] | Mapping[str, Any] | None) -> bytes:
         """Return the values as an EXECUTE has them: a [short] n, then n times a [value].

@@ -168,9 +168,23 @@ class Registry:
         nothing is registered; fastest for the same tuple."""
         return self._plans.get(columns, self._compile)  # type: ignore[no-any-return]
 
-    def binder(self, columns: Sequence[ColumnSpec]) -> Binder:
-        """Return what writes values for these bind markers, cached like `plan`."""
-        return self._binders.get(columns, self._compile)  # type: ignore[no-any-return]
+    def binder(self, columns: Sequence[ColumnSpec], key: Iterable[int] = ()) -> Binder:
+        """Return what writes values for these bind markers, cached like `plan`.
+
+        Args:
+            columns: what the bind markers stand for.
+            key: the indexes of those which are the partition key. Their sets and maps are written in the server's
+                order, as it makes the token of them; UNSET is refused for them.
+        """
+        binder: Binder = self._binders.get(columns, self._compile)
+        indexes = tuple(key)
+        if not indexes:
+            return binder
+        nodes = list(binder.nodes)
+        for index, column in enumerate(binder.columns):
+            if index in indexes and isinstance(column.type, (ListType, SetType, MapType)):
+                nodes[index] = self._column_node(column, {}, ordered=True)
+        return binder.with_key(indexes, tuple(nodes))
 
     def node(self, cql_type: CqlType, *, hashable: bool = False, ordered: bool = False) -> Node:
         """Return the type node that reads and writes a type, the user's codecs included."""
@@ -229,25 +243,27 @@ class Registry:
         shared: dict[CqlType, Node] = {}
         return columns, tuple(self._column_node(column, shared) for column in columns)
 
-    def _column_node(self, column: ColumnSpec, shared: dict[CqlType, Node]) -> Node:
+    def _column_node(self, column: ColumnSpec, shared: dict[CqlType, Node], *, ordered: bool = False) -> Node:
         """Return the type node of a column: the same for all of a type, as far as that is all that counts."""
-        node = self._registered(column, column.name, column.type)
+        node = self._registered(column, column.name, column.type, ordered=ordered)
         if node is not None:
             return node
         if _is_servers_own(column):
             return self._builtin(column.type, hashable=False, ordered=False)
         node = shared.get(column.type)
         if node is None:
-            node = shared[column.type] = self.node(column.type)
+            node = shared[column.type] = self.node(column.type, ordered=ordered)
         return node
 
-    def _registered(self, column: ColumnSpec, name: str, cql_type: CqlType) -> Node | None:
+    def _registered(
+        self, column: ColumnSpec, name: str, cql_type: CqlType, *, ordered: bool = False
+    ) -> Node | None:
         """Return the type node for what the server names after columns, if one of them has a codec of its own: a column
         alone, several of them as ``(a,b)``, lists of these as ``in(a)`` and ``in(a,b)``.
         """
         codec = self._columns.get((column.keyspace, column.table, name))
         if codec is not None:
-            return CodecNode(self._builtin(cql_type, hashable=False, ordered=False), codec)
+            return CodecNode(self._builtin(cql_type, hashable=False, ordered=ordered), codec)
         match cql_type:
             case ListType(element) if name.startswith("in("):
                 inner = self._registered(column, name[2:], element)

@@ -57,7 +57,7 @@ class PreparedState:
     @classmethod
     def from_answer(cls, answer: Prepared, registry: Registry, version: int) -> PreparedState:
         """Make the state that a RESULT/Prepared tells, but for the columns of the result."""
-        binder = registry.binder(answer.bind_columns).with_key(answer.pk_indexes)
+        binder = registry.binder(answer.bind_columns, answer.pk_indexes)
         return cls(
             id=answer.id,
             prefix=execute_id(version, answer.id, answer.metadata_id),
@@ -108,7 +108,7 @@ class PreparedState:
 
     def recoded(self, registry: Registry, version: int) -> PreparedState:
         """Return the state with the codecs that are registered now."""
-        binder = registry.binder(self.bind_columns).with_key(self.partition_key)
+        binder = registry.binder(self.bind_columns, self.partition_key)
         return replace(
             self,
             binder=binder if version >= V4 else BinderV3(binder),
