@@ -12,7 +12,7 @@ from tests.engine.world import World
 from triocql import errors
 from triocql.metadata.node import Distance, Node
 from triocql.metadata.snapshot import Snapshot
-from triocql.policies.balancing import RoutedRequest
+from triocql.policies.balancing import DefaultBalancing, FilteredBalancing, RoutedRequest
 
 
 class Without:
@@ -108,3 +108,27 @@ def test_a_policy_that_does_not_explain(policy: Any, caplog: pytest.LogCaptureFi
         )
     assert (len(caplog.records) > 0) is isinstance(getattr(policy, "reason", None), KeyError)
     caplog.clear()
+
+
+def test_there_is_no_node_in_the_local_data_centre() -> None:
+    world = with_policy(DefaultBalancing(local_data_centre="x"), count=2)
+    with world.session() as session:
+        snapshot = session._context.cluster.nodes.snapshot
+        for node, name in zip(snapshot.nodes, ("z", "y"), strict=True):
+            node.data_centre = name
+        session._context.cluster.router.apply(snapshot)
+        assert str(refusal(world, session)) == (
+            "no node for this request: no node of the local data centre 'x' (known are 'y', 'z')"
+        )
+
+
+@pytest.mark.parametrize("local", [None, "x"])
+def test_a_filter_leaves_none(local: str | None) -> None:
+    policy = DefaultBalancing(local_data_centre=local)
+    world = with_policy(FilteredBalancing(policy, predicate=lambda node: node.rack != "attic"), count=2)
+    with world.session() as session:
+        snapshot = session._context.cluster.nodes.snapshot
+        for node in snapshot.nodes:
+            node.data_centre, node.rack = "x", "attic"
+        session._context.cluster.router.apply(snapshot)
+        assert str(refusal(world, session)) == "no node for this request: the filter leaves out 2 of 2 nodes"

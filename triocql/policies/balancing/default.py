@@ -121,10 +121,12 @@ class DefaultBalancing:
 
     def explain(self, snapshot: Snapshot) -> str | None:
         """Return why there is no node for anything; None if there are some that might be used."""
-        if any(node.distance is not Distance.IGNORED for node in snapshot.nodes):
+        known = {node.data_centre for node in snapshot.nodes if node.data_centre is not None}
+        used = any(node.distance is not Distance.IGNORED for node in snapshot.nodes)
+        if used or self.local_data_centre is None or self.local_data_centre in known:
             return None
-        known = sorted({repr(node.data_centre) for node in snapshot.nodes if node.data_centre is not None})
-        return f"no node of the local data centre {self.local_data_centre!r} (known are {', '.join(known) or 'none'})"
+        others = ", ".join(map(repr, sorted(known))) or "none"
+        return f"no node of the local data centre {self.local_data_centre!r} (known are {others})"
 
     # --- Plans ---------------------------------------------------------------------------------------------
 

@@ -71,7 +71,11 @@ class FilteredBalancing:
         left_out = sum(not self._uses(node) for node in snapshot.nodes)
         explain: Callable[[Snapshot], str | None] | None = getattr(self.policy, "explain", None)
         why = None if explain is None else explain(snapshot)
-        return f"{left_out} of {len(snapshot.nodes)} nodes are left out" if why is None and left_out else why
+        return (
+            f"the filter leaves out {left_out} of {len(snapshot.nodes)} nodes"
+            if why is None and left_out
+            else why
+        )
 
     def _uses(self, node: Node) -> bool:
         names = {node.name, node.address.host}
