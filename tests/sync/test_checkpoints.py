@@ -219,7 +219,7 @@ def test_connecting_in_vain_interrupted_at_each_moment(way: type[Interruption]) 
             with pytest.raises(errors.AuthenticationError, match="wrong password"):
                 served.connect()
 
-        assert interrupted_in_turn(way, partial(check_nothing_left, served, scenario)) > 1
+        assert interrupted_in_turn(way, partial(check_nothing_left, served, scenario)) > 0
 
 
 @pytest.mark.parametrize("way", [AtSuspensions, AtCalls])
