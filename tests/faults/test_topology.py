@@ -486,3 +486,23 @@ def test_s39_a_node_of_another_cluster_is_left_out(column: str, caplog: pytest.L
         assert node.state is NodeState.UP
 
     run(row, before=before)
+
+
+def test_the_ring_is_that_of_all_nodes_and_follows_them() -> None:
+    async def row(scene: Scene) -> None:
+        before = scene.session.metadata
+        assert before.cluster_name == "test server"
+        assert before.ring is not None
+        assert set(before.ring.nodes) == set(before.nodes)
+        scene.server.announce("TOPOLOGY_CHANGE", "NEW_NODE", scene.server.nodes[1])
+        await scene.sleep(2)
+        assert scene.session.metadata.ring is before.ring
+        scene.server.nodes[1].tokens = [12345]
+        scene.server.announce("TOPOLOGY_CHANGE", "MOVED_NODE", scene.server.nodes[1])
+        await scene.sleep(2)
+        after = scene.session.metadata
+        assert after is not before
+        assert after.ring is not None
+        assert 12345 in after.ring.tokens
+
+    run(row)

@@ -124,7 +124,8 @@ class Control:
     ) -> Change:
         tables = Tables(self._reactor, connection, self._timeout)
         facts = await self._topology.read(tables, known)
-        return self._topology.follow(known, facts, tables, removed)
+        change = self._topology.follow(known, facts, tables, removed)
+        return change._replace(snapshot=await self._topology.with_ring(change.snapshot))
 
     def _check(self, present: set[Address], removed: set[Address]) -> None:
         """Look once more, later, if the tables do not say yet what events have said."""

@@ -146,7 +146,7 @@ class _Reader:
             _text(row, "data_center"),
             _text(row, "rack"),
             _text(row, "release_version"),
-            tuple(map(str, tokens)) if isinstance(tokens, (set, frozenset, list, tuple)) else (),
+            tuple(sorted(map(str, tokens))) if isinstance(tokens, (set, frozenset, list, tuple)) else (),
             version if isinstance(version, UUID) else None,
         )
 

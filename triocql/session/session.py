@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from triocql.config.requests import RequestKeywords
     from triocql.engine.executing import Execution
     from triocql.engine.requests import Response
+    from triocql.metadata.snapshot import Snapshot
     from triocql.results.row import Row
     from triocql.session.outcomes import ExecutionResult
     from triocql.session.sources import Statements
@@ -260,6 +261,11 @@ class Session(NoOtherAttributes):
     def codecs(self) -> Registry:
         """The session's own codecs, at first those that `connect` was given; to register more of them with."""
         return self._context.cluster.registry
+
+    @property
+    def metadata(self) -> Snapshot:
+        """The cluster as it is known now: a `triocql.metadata.snapshot.Snapshot`, which never changes."""
+        return self._context.cluster.nodes.snapshot
 
     def stats(self) -> Stats:
         """Return what is under way now."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from triocql.config.requests import RequestKeywords
+    from triocql.metadata.snapshot import Snapshot
     from triocql.results.result import BaseResult
     from triocql.results.row import Row
     from triocql.session.context import Stats
@@ -281,6 +282,11 @@ class Session(NoOtherAttributes):
     def codecs(self) -> Codecs:
         """The session's codecs, to register codecs and classes of your own with."""
         return Codecs(self._portal)
+
+    @property
+    def metadata(self) -> Snapshot:
+        """The cluster as it is known now, as `triocql.Session.metadata`. Any thread may read it."""
+        return self._portal.context.cluster.nodes.snapshot
 
     def stats(self) -> Stats:
         """Return what is under way now."""
