@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -30,6 +31,19 @@ def heading(text: str) -> None:
 
 def done(label: str, value: str, by: str = "") -> None:
     print(f"  {styled('32', '✓')} {label:<22} {value}{styled('2', f'  by {by}') if by else ''}", flush=True)
+
+
+def note(label: str, value: str) -> None:
+    """Tell of what happens, on a line of its own even while a bar is drawn."""
+    clear = "\r\033[K" if TERMINAL else ""
+    print(f"{clear}  {styled('33', '!')} {label:<22} {value}", flush=True)
+
+
+class Notes(logging.Handler):
+    """Shows what is logged."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(record.name.partition(".")[0], record.getMessage())
 
 
 def progress(items: Iterable[T], total: int, noun: str) -> Iterator[T]:

@@ -101,12 +101,12 @@ def test_notebook(cassandra: CassandraCluster, tmp_path: Path) -> None:
 
 
 def flight(number: int) -> list[object]:
-    """Return a line of the data: a flight of January, some of them cancelled, most to ATL."""
+    """Return a line of the data: a flight of July, some of them cancelled, most to ATL."""
     day, hour, minute = number % 31 + 1, 5 + number // 31 % 18, number // 558 % 60
     delay: object = "NA" if number % 50 == 0 else number % 90 - 20
     origin, to = ("EWR", "JFK", "LGA")[number % 3], "ATL" if number % 4 else "BOS"
-    at = f"2013-01-{day:02}T{hour:02}:00:00Z"
-    fixed = [2013, 1, day, "NA", hour * 100 + minute, delay, "NA", 0, delay, "UA", number % 9000, "NA"]
+    at = f"2013-07-{day:02}T{hour:02}:00:00Z"
+    fixed = [2013, 7, day, "NA", hour * 100 + minute, delay, "NA", 0, delay, "UA", number % 9000, "NA"]
     return [*fixed, origin, to, "NA", 719, hour, minute, at]
 
 
@@ -157,10 +157,12 @@ def processes_in(folder: Path) -> list[int]:
 
 def test_the_demo(flights: Path, tmp_path: Path) -> None:
     with start_demo(flights, tmp_path / "temporary") as demo:
-        output, errors = demo.communicate(timeout=240)
+        output, errors = demo.communicate(timeout=600)
     assert errors == ""
     assert demo.returncode == 0
-    assert "20,000 INSERTs" in output
+    assert re.search(r"20,000 INSERTs in .*, no error", output)
+    assert output.index("kill -9") < output.index("Started again") < output.index("Read day by day")
+    assert len(re.findall(r"(?m)^    127\.19\.\d+\.[123]:9042 ", output)) == 3
     assert "Hartsfield Jackson Atlanta Intl   14,800" in output
     assert output.count("20,000 rows in") == 6
     assert output.count("Orphans back to 0") == 2
@@ -170,7 +172,16 @@ def test_the_demo(flights: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "moment", ["A real Apache Cassandra", "On Trio", "Read day by day", "On asyncio", "Without an event"]
+    "moment",
+    [
+        "Three nodes",
+        "kill -9",
+        *(
+            pytest.param(moment, marks=pytest.mark.long)
+            for moment in ("On Trio", "Read day by day", "On asyncio")
+        ),
+        pytest.param("Without an event", marks=pytest.mark.long),
+    ],
 )
 def test_the_demo_is_interrupted(flights: Path, tmp_path: Path, moment: str) -> None:
     """By one Ctrl-C, and by those that come while it cleans up."""

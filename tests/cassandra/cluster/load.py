@@ -15,7 +15,6 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from uuid import UUID, uuid4
 
-from triocql import Consistency
 from triocql.errors import RequestError
 
 if TYPE_CHECKING:
@@ -54,11 +53,6 @@ class Request(NamedTuple):
     def idempotent(self) -> bool:
         """Whether it may be executed twice."""
         return self.text != RUN
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The options that it is executed with."""
-        return {"consistency": Consistency.QUORUM, "idempotent": self.idempotent}
 
 
 class Failure(NamedTuple):

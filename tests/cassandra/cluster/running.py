@@ -22,6 +22,7 @@ from .load import PATIENCE, READ, RUN, WRITE, Load, Report, Steps
 
 if TYPE_CHECKING:
     from triocql.session.context import Stats
+    from triocql.statements.prepared import PreparedStatement
 
 WORKERS = 8
 """How many requests each load has in flight."""
@@ -84,7 +85,7 @@ class Running:
 @contextmanager
 def running(on: str, contact_points: list[str], **options: Any) -> Iterator[Running]:
     """Run a load on "trio", "asyncio" or "thread" until the block is left; its outcomes are checked by the test."""
-    options = {"timeout": 30.0, **options}
+    options = {"timeout": 30.0, "consistency": "QUORUM", **options}
     connect = _on_threads if on == "thread" else _on_a_loop
     with connect(on, contact_points, options) as load:
         load.start()
@@ -105,14 +106,14 @@ def _on_a_loop(on: str, contact_points: list[str], options: dict[str, Any]) -> I
             outcome: Any
             began = time.monotonic()
             try:
-                outcome = await session.execute(prepared[request.text], request.parameters, **request.options)
+                outcome = await session.execute(prepared[request.text], request.parameters)
             except RequestError as error:
                 outcome = error
             request = steps.send((outcome, time.monotonic() - began))
             await anyio.sleep(_rest(outcome))
 
     async def prepare(session: triocql.Session) -> dict[str, Any]:
-        return {text: await session.prepare(text) for text in (WRITE, READ, RUN)}
+        return {text: declared(await session.prepare(text)) for text in (WRITE, READ, RUN)}
 
     load = Load(on)
     with (
@@ -131,7 +132,7 @@ def _on_threads(on: str, contact_points: list[str], options: dict[str, Any]) -> 
             outcome: Any
             began = time.monotonic()
             try:
-                outcome = session.execute(prepared[request.text], request.parameters, **request.options)
+                outcome = session.execute(prepared[request.text], request.parameters)
             except RequestError as error:
                 outcome = error
             request = steps.send((outcome, time.monotonic() - began))
@@ -142,8 +143,13 @@ def _on_threads(on: str, contact_points: list[str], options: dict[str, Any]) -> 
         triocql.sync.connect(contact_points, **options) as session,
         ThreadPoolExecutor(WORKERS) as threads,
     ):
-        prepared = {text: session.prepare(text) for text in (WRITE, READ, RUN)}
+        prepared = {text: declared(session.prepare(text)) for text in (WRITE, READ, RUN)}
         yield Running(load, session, lambda function: function(), lambda steps: threads.submit(drive, steps))
+
+
+def declared(statement: PreparedStatement) -> PreparedStatement:
+    """Say of a statement whether it may be executed twice."""
+    return statement.with_options(idempotent=statement.text != RUN)
 
 
 def _rest(outcome: object) -> float:
