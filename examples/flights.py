@@ -88,6 +88,7 @@ class Mishap:
 async def load(session: triocql.Session, flights: Sequence[Any], node: Node) -> dict[str, Work]:
     for statement in SCHEMA:
         await session.execute(statement)
+    await until_all_nodes_know(session)
     insert_airport = "INSERT INTO nyc.airports (code, name) VALUES (?, ?)"
     await triocql.execute_concurrent_with_args(session, insert_airport, read_airports())
 
@@ -107,6 +108,14 @@ async def load(session: triocql.Session, flights: Sequence[Any], node: Node) -> 
         "one killed": work_of(results[third : 2 * third]),
         "it starts": work_of(results[2 * third :]),
     }
+
+
+async def until_all_nodes_know(session: triocql.Session) -> None:
+    """Wait until all nodes have the same schema, by asking each of them, and more than once."""
+    versions = set[Any]()
+    while len(versions) != 1:
+        ask = ["SELECT schema_version FROM system.local"] * 60
+        versions = {result.scalar() for _, result in await triocql.execute_concurrent(session, ask)}
 
 
 Work: TypeAlias = "Counter[str]"
