@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 _LOCAL = "SELECT * FROM system.local WHERE key='local'"
-_WHO = "SELECT cluster_name, partitioner, host_id FROM system.local WHERE key='local'"
 _PEERS_V2 = "SELECT * FROM system.peers_v2"
 _PEERS = "SELECT * FROM system.peers"
 _MOST_RELEASES = 64
@@ -61,7 +60,7 @@ class Topology:
 
     async def who(self, tables: Tables, known: Snapshot) -> UUID | None:
         """Return the host_id of the node of `tables`. Raises errors of the driver, ForeignNode for another cluster."""
-        (row,) = await tables.read(_WHO) or ({},)
+        (row,) = await tables.read(_LOCAL) or ({},)
         check_same(known, row.get("cluster_name") or "", row.get("partitioner") or "")
         host_id = row.get("host_id")
         return host_id if isinstance(host_id, UUID) else None
