@@ -26,8 +26,8 @@ def node(number: int, state: NodeState = NodeState.UP) -> Node:
 # --- The versions ------------------------------------------------------------------------------------------------
 
 A, B, DOWN, UNSEEN = node(1), node(2), node(3, NodeState.DOWN), node(4, NodeState.UNKNOWN)
-GONE = node(5)
-NODES = (A, B, DOWN, UNSEEN)
+REFUSED, GONE = node(5, NodeState.FORCED_DOWN), node(6)
+NODES = (A, B, DOWN, UNSEEN, REFUSED)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,7 @@ NODES = (A, B, DOWN, UNSEEN)
         (None, {A: None}, True),
         (None, {}, True),
         (NEW, {A: NEW, DOWN: OLD}, True),
+        (NEW, {A: NEW, REFUSED: OLD}, True),
         (NEW, {A: NEW, UNSEEN: OLD}, False),
         (NEW, {A: NEW, GONE: OLD}, True),
         (NEW, {A: NEW, None: OLD}, True),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from triocql.abc import Reactor, Waiter
     from triocql.metadata.node import Node
 
+_DOWN = (NodeState.DOWN, NodeState.FORCED_DOWN)
 # Seconds between two looks at the versions: at first, and at last, as each pause is twice the one before.
 _SHORTEST = 0.05
 _LONGEST = 0.5
@@ -33,7 +34,7 @@ def versions_agree(
         peers: the host_id and the version of each of its peers.
         nodes: those of the cluster.
     """
-    counts = {node.host_id for node in nodes if node.state is not NodeState.DOWN}
+    counts = {node.host_id for node in nodes if node.state not in _DOWN}
     versions = {version for host_id, version in peers if host_id is not None and host_id in counts}
     return len((versions | {local}) - {None}) <= 1
 

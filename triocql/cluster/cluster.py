@@ -8,6 +8,7 @@ from triocql.cluster.contacts import Contacts
 from triocql.cluster.control import Control
 from triocql.cluster.hub import EventHub
 from triocql.cluster.nodes import Nodes
+from triocql.cluster.schema import Schema
 from triocql.codecs.registry import Registry
 from triocql.config.options import Options
 from triocql.engine.executing.executor import Executor
@@ -38,6 +39,7 @@ class Cluster:
         self._control = Control(self._connector)
         self._executor: Executor | None = None
         self._nodes: Nodes | None = None
+        self._schema: Schema | None = None
         reactor.on_bug = self._bug
 
     @property
@@ -51,6 +53,12 @@ class Cluster:
         """The pools and tasks of the nodes; there once `open` has returned."""
         assert self._nodes is not None
         return self._nodes
+
+    @property
+    def schema(self) -> Schema:
+        """What is done about the schema; there once `open` has returned."""
+        assert self._schema is not None
+        return self._schema
 
     async def open(self) -> None:
         """Connect to the first contact point that answers, read what its cluster is made of, and connect to its nodes,
@@ -72,7 +80,11 @@ class Cluster:
                 first.abort(_closed())
                 raise
             self._nodes.adopt(first)
-            self._control.start(self._nodes)
+            self._schema = Schema(
+                self.reactor, self.options, self.router, self._control, self._nodes, self.hub
+            )
+            self._control.start(self._nodes, self._schema)
+            await self._schema.refresh.load(deadline)
             await self._nodes.warm_up(deadline)
             logger.info("opened a session with %s", self.router.pools.names)
         except BaseException:
@@ -116,6 +128,8 @@ class Cluster:
 
     def _end(self, reason: Exception) -> None:
         self._control.close()
+        if self._schema is not None:
+            self._schema.close()
         self.router.end(reason)
         self.hub.end()
         self.clock.close()

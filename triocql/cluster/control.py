@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from triocql.cluster.backoff import BackOff
 from triocql.cluster.connector import Connector
@@ -23,6 +23,7 @@ from triocql.metadata.snapshot import Snapshot
 from triocql.observability.logs import get_logger
 from triocql.protocol.constants import VERSIONS, Opcode
 from triocql.protocol.requests import register
+from triocql.protocol.responses import SchemaChange
 
 if TYPE_CHECKING:
     from triocql.abc import Address, Waiter
@@ -34,6 +35,19 @@ _EVENTS = ("TOPOLOGY_CHANGE", "STATUS_CHANGE", "SCHEMA_CHANGE")
 _SHORTEST_PAUSE = 0.1
 # Seconds after which what is doubtful in a reading is read again.
 _SECOND_LOOK = 1.0
+
+
+class Watcher(Protocol):
+    """Told of what happens to the cluster."""
+
+    def changed(self, changes: Sequence[SchemaChange], *, incomplete: bool) -> None:
+        """Called with the events of a window that are about the schema; if it is `incomplete`, there were more."""
+
+    def moved(self) -> None:
+        """Called when the control connection is another one: events may have been lost."""
+
+    def nodes_changed(self) -> None:
+        """Called when the nodes were read, after the snapshot has followed."""
 
 
 class Control:
@@ -52,6 +66,7 @@ class Control:
         self._topology = Topology(connector.reactor, connector.options.policies.addresses)
         self._back_off = BackOff(connector.options)
         self._nodes: Nodes | None = None
+        self._watcher: Watcher | None = None
         self._window = EventWindow()
         self._close_window: Callable[[], None] | None = None
         self._removed: set[Address] = set()
@@ -80,9 +95,10 @@ class Control:
         none_tells.attempts = tuple(attempts)
         raise none_tells
 
-    def start(self, nodes: Nodes) -> None:
+    def start(self, nodes: Nodes, watcher: Watcher) -> None:
         """Keep the connection from now on, and have `nodes` follow what it tells."""
         self._nodes = nodes
+        self._watcher = watcher
         self._connector.check = self._check_node
         self._cancel = self._reactor.spawn(self.run)
 
@@ -124,8 +140,8 @@ class Control:
     ) -> Change:
         tables = Tables(self._reactor, connection, self._timeout)
         facts = await self._topology.read(tables, known)
-        change = self._topology.follow(known, facts, tables, removed)
-        return change._replace(snapshot=await self._topology.with_ring(change.snapshot))
+        # What is known of keyspaces may be newer than this reading.
+        return self._topology.follow(self._known, facts, tables, removed)
 
     def _check(self, present: set[Address], removed: set[Address]) -> None:
         """Look once more, later, if the tables do not say yet what events have said."""
@@ -143,6 +159,8 @@ class Control:
         nodes = self._nodes
         assert nodes is not None, "it was started"
         nodes.apply(change.snapshot)
+        if self._watcher is not None:
+            self._watcher.nodes_changed()
         for node in change.upgraded:
             nodes.up(node)
         if change.doubted:
@@ -185,6 +203,8 @@ class Control:
                 logger.info("the control connection is one to %s now", node.name)
                 self._back_off.reset()
                 self._follow(change)
+                if self._watcher is not None:
+                    self._watcher.moved()
                 self._tell_up(change.snapshot, node)
                 return
         pause = max(_SHORTEST_PAUSE, self._back_off.next())
@@ -277,6 +297,8 @@ class Control:
 
     def _take(self, news: News, nodes: Nodes) -> None:
         """Do at once what events of known nodes ask for, and have the tables read if they may say more."""
+        if self._watcher is not None:
+            self._watcher.changed(news.schema, incomplete=news.incomplete)
         for address, up in news.up.items():
             node = nodes.snapshot.node_told(address)
             if node is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -10,9 +9,7 @@ from triocql.abc import Reactor
 from triocql.cluster.tables import NoSuchTable, Tables
 from triocql.cluster.translation import Translation
 from triocql.errors import ConnectError
-from triocql.metadata.building import build_ring
 from triocql.metadata.membership import Change, Membership
-from triocql.metadata.partitioners import partitioner_of
 from triocql.metadata.peers import ClusterFacts, Fault, read_cluster
 from triocql.metadata.snapshot import Snapshot
 from triocql.observability.logs import get_logger
@@ -20,7 +17,6 @@ from triocql.policies.addresses import AddressTranslation
 
 if TYPE_CHECKING:
     from triocql.abc import Address
-    from triocql.metadata import Ring
     from triocql.metadata.node import Node
 
 logger = get_logger(__name__)
@@ -40,8 +36,6 @@ class Topology:
     """What one session knows of the nodes of its cluster."""
 
     def __init__(self, reactor: Reactor, addresses: AddressTranslation | None) -> None:
-        self._reactor = reactor
-        self._ownership: object = None
         self._translation = Translation(reactor, addresses)
         self._membership = Membership(self._translation)
         self._without_v2: set[object] = set()
@@ -87,24 +81,6 @@ class Topology:
                 ", ".join(node.name for node in change.doubted[:_MOST_FAULTS_TOLD]),
             )
         return change
-
-    async def with_ring(self, snapshot: Snapshot) -> Snapshot:
-        """Return `snapshot` with the ring of its nodes, built in slices where they or their tokens have changed."""
-        ownership = snapshot.partitioner, tuple((node, node.tokens) for node in snapshot.nodes)
-        if ownership == self._ownership:
-            return snapshot
-        partitioner = partitioner_of(snapshot.partitioner)
-        steps = iter(()) if partitioner is None else build_ring(partitioner, snapshot.nodes)
-        ring: Ring | None = None
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                ring = end.value
-                break
-            await self._reactor.sleep(0)
-        self._ownership = ownership
-        return replace(snapshot, ring=ring, replica_maps={})
 
     def forget_address(self, node: Node) -> None:
         """Have a node dialled where the cluster says that it is, not where it was reached at first."""

@@ -38,6 +38,9 @@ DRAIN_TIMEOUT = 5.0
 
 DEFAULT_FACTORY: RowFactory[Any] = row_factory(None)
 
+_AGREEMENT = 10.0
+"""Seconds that nodes get to agree on the schema where who asks has no number, and nobody waits by himself."""
+
 _CALLS = 128
 _OF_CALLS = (*(each.name for each in fields(RequestOptions)), "parameters", "row_type")
 
@@ -104,7 +107,32 @@ class SessionContext:
         waiter = self.waiter(lambda: execution.abandon())
         execution = self.start(waiter, statement, parameters, call)
         response: Response = await waiter.wait()
+        if response.extras is not None and response.extras.schema_change is not None:
+            await self.settle(response)
         return self.result(response, execution, factory)
+
+    async def settle(self, response: Response) -> None:
+        """Wait until all nodes have the change of the schema that `response` tells of, and set whether they have."""
+        extras = response.extras
+        assert extras is not None, "it tells of a change"
+        assert extras.schema_change is not None, "it tells of a change"
+        self.check_caller()
+        agreed = await self.cluster.schema.settle(extras.schema_change)
+        response.extras = extras._replace(schema_agreed=agreed)
+
+    async def schema_agreement(self, timeout: float | None) -> bool:
+        """Wait until all nodes have the same schema: `Session.schema_agreement`."""
+        if timeout is not None:
+            require_seconds(timeout, "timeout")
+        self.check_caller()
+        router = self.executor.router
+        if router.ending is not None:
+            raise router.ended_error()
+        seconds = self.cluster.options.schema_agreement_timeout or _AGREEMENT
+        agreed = await self.cluster.schema.agreement.wait(seconds if timeout is None else timeout)
+        if not agreed and router.ending is not None:
+            raise router.ended_error()
+        return agreed
 
     async def prepare(self, text: str, keyspace: str | None, timeout: float | None) -> PreparedStatement:
         """Prepare a statement: `Session.prepare`."""

@@ -120,8 +120,11 @@ class Session(NoOtherAttributes):
         waiter = self._waiter(lambda: execution.abandon())
         execution = self._start(waiter, statement, parameters, call)
         response: Response = await waiter.wait()
-        if response.paging_state is None and response.extras is None:
+        extras = response.extras
+        if response.paging_state is None and extras is None:
             return Result(response, factory)
+        if extras is not None and extras.schema_change is not None:
+            await self._context.settle(response)
         return self._result(response, execution, factory)
 
     async def prepare(
@@ -264,12 +267,36 @@ class Session(NoOtherAttributes):
 
     @property
     def metadata(self) -> Snapshot:
-        """The cluster as it is known now: a `triocql.metadata.snapshot.Snapshot`, which never changes."""
+        """What is known of the cluster: nodes, keyspaces, and which nodes have which partitions.
+
+        A snapshot never changes, and any thread may read it; each change of the cluster gives another one. Nodes
+        are objects that remain, with their state of the moment.
+
+        >>> session.metadata.keyspaces["shop"].replication                             # doctest: +SKIP
+        SimpleStrategy(replication_factor=ReplicationFactor(all=3, transient=0))
+        """
         return self._context.cluster.nodes.snapshot
 
     def stats(self) -> Stats:
         """Return what is under way now."""
         return self._context.stats()
+
+    async def schema_agreement(self, timeout: float | None = None) -> bool:
+        """Wait until all nodes that are up have the same schema; return whether they do.
+
+        `execute` does so by itself after a statement that has changed the schema: see `Result.schema_agreed`. This is
+        for changes made by others, or by `execute_concurrent`, nurseries and streams, which do not wait.
+
+        Args:
+            timeout: seconds; by default `schema_agreement_timeout` of the session.
+
+        Raises OptionError for a timeout that is none, and SessionClosed.
+
+        >>> await session.execute_concurrent(tables)                                   # doctest: +SKIP
+        >>> await session.schema_agreement()                                           # doctest: +SKIP
+        True
+        """
+        return await self._context.schema_agreement(timeout)
 
     def events(self) -> Events:
         """Listen to what happens to the cluster and to the session's connections: see `triocql.metadata.events`.

@@ -285,12 +285,18 @@ class Session(NoOtherAttributes):
 
     @property
     def metadata(self) -> Snapshot:
-        """The cluster as it is known now, as `triocql.Session.metadata`. Any thread may read it."""
+        """What is known of the cluster: see `triocql.Session.metadata`."""
         return self._portal.context.cluster.nodes.snapshot
 
     def stats(self) -> Stats:
         """Return what is under way now."""
         return self._portal.call(self._portal.context.stats)
+
+    def schema_agreement(self, timeout: float | None = None) -> bool:
+        """Wait until all nodes that are up have the same schema; return whether they do: see
+        `triocql.Session.schema_agreement`.
+        """
+        return self._run(self._portal.context.schema_agreement, timeout)
 
     def events(self) -> Events:
         """Listen to what happens to the cluster and to the session's connections, as `triocql.Session.events`.

@@ -1,0 +1,201 @@
+"""Keeps what follows from the nodes and the schema of a cluster: keyspaces, the ring, and where the replicas are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import inf
+from typing import TYPE_CHECKING, TypeVar
+
+from triocql.errors import Error, ProtocolError
+from triocql.metadata.keyspaces import read_keyspaces
+from triocql.metadata.placer import Placer
+from triocql.observability.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from typing import Any
+
+    from triocql.abc import Reactor, Waiter
+    from triocql.cluster.nodes import Nodes
+    from triocql.metadata.building import Steps
+    from triocql.metadata.keyspaces import KeyspaceMetadata
+
+    Read = Callable[[str], Awaitable[Sequence[Mapping[str, Any]]]]
+
+T = TypeVar("T")
+
+logger = get_logger(__name__)
+
+_KEYSPACES = "SELECT keyspace_name, replication, durable_writes FROM system_schema.keyspaces"
+
+# Seconds between two readings that nobody waits for.
+_SPACING = 1.0
+# Seconds after which a reading that has failed is tried again, unless the control connection moves before.
+_AGAIN = 1.0
+
+
+class Refresh:
+    """One task, which reads and builds whenever something has changed. What is known stays until there is something
+    newer; each change of it is one new snapshot.
+
+    Args:
+        nodes: whose snapshot is kept.
+        read: reads a table on the control connection. Raises errors of the driver.
+    """
+
+    def __init__(self, reactor: Reactor, nodes: Nodes, read: Read) -> None:
+        self._reactor = reactor
+        self._nodes = nodes
+        self._read = read
+        self._placer = Placer()
+        self._stale = True
+        self._doubted = False
+        self._read_at = -inf
+        self._due = inf
+        self._first: Waiter[None] | None = None
+        self._served: list[Waiter[bool]] = []
+        self._pausing: Waiter[None] | None = None
+        self._closed = False
+        self._cancel: Callable[[], None] | None = None
+
+    async def load(self, deadline: float) -> None:
+        """Start the task, and wait until it has read and built for the first time, or failed to, or `deadline` is
+        there, as `Reactor.now` counts."""
+        self._first = waiter = self._reactor.waiter(_nothing)
+        cancel = self._reactor.call_at(deadline, lambda: waiter.resolve(None))
+        try:
+            self._due = self._reactor.now()
+            self._cancel = self._reactor.spawn(self.run)
+            await waiter.wait()
+        finally:
+            cancel()
+            self._first = None
+
+    def close(self) -> None:
+        """End the task; whoever waits need not. Synchronous and idempotent."""
+        self._closed = True
+        if self._cancel is not None:
+            self._cancel()
+        for waiter in self._served:
+            waiter.resolve(False)
+
+    # --- What has changed ----------------------------------------------------------------------------------
+
+    def nodes_changed(self) -> None:
+        """There are other nodes, or other tokens: build."""
+        self._by(self._reactor.now())
+
+    def schema_told(self) -> None:
+        """Events say that keyspaces have changed: read, together with what others say meanwhile."""
+        self._stale = True
+        self._by(max(self._reactor.now(), self._read_at + _SPACING))
+
+    def moved(self) -> None:
+        """The control connection is another one: events may have been lost, so read."""
+        self._stale = True
+        self._by(self._reactor.now())
+
+    async def refreshed(self, seconds: float) -> bool:
+        """Wait for a reading that begins from now on, so long at most; return whether there was one."""
+        waiter: Waiter[bool] = self._reactor.waiter(_nothing)
+        self._served.append(waiter)
+        cancel = _nothing
+        if seconds < inf:
+            cancel = self._reactor.call_at(self._reactor.now() + seconds, lambda: waiter.resolve(False))
+        try:
+            if self._closed:
+                waiter.resolve(False)
+            self.moved()
+            return await waiter.wait()
+        finally:
+            cancel()
+            self._served = [each for each in self._served if each is not waiter]
+
+    # --- The task ------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Read and build what is due, until the session ends."""
+        while not self._closed:
+            if self._reactor.now() < self._due:
+                await self._pause()
+            else:
+                await self._refresh()
+
+    async def _refresh(self) -> None:
+        self._due = inf
+        served = tuple(self._served)
+        keyspaces = await self._read_keyspaces() if self._stale else None
+        await self._build(self._nodes.snapshot.keyspaces if keyspaces is None else keyspaces)
+        if keyspaces is not None:
+            for waiter in served:
+                waiter.resolve(True)
+        if self._first is not None:
+            self._first.resolve(None)
+
+    async def _read_keyspaces(self) -> Mapping[str, KeyspaceMetadata] | None:
+        """Return the keyspaces; None if they cannot be read, which is tried again."""
+        self._stale = False
+        self._read_at = self._reactor.now()
+        try:
+            keyspaces = read_keyspaces(await self._read(_KEYSPACES))
+            self._check(keyspaces)
+        except Error as error:
+            if not self._closed:
+                logger.warning("the keyspaces cannot be read, trying again in %.1f s: %s", _AGAIN, error)
+            self._stale = True
+            self._by(self._reactor.now() + _AGAIN)
+            return None
+        return keyspaces
+
+    def _check(self, keyspaces: Mapping[str, KeyspaceMetadata]) -> None:
+        """Doubt a node that tells of no keyspace, where there were some, until it does twice. Raises ProtocolError."""
+        self._doubted = not (keyspaces or self._doubted) and bool(self._nodes.snapshot.keyspaces)
+        if self._doubted:
+            raise ProtocolError(
+                "the node tells of no keyspace any more; that is believed once it is told again"
+            )
+
+    async def _build(self, keyspaces: Mapping[str, KeyspaceMetadata]) -> None:
+        placed = await self._sliced(self._placer.place(self._nodes.snapshot, keyspaces))
+        if not self._closed:
+            self._nodes.apply(
+                replace(
+                    self._nodes.snapshot,
+                    ring=placed.ring,
+                    keyspaces=keyspaces,
+                    replica_maps=placed.replica_maps,
+                )
+            )
+
+    async def _sliced(self, steps: Steps[T]) -> T:
+        """Take all steps, and let others run in between."""
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                built: T = end.value
+                return built
+            await self._reactor.sleep(0)
+
+    async def _pause(self) -> None:
+        """Wait until something is due."""
+        self._pausing = waiter = self._reactor.waiter(_nothing)
+        cancel = _nothing
+        if self._due < inf:
+            cancel = self._reactor.call_at(self._due, lambda: waiter.resolve(None))
+        try:
+            await waiter.wait()
+        finally:
+            self._pausing = None
+            cancel()
+
+    def _by(self, when: float) -> None:
+        """Have something done at `when`, or before."""
+        if when < self._due:
+            self._due = when
+            if self._pausing is not None:
+                self._pausing.resolve(None)
+
+
+def _nothing() -> None:
+    """What is called at a cancellation: whoever waits cleans up by himself."""

@@ -1,0 +1,149 @@
+"""What a session does about the schema of its cluster: has all nodes agree on it, and keeps what is known of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from triocql.cluster.agreement import Agreement, versions_agree
+from triocql.cluster.refresh import Refresh
+from triocql.cluster.tables import NoSuchTable, Tables
+from triocql.engine.connections.connection import State
+from triocql.errors import ConnectionLost, Error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from triocql.abc import Reactor
+    from triocql.cluster.control import Control
+    from triocql.cluster.hub import EventHub
+    from triocql.cluster.nodes import Nodes
+    from triocql.config.options import Options
+    from triocql.engine.connections.connection import Connection
+    from triocql.engine.routing.router import Router
+    from triocql.metadata.node import Node
+    from triocql.protocol.responses import SchemaChange
+
+_LOCAL = "SELECT schema_version FROM system.local WHERE key='local'"
+_PEERS = "SELECT host_id, schema_version FROM system.peers"
+_PEERS_V2 = f"{_PEERS}_v2"
+
+
+class Schema:
+    """The agreement and the refresh of one session.
+
+    Whoever keeps the control connection tells of what happens: `changed`, `moved`, `nodes_changed`.
+
+    Attributes:
+        agreement: waits for all nodes to have the same schema.
+        refresh: keeps keyspaces, ring and replicas.
+    """
+
+    def __init__(
+        self,
+        reactor: Reactor,
+        options: Options,
+        router: Router,
+        control: Control,
+        nodes: Nodes,
+        hub: EventHub,
+    ) -> None:
+        self.agreement = Agreement(reactor, self._look)
+        self.refresh = Refresh(reactor, nodes, self._read)
+        self._reactor = reactor
+        self._bound = options.schema_agreement_timeout
+        self._timeout = options.connection.connect_timeout
+        self._router = router
+        self._control = control
+        self._nodes = nodes
+        self._hub = hub
+        self._failed: Node | None = None
+        self._peers = _PEERS_V2
+
+    def close(self) -> None:
+        """Let nobody wait any more. Synchronous and idempotent."""
+        self.agreement.close()
+        self.refresh.close()
+
+    async def settle(self, change: SchemaChange) -> bool | None:
+        """Wait, after a statement of this session's own has changed the schema, until requests that follow find it
+        everywhere. Return whether all nodes agree, None if that is not to be waited for. Raises nothing of its own.
+        """
+        about_keyspace = change.target == "KEYSPACE"
+        if self._bound == 0:
+            if about_keyspace:
+                self.refresh.moved()
+            return None
+        end = self._reactor.now() + self._bound
+        agreed = await self.agreement.wait(self._bound)
+        if about_keyspace:
+            await self.refresh.refreshed(end - self._reactor.now())
+        return agreed
+
+    # --- What the control connection tells -----------------------------------------------------------------
+
+    def changed(self, changes: Sequence[SchemaChange], *, incomplete: bool) -> None:
+        """Events tell of changes of the schema, whoever has made them; if they are `incomplete`, of others, too."""
+        if self._hub.listeners:
+            for change in changes:
+                self._hub.publish(change)
+        if incomplete or any(change.target == "KEYSPACE" for change in changes):
+            self.refresh.schema_told()
+        if incomplete or changes:
+            self.agreement.wake()
+
+    def moved(self) -> None:
+        """The control connection is one to another node: events may have been lost."""
+        self._peers = _PEERS_V2
+        self.refresh.moved()
+        self.agreement.wake()
+
+    def nodes_changed(self) -> None:
+        """There are other nodes than before, or other tokens."""
+        self.refresh.nodes_changed()
+        self.agreement.wake()
+
+    # --- What is asked -------------------------------------------------------------------------------------
+
+    async def _read(self, text: str) -> list[dict[str, Any]]:
+        connection = self._control.connection
+        if connection is None:
+            raise ConnectionLost("there is no control connection now")
+        return await Tables(self._reactor, connection, self._timeout).read(text)
+
+    async def _look(self) -> bool:
+        """Return whether the nodes have the same schema, by what one of them tells: after a failure, another one."""
+        connection = next(self._askable(), None)
+        if connection is None:
+            raise ConnectionLost("there is no connection now")
+        try:
+            tables = Tables(self._reactor, connection, self._timeout)
+            local = [row.get("schema_version") for row in await tables.read(_LOCAL)]
+            peers = await self._read_peers(tables)
+        except Error:
+            self._failed = connection.node
+            raise
+        self._failed = None
+        told = [(_uuid(row.get("host_id")), _uuid(row.get("schema_version"))) for row in peers]
+        return versions_agree(_uuid(local[0] if local else None), told, self._nodes.snapshot.nodes)
+
+    def _askable(self) -> Iterator[Connection]:
+        """Give the connections that can be asked, the best one first."""
+        control = self._control.connection
+        every = [*self._router.connections()] if control is None else [control, *self._router.connections()]
+        usable = [each for each in every if each.state is State.OPEN and each.free]
+        yield from (each for each in usable if each.node is not self._failed)
+        yield from usable
+
+    async def _read_peers(self, tables: Tables) -> list[dict[str, Any]]:
+        try:
+            return await tables.read(self._peers)
+        except NoSuchTable:
+            if self._peers == _PEERS:
+                raise
+            self._peers = _PEERS
+            return await tables.read(_PEERS)
+
+
+def _uuid(value: object) -> UUID | None:
+    return value if isinstance(value, UUID) else None
