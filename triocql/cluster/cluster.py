@@ -6,7 +6,6 @@ from triocql.abc import Reactor
 from triocql.cluster.connector import Connector
 from triocql.cluster.contacts import Contacts
 from triocql.cluster.control import Control
-from triocql.cluster.hub import EventHub
 from triocql.cluster.nodes import Nodes
 from triocql.cluster.schema import Schema
 from triocql.codecs.registry import Registry
@@ -32,10 +31,10 @@ class Cluster:
         self.reactor = reactor
         self.options = options
         self.registry = registry
-        self.hub = EventHub()
         self.clock = Clock(reactor)
         self.router = Router(self.clock, options.pool, options.balancing_policy)
         self._connector = Connector(reactor, self.clock, options, self.router)
+        self.hub = self._connector.hub
         self._control = Control(self._connector)
         self._executor: Executor | None = None
         self._nodes: Nodes | None = None

@@ -8,6 +8,7 @@ from math import inf
 
 from triocql import errors
 from triocql.abc import Address, Link, Reactor, Transport
+from triocql.cluster.hub import EventHub
 from triocql.cluster.query import Answer, InternalQueries
 from triocql.cluster.workers import Workers
 from triocql.config.options import Options
@@ -29,6 +30,7 @@ class Connector:
 
     Attributes:
         version: the protocol version; fixed once the first connection is made, so that all are alike.
+        hub: told of what happens to nodes and connections.
         check: raises ConnectError, or another error, unless a new connection leads to the node that it is for.
     """
 
@@ -39,6 +41,7 @@ class Connector:
         self.owner = owner
         self.version = options.connection.protocol_version
         self.workers = Workers(reactor)
+        self.hub = EventHub()
         self.check: Callable[[Connection], Awaitable[None]] | None = None
         self._warned = False
 

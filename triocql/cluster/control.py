@@ -17,6 +17,7 @@ from triocql.cluster.tables import Tables
 from triocql.cluster.topology import Topology
 from triocql.engine.connections.connection import Connection
 from triocql.errors import Attempt, ConnectError, ConnectTimeout, Error, RequestTimeout
+from triocql.metadata.events import NodeAdded, NodeMoved, NodeRemoved
 from triocql.metadata.membership import Change
 from triocql.metadata.node import Distance, Node, NodeState
 from triocql.metadata.snapshot import Snapshot
@@ -158,13 +159,25 @@ class Control:
             return
         nodes = self._nodes
         assert nodes is not None, "it was started"
+        former = nodes.snapshot
         nodes.apply(change.snapshot)
+        self._publish(former, change)
         if self._watcher is not None:
             self._watcher.nodes_changed()
         for node in change.upgraded:
             nodes.up(node)
         if change.doubted:
             self._look(self._reactor.now() + _SECOND_LOOK)
+
+    def _publish(self, former: Snapshot, change: Change) -> None:
+        """Tell who listens which nodes are new, gone, or elsewhere."""
+        hub = self._connector.hub
+        if not hub.listeners:
+            return
+        added, removed = change.snapshot.since(former)
+        for kind, nodes in ((NodeAdded, added), (NodeRemoved, removed), (NodeMoved, change.moved)):
+            for node in nodes:
+                hub.publish(kind(node))
 
     @property
     def _known(self) -> Snapshot:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from triocql.metadata.events import Missed
+from triocql.metadata.events import Missed, NodeDown, NodeUp
+from triocql.metadata.node import NodeState
+from triocql.metadata.states import show
 
 if TYPE_CHECKING:
     from triocql.abc import Reactor, Waiter
     from triocql.metadata.events import Event
+    from triocql.metadata.node import Node
+    from triocql.metadata.states import Sign
+
+_DOWN = (NodeState.DOWN, NodeState.FORCED_DOWN)
 
 CAPACITY = 1000
 """How many events are kept for a listener that does not take them."""
@@ -39,6 +45,16 @@ class EventHub:
         """Give an event to all who listen."""
         for listener in self.listeners:
             listener.put(event)
+
+    def show(self, node: Node, sign: Sign) -> None:
+        """Have the state of a node follow a sign, and tell whether it is up or down now if it was not before."""
+        was_down = node.state in _DOWN
+        if not (show(node, sign) and self.listeners):
+            return
+        if node.state is NodeState.UP:
+            self.publish(NodeUp(node))
+        elif node.state in _DOWN and not was_down:
+            self.publish(NodeDown(node))
 
     def listen(self, reactor: Reactor) -> Listener:
         """Return a new listener, which gets what is published from now on until it is closed."""

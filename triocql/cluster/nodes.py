@@ -14,7 +14,7 @@ from triocql.engine.requests.telling import call
 from triocql.engine.routing.router import Router
 from triocql.metadata.node import Distance, Node
 from triocql.metadata.snapshot import Snapshot
-from triocql.metadata.states import Sign, show
+from triocql.metadata.states import Sign
 
 _DRAIN = 30.0
 """Seconds that what is in flight gets on connections that are not wanted any more."""
@@ -34,6 +34,7 @@ class Nodes:
         self.snapshot = Snapshot()
         self._connector = connector
         self._router = router
+        self._hub = connector.hub
         self._executor = executor
         self._sizes = connector.options.pool.sizes
         self._dials = Permits(connector.reactor, _DIALS)
@@ -52,7 +53,7 @@ class Nodes:
             refiller for node, refiller in self._refillers.items() if node not in wanted or refiller.has_moved
         ]
         for node in snapshot.nodes:
-            show(node, Sign.WANTED if node in wanted else Sign.UNWANTED)
+            self._hub.show(node, Sign.WANTED if node in wanted else Sign.UNWANTED)
         # The new ones first: what waits for those that go finds somebody to wait for.
         for node, size in wanted.items():
             self._keep(node, size)
@@ -66,7 +67,7 @@ class Nodes:
 
     def down(self, node: Node) -> None:
         """The cluster says that `node` is down, which nobody believes who has a connection to it."""
-        show(node, Sign.SAID_DOWN)
+        self._hub.show(node, Sign.SAID_DOWN)
 
     def adopt(self, connection: Connection) -> None:
         """Put a connection that was made before there were any pools into the pool of its node, if it has one."""

@@ -16,8 +16,9 @@ from triocql.engine.connections.pool import Pool
 from triocql.engine.executing.executor import Executor
 from triocql.engine.routing.router import Router
 from triocql.errors import Attempt, ConnectError, Error, UnsupportedVersion
+from triocql.metadata.events import Connected, DialFailed, Disconnected
 from triocql.metadata.node import NodeState
-from triocql.metadata.states import Sign, show
+from triocql.metadata.states import Sign
 from triocql.observability.logs import get_logger
 
 logger = get_logger(__name__)
@@ -42,6 +43,7 @@ class PoolRefiller:
         self._reactor = connector.reactor
         self._connector = connector
         self._router = router
+        self._hub = connector.hub
         self._executor = executor
         self._keyspaces = executor.keyspaces
         self._dials = dials
@@ -87,8 +89,10 @@ class PoolRefiller:
     def adopt(self, connection: Connection) -> None:
         """Put a connection into the pool, and watch over it from now on."""
         if self.pool.add(connection):
-            show(self.pool.node, Sign.CONNECTED)
+            self._hub.show(self.pool.node, Sign.CONNECTED)
             logger.info("connected to %s", connection.name)
+            if self._hub.listeners:
+                self._hub.publish(Connected(self.pool.node))
             self._reactor.spawn(Heartbeat(self._reactor, connection, self._connector.options.connection).run)
             self._was_tried()
             self._router.on_connected()
@@ -107,7 +111,7 @@ class PoolRefiller:
             self._trying = None
             cancel()
         if not self._tried:
-            show(self.pool.node, Sign.DIAL_FAILED)
+            self._hub.show(self.pool.node, Sign.DIAL_FAILED)
 
     def _was_tried(self) -> None:
         self._tried = True
@@ -122,7 +126,7 @@ class PoolRefiller:
     def up(self) -> None:
         """The cluster says that the node is up: dial now, and let the back-off begin anew. If it is dialled already and
         that fails, it is dialled once more soon."""
-        show(self.pool.node, Sign.SAID_UP)
+        self._hub.show(self.pool.node, Sign.SAID_UP)
         now = self._reactor.now()
         often = now - self._told_up < _NUDGE_EVERY
         self._told_up = now
@@ -206,7 +210,7 @@ class PoolRefiller:
         now = self._reactor.now()
         self._refused = True
         unfit = isinstance(error, (ForeignNode, UnsupportedVersion))
-        show(self.pool.node, Sign.REFUSED if unfit else Sign.DIAL_FAILED)
+        self._hub.show(self.pool.node, Sign.REFUSED if unfit else Sign.DIAL_FAILED)
         self._due = inf if self._is_unfit else now + self._delay(now)
         if self._lost_meanwhile and not self._is_unfit:
             # The node was there after this dial had begun: what failed says nothing of it, and who waits waits on.
@@ -216,7 +220,7 @@ class PoolRefiller:
         self.pool.last_failure = Attempt(self.pool.node, error, now - began, following)
         self._was_tried()
         if not self._is_over:
-            self._tell(str(error), self._due - now)
+            self._tell(error, self._due - now)
         self._router.on_dial_failed()
 
     @property
@@ -224,8 +228,10 @@ class PoolRefiller:
         """Whether a dial would be in vain until something has changed there."""
         return self.pool.node.state is NodeState.FORCED_DOWN
 
-    def _tell(self, failure: str, wait: float) -> None:
-        name = self.pool.name
+    def _tell(self, error: ConnectError, wait: float) -> None:
+        name, failure = self.pool.name, str(error)
+        if self._hub.listeners:
+            self._hub.publish(DialFailed(self.pool.node, error, wait))
         if self._is_unfit:
             logger.warning("%s is left alone until it is up again or has changed: %s", name, failure)
         elif wait < _SHORTEST_TOLD:
@@ -253,8 +259,10 @@ class PoolRefiller:
     def _lost(self, connection: Connection) -> None:
         """A connection is gone (`Pool.on_lost`): replaced at once if it lasted, else a failed attempt."""
         now = self._reactor.now()
+        if self._hub.listeners:
+            self._hub.publish(Disconnected(self.pool.node, connection.error))
         if not self.pool.has_open():
-            show(self.pool.node, Sign.LOST)
+            self._hub.show(self.pool.node, Sign.LOST)
         if now - connection.began >= _LASTING:
             self._back_off.reset()
             self._due = now

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from triocql.metadata.node import Node
 from triocql.protocol.responses import SchemaChange
-
-if TYPE_CHECKING:
-    from triocql.abc import Address
 
 __all__ = [
     "Connected",
@@ -44,15 +41,9 @@ class NodeRemoved:
 
 @dataclass(frozen=True, slots=True)
 class NodeMoved:
-    """A node has another address than before; it is the same node, by its host_id.
-
-    Attributes:
-        node: the node, with its new address.
-        before: the address that it had.
-    """
+    """A node has another address than before; it is the same node, by its host_id."""
 
     node: Node
-    before: Address
 
 
 # --- Status ------------------------------------------------------------------------------------------------
