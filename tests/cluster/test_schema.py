@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ import pytest
 from tests.cluster.world import KEYSPACE, World, other
 from triocql.errors import OptionError, SessionClosed
 from triocql.metadata.replication import ReplicationFactor, SimpleStrategy
-from triocql.testing.server import as_usual, delay, error
+from triocql.testing.server import Change, ServerNode, as_usual, delay, error
 
 TABLE = "CREATE TABLE ks.t (k int PRIMARY KEY)"
 OLD = UUID(int=7)
@@ -334,15 +335,26 @@ def test_a_reading_that_fails_takes_nothing_away(fault: str, caplog: pytest.LogC
         assert set(session.metadata.keyspaces) == {"ks", "theirs"}
 
 
+def empty(times: int) -> Callable[[ServerNode, list[Any]], list[Any]]:
+    """Return an edit that tells no rows so many times."""
+    left = times
+
+    def edit(_node: ServerNode, rows: list[Any]) -> list[Any]:
+        nonlocal left
+        left -= 1
+        return [] if left >= 0 else rows
+
+    return edit
+
+
 def test_a_reading_that_is_empty_is_believed_when_it_comes_twice(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     with world.session() as session:
         server = world.server
         for times in (1, 2):
-            answers = iter([[]] * times)
-            server.edit("system_schema.keyspaces", lambda _node, rows, answers=answers: next(answers, rows))
+            server.edit("system_schema.keyspaces", empty(times))
             world.reactor.advance(2.0)
-            server.announce_schema(("UPDATED", "KEYSPACE", "ks"))
+            server.announce_schema(Change("UPDATED", "KEYSPACE", "ks"))
             world.reactor.advance(0.5)
             assert list(session.metadata.keyspaces) == ["ks"]
             assert "no keyspace any more" in caplog.text
