@@ -138,7 +138,7 @@ def test_a_node_that_has_moved_is_dialled_at_its_new_address_and_remains_itself(
         world.nodes[0].holding = True
         task = world.start(session.execute, "INSERT 1")
         (former,) = pools(session)
-        first.address = world.addresses[1]
+        first.address, first.host_id = world.addresses[1], world.nodes[1].host_id
         first.name = str(first.address)
         apply(world, session, first)
         (pool,) = pools(session)
@@ -161,7 +161,7 @@ def test_a_node_that_has_moved_while_it_is_dialled_is_not_reached_at_its_old_add
         dials = Dials(world, 1)
         world.listeners[0].black_hole = True
         lose(world, 0)
-        first.address = world.addresses[1]
+        first.address, first.host_id = world.addresses[1], world.nodes[1].host_id
         apply(world, session, first)
         assert len(dials.times) == 1
         world.listeners[0].black_hole = False

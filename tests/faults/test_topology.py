@@ -357,7 +357,7 @@ def test_s31_a_reading_that_fails_empties_nothing() -> None:
 
 def test_s31_a_contact_point_whose_tables_cannot_be_read_is_not_the_one() -> None:
     async def before(scene: Scene) -> None:
-        scene.server.when(LOCAL, node=0).then(error(ErrorCode.OVERLOADED))
+        scene.server.when(LOCAL, node=0, times=1).then(error(ErrorCode.OVERLOADED))
 
     async def row(scene: Scene) -> None:
         assert len(known(scene)) == 3
