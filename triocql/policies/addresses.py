@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class AddressTranslation(Protocol):
     """Says at which address a node is dialled that the cluster tells of. The contact points are dialled as they are.
 
-    It is asked whenever the nodes of the cluster are read. Called on the loop: it must not block. One that does, as
-    for a look-up in the DNS, has an attribute `blocks` that is True, and is called in a thread.
+    It is asked once about each address, and again where it failed to say. Called on the loop: it must not block. One
+    that does, as for a look-up in the DNS, has an attribute `blocks` that is True, and is called in a thread; after
+    two seconds, nobody waits for it.
 
     What it raises is logged, and the node is dialled at the address that the cluster tells.
     """
