@@ -9,8 +9,10 @@ import pytest
 
 from tests.faults.invariants import run
 from tests.faults.scene import EVERYWHERE, Scene
+from triocql.config.policies import PolicyOptions
 from triocql.metadata.node import NodeState
 from triocql.metadata.replication import ReplicationFactor, SimpleStrategy
+from triocql.policies.balancing import RoundRobin
 from triocql.testing.server import ServerNode
 
 TABLE = "CREATE TABLE IF NOT EXISTS ks.other (k int PRIMARY KEY)"
@@ -68,6 +70,33 @@ def test_nodes_that_do_not_count(loop: str, how: str) -> None:
         node.schema_version = None
 
     run(loop, row, nodes=3)
+
+
+@EVERYWHERE
+def test_a_control_node_that_has_not_heard_of_a_change(loop: str) -> None:
+    """To it, all nodes have the schema of before still: whether they agree tells the node that has made the change."""
+
+    async def row(scene: Scene) -> None:
+        late = control_node(scene)
+        late.schema_version = OLD
+
+        def as_it_was(node: ServerNode, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            return [{**row, "schema_version": OLD} for row in rows] if node is late else rows
+
+        scene.server.edit("system.peers_v2", as_it_was)
+        elsewhere = []
+        for number in range(6):  # the nodes in turn
+            result = await scene.session.execute(f"CREATE TABLE ks.other{number} (k int PRIMARY KEY)")
+            if str(result.coordinator) != str(late.address):
+                elsewhere.append(result.schema_agreed)
+        assert elsewhere
+        assert set(elsewhere) == {False}
+        late.schema_version = None
+        scene.server.edit("system.peers_v2", lambda _node, rows: rows)
+        assert (await scene.session.execute(TABLE)).schema_agreed is True
+
+    in_turn = PolicyOptions(balancing=RoundRobin())
+    run(loop, row, nodes=3, schema_agreement_timeout=0.5, policies=in_turn)
 
 
 # --- S26 -----------------------------------------------------------------------------------------------------------

@@ -58,6 +58,7 @@ class Schema:
         self._nodes = nodes
         self._hub = hub
         self._failed: Node | None = None
+        self._makers: list[Node | None] = []
         self._peers = _PEERS_V2
 
     def close(self) -> None:
@@ -65,9 +66,13 @@ class Schema:
         self.agreement.close()
         self.refresh.close()
 
-    async def settle(self, change: SchemaChange) -> bool | None:
+    async def settle(self, change: SchemaChange, maker: Node | None) -> bool | None:
         """Wait, after a statement of this session's own has changed the schema, until requests that follow find it
         everywhere. Return whether all nodes agree, None if that is not to be waited for. Raises nothing of its own.
+
+        Args:
+            change: the change.
+            maker: the node that has made it. Any other one may not have heard of it yet, and find that all agree still.
         """
         about_keyspace = change.target == "KEYSPACE"
         if self._bound == 0:
@@ -75,7 +80,11 @@ class Schema:
                 self.refresh.moved()
             return None
         end = self._reactor.now() + self._bound
-        agreed = await self.agreement.wait(self._bound)
+        self._makers.append(maker)
+        try:
+            agreed = await self.agreement.wait(self._bound)
+        finally:
+            self._makers.remove(maker)
         if about_keyspace:
             await self.refresh.refreshed(end - self._reactor.now())
         return agreed
@@ -112,8 +121,15 @@ class Schema:
         return await Tables(self._reactor, connection, self._timeout).read(text)
 
     async def _look(self) -> bool:
-        """Return whether the nodes have the same schema, by what one of them tells: after a failure, another one."""
-        connection = next(self._askable(), None)
+        """Return whether the nodes have the same schema, by what each of those tells that have made a change of it."""
+        for maker in dict.fromkeys(self._makers) or (None,):
+            if not await self._look_at(maker):
+                return False
+        return True
+
+    async def _look_at(self, maker: Node | None) -> bool:
+        """Return it by what a node tells: after a failure, another one."""
+        connection = next(self._askable(maker), None)
         if connection is None:
             raise ConnectionLost("there is no connection now")
         try:
@@ -127,11 +143,12 @@ class Schema:
         told = [(_uuid(row.get("host_id")), _uuid(row.get("schema_version"))) for row in peers]
         return versions_agree(_uuid(local[0] if local else None), told, self._nodes.snapshot.nodes)
 
-    def _askable(self) -> Iterator[Connection]:
-        """Give the connections that can be asked, the best one first."""
+    def _askable(self, maker: Node | None) -> Iterator[Connection]:
+        """Give the connections that can be asked, the best one first: those to the maker of a change."""
         control = self._control.connection
         every = [*self._router.connections()] if control is None else [control, *self._router.connections()]
         usable = [each for each in every if each.state is State.OPEN and each.free]
+        usable.sort(key=lambda each: each.node is not maker)
         yield from (each for each in usable if each.node is not self._failed)
         yield from usable
 

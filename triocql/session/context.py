@@ -117,7 +117,7 @@ class SessionContext:
         assert extras is not None, "it tells of a change"
         assert extras.schema_change is not None, "it tells of a change"
         self.check_caller()
-        agreed = await self.cluster.schema.settle(extras.schema_change)
+        agreed = await self.cluster.schema.settle(extras.schema_change, response.coordinator)
         response.extras = extras._replace(schema_agreed=agreed)
 
     async def schema_agreement(self, timeout: float | None) -> bool:
