@@ -9,10 +9,15 @@ from uuid import UUID
 
 import pytest
 
+from tests.cluster.world import World
 from tests.session.loops import LOOPS, Stage, run_on
+from triocql import PolicyOptions
 from triocql.abc import Address
 from triocql.cluster.translation import Translation
+from triocql.metadata.node import NodeState
 from triocql.metadata.peers import ClusterFacts, NodeFacts
+from triocql.policies.addresses import MappedAddresses
+from triocql.testing.server import ServerNode
 from triocql.testing.simulated import SimulatedReactor
 
 A, B = Address("10.0.0.1", 9042), Address("10.0.0.2", 9042)
@@ -128,3 +133,20 @@ def test_one_that_takes_too_long_is_not_waited_for(loop: str, caplog: pytest.Log
 
     run_on(loop, main)
     assert "took more than 0.05 s" in caplog.text
+
+
+def test_nodes_are_dialled_where_the_policy_says() -> None:
+    elsewhere = {f"192.0.2.{number}": f"127.0.0.{number}" for number in (1, 2, 3)}
+    world = World(policies=PolicyOptions(addresses=MappedAddresses(elsewhere)))
+    told = {there: here for here, there in elsewhere.items()}
+
+    def edit(_node: ServerNode, rows: list[Any]) -> list[Any]:
+        return [{**row, "native_address": told[row["native_address"]]} for row in rows]
+
+    world.server.edit("system.peers_v2", edit)
+    world.points = world.points[:1]
+    with world.session() as session:
+        nodes = session.metadata.nodes
+        assert sorted(node.address.host for node in nodes) == sorted(elsewhere.values())
+        assert {node.told.host for node in nodes[1:] if node.told} == {"192.0.2.2", "192.0.2.3"}
+        assert {node.state for node in nodes} == {NodeState.UP}

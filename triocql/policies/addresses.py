@@ -44,7 +44,12 @@ class MappedAddresses:
     '203.0.113.7:9042'
     """
 
-    def __init__(self, table: Mapping[str | Address, str | Address]) -> None:
+    def __init__(
+        self,
+        table: Mapping[str | Address, str | Address]
+        | Mapping[str, str | Address]
+        | Mapping[Address, str | Address],
+    ) -> None:
         for each in (*table, *table.values()):
             if not isinstance(each, (str, Address)) or not each:
                 raise OptionError(
