@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from triocql.abc import Address
 from triocql.errors import OptionError
@@ -44,12 +44,7 @@ class MappedAddresses:
     '203.0.113.7:9042'
     """
 
-    def __init__(
-        self,
-        table: Mapping[str | Address, str | Address]
-        | Mapping[str, str | Address]
-        | Mapping[Address, str | Address],
-    ) -> None:
+    def __init__(self, table: Mapping[Any, str | Address]) -> None:
         for each in (*table, *table.values()):
             if not isinstance(each, (str, Address)) or not each:
                 raise OptionError(
