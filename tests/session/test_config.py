@@ -154,7 +154,9 @@ def test_an_unknown_keyword_names_near_ones(given: str, near: str) -> None:
 
 
 def test_an_unknown_keyword_like_no_other_lists_all() -> None:
-    with pytest.raises(OptionError, match=r"the options are: auth, codecs, compression, .*tracing"):
+    with pytest.raises(
+        OptionError, match=r"the options are: attempt_timeout, auth, codecs, compression, .*tracing"
+    ):
         read(zzz=1)  # type: ignore[call-arg]
 
 

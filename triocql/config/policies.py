@@ -9,6 +9,7 @@ from triocql.policies.addresses import AddressTranslation
 from triocql.policies.balancing import BalancingPolicy
 from triocql.policies.reconnection import ReconnectionPolicy
 from triocql.policies.retry import DefaultRetryPolicy, RetryPolicy
+from triocql.policies.speculation import SpeculationPolicy
 from triocql.policies.timestamping import TimestampPolicy
 
 
@@ -24,6 +25,8 @@ class PolicyOptions:
     Attributes:
         retry: what follows when a node answers with an error, or the connection ends: see
             `triocql.policies.retry.RetryPolicy`.
+        speculation: when another node gets a copy of an idempotent request that has no answer yet: see
+            `triocql.policies.speculation.SpeculationPolicy`; None for never.
         balancing: which node a request goes to: see `triocql.policies.balancing.BalancingPolicy`; None for each in
             its turn.
         reconnection: how long to wait before a node is dialled again; None for delays that double, as the options
@@ -44,6 +47,7 @@ class PolicyOptions:
     """
 
     retry: RetryPolicy = field(default_factory=DefaultRetryPolicy)
+    speculation: SpeculationPolicy | None = None
     balancing: BalancingPolicy | None = None
     reconnection: ReconnectionPolicy | None = None
     timestamps: TimestampPolicy | None = None
@@ -51,6 +55,8 @@ class PolicyOptions:
 
     def __post_init__(self) -> None:
         _require(self.retry, "retry", "decide")
+        if self.speculation is not None:
+            _require(self.speculation, "speculation", "delay")
         if self.balancing is not None:
             _require(self.balancing, "balancing", "distance")
             _require(self.balancing, "balancing", "plan")

@@ -110,6 +110,26 @@ class Owner(Protocol):
         """Called when the connection has ended; its requests get their error after this."""
 
 
+class Speculating(Protocol):
+    """Has executions send copies of their requests to other nodes."""
+
+    def begin(self, execution: Any) -> None:
+        """Called when an execution has been sent that may be executed twice."""
+
+
+class Racing(Protocol):
+    """The attempts of an execution beside the one that it knows."""
+
+    def lose(self, attempt: Any, node: Node | None, error: Exception) -> bool:
+        """Be without an attempt that has failed, if others are under way: return whether there are any."""
+
+    def resume(self) -> None:
+        """Called after a wait on no connection."""
+
+    def end(self, attempt: Any, is_won: bool) -> None:
+        """Called when the execution has ended whose attempt this was: with a good answer to any, or without."""
+
+
 class Recovering(Protocol):
     """Decides what follows an attempt that did not succeed."""
 

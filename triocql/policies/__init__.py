@@ -8,6 +8,7 @@ from triocql._impl import compiled
 from triocql.policies.backoff import ExponentialBackoffRetry
 from triocql.policies.downgrading import DowngradingConsistency
 from triocql.policies.retry import Decision, DefaultRetryPolicy, NeverRetry, Retry, RetryPolicy
+from triocql.policies.speculation import ConstantSpeculation, PercentileSpeculation, SpeculationPolicy
 
 if TYPE_CHECKING or not compiled:
     from triocql.policies.timestamps import MonotonicTimestamps
@@ -15,12 +16,15 @@ else:
     from triocql.policies._timestamps import MonotonicTimestamps
 
 __all__ = [
+    "ConstantSpeculation",
     "Decision",
     "DefaultRetryPolicy",
     "DowngradingConsistency",
     "ExponentialBackoffRetry",
     "MonotonicTimestamps",
     "NeverRetry",
+    "PercentileSpeculation",
     "Retry",
     "RetryPolicy",
+    "SpeculationPolicy",
 ]

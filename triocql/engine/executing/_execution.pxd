@@ -28,6 +28,7 @@ cdef class Execution:
     cdef public object recovery
     cdef public Message message
     cdef public object plan
+    cdef public object race
     cdef public object history
     cdef public object tracker
     cdef public object token

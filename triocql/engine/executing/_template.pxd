@@ -28,6 +28,7 @@ cdef class ExecuteTemplate:
     cdef object _now
     cdef object _ask
     cdef object _tracker
+    cdef object _speculation
     cdef object _fixed_timestamp
     cdef object _bind
     cdef double _timeout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from triocql.engine.contracts import Recovering, Sink
+from triocql.engine.contracts import Recovering, Sink, Speculating
 from triocql.engine.messages.reading import ResultReader
 from triocql.engine.routing.router import Router
 from triocql.observability.tracker import GuardedTracker
@@ -29,3 +29,4 @@ class ExecutionContext(NamedTuple):
     timestamps: MonotonicTimestamps
     now: Callable[[], float]
     tracker: GuardedTracker | None
+    speculation: Speculating | None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import cython
 
     from triocql.engine.connections.connection import Connection
-    from triocql.engine.contracts import Recovering, Sink
+    from triocql.engine.contracts import Racing, Recovering, Sink
     from triocql.engine.routing.plan import Plan
     from triocql.metadata.node import Node
     from triocql.observability.tracker import GuardedTracker
@@ -86,7 +86,8 @@ class Attempt(Request):
         if opcode != _RESULT:
             execution.recovery.refused(self, connection, opcode, flags, body)
             return
-        message = execution.message
+        race = execution.race
+        message = execution.message if race is None else self.message
         assert message is not None, "what was sent has one"
         if not flags and body == _VOID and message.may_be_void:
             response: Any = connection.void
@@ -98,6 +99,8 @@ class Attempt(Request):
                 return
         if execution.tracker is not None:
             self.over(connection, None)
+        if race is not None:
+            execution.message = message  # which the next page is asked for by
         execution.succeed(response)
 
     def over(self, connection: Connection, error: BaseException | None) -> None:
@@ -112,9 +115,14 @@ class Attempt(Request):
         self.execution.recovery.lost(self, connection, error, written=written)
 
     def fail(self, error: BaseException) -> None:
-        """End the execution with `error`, if this attempt still counts."""
-        if self.phase is not _DONE:
+        """End the execution with `error`, if this attempt still counts, unless others are under way."""
+        if self.phase is not _DONE and not self.lose(None, error):
             self.execution.fail(error)
+
+    def lose(self, node: Node | None, error: BaseException) -> bool:
+        """Return whether other attempts are under way; if so, this one has ended by `error`, and they decide."""
+        race = self.execution.race
+        return race is not None and isinstance(error, Exception) and race.lose(self, node, error)
 
     def abandon(self) -> None:
         """Abandon the execution, if this attempt still counts."""
@@ -144,6 +152,8 @@ class Attempt(Request):
         if execution.attempt_timeout:
             self.deadline = execution.until(execution.recovery.now())
             execution.recovery.watch(self.deadline)
+        if execution.race is not None:
+            execution.race.resume()
 
     def is_unwanted(self) -> bool:
         """Return whether the consumer was cancelled, though the loop has not said so yet."""
@@ -159,6 +169,7 @@ class Execution:
         message: what is said; None while a statement is still being prepared for it.
         history: the waits and the attempts of the past; None while there are none.
         plan: the nodes that come next; None up to the second attempt.
+        race: the other attempts that are under way, and when one will be; None for most, which have one at a time.
         tracker: follows it; None if there is none, and once the execution has ended.
         token: what the tracker knows it by.
         started, timeout, deadline: seconds, by the loop's clock.
@@ -173,6 +184,7 @@ class Execution:
         "idempotent",
         "message",
         "plan",
+        "race",
         "recovery",
         "sink",
         "started",
@@ -211,6 +223,7 @@ class Execution:
             self.history: History | None = None
             self.tracker: GuardedTracker | None = None
             self.token: Any = None
+            self.race: Racing | None = None
             self.attempt_timeout = 0.0
             attempt.holder = None
             attempt.sent = 0.0
@@ -340,6 +353,9 @@ class Execution:
         assert sink is not None, "what has not ended has one"
         assert attempt is not None, "what has not ended has one"
         self.sink = self.attempt = None
+        if self.race is not None:
+            race, self.race = self.race, None
+            race.end(attempt, error is None)
         attempt.finish()
         if tracker is not None:
             token, self.tracker, self.token = self.token, None, None

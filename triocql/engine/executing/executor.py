@@ -16,6 +16,7 @@ from triocql.engine.executing import ExecuteTemplate, Execution
 from triocql.engine.executing.batches import BatchBuilder
 from triocql.engine.executing.context import ExecutionContext
 from triocql.engine.executing.preparing import Preparing
+from triocql.engine.executing.racing import Speculation
 from triocql.engine.executing.recovery import Recovery
 from triocql.engine.executing.settings import RequestSettings, SettingsCache
 from triocql.engine.executing.spreading import Spreading
@@ -45,6 +46,7 @@ class Executor:
         self.version = version
         self.keyspaces = Keyspaces(router, version, options.connection.connect_timeout, options.keyspace)
         descriptions = Descriptions(registry, version)
+        speculation = options.policies.speculation
         self.context = ExecutionContext(
             router,
             Recovery(router, options.policies.retry, version, descriptions, self._doubt),
@@ -52,6 +54,7 @@ class Executor:
             timestamps_of(options.policies.timestamps),
             router.clock.now,
             None if options.tracker is None else GuardedTracker(options.tracker),
+            None if speculation is None else Speculation(router, speculation),
         )
         self.settings = SettingsCache(_defaults(options), version, self._make_template)
         self.spreading = Spreading(router, version)
@@ -152,6 +155,9 @@ class Executor:
         execution.limit(options.attempt_seconds)
         if context.tracker is not None:
             execution.track(context.tracker, statement, is_internal=is_internal)
+        alone = not idempotent or is_internal or options.consistency.is_serial
+        if context.speculation is not None and not alone:
+            context.speculation.begin(execution)
         return execution
 
     def park(self, execution: Execution) -> None:

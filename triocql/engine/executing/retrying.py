@@ -8,7 +8,6 @@ from triocql import errors
 from triocql.engine.connections.connection import Connection
 from triocql.engine.executing.execution import Attempt
 from triocql.engine.executing.laterattempt import LaterAttempt
-from triocql.engine.phase import Phase
 from triocql.engine.routing.router import Router
 from triocql.policies.retry import Decision, Retry, RetryPolicy
 from triocql.protocol.constants import Opcode
@@ -28,6 +27,8 @@ class Retrying:
         """Have decided what follows `error` of an attempt on `connection`, and do it."""
         execution = attempt.execution
         attempt.over(connection, error)
+        if execution.is_done or attempt.lose(connection.node, error):
+            return  # a tracker has ended it, or others are under way
         retries = execution.retries
         try:
             answer = self.policy.decide(error, idempotent=execution.idempotent, retries=retries)
@@ -41,8 +42,8 @@ class Retrying:
         except BaseException as bug:
             attempt.fail(bug)
             return
-        if attempt.phase is Phase.DONE:
-            return  # the policy, or a tracker, has ended it
+        if execution.is_done:
+            return  # the policy has ended it
         if decision is Decision.IGNORE and attempt.opcode != _PREPARE:  # which has no empty result
             execution.succeed(connection.void)
         elif not isinstance(decision, Retry) or not self._retry(attempt, connection, error, decision):

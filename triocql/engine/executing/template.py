@@ -62,6 +62,7 @@ class ExecuteTemplate:
         "_route",
         "_router",
         "_routes",
+        "_speculation",
         "_state",
         "_timeout",
         "_timestamps",
@@ -88,6 +89,8 @@ class ExecuteTemplate:
         self._timeout = options.timeout
         self._attempt_timeout = options.attempt_seconds
         self._idempotent = query.idempotent if options.idempotent is None else options.idempotent
+        speculates = self._idempotent and not options.consistency.is_serial
+        self._speculation = context.speculation if speculates else None
         self._may_be_void = query.answers.void
         self._fixed_timestamp = options.timestamp
         self._resumes = options.paging_state is not None
@@ -137,6 +140,8 @@ class ExecuteTemplate:
             execution.track(self._tracker, self._query.text)
         if not self._send(values, attempt):
             self._router.submit(attempt)
+        if self._speculation is not None:
+            self._speculation.begin(execution)
         return execution
 
     def _send(self, values: bytes, attempt: Attempt) -> bool:
@@ -178,4 +183,6 @@ class ExecuteTemplate:
         execution.limit(self._attempt_timeout)
         if self._tracker is not None:
             execution.track(self._tracker, self._query.text)
+        if self._speculation is not None:
+            self._speculation.begin(execution)
         return execution

@@ -88,6 +88,10 @@ class Message:
         """Return the body of the frame, made for the present state of the prepared statements in it."""
         raise NotImplementedError
 
+    def copy(self) -> Message:
+        """Return a message that says the same, and goes on doing so when this one is `reprepared`."""
+        return self
+
     def consistency_offset(self) -> int | None:
         """Return where the consistency is in the body; None if there is none."""
         return None
@@ -191,6 +195,18 @@ class ExecuteMessage(Message):
         if len(body) > MAX_FRAME:
             check_body(len(body))
         return body
+
+    def copy(self) -> ExecuteMessage:
+        """Return a message that says the same (`Message`)."""
+        return ExecuteMessage(
+            self._query,
+            self._state,
+            self._values,
+            self._timestamp,
+            self.encoder,
+            self._parameters,
+            self._reader,
+        )
 
     def consistency_offset(self) -> int:
         """Return where the consistency is in the body (`Message`): it is the first of the parameters."""

@@ -25,6 +25,7 @@ from triocql.policies.balancing import default_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from triocql.engine.connections.connection import Connection
     from triocql.engine.requests import Request
     from triocql.metadata.node import Node
     from triocql.policies.balancing import BalancingPolicy
@@ -108,6 +109,17 @@ class Dispatcher:
     def delay(self, request: Request, when: float, node: Node | None) -> None:
         """Send `request` at `when`, by the loop's clock: to `node`, if there is one and it has room."""
         self._backlog.delays.hold(request, when, partial(self._submit_to, node))
+
+    def next_connection(self, plan: Plan) -> Connection | None:
+        """Return a connection with room to the next node of `plan`; None if there is none, or others wait for room."""
+        if self._backlog.queue.held or self._ending.reason is not None:
+            return None
+        for node in plan:
+            pool = self._pools.get(node)
+            connection = None if pool is None else pool.pick()
+            if connection is not None:
+                return connection
+        return None
 
     def _submit_to(self, node: Node | None, request: Request) -> None:
         pool = None if node is None else self._pools.get(node)

@@ -53,6 +53,7 @@ class Router:
         self.queue, self.waiting, self.delays = backlog.queue, backlog.waiting, backlog.delays
         self.turn, self.plan = dispatcher.turn, dispatcher.plan
         self.submit, self.delay = dispatcher.submit, dispatcher.delay
+        self.next_connection = dispatcher.next_connection
         self.drain, self.end, self.ended_error = ending.drain, ending.end, ending.error
         self.connections = self.pools.connections
         self.on_drained = ending.on_drained
