@@ -61,14 +61,12 @@ def test_no_connection_to_any_node_names_them_with_their_last_failures() -> None
         world.settle()
         error = refusal(world, session)
         first, second = error.attempts
-        assert (
-            str(error).splitlines()
-            == [
-                f"no connection to any node: {first.node} (down), {second.node} (down)",  # in the order of the plan
-                f"  {first}",
-                f"  {second}",
-            ]
-        )
+        assert str(error).splitlines() == [
+            # In the order of the plan.
+            f"no connection to any node: {first.node} (down in dc1), {second.node} (down in dc1)",
+            f"  {first}",
+            f"  {second}",
+        ]
         assert "ConnectError" in str(first)
         assert first.decision.startswith("dialled again in ")
         assert {str(first.node), str(second.node)} == {"10.0.0.1:9042", "10.0.0.2:9042"}
@@ -83,7 +81,7 @@ def test_very_many_nodes_are_not_all_named() -> None:
             listener.refuse = True
             listener.accepted[0].reset()
         world.settle()
-        assert str(refusal(world, session)).splitlines()[0].endswith(" (down) and 4 more")
+        assert str(refusal(world, session)).splitlines()[0].endswith(" (down in dc1) and 4 more")
         for listener in world.listeners:
             listener.refuse = False
 
@@ -104,7 +102,7 @@ def test_a_policy_that_does_not_explain(policy: Any, caplog: pytest.LogCaptureFi
         session._context.cluster.router.apply(session._context.cluster.nodes.snapshot)
         assert str(refusal(world, session)) == (
             "the balancing policy has no node for this request; known are "
-            "10.0.0.1:9042 (up), 10.0.0.2:9042 (up in far, ignored)"
+            "10.0.0.1:9042 (up in dc1), 10.0.0.2:9042 (up in far, ignored)"
         )
     assert (len(caplog.records) > 0) is isinstance(getattr(policy, "reason", None), KeyError)
     caplog.clear()
@@ -122,13 +120,13 @@ def test_there_is_no_node_in_the_local_data_centre() -> None:
         )
 
 
-@pytest.mark.parametrize("local", [None, "x"])
+@pytest.mark.parametrize("local", [None, "dc1"])
 def test_a_filter_leaves_none(local: str | None) -> None:
     policy = DefaultBalancing(local_data_centre=local)
     world = with_policy(FilteredBalancing(policy, predicate=lambda node: node.rack != "attic"), count=2)
     with world.session() as session:
         snapshot = session._context.cluster.nodes.snapshot
         for node in snapshot.nodes:
-            node.data_centre, node.rack = "x", "attic"
+            node.rack = "attic"
         session._context.cluster.router.apply(snapshot)
         assert str(refusal(world, session)) == "no node for this request: the filter leaves out 2 of 2 nodes"

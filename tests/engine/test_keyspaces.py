@@ -209,10 +209,20 @@ def test_text_that_is_prepared_after_a_use_is_not_kept_for_the_keyspace_before(
 ) -> None:
     """Before v5 a node prepares in the keyspace that the connection is in by then, unless the text names one."""
     world = World(version, keyspace="one")
+
+    def hesitate(asked: Asked) -> bool:
+        if asked.text != "USE two":
+            return False
+        asked.link.keyspace = "two"
+        return asked.hold()
+
     with world.session() as session:
-        move = world.reactor.start(lambda: session.execute("USE two"))
-        meanwhile = world.reactor.start(lambda: session.execute(text, [1]))
+        world.node.script = hesitate
+        move = world.start(session.execute, "USE two")
+        meanwhile = world.start(session.execute, text, [1])
+        world.node.release()
         world.settle()
+        world.node.script = None
         move.result()
         meanwhile.result()
         world.node.asked.clear()

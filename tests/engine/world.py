@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -34,7 +35,8 @@ class World:
     ) -> None:
         self.reactor = SimulatedReactor(seed, level=level)
         self.nodes = [Node(*versions) for _ in range(count)]
-        self.addresses = [Address(f"10.0.0.{number + 1}", 9042) for number in range(count)]
+        first = ipaddress.ip_address("10.0.0.1")
+        self.addresses = [Address(str(first + number), 9042) for number in range(count)]
         self.listeners = [
             self.reactor.listen(address, node.accept)
             for address, node in zip(self.addresses, self.nodes, strict=True)

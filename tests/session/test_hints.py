@@ -257,7 +257,7 @@ OPTIONS = [
     ("consistency_level", "; write consistency="),
     ("is_idempotent", "; write idempotent="),
     ("pagesize", "; did you mean 'page_size'"),
-    ("zzz", "; the options are: consistency, "),
+    ("zzz", "; the options are: attempt_timeout, consistency, "),
 ]
 
 TAKE_OPTIONS: dict[str, Callable[..., Any]] = {

@@ -82,5 +82,5 @@ def test_every_connection_is_dialled_with_them() -> None:
 
     world.reactor.connect = spy  # type: ignore[method-assign]
     with world.session():
-        assert len(seen) == 4
+        assert len(seen) == 5  # with the control connection
         assert set(seen) == {((socket.IPPROTO_TCP, socket.TCP_NODELAY, 0), (*RECEIVE, 65_536))}

@@ -17,6 +17,7 @@ from triocql.statements.statement import Batch, BatchType, Statement
 NAMES = [each.name for each in dataclasses.fields(RequestOptions)]
 VALUES: dict[str, Any] = {
     "timeout": 1.5,
+    "attempt_timeout": 0.5,
     "consistency": Consistency.QUORUM,
     "serial_consistency": Consistency.LOCAL_SERIAL,
     "page_size": 10,

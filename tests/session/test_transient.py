@@ -15,6 +15,7 @@ from triocql.errors import ConnectError
 from triocql.protocol.constants import Opcode
 
 TRANSIENT = {
+    "AttemptTimeout",
     "CasWriteUnknown",
     "CdcWriteFailure",
     "ConnectError",

@@ -103,8 +103,11 @@ class Dispatcher:
             self._hold(request, named)
 
     def _is_anyones(self, request: Request) -> bool:
-        """Whether it does not matter which node gets `request`."""
-        return self._routes is None or not request.has_key
+        """Whether it does not matter which node gets `request`: no node is known to have its partition."""
+        if self._routes is None or not request.has_key:
+            return True
+        keyspace = request.routed().keyspace
+        return keyspace is None or self.snapshot.replica_map(keyspace) is None
 
     def delay(self, request: Request, when: float, node: Node | None) -> None:
         """Send `request` at `when`, by the loop's clock: to `node`, if there is one and it has room."""
