@@ -17,15 +17,23 @@ CONNECT = "one contact point, or several in a list, and all else by name: port=9
 
 _LOGIN = "auth=triocql.PlainTextAuth(username, password)"
 _RETRY = "policies=triocql.PolicyOptions(retry=...), of connect()"
+_BALANCING = "local_data_centre=, or policies=triocql.PolicyOptions(balancing=...), of connect()"
+_SPECULATION = "policies=triocql.PolicyOptions(speculation=...), of connect()"
+_ADDRESSES = "policies=triocql.PolicyOptions(addresses=...), of connect()"
+_RECONNECTION = "reconnection_base=, reconnection_maximum=, or policies= with a PolicyOptions"
+_FILTER = "triocql.policies.balancing.FilteredBalancing"
 _BY_CALL = "the options of a call, of a Statement, or of connect()"
 
 _OPTIONS = {
-    "address_translator": "policies=triocql.PolicyOptions(addresses=...), of connect()",
+    "address_translator": _ADDRESSES,
+    "addresses": _ADDRESSES,
     "args": "parameters=, with each call",
     "auth_provider": _LOGIN,
+    "balancing": _BALANCING,
     "cl": "consistency=",
     "consistency_level": "consistency=",
     "control_connection_timeout": "connect_timeout=",
+    "core_connections_per_host": "connections_local=",
     "default_consistency_level": "consistency=",
     "default_fetch_size": "page_size=",
     "default_serial_consistency_level": "serial_consistency=",
@@ -37,16 +45,29 @@ _OPTIONS = {
     "idle_heartbeat_interval": "heartbeat_interval=",
     "idle_heartbeat_timeout": "heartbeat_timeout=",
     "is_idempotent": "idempotent=",
+    "load_balancing_policy": _BALANCING,
+    "local_data_center": "local_data_centre=",
+    "local_datacenter": "local_data_centre=",
+    "local_dc": "local_data_centre=",
+    "max_connections_per_host": "connections_local=",
+    "max_requests_per_connection": "max_in_flight=",
     "params": "parameters=, with each call",
     "max_schema_agreement_wait": "schema_agreement_timeout=",
     "password": _LOGIN,
-    "reconnection_policy": "reconnection_base=, reconnection_maximum=, or policies= with a PolicyOptions",
+    "reconnection_policy": _RECONNECTION,
     "request_timeout": "timeout=",
+    "retry": _RETRY,
     "retry_policy": _RETRY,
     "row_factory": "row_type=, with each call",
     "serial_consistency_level": "serial_consistency=",
+    "sockopts": "socket_options=",
+    "speculation": _SPECULATION,
+    "speculative_execution_policy": _SPECULATION,
+    "ssl": "ssl_context=",
     "ssl_options": "ssl_context=",
+    "timestamps": "policies=triocql.PolicyOptions(timestamps=...), of connect()",
     "timestamp_generator": "policies=triocql.PolicyOptions(timestamps=...), of connect()",
+    "tls": "ssl_context=",
     "trace": "tracing=",
     "use_client_timestamp": "timestamp=triocql.SERVER, with the calls concerned",
     "user": _LOGIN,
@@ -55,16 +76,20 @@ _OPTIONS = {
 }
 
 _NO_OPTIONS = {
+    "cloud": "there is none: give contact points and ssl_context=",
     "connection_class": "there is none: see reactor=, and triocql.sync.connect() for programs that block",
-    "load_balancing_policy": "there is none yet",
+    "executor_threads": "there is none: a session needs no threads",
     "metrics_enabled": "there is none yet: see session.stats()",
+    "schema_metadata_enabled": "there is none: keyspaces and their replication are always known, tables are not",
+    "token_metadata_enabled": "there is none: the ring is always known",
 }
 
 _ATTRIBUTES = {
+    "add_request_init_listener": "tracker= of connect()",
     "aclose": "close()",
     "client_protocol_handler": "the codecs of `session.codecs`, and row_type= with each call",
     "close": "`await session.aclose()`",
-    "cluster": "nothing: there is no Cluster, and connect() takes its options",
+    "cluster": "session.metadata, session.events(), and options of connect(): there is no Cluster",
     "default_consistency_level": "consistency= of connect(), of a statement or of a call",
     "default_fetch_size": "page_size= of connect(), of a statement or of a call",
     "default_serial_consistency_level": "serial_consistency= of connect(), of a statement or of a call",
@@ -72,9 +97,15 @@ _ATTRIBUTES = {
     "encoder": "nothing: values are bound on the wire; a codec for a type goes to `session.codecs`",
     "execute_async": "a task of your own around `await session.execute(...)`, or a request nursery",
     "get_execution_profile": _BY_CALL,
+    "get_pool_state": "session.stats()",
+    "get_pools": "session.stats()",
+    "hosts": "session.metadata.nodes",
     "is_shutdown": "`except triocql.errors.SessionClosed`",
     "keyspace": 'session.execute("USE ...")',
     "max_trace_wait": "the argument of result.trace(timeout=...)",
+    "refresh_nodes": "nothing: session.metadata goes with the cluster by itself",
+    "refresh_schema_metadata": "`session.schema_agreement()` to wait for others; session.metadata follows by itself",
+    "register_listener": "session.events()",
     "row_factory": "row_type= with each call",
     "set_keyspace": 'session.execute("USE ...")',
     "shutdown": "the block of connect(), or `aclose()`, `close()` of a session that blocks",
@@ -105,6 +136,15 @@ FUTURE = {
     "start_fetching_next_page": "a loop over result(), or session.stream()",
     "warnings": "result().warnings",
     "was_applied": "result().applied",
+}
+
+SNAPSHOT = {
+    "all_hosts": "nodes",
+    "get_host": "a loop over nodes",
+    "get_replicas": "replicas(keyspace, routing_key)",
+    "hosts": "nodes",
+    "rebuild_token_map": "nothing: it goes with the cluster by itself",
+    "token_map": "ring, or token(routing_key) and replicas(keyspace, routing_key)",
 }
 
 CODECS = {"register_user_type": "register_udt(keyspace, name, cls)"}
@@ -144,15 +184,34 @@ BATCH = STATEMENT | {
 }
 
 _NAMES = {
+    "AddressTranslator": "triocql.policies.addresses.AddressTranslation",
     "BatchStatement": "triocql.Batch",
     "Cluster": "triocql.connect(), or triocql.sync.connect() for programs that block",
     "ConsistencyLevel": "triocql.Consistency",
+    "ConstantReconnectionPolicy": _RECONNECTION,
+    "ConstantSpeculativeExecutionPolicy": "triocql.policies.ConstantSpeculation",
+    "DCAwareRoundRobinPolicy": "local_data_centre=, of connect()",
+    "DowngradingConsistencyRetryPolicy": "triocql.policies.DowngradingConsistency",
+    "EC2MultiRegionTranslator": "triocql.policies.addresses.Ec2MultiRegion",
     "ExecutionProfile": _BY_CALL,
+    "ExponentialBackoffRetryPolicy": "triocql.policies.ExponentialBackoffRetry",
+    "ExponentialReconnectionPolicy": _RECONNECTION,
+    "FallthroughRetryPolicy": "triocql.policies.NeverRetry",
+    "Host": "triocql.Node",
+    "HostDistance": "triocql.metadata.node.Distance",
+    "HostFilterPolicy": _FILTER,
+    "HostStateListener": "session.events()",
+    "LoadBalancingPolicy": "triocql.policies.balancing.BalancingPolicy",
+    "Metadata": "session.metadata",
     "PlainTextAuthProvider": "triocql.PlainTextAuth",
+    "RackAwareRoundRobinPolicy": "local_data_centre= and local_rack=, of connect()",
     "ResponseFuture": "triocql.sync.ResultFuture",
     "ResultSet": "triocql.Result",
+    "RoundRobinPolicy": "triocql.policies.balancing.RoundRobin",
     "SimpleStatement": "triocql.Statement",
+    "TokenAwarePolicy": "nothing: requests go to replicas of their partitions by themselves",
     "UNSET_VALUE": "triocql.UNSET",
+    "WhiteListRoundRobinPolicy": f"{_FILTER}(allow=[...])",
     "datetime_from_uuid1": "triocql.time_of()",
     "dict_factory": "row_type=dict, with each call",
     "max_uuid_from_time": "triocql.max_time_uuid()",

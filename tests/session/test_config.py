@@ -205,10 +205,17 @@ def test_objects_of_the_wrong_class() -> None:
         read(ssl_context=True)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="auth is of type tuple; it has to be an Authenticator"):
         read(auth=("user", "s3cret"))  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="auth is the class PlainTextAuth; it has to be an object of it"):
+        read(auth=PlainTextAuth)  # type: ignore[arg-type]
     context = ssl.create_default_context()
     assert read(ssl_context=context).ssl_context is context
     with pytest.raises(OptionError, match=r"ssl_context is one for servers.*create_default_context\(\)"):
         read(ssl_context=ssl.create_default_context(ssl.Purpose.CLIENT_AUTH))
+
+
+def test_a_name_for_certificates_needs_tls() -> None:
+    with pytest.raises(OptionError, match="server_hostname is for TLS, which is off; set ssl_context=, too"):
+        read(server_hostname="db.example.org")
 
 
 @pytest.mark.parametrize(
@@ -295,10 +302,11 @@ def test_several_contact_points() -> None:
         ("cql://host/a/b", "one keyspace"),
         ("cql://user@host", "the password, too"),
         ("cql://host?timeout", "has no value"),
-        ("cql://host?timeout=x", "timeout is 'x' in a URL; it has to be a value of type float"),
-        ("cql://host?consistency=MOST", "consistency is 'MOST' in a URL"),
-        ("cql://host?tracing=1", "tracing is '1' in a URL"),
+        ("cql://host?timeout=x", "timeout is 'x' in a URL; it has to be a number"),
+        ("cql://host?consistency=MOST", "consistency is 'MOST' in a URL; it has to be one of .*LOCAL_QUORUM"),
+        ("cql://host?tracing=1", "tracing is '1' in a URL; it has to be true or false"),
         ("cql://host?timeout=-1", "timeout is -1.0"),
+        ("cql://host?connections_local=x", "connections_local is 'x' in a URL; it has to be an integer"),
         ("cql://host?auth=x", "auth cannot be given in a URL"),
         ("cql://host?codecs=x", "codecs cannot be given in a URL"),
         ("cql://host?connection=x", "unknown option 'connection' in a URL"),

@@ -13,6 +13,7 @@ from tests.engine.world import INSERT, World
 from tests.sync.served import session as blocking
 from triocql import Batch, Consistency, RequestOptions, Statement
 from triocql.errors import OptionError, UnknownAttribute, UsageError
+from triocql.metadata.snapshot import Snapshot
 from triocql.statements.prepared import BoundStatement, PreparedStatement
 
 
@@ -42,7 +43,9 @@ def session(request: pytest.FixtureRequest) -> Iterator[Any]:
         ("max_trace_wait", r"result\.trace\(timeout="),
         ("encoder", "values are bound on the wire"),
         ("client_protocol_handler", r"session\.codecs"),
-        ("cluster", "connect"),
+        ("cluster", r"write session\.metadata, .* connect\(\)"),
+        ("hosts", r"write session\.metadata\.nodes"),
+        ("register_listener", r"write session\.events\(\)"),
         ("set_keyspace", "USE"),
         ("shutdown", r"close\(\)"),
         ("anything", "'anything' is no attribute of a session"),
@@ -112,6 +115,17 @@ def _check_old_name(holder: Any, name: str, hint: str) -> None:
     assert name not in dir(holder)
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("all_hosts", "write nodes"), ("token_map", "write ring"), ("get_replicas", r"write replicas\(")],
+)
+def test_the_old_name_of_what_metadata_has(name: str, hint: str) -> None:
+    holder = Snapshot()
+    with pytest.raises(UnknownAttribute, match=hint):
+        getattr(holder, name)
+    assert name not in dir(holder)
+
+
 RESULTS = [
     ("was_applied", "write applied"),
     ("current_rows", "write rows"),
@@ -153,6 +167,14 @@ def test_the_old_name_of_what_a_future_has(name: str, hint: str) -> None:
         ("from triocql import NoHostAvailable", "write NoNodeAvailable"),
         ("from triocql.errors import InvalidRequest", "write InvalidQuery"),
         ("from triocql.errors import OperationTimedOut", "write RequestTimeout"),
+        ("from triocql import TokenAwarePolicy", "requests go to replicas"),
+        ("from triocql.policies import DCAwareRoundRobinPolicy", r"write local_data_centre=, of connect\(\)"),
+        (
+            "from triocql.policies import WhiteListRoundRobinPolicy",
+            r"write triocql\.policies\.balancing\.FilteredBalancing\(allow=",
+        ),
+        ("from triocql.policies import ExponentialReconnectionPolicy", "write reconnection_base="),
+        ("from triocql.policies import Nothing", "cannot import name 'Nothing'"),
         ("from triocql import Nothing", "cannot import name 'Nothing'"),
         ("from triocql.errors import Nothing", "cannot import name 'Nothing'"),
     ],
@@ -162,7 +184,7 @@ def test_the_old_name_of_what_is_imported(line: str, hint: str) -> None:
         exec(line)
 
 
-@pytest.mark.parametrize("module", [triocql, triocql.errors])
+@pytest.mark.parametrize("module", [triocql, triocql.errors, triocql.policies])
 def test_what_a_module_does_not_have(module: Any) -> None:
     assert not hasattr(module, "nothing")
     with pytest.raises(AttributeError, match=rf"module '{module.__name__}' has no attribute 'nothing'"):
@@ -314,7 +336,14 @@ def test_a_misspelt_argument_of_a_call(name: str, hint: str) -> None:
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("load_balancing_policy", "there is none yet"),
+        ("load_balancing_policy", r"write local_data_centre=, or .*balancing="),
+        ("balancing", r"write local_data_centre=, or .*balancing="),
+        ("speculative_execution_policy", r"write policies=triocql\.PolicyOptions\(speculation"),
+        ("local_dc", "write local_data_centre="),
+        ("core_connections_per_host", "write connections_local="),
+        ("ssl", "write ssl_context="),
+        ("token_metadata_enabled", "there is none: the ring is always known"),
+        ("cloud", "there is none: give contact points"),
         ("default_retry_policy", r"write policies=triocql\.PolicyOptions\(retry"),
         ("metrics_enabled", r"there is none yet: see session\.stats\(\)"),
         ("connection_class", r"there is none: see reactor=, and triocql\.sync\.connect\(\)"),

@@ -300,6 +300,8 @@ class Options:
                 "DefaultBalancing(local_data_centre=...)"
             )
         self._check_tracker()
+        if self.ssl_context is None and self.server_hostname is not None:
+            raise OptionError("server_hostname is for TLS, which is off; set ssl_context=, too")
         if self.ssl_context is not None:
             import ssl  # not at the top: it takes a third of the time of `import triocql`
 
@@ -312,6 +314,8 @@ class Options:
         if self.codecs is not None:
             require_type(self.codecs, Registry, "codecs", "a triocql.Registry")
         methods = ("initial_response", "authenticator")
+        if isinstance(self.auth, type):
+            raise OptionError(f"auth is the class {self.auth.__name__}; it has to be an object of it")
         if self.auth is not None and not any(callable(getattr(self.auth, each, None)) for each in methods):
             raise OptionError(
                 f"auth is of type {type(self.auth).__name__}; it has to be an Authenticator or an AuthProvider"
@@ -402,6 +406,12 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "Compression | None": str,
     "Consistency": lambda text: Consistency[text.upper()],
 }
+_EXPECTED = {
+    "bool": "true or false",
+    "int": "an integer",
+    "float": "a number",
+    "Consistency": f"one of {', '.join(each.name for each in Consistency)}",
+}
 
 
 def _pop_group(name: str, given: dict[str, Any]) -> Any:
@@ -424,5 +434,5 @@ def _from_text(name: str, text: str) -> Any:
     try:
         return reader(text)
     except (KeyError, ValueError):
-        kind = kind.removesuffix(" | None")
-        raise OptionError(f"{name} is {text!r} in a URL; it has to be a value of type {kind}") from None
+        expected = _EXPECTED[kind.removesuffix(" | None")]
+        raise OptionError(f"{name} is {text!r} in a URL; it has to be {expected}") from None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from triocql._hints import SNAPSHOT, old_names
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -23,6 +25,7 @@ class Difference(NamedTuple):
     removed: tuple[Node, ...]
 
 
+@old_names(SNAPSHOT)
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A cluster at one moment. A change makes another snapshot, which is put in its place at once:

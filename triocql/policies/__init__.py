@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from triocql._hints import old_name
 from triocql._impl import compiled
 from triocql.policies.backoff import ExponentialBackoffRetry
 from triocql.policies.downgrading import DowngradingConsistency
@@ -28,3 +29,10 @@ __all__ = [
     "RetryPolicy",
     "SpeculationPolicy",
 ]
+
+
+if not TYPE_CHECKING:  # type checkers are to find names that there are not
+
+    def __getattr__(name: str) -> Any:
+        """Say what the policies of cassandra-driver have become."""
+        raise old_name(__name__, name)

@@ -25,7 +25,7 @@ class FilteredBalancing:
         deny: nodes that are not used, likewise.
         predicate: called with a node, returns whether it is used; asked when a snapshot follows another.
 
-    Raises OptionError if nothing is filtered.
+    Raises OptionError if nothing is filtered, or not in this way.
 
     >>> import triocql
     >>> balancing = FilteredBalancing(deny=["10.0.0.3"], predicate=lambda node: node.rack != "attic")
@@ -44,6 +44,8 @@ class FilteredBalancing:
             raise OptionError("allow and deny take several addresses, in a list")
         if allow is None and not deny and predicate is None:
             raise OptionError("a FilteredBalancing takes allow=, deny= or predicate=")
+        if predicate is not None and not callable(predicate):
+            raise OptionError(f"predicate is {predicate!r}; it has to be a function of a node")
         self.policy = DefaultBalancing() if policy is None else policy
         self._allow = allow
         self._deny = deny
