@@ -221,7 +221,7 @@ def test_c05_cancelled_in_the_middle_of_its_frame(loop: str, version: int) -> No
         long = scene.session._context.executor.start(Ignored(), "SELECT '" + "x" * 20_000_000 + "'")
         await scene.until(lambda: long.phase.value == "waiting")
         long.abandon()
-        calls = [scene.read(number) for number in range(100)]
+        calls = [scene.read(number, timeout=60.0) for number in range(100)]
         assert not any(call.done for call in calls)
         scene.server.call(link.resume_reading)
         for call in calls:
