@@ -13,12 +13,13 @@ import triocql.sync
 from .load import RUNS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
-    from triocql.testing.cassandra import CassandraCluster
+    from triocql.testing.cassandra import CassandraCluster, Node
 
     from .load import Report
-    from .running import Running
+    from .running import Remote, Running
 
 MANY = 300
 """How many answers of each load a scene waits for."""
@@ -26,6 +27,9 @@ MANY = 300
 BACK_OFF: dict[str, Any] = {"reconnection_base": 0.5, "reconnection_maximum": 3.0}
 ONE_STEP = 3.0 * 1.15 + 1.5
 """The longest delay of that until a node is dialled again, with jitter, and what a slow machine takes to connect."""
+
+ELSEWHERE = 1.0 + 1.5
+"""The longest time without a control connection, and what a slow machine takes to connect."""
 
 CONNECTIONS = 2
 """To each node."""
@@ -56,8 +60,21 @@ def check(cluster: CassandraCluster, *reports: Report) -> None:
         check_runs(cluster, report)
 
 
+def go_on(loads: Sequence[Running | Remote]) -> None:
+    """Wait until each has had many more answers."""
+    for load in loads:
+        load.answered(MANY)
+
+
 def wait_for_pools(load: Running, nodes: int = 3) -> float:
     """Wait until a session has the two connections to each node, and no others; returns how many seconds that took."""
     began = time.monotonic()
     load.load.until(lambda: load.stats().connections == CONNECTIONS * nodes, f"pools of {nodes} nodes")
+    return time.monotonic() - began
+
+
+def wait_for_control(load: Running, lost: Node) -> float:
+    """Wait until a session has its control connection to another node; returns how many seconds that took."""
+    began = time.monotonic()
+    load.load.until(lambda: load.control_node() not in {None, lost.address}, "another control connection")
     return time.monotonic() - began

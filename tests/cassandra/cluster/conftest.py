@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -34,17 +33,7 @@ def create_schema(cluster: CassandraCluster) -> None:
     """Create what loads write to."""
     with triocql.sync.connect(cluster.contact_points[0], timeout=60.0) as session:
         for statement in SCHEMA:
-            session.execute(statement)
-        agreed(session)
-
-
-def agreed(session: triocql.sync.Session) -> None:
-    """Wait until all nodes have the same schema."""
-    versions = set[Any]()
-    while len(versions) != 1:
-        peers = session.execute("SELECT peer, schema_version FROM system.peers").rows
-        own = session.execute("SELECT schema_version FROM system.local").scalar()
-        versions = {own, *(row.schema_version for row in peers)} if len(peers) == 2 else set()
+            assert session.execute(statement).schema_agreed
 
 
 @pytest.fixture

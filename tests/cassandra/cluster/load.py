@@ -62,6 +62,7 @@ class Failure(NamedTuple):
     error: str
     maybe_executed: bool
     nodes: tuple[str, ...]
+    began: float
     seconds: float
     text: str
 
@@ -157,8 +158,9 @@ class Load:
         if isinstance(outcome, RequestError):
             nodes = tuple(str(attempt.node) for attempt in outcome.attempts)
             kind, text = type(outcome).__name__, f"{type(outcome).__name__}: {outcome}"
+            began = time.monotonic() - seconds
             report.failures.append(
-                Failure(request.idempotent, kind, outcome.maybe_executed, nodes, seconds, text)
+                Failure(request.idempotent, kind, outcome.maybe_executed, nodes, began, seconds, text)
             )
         else:
             report.answers += 1

@@ -21,6 +21,7 @@ from triocql.errors import RequestError
 from .load import PATIENCE, READ, RUN, WRITE, Load, Report, Steps
 
 if TYPE_CHECKING:
+    from triocql.cluster.cluster import Cluster
     from triocql.session.context import Stats
     from triocql.statements.prepared import PreparedStatement
 
@@ -42,12 +43,14 @@ class Running:
     Attributes:
         load: what it sends.
         session: its session, to be used where its loop is.
+        cluster: the engine of that.
         call: calls a function there.
         spawn: has a worker take its steps.
     """
 
     load: Load
     session: Any
+    cluster: Cluster
     call: Callable[[Callable[[], Any]], Any]
     spawn: Callable[[Steps], Future[None]]
     workers: list[Future[None]] = field(default_factory=list)
@@ -80,6 +83,11 @@ class Running:
         """Return what its session has under way."""
         stats: Stats = self.call(self.session.stats)
         return stats
+
+    def control_node(self) -> str | None:
+        """Return the address of the node that tells its session of the cluster; None while none does."""
+        connection = self.cluster._control.connection
+        return None if connection is None else connection.node.address.host
 
 
 @contextmanager
@@ -121,7 +129,10 @@ def _on_a_loop(on: str, contact_points: list[str], options: dict[str, Any]) -> I
         portal.wrap_async_context_manager(triocql.connect(contact_points, **options)) as session,
     ):
         prepared = portal.call(prepare, session)
-        yield Running(load, session, portal.call, lambda steps: portal.start_task_soon(drive, session, steps))
+        cluster = session._context.cluster
+        yield Running(
+            load, session, cluster, portal.call, lambda steps: portal.start_task_soon(drive, session, steps)
+        )
 
 
 @contextmanager
@@ -144,7 +155,10 @@ def _on_threads(on: str, contact_points: list[str], options: dict[str, Any]) -> 
         ThreadPoolExecutor(WORKERS) as threads,
     ):
         prepared = {text: declared(session.prepare(text)) for text in (WRITE, READ, RUN)}
-        yield Running(load, session, lambda function: function(), lambda steps: threads.submit(drive, steps))
+        cluster = session._portal.context.cluster
+        yield Running(
+            load, session, cluster, lambda function: function(), lambda steps: threads.submit(drive, steps)
+        )
 
 
 def declared(statement: PreparedStatement) -> PreparedStatement:

@@ -12,7 +12,7 @@ from triocql.testing.cassandra import CassandraCluster
 from triocql.testing.cassandra._versions import LATEST
 from triocql.testing.fixtures import require_cassandra
 
-from .checks import MANY, check
+from .checks import check, go_on
 from .conftest import SLOW_MACHINE, create_schema
 from .running import Running, running
 
@@ -38,12 +38,6 @@ def loads_on(cluster: CassandraCluster) -> Iterator[Sequence[Running]]:
         loads = [stack.enter_context(running(on, cluster.contact_points)) for on in names]
         yield loads
     check(cluster, *(load.report for load in loads))
-
-
-def go_on(loads: Sequence[Running]) -> None:
-    """Wait until each has had many more answers."""
-    for load in loads:
-        load.answered(MANY)
 
 
 def test_a_rolling_upgrade() -> None:

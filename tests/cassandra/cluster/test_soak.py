@@ -15,7 +15,7 @@ import pytest
 
 from tests.cassandra.services import eventually, held
 
-from .checks import BACK_OFF, CONNECTIONS, MANY, check, wait_for_pools
+from .checks import BACK_OFF, CONNECTIONS, check, go_on, wait_for_pools
 from .running import Running, running
 
 if TYPE_CHECKING:
@@ -86,11 +86,6 @@ def stop(node: Node, loads: Sequence[Running]) -> None:
     node.stop()
     go_on(loads)
     node.start()
-
-
-def go_on(loads: Sequence[Running]) -> None:
-    for load in loads:
-        load.answered(MANY)
 
 
 def quiet(loads: Sequence[Running]) -> None:
