@@ -15,7 +15,7 @@ from triocql.config.options import ConnectionOptions, Options, PoolOptions, Reco
 from triocql.config.policies import PolicyOptions
 from triocql.config.requests import RequestOptions
 from triocql.errors import Error, RequestTimeout
-from triocql.metadata.node import Node
+from triocql.metadata.node import Distance, Node, NodeState
 from triocql.policies.retry import Decision, Retry, RetryPolicy
 from triocql.protocol.authenticator import Authenticator, AuthProvider
 from triocql.protocol.constants import SERVER, UNSET, Consistency
@@ -55,12 +55,14 @@ __all__ = [
     "Consistency",
     "Date",
     "Decision",
+    "Distance",
     "Duration",
     "Error",
     "ExecutionResult",
     "FrozenMap",
     "Handle",
     "Node",
+    "NodeState",
     "Options",
     "PagingState",
     "PlainTextAuth",

@@ -198,7 +198,7 @@ _NAMES = {
     "ExponentialReconnectionPolicy": _RECONNECTION,
     "FallthroughRetryPolicy": "triocql.policies.NeverRetry",
     "Host": "triocql.Node",
-    "HostDistance": "triocql.metadata.node.Distance",
+    "HostDistance": "triocql.Distance",
     "HostFilterPolicy": _FILTER,
     "HostStateListener": "session.events()",
     "LoadBalancingPolicy": "triocql.policies.balancing.BalancingPolicy",
