@@ -76,7 +76,7 @@ def test_what_may_have_been_executed_is_not_sent_again() -> None:
         assert error.written
         assert (error.timeout, error.phase, error.attempts) == (0.5, "waiting", ())
         assert str(error).startswith(
-            f"no answer from {error.node} within 0.5 s, the bound of one attempt (the 1. of"
+            f"no answer from {error.node} within 0.5 s, the bound of one attempt (attempt 1 of"
         )
         assert sum(map(len, held)) == 1
 

@@ -79,7 +79,7 @@ def attempt_timed_out(attempt: TimedAttempt, connection: StreamsOwner, now: floa
     message = (
         f"no answer from {connection.name} within {execution.attempt_timeout:g} s, the bound of one attempt"
     )
-    message += f" (the {history.retries + 1}. of the call)" + (f", to {statement!r}" if statement else "")
+    message += f" (attempt {history.retries + 1} of the call)" + (f", to {statement!r}" if statement else "")
     return AttemptTimeout(
         f"{message}: {phase.value} {seconds:.3f} s",
         phase=phase.value,
