@@ -150,9 +150,10 @@ def test_s21_steps_that_hang_do_not_add_up_without_bound(loop: str) -> None:
         workers = Workers(reactor)
         release = threading.Event()
         try:
-            for _ in range(16):
+            for number in range(1, 17):
                 with pytest.raises(TimeoutError):
-                    await workers.run(lambda: release.wait(20), reactor.now() + 0.02)
+                    await workers.run(lambda: release.wait(60), reactor.now() + 0.02)
+                await scene.until(lambda wanted=number: len(workers._running) == wanted)  # type: ignore[misc]
             with pytest.raises(errors.ConnectError, match="16 steps of the authenticator have begun and"):
                 await workers.run(lambda: 1, reactor.now() + 20)
         finally:

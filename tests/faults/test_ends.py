@@ -62,7 +62,10 @@ def test_requests_of_one_call_are_not_sent_again_after_its_first_error(loop: str
     ended: list[Exception] = []
 
     async def row(scene: Scene) -> None:
-        scene.server.when(INSERT).then(no_response())
+        rule = scene.server.when(INSERT).then(no_response())
+
+        async def there(count: int) -> None:
+            await scene.until(lambda: len(rule.calls) >= count)
 
         async def call() -> None:
             try:
@@ -72,11 +75,11 @@ def test_requests_of_one_call_are_not_sent_again_after_its_first_error(loop: str
 
         async with callers(scene) as group:
             before = [group.write(100 + number) for number in range(2)]
-            await scene.received(2)
+            await there(2)
             group.start(call)
-            await scene.received(10)
+            await there(10)
             after = [group.write(200 + number) for number in range(2)]
-            await scene.received(12)
+            await there(12)
             scene.server.rules.clear()
             for node in scene.server.nodes:
                 node.restart()
