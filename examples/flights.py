@@ -26,6 +26,7 @@ import anyio.to_thread
 from _flightdata import read_airports, read_flights
 
 import triocql
+from triocql.metadata.events import NodeUp
 from triocql.testing.cassandra import CassandraCluster, LauncherError, Node
 
 T = TypeVar("T")
@@ -74,21 +75,22 @@ class Mishap:
                 self.two_thirds.set()
             yield flight
 
-    async def happen(self) -> None:
+    async def happen(self, session: triocql.Session) -> None:
         await self.a_third.wait()
         await anyio.to_thread.run_sync(self.node.kill)
         show.note("kill -9", f"node {self.node.address} is gone")
         await self.two_thirds.wait()
-        await anyio.to_thread.run_sync(self.node.launch)
-        while not await anyio.to_thread.run_sync(self.node.is_up):  # noqa: ASYNC110 - nothing tells of it
-            await anyio.sleep(0.1)
+        async with session.events() as events:
+            await anyio.to_thread.run_sync(self.node.launch)
+            async for event in events:
+                if isinstance(event, NodeUp):
+                    break
         show.note("Started again", f"node {self.node.address} is back")
 
 
 async def load(session: triocql.Session, flights: Sequence[Any], node: Node) -> dict[str, Work]:
     for statement in SCHEMA:
         await session.execute(statement)
-    await until_all_nodes_know(session)
     insert_airport = "INSERT INTO nyc.airports (code, name) VALUES (?, ?)"
     await triocql.execute_concurrent_with_args(session, insert_airport, read_airports())
 
@@ -97,7 +99,7 @@ async def load(session: triocql.Session, flights: Sequence[Any], node: Node) -> 
     mishap = Mishap(node)
     rows = show.progress(mishap.watch(flights), len(flights), "flights")
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(mishap.happen)
+        tasks.start_soon(mishap.happen, session)
         clock = Clock()
         results = await triocql.execute_concurrent_with_args(session, insert, rows, concurrency=256)
         rate = clock.rate(len(results), "INSERTs")
@@ -108,14 +110,6 @@ async def load(session: triocql.Session, flights: Sequence[Any], node: Node) -> 
         "one killed": work_of(results[third : 2 * third]),
         "it starts": work_of(results[2 * third :]),
     }
-
-
-async def until_all_nodes_know(session: triocql.Session) -> None:
-    """Wait until all nodes have the same schema, by asking each of them, and more than once."""
-    versions = set[Any]()
-    while len(versions) != 1:
-        ask = ["SELECT schema_version FROM system.local"] * 60
-        versions = {result.scalar() for _, result in await triocql.execute_concurrent(session, ask)}
 
 
 Work: TypeAlias = "Counter[str]"
