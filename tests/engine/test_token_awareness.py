@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from triocql import errors
 from triocql.abc import Address
 from triocql.metadata.node import Distance, Node
 from triocql.metadata.snapshot import Snapshot
-from triocql.policies.balancing import FilteredBalancing
+from triocql.policies.balancing import FilteredBalancing, RoutedRequest, default_of
 from triocql.protocol.constants import Opcode
 from triocql.session.session import Session
 
@@ -340,3 +341,97 @@ def test_the_way_of_many_requests_is_one_batch_a_node(monkeypatch: pytest.Monkey
         world.call(triocql.execute_concurrent_with_args, session, statement, [[n] for n in range(90)], 90)
         assert len(batches) == 3
         assert sum(batches) == 90
+
+
+def test_a_route_chooses_a_node_that_the_plan_may_begin_with() -> None:
+    world = World(count=6, local_data_centre="dc1", local_rack="r1", remote_data_centres=["dc2"])
+    with world.session() as session:
+        nodes = nodes_of(session)
+        for number, node in enumerate(nodes):
+            node.data_centre, node.rack = ("dc2" if number == 5 else "dc1"), f"r{number % 2}"
+        spread_out = {"class": "NetworkTopologyStrategy", "dc1": "3", "dc2": "1"}
+        snapshot = know(world, session, snapshot_of(nodes, spread_out))
+        lose(world, 1)
+        router = session._context.executor.router
+        policy = default_of(router._policy)
+        assert policy is not None
+        policy.latencies.slow = frozenset({nodes[3]})
+        router._dispatcher.rank()
+        targets = router.pools.targets
+        for in_order in (False, True):
+            route = router.turn.routes.route(KEYSPACE, (0,), in_order)
+            for number in range(200):
+                request = RoutedRequest(
+                    "", keyspace=KEYSPACE, routing_key=partial(key_of, number), is_lwt=in_order
+                )
+                plans = [policy.plan(request, snapshot) for _ in range(30)]
+                firsts = {next(node for node in plan if targets[node].streams) for plan in plans}
+                target = route.choose(replicas(snapshot, number))
+                (chosen,) = [node for node in nodes if targets[node] is target]
+                assert chosen in firsts
+
+
+# --- One node, and one kind, by request --------------------------------------------------------------------------
+
+
+def test_a_request_for_one_node_goes_there_and_nowhere_else() -> None:
+    world = World(count=3)
+    with world.session() as session:
+        snapshot = know(world, session, snapshot_of(nodes_of(session)))
+        statement = keyed(world, session, SELECT)
+        for node in snapshot.nodes:
+            for number in range(10):
+                assert ask(world, session, statement, number, node=node) is node
+                assert world.call(session.execute, "SELECT x", node=node).coordinator is node
+            batch = triocql.Batch().add(statement, [1])
+            assert world.call(session.execute, batch, node=node).coordinator is node
+            assert world.call(session.execute, statement.bind(1), node=node).coordinator is node
+
+
+def test_a_node_that_cannot_be_had_is_no_other_node() -> None:
+    world = World(count=3)
+    with world.session() as session:
+        snapshot = know(world, session, snapshot_of(nodes_of(session)))
+        lose(world, 1)
+        for node in (snapshot.nodes[1], Node(Address("10.9.9.9", 9042))):
+            with pytest.raises(errors.NoNodeAvailable):
+                world.call(session.execute, "SELECT x", node=node)
+        world.call(session.execute, "SELECT x")
+
+
+def test_a_request_does_not_wait_for_one_node_to_have_room() -> None:
+    world = World(count=2, max_in_flight=1)
+    with world.session() as session:
+        node = nodes_of(session)[0]
+        world.nodes[0].holding = True
+        task = world.start(session.execute, "SELECT x", node=node)
+        with pytest.raises(
+            errors.QueueFull, match=r"every connection to 10\.0\.0\.1:9042, the one node for it, is full"
+        ):
+            world.call(session.execute, "SELECT x", node=node)
+        world.call(session.execute, "SELECT x")
+        world.nodes[0].release()
+        world.settle()
+        assert task.result().coordinator is node
+
+
+def test_a_node_is_an_object() -> None:
+    world = World()
+    with world.session() as session:
+        with pytest.raises(errors.OptionError, match="node is of type str; it has to be a Node"):
+            world.call(session.execute, "SELECT x", node="10.0.0.1")
+
+
+@pytest.mark.parametrize(("text", "lwt", "in_order"), [(SELECT, True, True), (CONDITIONAL, False, False)])
+def test_a_caller_may_say_whether_it_is_a_lightweight_transaction(
+    text: str, lwt: bool, in_order: bool
+) -> None:
+    world = World(count=4)
+    with world.session() as session:
+        snapshot = know(world, session, snapshot_of(nodes_of(session)))
+        statement = keyed(world, session, text)
+        places = {
+            replicas(snapshot, number).index(ask(world, session, statement, number, lwt=lwt))
+            for number in range(100)
+        }
+        assert places == ({0} if in_order else {0, 1})

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
+
+import triocql
 from triocql.abc import Address
-from triocql.metadata.node import Node
+from triocql.errors import OptionError
+from triocql.metadata.node import Distance, Node, NodeState
 from triocql.metadata.snapshot import Snapshot
-from triocql.policies.balancing import RoundRobin, RoutedRequest
+from triocql.policies.balancing import DefaultBalancing, FilteredBalancing, RoundRobin, RoutedRequest
+from triocql.policies.balancing.latency import ENOUGH, EVERY, WINDOW, Latencies
 
 A, B, C = (Node(Address(f"10.0.0.{number}", 9042)) for number in (1, 2, 3))
 
@@ -31,3 +36,133 @@ def test_round_robin_begins_with_each_node_equally_often() -> None:
     assert Counter(plan[0] for plan in plans) == {A: 10, B: 10, C: 10}
     assert all(set(plan) == {A, B, C} for plan in plans)
     assert policy.plan(RoutedRequest(""), Snapshot()) == ()
+
+
+# --- The default policy ------------------------------------------------------------------------------------------
+
+
+def cluster(*places: str) -> tuple[Node, ...]:
+    """Return nodes in these data centres and racks: "dc1/r1"."""
+    nodes = tuple(Node(Address(f"10.0.1.{number}", 9042)) for number in range(len(places)))
+    for node, place in zip(nodes, places, strict=True):
+        node.data_centre, node.rack = place.split("/")
+    return nodes
+
+
+def test_the_data_centre_of_the_first_contact_point_is_the_local_one_for_good() -> None:
+    near, far = cluster("dc1/r", "dc2/r")
+    policy = DefaultBalancing().in_session((near.address,))
+    both = Snapshot((far, near))
+    assert [policy.distance(node, both) for node in (near, far)] == [Distance.LOCAL, Distance.IGNORED]
+    assert policy.distance(far, Snapshot((far,))) is Distance.IGNORED
+
+
+def test_contact_points_in_several_data_centres_are_an_error_that_names_them() -> None:
+    near, far = cluster("dc1/r", "dc2/r")
+    policy = DefaultBalancing().in_session((near.address, far.address))
+    with pytest.raises(
+        OptionError, match=r"'dc1' \(10.0.1.0:9042\), 'dc2' \(10.0.1.1:9042\); set local_data_centre="
+    ):
+        policy.distance(near, Snapshot((near, far)))
+
+
+def test_sessions_learn_nothing_from_each_other() -> None:
+    near, far = cluster("dc1/r", "dc2/r")
+    shared = DefaultBalancing()
+    one, other = shared.in_session((near.address,)), shared.in_session((far.address,))
+    snapshot = Snapshot((near, far))
+    assert one.distance(near, snapshot) is other.distance(far, snapshot) is Distance.LOCAL
+    assert shared.local_data_centre is None
+
+
+def test_an_empty_plan_can_be_explained() -> None:
+    nodes = cluster("dc1/r", "dc2/r")
+    policy = DefaultBalancing(local_data_centre="dc3")
+    for node in nodes:
+        node.distance = policy.distance(node, Snapshot(nodes))
+    assert (
+        policy.explain(Snapshot(nodes)) == "no node of the local data centre 'dc3' (known are 'dc1', 'dc2')"
+    )
+
+
+def test_nodes_that_are_down_come_last_and_take_no_turn() -> None:
+    nodes = cluster("dc1/r", "dc1/r", "dc1/r")
+    nodes[1].state = NodeState.DOWN
+    policy = DefaultBalancing()
+    plans = [list(policy.plan(RoutedRequest(""), Snapshot(nodes))) for _ in range(20)]
+    assert Counter(plan[0] for plan in plans) == {nodes[0]: 10, nodes[2]: 10}
+    assert {plan[-1] for plan in plans} == {nodes[1]}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"local_data_centre": 7},
+        {"local_rack": ""},
+        {"remote_data_centres": "dc1"},
+        {"remote_data_centres": [7]},
+    ],
+)
+def test_what_is_no_name_is_refused(options: dict[str, object]) -> None:
+    with pytest.raises(OptionError):
+        DefaultBalancing(**options)  # type: ignore[arg-type]
+    with pytest.raises(OptionError):
+        triocql.Options(**options)  # type: ignore[arg-type]
+
+
+def test_a_data_centre_beside_a_policy_is_refused() -> None:
+    policies = triocql.PolicyOptions(balancing=RoundRobin())
+    with pytest.raises(OptionError, match="give data centres and rack to that"):
+        triocql.Options(policies=policies, local_data_centre="dc1")
+
+
+def test_a_filter_leaves_out_what_it_denies_or_does_not_allow() -> None:
+    nodes = cluster("dc1/r1", "dc1/r2", "dc1/r3", "dc1/r4")
+    policy = FilteredBalancing(
+        RoundRobin(),
+        allow=["10.0.1.0:9042", "10.0.1.1", "10.0.1.2"],
+        deny=["10.0.1.1"],
+        predicate=lambda node: node.rack != "r3",
+    )
+    snapshot = Snapshot(nodes)
+    for node in nodes:
+        node.distance = policy.distance(node, snapshot)
+    assert list(policy.plan(RoutedRequest(""), snapshot)) == [nodes[0]]
+    assert policy.explain(snapshot) == "3 of 4 nodes are left out"
+    with pytest.raises(OptionError):
+        FilteredBalancing()
+    with pytest.raises(OptionError):
+        FilteredBalancing(deny="10.0.1.1")
+
+
+# --- Slow nodes ----------------------------------------------------------------------------------------------------
+
+
+def test_a_node_is_slow_from_enough_measurements_on_until_they_are_old() -> None:
+    latencies, now = Latencies(), 100.0
+    for _ in range(ENOUGH - 1):
+        now += EVERY
+        for node, seconds in ((A, 0.001), (B, 0.001), (C, 0.0021)):
+            latencies.record(node, seconds, now)
+    assert latencies.slow == frozenset()
+    changes = []
+    for _ in range(30):
+        now += EVERY
+        for node, seconds in ((A, 0.001), (B, 0.001), (C, 0.0021)):
+            changes.append(latencies.record(node, seconds, now))
+    assert latencies.slow == {C}
+    assert changes.count(True) == 1
+    for _ in range(int(WINDOW / EVERY) + 30):
+        now += EVERY
+        for node in (A, B):
+            latencies.record(node, 0.001, now)
+    assert latencies.slow == frozenset()
+
+
+def test_twice_the_median_is_not_too_slow() -> None:
+    latencies, now = Latencies(), 100.0
+    for _ in range(2 * ENOUGH):
+        now += EVERY
+        for node, seconds in ((A, 0.001), (B, 0.001), (C, 0.0019)):
+            latencies.record(node, seconds, now)
+    assert latencies.slow == frozenset()

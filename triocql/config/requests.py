@@ -10,6 +10,7 @@ from typing import Any, TypedDict, cast
 
 from triocql._hints import check_options
 from triocql.config.checks import require, require_integer, require_keyspace, require_seconds, require_type
+from triocql.metadata.node import Node
 from triocql.protocol.constants import MAX_INT, SERVER, Consistency
 
 
@@ -28,6 +29,8 @@ class RequestKeywords(TypedDict, total=False):
     keyspace: str | None
     now_in_seconds: int | None
     idempotent: bool | None
+    lwt: bool | None
+    node: Node | None
 
 
 def _check_consistency(value: object, name: str) -> None:
@@ -64,6 +67,8 @@ _CHECKS: tuple[tuple[str, Callable[[Any, str], None]], ...] = (
     ("keyspace", require_keyspace),
     ("now_in_seconds", lambda value, name: require_integer(value, name, 0, MAX_INT)),
     ("idempotent", _check_bool),
+    ("lwt", _check_bool),
+    ("node", lambda value, name: require_type(value, Node, name, "a Node")),
 )
 _NAMES = tuple(name for name, _ in _CHECKS)
 _values = attrgetter(*_NAMES)
@@ -93,6 +98,10 @@ class RequestOptions:
         now_in_seconds: the time that the server takes for "now", in seconds since 1970; protocol v5.
         idempotent: whether executing it twice does no harm, so that it may be retried. By default a SELECT is
             and nothing else.
+        lwt: whether it is a lightweight transaction, which goes to the first replica of its partition; by default, one
+            is that has an IF, or a serial consistency.
+        node: the only node that it goes to: one that the session knows, such as `result.coordinator`. It does not
+            wait for room there.
 
     Raises OptionError for a value out of range or of a wrong type.
 
@@ -112,6 +121,8 @@ class RequestOptions:
     keyspace: str | None = None
     now_in_seconds: int | None = None
     idempotent: bool | None = None
+    lwt: bool | None = None
+    node: Node | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("consistency", "serial_consistency"):

@@ -36,6 +36,7 @@ cdef class ExecuteTemplate:
     cdef bint _idempotent
     cdef bint _may_be_void
     cdef bint _resumes
+    cdef bint _is_pinned
     cdef int _flags
     cdef bytes _payload
     cdef bytes _prefix

@@ -68,6 +68,11 @@ class Attempt(Request):
         return self.execution.plan
 
     @property
+    def node(self) -> Node | None:
+        """The only node that it may go to (`Request`)."""
+        return self.message.node
+
+    @property
     def has_key(self) -> bool:
         """Whether it is about a partition that is known (`Request`)."""
         return self.message.has_key

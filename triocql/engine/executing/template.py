@@ -50,6 +50,7 @@ class ExecuteTemplate:
         "_flags",
         "_head",
         "_idempotent",
+        "_is_pinned",
         "_may_be_void",
         "_now",
         "_parameters",
@@ -93,6 +94,7 @@ class ExecuteTemplate:
         self._speculation = context.speculation if speculates else None
         self._may_be_void = query.answers.void
         self._fixed_timestamp = options.timestamp
+        self._is_pinned = options.node is not None
         self._resumes = options.paging_state is not None
         self._adopt(query.state)
 
@@ -147,6 +149,8 @@ class ExecuteTemplate:
     def _send(self, values: bytes, attempt: Attempt) -> bool:
         """Send the first attempt the shortest way, to a replica if there is a choice; return whether it was sent."""
         turn = self._turn
+        if self._is_pinned:
+            return False
         if turn.routes is not None:
             if turn.routes is not self._routes:
                 self._reroute(turn.routes)
@@ -157,7 +161,7 @@ class ExecuteTemplate:
     def _reroute(self, routes: Routes) -> None:
         """Find the way that requests go as long as `routes` hold."""
         state, query = self._state, self._query
-        in_order = query.is_lwt or self._encoder.options.consistency.is_serial
+        in_order = self._encoder.is_lwt(by_text=query.is_lwt)
         self._routes = routes
         self._route = routes.route(state.keyspace or query.keyspace, state.partition_key, in_order)
 

@@ -9,6 +9,7 @@ from triocql.engine.messages import Message
 from triocql.engine.messages.encoder import ParametersEncoder
 from triocql.engine.messages.reading import ResultReader
 from triocql.engine.requests import Response
+from triocql.metadata.node import Node
 from triocql.policies.balancing import RoutedRequest
 from triocql.protocol.constants import Opcode
 from triocql.protocol.requests import QueryParameters, parameters_head, parameters_tail
@@ -65,6 +66,11 @@ class BatchMessage(Message):
         self._encoder = encoder
         self._partition = partition
         self._is_lwt = is_lwt
+
+    @property
+    def node(self) -> Node | None:
+        """The only node that it may go to (`Message`)."""
+        return self._encoder.options.node
 
     @property
     def has_key(self) -> bool:

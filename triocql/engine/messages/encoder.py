@@ -58,6 +58,11 @@ class ParametersEncoder:
             self.options, self._version, values=values, skip_metadata=skip_metadata, paging_state=paging_state
         )
 
+    def is_lwt(self, *, by_text: bool) -> bool:
+        """Return whether a request is a lightweight transaction, which it may be by its text."""
+        options = self.options
+        return by_text or options.consistency.is_serial if options.lwt is None else options.lwt
+
     def routed(
         self,
         statement: str,
@@ -75,8 +80,9 @@ class ParametersEncoder:
             routing_key=routing_key,
             consistency=options.consistency,
             serial_consistency=options.serial_consistency,
-            is_lwt=is_lwt or options.consistency.is_serial,
+            is_lwt=self.is_lwt(by_text=is_lwt),
             idempotent=idempotent,
+            node=options.node,
         )
 
     def resumed(self, message: P) -> P:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from triocql.engine.messages.encoder import ParametersEncoder
     from triocql.engine.messages.parameters import EncodedParameters
     from triocql.engine.messages.reading import ResultReader
+    from triocql.metadata.node import Node
     from triocql.protocol.constants import Consistency
     from triocql.protocol.responses import Prepared
     from triocql.statements.prepared import PreparedQuery, PreparedState
@@ -74,6 +75,11 @@ class Message:
     def text(self) -> str:
         """The text that errors show of it: CQL, without values."""
         raise NotImplementedError
+
+    @property
+    def node(self) -> Node | None:
+        """The only node that it may go to; None for any."""
+        return None
 
     @property
     def has_key(self) -> bool:
@@ -157,6 +163,12 @@ class ExecuteMessage(Message):
     def text(self) -> str:
         """The text that errors show of it (`Message`)."""
         return self._query.text
+
+    @property
+    def node(self) -> Node | None:
+        """The only node that it may go to (`Message`)."""
+        node: Node | None = self.encoder.options.node
+        return node
 
     @property
     def has_key(self) -> bool:

@@ -7,6 +7,7 @@ from triocql.engine.messages import Message
 from triocql.engine.messages.encoder import ParametersEncoder
 from triocql.engine.messages.reading import ResultReader
 from triocql.engine.requests import Response
+from triocql.metadata.node import Node
 from triocql.policies.balancing import RoutedRequest
 from triocql.protocol.constants import Opcode
 from triocql.protocol.requests import encode_long_string
@@ -52,6 +53,11 @@ class QueryMessage(Message):
         Message.__init__(self, answers.void)
         self._parameters = encoder.make(paging_state=paging_state)
         self.flags = self._parameters.flags
+
+    @property
+    def node(self) -> Node | None:
+        """The only node that it may go to (`Message`)."""
+        return self.encoder.options.node
 
     def routed(self, idempotent: bool) -> RoutedRequest:
         """Return what a balancing policy is told of the request (`Message`)."""

@@ -107,6 +107,11 @@ class Request:
         return None
 
     @property
+    def node(self) -> Node | None:
+        """The only node that it may go to; None for any."""
+        return None
+
+    @property
     def has_key(self) -> bool:
         """Whether it is about a partition that is known, so that some nodes are better than others."""
         return False

@@ -55,7 +55,11 @@ class Backlog:
         """
         pools = self._pools if named is None else named
         if any(pool.has_open() for pool in pools):
-            if self.is_full:
+            if request.node is not None:  # while it waited, nobody else could
+                request.fail(
+                    QueueFull(f"every connection to {request.node.name}, the one node for it, is full")
+                )
+            elif self.is_full:
                 request.fail(self._queue_full())
             else:
                 self.queue.enter(request, Phase.QUEUED)

@@ -90,7 +90,7 @@ class Dispatcher:
         """Send `request`, or have it held, or fail it. Never raises."""
         if request.plan is None and self._is_anyones(request) and self.turn.target.send(request):
             return
-        if self._backlog.queue.held:
+        if self._backlog.queue.held and request.node is None:
             self._hold(request, None)
             return
         named: list[Pool] = []
@@ -104,6 +104,8 @@ class Dispatcher:
 
     def _is_anyones(self, request: Request) -> bool:
         """Whether it does not matter which node gets `request`: no node is known to have its partition."""
+        if request.node is not None:
+            return False
         if self._routes is None or not request.has_key:
             return True
         keyspace = request.routed().keyspace

@@ -50,13 +50,18 @@ class Plan:
 def nodes_of(
     policy: BalancingPolicy, describe: Callable[[], RoutedRequest], snapshot: Snapshot
 ) -> Iterator[Node]:
-    """Go through the nodes that `policy` names for a request, each once; it is asked when the first one is.
+    """Go through the nodes that `policy` names for a request, each once; it is asked when the first one is. A request
+    that is for one node goes there.
 
     Raises what the policy raises, and TypeError for what is no node.
     """
+    request = describe()
+    if request.node is not None:
+        yield request.node
+        return
     left = 2 * len(snapshot.nodes) + _SPARE
     named: set[Node] = set()
-    for node in policy.plan(describe(), snapshot):
+    for node in policy.plan(request, snapshot):
         if not isinstance(node, Node):
             raise TypeError(f"plan() named a {type(node).__name__}, not a Node of the snapshot")
         if left == 0:

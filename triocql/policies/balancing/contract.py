@@ -24,6 +24,7 @@ class RoutedRequest:
         is_lwt: whether it is a lightweight transaction: conditional, or read at a serial consistency. Those of one
             partition had better go to the same replica.
         idempotent: whether it may be executed twice.
+        node: the only node that it may go to, if the caller has named one: no policy is asked then.
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class RoutedRequest:
         "idempotent",
         "is_lwt",
         "keyspace",
+        "node",
         "serial_consistency",
         "statement",
     )
@@ -47,6 +49,7 @@ class RoutedRequest:
         serial_consistency: Consistency = Consistency.SERIAL,
         is_lwt: bool = False,
         idempotent: bool = False,
+        node: Node | None = None,
     ) -> None:
         self.statement = statement
         self.keyspace = keyspace
@@ -54,6 +57,7 @@ class RoutedRequest:
         self.serial_consistency = serial_consistency
         self.is_lwt = is_lwt
         self.idempotent = idempotent
+        self.node = node
         self._find_key = routing_key
         self._key: bytes | None = None
 
