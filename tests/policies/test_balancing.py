@@ -128,7 +128,7 @@ def test_a_filter_leaves_out_what_it_denies_or_does_not_allow() -> None:
     for node in nodes:
         node.distance = policy.distance(node, snapshot)
     assert list(policy.plan(RoutedRequest(""), snapshot)) == [nodes[0]]
-    assert policy.explain(snapshot) == "3 of 4 nodes are left out"
+    assert policy.explain(snapshot) == "the filter leaves out 3 of 4 nodes"
     with pytest.raises(OptionError):
         FilteredBalancing()
     with pytest.raises(OptionError):
