@@ -62,3 +62,14 @@ def test_names_are_looked_up_in_the_dns() -> None:
 def test_what_is_no_policy_is_refused(policy: Any) -> None:
     with pytest.raises(OptionError, match="addresses policy is"):
         triocql.PolicyOptions(addresses=policy)
+
+
+@pytest.mark.parametrize("table", [{"10.0.0.1:9042": "h"}, {"h": "10.0.0.1:9042"}])
+def test_a_host_with_a_port_in_a_table_is_told_how_to_be_written(table: Any) -> None:
+    with pytest.raises(OptionError, match=r"'10\.0\.0\.1:9042' in it; .* Address\('10\.0\.0\.1', 9042\)"):
+        MappedAddresses(table)
+
+
+def test_a_table_is_a_mapping() -> None:
+    with pytest.raises(OptionError, match="has to be a dict"):
+        MappedAddresses([("10.0.0.1", "10.0.0.2")])  # type: ignore[arg-type]

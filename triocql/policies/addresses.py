@@ -36,7 +36,7 @@ class MappedAddresses:
         table: keys are what the cluster tells, a host or an `Address`; values are where to dial, a host, for which
             the port remains, or an `Address`. What is not in it is dialled as it is.
 
-    Raises OptionError for keys and values of other types.
+    Raises OptionError for keys and values of other types, and for hosts with a port.
 
     >>> from triocql.abc import Address
     >>> policy = MappedAddresses({"10.0.0.1": "203.0.113.7", "10.0.0.2": Address("203.0.113.7", 9043)})
@@ -45,10 +45,17 @@ class MappedAddresses:
     """
 
     def __init__(self, table: Mapping[Any, str | Address]) -> None:
+        if not isinstance(table, Mapping):
+            raise OptionError(f"a table of addresses is {table!r}; it has to be a dict")
         for each in (*table, *table.values()):
             if not isinstance(each, (str, Address)) or not each:
                 raise OptionError(
                     f"a table of addresses has {each!r} in it; it has to be a host or an Address"
+                )
+            if isinstance(each, str) and each.count(":") == 1:  # two and more are in IPv6 addresses
+                host, port = each.split(":")
+                raise OptionError(
+                    f"a table of addresses has {each!r} in it; with a port, it is Address({host!r}, {port})"
                 )
         self._table = {_normal(key): value for key, value in table.items()}
 
