@@ -268,11 +268,14 @@ def test_what_a_policy_raises_for_a_request_that_waited_for_room_is_its_end_and_
         good.result()
 
 
-def test_a_distance_that_cannot_be_had_is_the_one_before(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("raised", [LookupError, SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_a_distance_that_cannot_be_had_is_the_one_before(
+    raised: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     class Lost(Policy):
         def distance(self, node: Node, snapshot: Snapshot) -> Any:
             if node.name.startswith("10.0.0.1"):
-                raise LookupError("mine")
+                raise raised("mine")
             return "near"
 
     world = world_of(Lost(), count=2)

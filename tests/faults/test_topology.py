@@ -15,7 +15,7 @@ from tests.faults.scene import Scene
 from triocql import errors
 from triocql.abc import Address
 from triocql.metadata.node import Node, NodeState
-from triocql.testing.server import ErrorCode, Gate, ServerNode, as_usual, error
+from triocql.testing.server import ErrorCode, Gate, ServerNode, as_usual, error, rows
 from triocql.testing.server.connection import ServerConnection
 
 PEERS = re.compile("FROM system.peers_v2")
@@ -504,5 +504,67 @@ def test_the_ring_is_that_of_all_nodes_and_follows_them() -> None:
         assert after is not before
         assert after.ring is not None
         assert 12345 in after.ring.tokens
+
+    run(row)
+
+
+# --- Nodes that cannot be believed -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_s30_nodes_that_are_all_replaced_at_once_are_found_where_the_former_ones_were(count: int) -> None:
+    async def row(scene: Scene) -> None:
+        for server in scene.server.nodes:
+            server.replace()
+        await scene.sleep(10)
+        assert set(known(scene)) == {server.host_id for server in scene.server.nodes}
+        assert all(node.state is NodeState.UP for node in known(scene).values())
+        await serves(scene)
+
+    run(row, count)
+
+
+def test_s31_a_node_that_is_another_one_each_time_is_not_asked_without_end() -> None:
+    def edit(node: ServerNode, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{**row, "host_id": uuid.uuid4()} for row in rows]
+
+    async def row(scene: Scene) -> None:
+        before = readings(scene)
+        scene.server.edit("system.local", edit)
+        scene.server.announce("TOPOLOGY_CHANGE", "NEW_NODE", scene.server.nodes[1])
+        await scene.sleep(20)
+        assert readings(scene) - before <= 40
+        scene.server.edits.clear()
+        await scene.sleep(5)
+
+    run(row)
+
+
+def test_s31_a_node_with_columns_of_other_types_is_told_of_all_the_same() -> None:
+    async def row(scene: Scene) -> None:
+        server, link = scene.server, control(scene)
+        first = next(node for node in server.nodes if node is link.node)
+        columns = {"host_id": "uuid", "release_version": "frozen<list<text>>", "rpc_address": "inet"}
+        told = [first.host_id, ["5.0"], first.address.host]
+        server.when(LOCAL, node=first.index).then(rows(columns, [told]))
+        server.announce("TOPOLOGY_CHANGE", "NEW_NODE", Address("10.9.9.9", 9042))
+        await scene.sleep(3)
+        await serves(scene)
+
+    run(row)
+
+
+def test_s32_a_node_that_ends_each_control_connection_is_not_dialled_without_end() -> None:
+    async def row(scene: Scene) -> None:
+        dialled = 0
+        for _ in range(1000):
+            for link in scene.server.connections:
+                if link.events:
+                    dialled += 1
+                    link.drop("reset")
+            await scene.sleep(0.01)
+        assert dialled <= 21
+        await scene.sleep(2)
+        assert control(scene)
 
     run(row)

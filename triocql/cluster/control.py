@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Protocol
@@ -34,8 +35,14 @@ logger = get_logger(__name__)
 _EVENTS = ("TOPOLOGY_CHANGE", "STATUS_CHANGE", "SCHEMA_CHANGE")
 # Seconds between two rounds through all nodes, at least.
 _SHORTEST_PAUSE = 0.1
+# Seconds between two connections, at least: a node may end each of them as soon as it has told all.
+_SHORTEST_LIFE = 0.5
 # Seconds after which what is doubtful in a reading is read again.
 _SECOND_LOOK = 1.0
+
+
+class AnotherNode(ConnectError):
+    """A node that is there where another one is known to be."""
 
 
 class Watcher(Protocol):
@@ -74,6 +81,8 @@ class Control:
         self._present: set[Address] = set()
         self._left: Node | None = None
         self._due = inf
+        self._read_at = -inf
+        self._connected_at = -inf
         self._second_look = False
         self._closed = False
         self._waiter: Waiter[None] | None = None
@@ -139,6 +148,7 @@ class Control:
     async def _read(
         self, connection: Connection, known: Snapshot, removed: frozenset[Address] = frozenset()
     ) -> Change:
+        self._read_at = self._reactor.now()
         tables = Tables(self._reactor, connection, self._timeout)
         facts = await self._topology.read(tables, known)
         # What is known of keyspaces may be newer than this reading.
@@ -193,13 +203,14 @@ class Control:
         host_id = await self._topology.who(Tables(self._reactor, connection, self._timeout), self._known)
         if node.host_id in (None, host_id):
             return
-        self._look(self._reactor.now())
+        # Not at once each time: where a node has another identity whenever it is asked, that would never end.
+        self._look(max(self._reactor.now(), self._read_at + _SECOND_LOOK))
         if node.told is not None and node.address != node.told:
             # A name that stands for several nodes.
             self._topology.forget_address(node)
             if self._nodes is not None:
                 self._nodes.apply(self._known)
-        raise ConnectError(f"it is another node: its host_id is {host_id}, not {node.host_id}")
+        raise AnotherNode(f"it is another node: its host_id is {host_id}, not {node.host_id}")
 
     # --- Connecting ----------------------------------------------------------------------------------------
 
@@ -207,11 +218,15 @@ class Control:
         """Go through all nodes until one tells of the cluster; if none does, wait before the next round."""
         self._due = inf
         failure: ConnectError | None = None
-        for node in tuple(self._candidates()):
+        nodes = deque(self._candidates())
+        while nodes:
+            node = nodes.popleft()
             try:
                 change = await self._connect(node, self._known)
             except ConnectError as error:
                 failure = error
+                if isinstance(error, AnotherNode):  # whoever took its place may be all that is left
+                    nodes.append(Node(node.address))
             else:
                 logger.info("the control connection is one to %s now", node.name)
                 self._back_off.reset()
@@ -236,6 +251,7 @@ class Control:
                 raise _explained(node, error) from error
             raise
         self.connection = connection
+        self._connected_at = self._reactor.now()
         if self._closed:  # on Trio, a task that was cancelled takes one step more
             connection.close()
         else:
@@ -278,10 +294,6 @@ class Control:
             self._waiter = None
             if cancel is not None:
                 cancel()
-
-    def _wake(self) -> None:
-        """Look now what is to be done."""
-        self._look(-inf)
 
     def _look(self, when: float) -> None:
         """Have something done at that time, or before it."""
@@ -356,7 +368,7 @@ class Control:
         if connection is self.connection:
             self.connection = None
             self._left = connection.node
-            self._wake()
+            self._look(max(self._reactor.now(), self._connected_at + _SHORTEST_LIFE))
 
 
 def _explained(node: Node, error: Error) -> ConnectError:

@@ -38,13 +38,13 @@ class Topology:
     def __init__(self, reactor: Reactor, addresses: AddressTranslation | None) -> None:
         self._translation = Translation(reactor, addresses)
         self._membership = Membership(self._translation)
-        self._without_v2: set[object] = set()
+        self._without_v2: set[str] = set()
         self._faults: frozenset[Fault] = frozenset()
 
     async def read(self, tables: Tables, known: Snapshot) -> ClusterFacts:
         """Return what the node of `tables` tells. Raises errors of the driver, ForeignNode for a foreign cluster."""
         local = await tables.read(_LOCAL)
-        peers = await self._peers(tables, local[0].get("release_version") if local else None)
+        peers = await self._peers(tables, str(local[0].get("release_version")) if local else "")
         node = tables.connection.node
         facts = read_cluster(local, peers, node.address)
         check_same(known, facts.name, facts.partitioner)
@@ -54,12 +54,12 @@ class Topology:
 
     async def who(self, tables: Tables, known: Snapshot) -> UUID | None:
         """Return the host_id of the node of `tables`. Raises errors of the driver, ForeignNode for another cluster."""
-        (row,) = await tables.read(_LOCAL) or ({},)
+        row = next(iter(await tables.read(_LOCAL)), {})
         check_same(known, row.get("cluster_name") or "", row.get("partitioner") or "")
         host_id = row.get("host_id")
         return host_id if isinstance(host_id, UUID) else None
 
-    async def _peers(self, tables: Tables, release: object) -> list[dict[str, object]]:
+    async def _peers(self, tables: Tables, release: str) -> list[dict[str, object]]:
         """Read the peers by the newer of two tables, which servers have had since Cassandra 4.0."""
         if release not in self._without_v2:
             try:

@@ -86,7 +86,7 @@ class Router:
             if isinstance(distance, Distance):
                 return distance
             logger.error("distance() returned %s, not a Distance, for %s", type(distance).__name__, node.name)
-        except Exception as error:
+        except BaseException as error:  # of the policy: whoever follows a snapshot has to go on
             if isinstance(error, OptionError) and not len(self.pools):
                 raise
             logger.exception("the balancing policy raised in distance(), for %s", node.name)
