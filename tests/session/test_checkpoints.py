@@ -22,6 +22,7 @@ from triocql.protocol.constants import Opcode
 PAGES = "SELECT v FROM pages"
 PREPARED_PAGES = "SELECT v FROM pages WHERE k = ?"
 TRACED = "SELECT traced"
+CHANGE = "CREATE KEYSPACE shop"
 TRACE_ID = UUID("11111111-2222-1333-8444-555555555555")
 
 TRACE_SESSION = (
@@ -55,6 +56,9 @@ def scripted() -> Node:
         if asked.opcode == Opcode.QUERY and asked.text == TRACED:
             body = wire.rows([("v", "int")], [[wire.integer(1)]])
             asked.answer(wire.RESULT, TRACE_ID.bytes + body, flags=0x02)
+        elif asked.opcode == Opcode.QUERY and asked.text == CHANGE:
+            change = b"".join(map(wire.string, ("CREATED", "KEYSPACE", "shop")))
+            asked.answer(wire.RESULT, wire.integer(5) + change)
         elif asked.opcode == Opcode.EXECUTE and "system_traces.sessions" in asked.text:
             durations.reverse()
             cells = [b"Query", None, bytes(4), bytes(4), bytes(8), durations[0]]
@@ -111,6 +115,14 @@ async def prepare(session: Session) -> None:
 
 async def use(session: Session) -> None:
     await session.execute("USE shop")
+
+
+async def change_schema(session: Session) -> None:
+    assert (await session.execute(CHANGE)).schema_agreed
+
+
+async def schema_agreement(session: Session) -> None:
+    assert await session.schema_agreement()
 
 
 async def all_pages(session: Session) -> None:
@@ -219,6 +231,8 @@ SCENARIOS: Mapping[str, Callable[[Session], Coroutine[Any, Any, None]]] = {
         execute_unprepared,
         prepare,
         use,
+        change_schema,
+        schema_agreement,
         all_pages,
         iterate,
         trace,

@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 
 import triocql
-from tests.engine.peer import Node
+from tests.engine import wire
+from tests.engine.peer import Asked, Node
 from tests.session.loops import LOOPS, Stage, Stepped, check_executed_once, run_on
 from tests.session.test_checkpoints import note, scripted
+from triocql.abc import Address
 from triocql.protocol.constants import Opcode
+
+PASSWORDS = "org.apache.cassandra.auth.PasswordAuthenticator"
 
 TURNS = 20
 """After so many turns of a loop a task that was ending has ended."""
@@ -69,6 +73,53 @@ def test_connecting_cancelled_at_each_checkpoint(loop: str, options: dict[str, A
         return await without_session(stage, session)
 
     assert run_on(loop, main, scripted()) > 3
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_connecting_beside_a_node_that_is_away_cancelled_at_each_checkpoint(loop: str) -> None:
+    node = scripted()
+    node.peers = [(Node(), Address("127.0.0.1", 1))]
+
+    async def main(stage: Stage) -> int:
+        async def session() -> None:
+            async with stage.connect(connections_local=2) as session:
+                await stage.until(lambda: len(session._context.executor.router.connections()) == 2)
+
+        return await without_session(stage, session)
+
+    assert run_on(loop, main, node) > 3
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("step", ["OPTIONS", "STARTUP", "AUTH_RESPONSE", "QUERY"])
+def test_connecting_cancelled_while_the_node_owes_an_answer(loop: str, step: str) -> None:
+    """The first connection is dialled by a task of its own: it ends in whichever step it is."""
+    node = Node()
+    auth = triocql.PlainTextAuth("me", password=lambda: "secret")
+
+    async def main(stage: Stage) -> None:
+        async def session() -> None:
+            await stage.connect(keyspace="shop", auth=auth).__aenter__()
+
+        stepped = Stepped(session())
+
+        def script(asked: Asked) -> bool:
+            if asked.opcode == Opcode[step]:
+                stepped.cancel()
+                return asked.hold()
+            if asked.opcode == Opcode.AUTH_RESPONSE:
+                return asked.answer(Opcode.AUTH_SUCCESS, wire.integer(-1))
+            return asked.opcode == Opcode.STARTUP and asked.answer(wire.AUTHENTICATE, wire.string(PASSWORDS))
+
+        async with stage.connect():
+            pass
+        tasks = await without_connections(stage)
+        node.script = script
+        assert await stage.cancelling(stepped)
+        await stage.until(lambda: all(link.lost for link in node.links) and stage.tasks() <= tasks)
+        assert len(node.held) == 1
+
+    run_on(loop, main, node)
 
 
 @pytest.mark.parametrize("loop", LOOPS)

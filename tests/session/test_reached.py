@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import triocql
+from tests.engine import test_warming
 from tests.session import test_checkpoints, test_lifetimes
 from tests.session.loops import Stage, Stepped, run_on
 from tests.session.test_checkpoints import REACHED, SCENARIOS, note, scripted
+from triocql.testing.simloop import SimLoop
 
 PLACES = (
     "session/session",
@@ -48,12 +54,37 @@ async def awaiting_connect(stage: Stage) -> None:
     note(stepped)
 
 
-def test_every_checkpoint_of_the_library_is_reached() -> None:
+def noting(fn: Callable[[], Coroutine[Any, Any, Any]]) -> Callable[[], Coroutine[Any, Any, Any]]:
+    """Return a function that does the same, and notes its checkpoints."""
+
+    async def run() -> Any:
+        stepped = Stepped(fn())
+        try:
+            return await stepped
+        finally:
+            note(stepped)
+
+    return run
+
+
+start = SimLoop.start
+
+
+def test_every_checkpoint_of_the_library_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In tasks of the library they are gone through: these are cancelled with who waits for them, wherever they are."""
+    monkeypatch.setattr(
+        SimLoop, "start", lambda self, fn, *args, **options: start(self, noting(fn), *args, **options)
+    )
     run_on("simulated", awaiting_connect, scripted())
     for name in SCENARIOS:
         test_checkpoints.test_cancelled_at_each_checkpoint("simulated", name)
     for options in ({}, {"keyspace": "shop"}):
         test_lifetimes.test_connecting_cancelled_at_each_checkpoint("simulated", options)
+    test_warming.test_a_session_is_open_once_there_is_a_connection_to_each_node()
+    for seconds in (0.5, 1.5, 3.0):
+        test_warming.test_connect_can_be_cancelled_at_any_time(seconds, level=False)
+    for step in ("OPTIONS", "QUERY"):
+        test_lifetimes.test_connecting_cancelled_while_the_node_owes_an_answer("simulated", step)
     test_lifetimes.test_closing_cancelled_at_each_checkpoint("simulated")
     for loop in ("simulated", "trio"):
         test_lifetimes.test_connecting_in_vain_cancelled_at_each_checkpoint(loop)
