@@ -46,7 +46,7 @@ def serialized(key: int) -> bytes:
 
 
 def create(cluster: CassandraCluster, replications: Mapping[str, Mapping[str, str]]) -> None:
-    with sync.connect(cluster.contact_points, timeout=60.0) as session:
+    with sync.connect(cluster.contact_points[0], timeout=60.0) as session:
         for name, replication in replications.items():
             options = ", ".join(f"'{option}': '{value}'" for option, value in replication.items())
             session.execute(f"CREATE KEYSPACE {name} WITH replication = {{{options}}}")
@@ -125,7 +125,7 @@ def test_replicas_are_those_that_the_cluster_names(cluster: CassandraCluster) ->
 
 def test_tokens_are_those_that_the_cluster_tells(cluster: CassandraCluster) -> None:
     snapshot = known(cluster, list(REPLICATIONS)[-1])
-    with sync.connect(cluster.contact_points, timeout=60.0) as session:
+    with sync.connect(cluster.contact_points[0], timeout=60.0) as session:
         insert = session.prepare("INSERT INTO three.t (id) VALUES (?)")
         session.execute_concurrent_with_args(insert, [[key] for key in KEYS])
         rows = session.execute("SELECT id, token(id) AS told FROM three.t", consistency="ALL").all()
