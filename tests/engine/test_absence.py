@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -109,15 +110,39 @@ def test_a_policy_that_does_not_explain(policy: Any, caplog: pytest.LogCaptureFi
 
 
 def test_there_is_no_node_in_the_local_data_centre() -> None:
-    world = with_policy(DefaultBalancing(local_data_centre="x"), count=2)
+    world = with_policy(DefaultBalancing(local_data_centre="dc1"), count=2)
     with world.session() as session:
         snapshot = session._context.cluster.nodes.snapshot
         for node, name in zip(snapshot.nodes, ("z", "y"), strict=True):
             node.data_centre = name
         session._context.cluster.router.apply(snapshot)
         assert str(refusal(world, session)) == (
-            "no node for this request: no node of the local data centre 'x' (known are 'y', 'z')"
+            "no node for this request: no node of the local data centre 'dc1' (known are 'y', 'z')"
         )
+
+
+class Ignoring(Without):
+    def distance(self, node: Node, snapshot: Snapshot) -> Distance:
+        return Distance.IGNORED
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        (
+            DefaultBalancing(local_data_centre="DC1"),
+            "no node of the local data centre 'DC1' (known are 'dc1')",
+        ),
+        (FilteredBalancing(allow=["10.9.9.9"]), "the filter leaves out 2 of 2 nodes"),
+        (Ignoring(), "the balancing policy ignores every node: "),
+    ],
+    ids=["a misspelt data centre", "a filter that lets none through", "a policy of the user's"],
+)
+def test_a_session_that_would_have_no_node_is_not_opened(policy: Any, reason: str) -> None:
+    world = with_policy(policy, count=2)
+    with pytest.raises(errors.OptionError, match=re.escape(f"the session would have no node: {reason}")):
+        world.call(world.connect().__aenter__)
+    world.assert_closed()
 
 
 @pytest.mark.parametrize("local", [None, "dc1"])

@@ -259,21 +259,21 @@ def test_a_snapshot_that_comes_in_the_middle_counts_for_what_follows() -> None:
 # --- Several data centres --------------------------------------------------------------------------------------
 
 
-def spread(nodes: tuple[Node, ...]) -> None:
+def spread(nodes: tuple[Node, ...], names: tuple[str, str] = ("dc1", "dc2")) -> None:
     """Put every other node into another data centre."""
     for number, node in enumerate(nodes):
-        node.data_centre = f"dc{1 + number % 2}"
+        node.data_centre = names[number % 2]
 
 
 def test_only_nodes_of_the_local_data_centre_get_requests() -> None:
-    world = World(count=4, local_data_centre="dc2")
+    world = World(count=4, local_data_centre="dc1")
     with world.session() as session:
-        spread(nodes_of(session))
+        spread(nodes_of(session), ("dc2", "dc1"))
         snapshot = know(world, session, snapshot_of(nodes_of(session), EVERYWHERE))
         assert [node.distance for node in snapshot.nodes] == [Distance.IGNORED, Distance.LOCAL] * 2
         statement = keyed(world, session, SELECT)
         for number in range(50):
-            assert ask(world, session, statement, number).data_centre == "dc2"
+            assert ask(world, session, statement, number).data_centre == "dc1"
         for _ in range(32 * 4):
             assert world.call(session.execute, "SELECT x").coordinator in snapshot.nodes[1::2]
 

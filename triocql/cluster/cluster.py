@@ -64,7 +64,8 @@ class Cluster:
         within the connect timeout.
 
         From then on connections to them are kept. Nodes that cannot be reached by then are down, and dialled again
-        later. Raises ConnectError with every attempt; the error itself if there was one contact point.
+        later. Raises ConnectError with every attempt; the error itself if there was one contact point; and OptionError
+        if the balancing policy has no use for any node.
         """
         deadline = self.clock.now() + self.options.connection.connect_timeout
         contact_points = tuple(map(Node, self.options.contact_points))
@@ -75,6 +76,7 @@ class Cluster:
             try:
                 others = (node for node in contact_points if node is not first.node)
                 self._nodes.apply(await self._control.open((first.node, *others)))
+                self.router.check_use()
             except BaseException:
                 first.abort(_closed())
                 raise

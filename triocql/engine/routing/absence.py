@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from triocql.engine.connections.pool import Pool
 from triocql.engine.routing.pools import Pools
-from triocql.errors import NoNodeAvailable
+from triocql.errors import NoNodeAvailable, OptionError
 from triocql.metadata.node import Distance, Node
 from triocql.metadata.snapshot import Snapshot
 from triocql.observability.logs import get_logger
@@ -44,6 +44,13 @@ class Absence:
             error.attempts_left_out = past.attempts_left_out
             error.maybe_executed = past.maybe_executed
         return error
+
+    def check_use(self) -> None:
+        """Raise OptionError if the policy has no use for any node that there is: nothing could ever be asked."""
+        nodes = self._snapshot().nodes
+        if all(node.distance is Distance.IGNORED for node in nodes):
+            reason = self._explained() or f"the balancing policy ignores every node: {_listed(nodes)}"
+            raise OptionError(f"the session would have no node: {reason}")
 
     def _reason(self, pools: Sequence[Pool]) -> str:
         if pools:

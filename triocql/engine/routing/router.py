@@ -54,6 +54,7 @@ class Router:
         self.turn, self.plan = dispatcher.turn, dispatcher.plan
         self.submit, self.delay = dispatcher.submit, dispatcher.delay
         self.next_connection = dispatcher.next_connection
+        self.check_use = backlog.absence.check_use
         self.drain, self.end, self.ended_error = ending.drain, ending.end, ending.error
         self.connections = self.pools.connections
         self.on_drained = ending.on_drained
