@@ -168,7 +168,7 @@ def declared(statement: PreparedStatement) -> PreparedStatement:
 
 def _rest(outcome: object) -> float:
     """Return how long a worker rests, so that nodes have the machine, too: those that start above all."""
-    return 0.1 if isinstance(outcome, RequestError) else 0.01
+    return 0.1 if isinstance(outcome, RequestError) else 0.02
 
 
 # --- In a process of its own, under gevent -----------------------------------------------------------------
