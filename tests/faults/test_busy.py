@@ -37,7 +37,7 @@ def test_s44_while_one_node_is_busy_the_others_do_its_work(code: ErrorCode, poli
         assert 0 < len(values) == len(set(values))
         assert scene.links == links
 
-    options = {} if policy is None else {"policies": PolicyOptions(retry=policy)}
+    options: dict[str, Any] = {} if policy is None else {"policies": PolicyOptions(retry=policy)}
     run("simulated", row, nodes=3, **options)
 
 

@@ -29,7 +29,7 @@ async def prepare(scene: Scene, text: str) -> Any:
     return (await scene.session.prepare(text)).with_options(idempotent=True)
 
 
-def server_of(scene: Scene, result: Result) -> ServerNode:
+def server_of(scene: Scene, result: Result[Any]) -> ServerNode:
     """Return the node that has answered."""
     (found,) = [node for node in scene.server.nodes if str(node.address) == str(result.coordinator)]
     return found
