@@ -10,7 +10,7 @@ import pytest
 import triocql
 from tests.engine.world import World
 from triocql import errors
-from triocql.config.options import ConnectionOptions
+from triocql.config.groups import ConnectionOptions
 
 KEEPALIVE = (socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 RECEIVE = (socket.SOL_SOCKET, socket.SO_RCVBUF)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from triocql.abc import Reactor
 from triocql.cluster.query import InternalQueries
-from triocql.config.options import ConnectionOptions
+from triocql.config.groups import ConnectionOptions
 from triocql.engine.connections.connection import Connection, State
 from triocql.errors import ConnectionLost, Error
 from triocql.protocol.constants import Opcode

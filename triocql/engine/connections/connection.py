@@ -7,7 +7,7 @@ from enum import Enum
 from math import inf
 
 from triocql.abc import Transport
-from triocql.config.options import ConnectionOptions
+from triocql.config.groups import ConnectionOptions
 from triocql.engine.connections import Streams
 from triocql.engine.contracts import Owner
 from triocql.engine.phase import Phase

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from triocql.config.options import PoolOptions
+from triocql.config.groups import PoolOptions
 from triocql.engine.connections.pool import Pool
 from triocql.engine.phase import Phase
 from triocql.engine.requests.clock import Clock

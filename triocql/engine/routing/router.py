@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from triocql.config.options import PoolOptions
+from triocql.config.groups import PoolOptions
 from triocql.engine.connections.connection import Connection
 from triocql.engine.connections.pool import Pool
 from triocql.engine.requests.clock import Clock
