@@ -42,6 +42,8 @@ _OPTIONS = {
     "execution_profile": _BY_CALL,
     "execution_profiles": _BY_CALL,
     "fetch_size": "page_size=",
+    "host": "node=, with each call; of connect() it is the first argument",
+    "hosts": "contact_points, the first argument of connect()",
     "idle_heartbeat_interval": "heartbeat_interval=",
     "idle_heartbeat_timeout": "heartbeat_timeout=",
     "is_idempotent": "idempotent=",

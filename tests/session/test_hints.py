@@ -340,6 +340,8 @@ def test_a_misspelt_argument_of_a_call(name: str, hint: str) -> None:
         ("balancing", r"write local_data_centre=, or .*balancing="),
         ("speculative_execution_policy", r"write policies=triocql\.PolicyOptions\(speculation"),
         ("local_dc", "write local_data_centre="),
+        ("host", "write node=, with each call"),
+        ("hosts", "write contact_points, the first"),
         ("core_connections_per_host", "write connections_local="),
         ("ssl", "write ssl_context="),
         ("token_metadata_enabled", "there is none: the ring is always known"),
