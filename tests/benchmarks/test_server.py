@@ -68,7 +68,7 @@ def test_cassandra_driver_finds_all_nodes_and_the_one_replica_of_each_key() -> N
     with server.running(3) as port:
         cluster = Cluster(["127.0.0.1"], port=port, protocol_version=4, execution_profiles=profiles)
         try:
-            session = cluster.connect()
+            session = cluster.connect(wait_for_all_pools=True)
             insert = session.prepare(STATEMENTS["INSERT"])
             used = set()
             for number in range(100):
