@@ -31,7 +31,7 @@ def test_each_is_made_once_when_it_is_due_unless_cancelled(steps: list[tuple[str
     for step, number in steps:
         if step == "set":
             index = len(all_)
-            expected[index] = when = reactor.now() + number / 1000
+            expected[index] = when = reactor.now() + number / 1024  # exactly, as sums are, too
             all_.append(alarms.set(when, lambda index=index: made.append(index)))  # type: ignore[misc]
         elif step == "cancel" and all_:
             index = number % len(all_)
@@ -39,8 +39,8 @@ def test_each_is_made_once_when_it_is_due_unless_cancelled(steps: list[tuple[str
             if index not in made:
                 expected.pop(index, None)
         else:
-            reactor.advance(number / 1000)
-            due = {index for index, when in expected.items() if when <= reactor.now() + 1e-9}
+            reactor.advance(number / 1024)
+            due = {index for index, when in expected.items() if when <= reactor.now()}
             assert set(made) == due
     assert (alarms.next_due == math.inf) is (not set(expected) - set(made))
     reactor.advance(1)
