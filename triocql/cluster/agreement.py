@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from math import inf
 from typing import TYPE_CHECKING
 
+from triocql.cluster.waiting import Due, nothing, until
 from triocql.errors import Error
 from triocql.metadata.node import NodeState
 
@@ -57,29 +57,22 @@ class Agreement:
         self._waiting: list[Waiter[bool]] = []
         self._running = False
         self._closed = False
-        self._due = 0.0
-        self._pausing: Waiter[None] | None = None
+        self._due = Due(reactor)
         self._cancel: Callable[[], None] | None = None
 
     async def wait(self, seconds: float) -> bool:
         """Wait until all nodes agree, so long at most; return whether they do. False at the end of the session."""
-        waiter: Waiter[bool] = self._reactor.waiter(_nothing)
+        waiter: Waiter[bool] = self._reactor.waiter(nothing)
         self._waiting.append(waiter)
-        cancel = _nothing
-        if seconds < inf:
-            cancel = self._reactor.call_at(self._reactor.now() + seconds, lambda: waiter.resolve(False))
         try:
             self._begin()
-            return await waiter.wait()
+            return await until(self._reactor, waiter, self._reactor.now() + seconds, False)
         finally:
-            cancel()
             self._forget(waiter)
 
     def wake(self) -> None:
         """Look soon: something has happened that may have changed things."""
-        if self._pausing is not None:
-            self._due = min(self._due, self._reactor.now() + _SHORTEST)
-            self._pausing.resolve(None)
+        self._due.by(self._reactor.now() + _SHORTEST)
 
     def close(self) -> None:
         """Look no more; whoever waits need not. Synchronous and idempotent."""
@@ -123,25 +116,11 @@ class Agreement:
             return False
 
     async def _pause(self, seconds: float) -> None:
-        self._due = self._reactor.now() + seconds
-        while self._reactor.now() < self._due and self._waiting and not self._closed:
-            await self._rest()
-
-    async def _rest(self) -> None:
-        """Wait until a look is due, or that has changed."""
-        self._pausing = waiter = self._reactor.waiter(_nothing)
-        cancel = self._reactor.call_at(self._due, lambda: waiter.resolve(None))
-        try:
-            await waiter.wait()
-        finally:
-            self._pausing = None
-            cancel()
+        self._due.when = self._reactor.now() + seconds
+        while not self._due.has_come and self._waiting and not self._closed:
+            await self._due.pause()
 
     def _forget(self, waiter: Waiter[bool]) -> None:
         self._waiting = [each for each in self._waiting if each is not waiter]
-        if not self._waiting and self._pausing is not None:
-            self._pausing.resolve(None)
-
-
-def _nothing() -> None:
-    """What is called at a cancellation: whoever waits cleans up by himself."""
+        if not self._waiting:
+            self._due.wake()

@@ -8,6 +8,7 @@ from triocql.cluster.contacts import Contacts
 from triocql.cluster.control import Control
 from triocql.cluster.nodes import Nodes
 from triocql.cluster.schema import Schema
+from triocql.cluster.waiting import nothing, until
 from triocql.codecs.registry import Registry
 from triocql.config.options import Options
 from triocql.engine.executing.executor import Executor
@@ -119,13 +120,9 @@ class Cluster:
         self.router.drain(_closed())
         if seconds <= 0 or not self.router.connections():
             return
-        waiter = self.reactor.waiter(lambda: None)
+        waiter = self.reactor.waiter(nothing)
         self.router.on_drained.append(lambda: waiter.resolve(None))
-        cancel = self.reactor.call_at(self.clock.now() + seconds, lambda: waiter.resolve(None))
-        try:
-            await waiter.wait()
-        finally:
-            cancel()
+        await until(self.reactor, waiter, self.clock.now() + seconds, None)
 
     def _end(self, reason: Exception) -> None:
         self._control.close()

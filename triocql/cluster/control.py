@@ -16,6 +16,7 @@ from triocql.cluster.nodes import Nodes
 from triocql.cluster.query import InternalQueries
 from triocql.cluster.tables import Tables
 from triocql.cluster.topology import Topology
+from triocql.cluster.waiting import Due
 from triocql.engine.connections.connection import Connection
 from triocql.errors import Attempt, ConnectError, ConnectTimeout, Error, RequestTimeout
 from triocql.metadata.events import NodeAdded, NodeMoved, NodeRemoved
@@ -28,7 +29,7 @@ from triocql.protocol.requests import register
 from triocql.protocol.responses import SchemaChange
 
 if TYPE_CHECKING:
-    from triocql.abc import Address, Waiter
+    from triocql.abc import Address
 
 logger = get_logger(__name__)
 
@@ -80,12 +81,11 @@ class Control:
         self._removed: set[Address] = set()
         self._present: set[Address] = set()
         self._left: Node | None = None
-        self._due = inf
+        self._due = Due(connector.reactor)
         self._read_at = -inf
         self._connected_at = -inf
         self._second_look = False
         self._closed = False
-        self._waiter: Waiter[None] | None = None
         self._cancel: Callable[[], None] | None = None
 
     async def open(self, nodes: Iterable[Node]) -> Snapshot:
@@ -123,8 +123,8 @@ class Control:
     async def run(self) -> None:
         """Read what is due, and go to another node whenever the connection is lost."""
         while not self._closed:
-            if self._reactor.now() < self._due:
-                await self._pause()
+            if not self._due.has_come:
+                await self._due.pause()
             elif self.connection is None:
                 await self._reconnect()
             else:
@@ -134,7 +134,7 @@ class Control:
 
     async def _refresh(self, connection: Connection) -> None:
         """Read the cluster anew. A connection on which that fails is given up: another node may do better."""
-        self._due = inf
+        self._due.when = inf
         expected = self._present, self._removed
         self._present, self._removed = set(), set()
         try:
@@ -161,7 +161,7 @@ class Control:
             self._second_look = False
             return
         self._second_look, self._removed = True, removed
-        self._look(self._reactor.now() + _SECOND_LOOK)
+        self._due.by(self._reactor.now() + _SECOND_LOOK)
 
     def _follow(self, change: Change) -> None:
         """Have pools follow what was read."""
@@ -177,7 +177,7 @@ class Control:
         for node in change.upgraded:
             nodes.up(node)
         if change.doubted:
-            self._look(self._reactor.now() + _SECOND_LOOK)
+            self._due.by(self._reactor.now() + _SECOND_LOOK)
 
     def _publish(self, former: Snapshot, change: Change) -> None:
         """Tell who listens which nodes are new, gone, or elsewhere."""
@@ -204,7 +204,7 @@ class Control:
         if node.host_id in (None, host_id):
             return
         # Not at once each time: where a node has another identity whenever it is asked, that would never end.
-        self._look(max(self._reactor.now(), self._read_at + _SECOND_LOOK))
+        self._due.by(max(self._reactor.now(), self._read_at + _SECOND_LOOK))
         if node.told is not None and node.address != node.told:
             # A name that stands for several nodes.
             self._topology.forget_address(node)
@@ -216,7 +216,7 @@ class Control:
 
     async def _reconnect(self) -> None:
         """Go through all nodes until one tells of the cluster; if none does, wait before the next round."""
-        self._due = inf
+        self._due.when = inf
         failure: ConnectError | None = None
         nodes = deque(self._candidates())
         while nodes:
@@ -236,7 +236,7 @@ class Control:
                 self._tell_up(change.snapshot, node)
                 return
         pause = max(_SHORTEST_PAUSE, self._back_off.next())
-        self._due = self._reactor.now() + pause
+        self._due.when = self._reactor.now() + pause
         logger.warning("no node takes the control connection, trying again in %.1f s: %s", pause, failure)
 
     async def _connect(self, node: Node, known: Snapshot) -> Change:
@@ -282,25 +282,6 @@ class Control:
         if self._nodes is not None and node in snapshot.nodes and node.state is not NodeState.UP:
             self._nodes.up(node)
 
-    # --- Waiting -------------------------------------------------------------------------------------------
-
-    async def _pause(self) -> None:
-        """Wait until something is due."""
-        self._waiter = waiter = self._reactor.waiter(lambda: None)
-        cancel = self._reactor.call_at(self._due, lambda: waiter.resolve(None)) if self._due < inf else None
-        try:
-            await waiter.wait()
-        finally:
-            self._waiter = None
-            if cancel is not None:
-                cancel()
-
-    def _look(self, when: float) -> None:
-        """Have something done at that time, or before it."""
-        self._due = min(self._due, when)
-        if self._waiter is not None:
-            self._waiter.resolve(None)
-
     # --- Events --------------------------------------------------------------------------------------------
 
     def _watch_window(self) -> None:
@@ -335,7 +316,7 @@ class Control:
         if news.concerns_nodes:
             self._present = (self._present | news.present) - news.removed
             self._removed = (self._removed | news.removed) - news.present
-            self._look(self._reactor.now())
+            self._due.by(self._reactor.now())
 
     # --- What the connection tells (`Owner`) ---------------------------------------------------------------
 
@@ -368,7 +349,7 @@ class Control:
         if connection is self.connection:
             self.connection = None
             self._left = connection.node
-            self._look(max(self._reactor.now(), self._connected_at + _SHORTEST_LIFE))
+            self._due.by(max(self._reactor.now(), self._connected_at + _SHORTEST_LIFE))
 
 
 def _explained(node: Node, error: Error) -> ConnectError:

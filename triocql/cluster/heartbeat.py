@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from triocql.abc import Reactor
 from triocql.cluster.query import InternalQueries
+from triocql.cluster.waiting import nothing, until
 from triocql.config.groups import ConnectionOptions
 from triocql.engine.connections.connection import Connection, State
 from triocql.errors import ConnectionLost, Error
@@ -41,13 +42,9 @@ class Heartbeat:
 
     async def _rest(self, seconds: float) -> None:
         """Let time pass, but no longer than the connection lasts."""
-        waiter = self._reactor.waiter(lambda: None)
-        self._connection.on_end = wake = lambda: waiter.resolve(None)
-        cancel = self._reactor.call_at(self._reactor.now() + seconds, wake)
-        try:
-            await waiter.wait()
-        finally:
-            cancel()
+        waiter = self._reactor.waiter(nothing)
+        self._connection.on_end = lambda: waiter.resolve(None)
+        await until(self._reactor, waiter, self._reactor.now() + seconds, None)
 
     def _stalled(self, now: float) -> bool:
         """Return whether a frame takes longer than one of its length may."""

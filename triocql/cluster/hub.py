@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from triocql.cluster.waiting import nothing
 from triocql.metadata.events import Missed, NodeDown, NodeUp
 from triocql.metadata.node import NodeState
 from triocql.metadata.states import show
@@ -106,7 +107,7 @@ class Listener:
 
         A checkpoint, always; a cancellation loses no event. One task at a time.
         """
-        self._waiter = self._reactor.waiter(_nothing)
+        self._waiter = self._reactor.waiter(nothing)
         if self._events or self._hub.is_over:
             self.wake()
         try:
@@ -124,7 +125,3 @@ class Listener:
             missed, self._missed = self._missed, 0
             return Missed(missed)
         return self._events.popleft() if self._events else None
-
-
-def _nothing() -> None:
-    """The `on_cancel` of a wait: what was not taken stays."""

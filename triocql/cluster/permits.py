@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from triocql.abc import Reactor, Waiter
+from triocql.cluster.waiting import nothing
 
 
 class Permits:
@@ -20,7 +21,7 @@ class Permits:
         if self._free:
             self._free -= 1
             return
-        waiter = self._reactor.waiter(lambda: None)
+        waiter = self._reactor.waiter(nothing)
         self._waiting.append(waiter)
         try:
             await waiter.wait()

@@ -11,6 +11,7 @@ from triocql.cluster.connector import Connector
 from triocql.cluster.heartbeat import Heartbeat
 from triocql.cluster.permits import Permits
 from triocql.cluster.topology import ForeignNode
+from triocql.cluster.waiting import nothing, until
 from triocql.engine.connections.connection import Connection
 from triocql.engine.connections.pool import Pool
 from triocql.engine.executing.executor import Executor
@@ -103,13 +104,11 @@ class PoolRefiller:
         """Wait until there was a connection, or a dial has failed; until `by` at most: then the node is down."""
         if self._tried:
             return
-        self._trying = waiter = self._reactor.waiter(lambda: None)
-        cancel = self._reactor.call_at(by, lambda: waiter.resolve(None))
+        self._trying = waiter = self._reactor.waiter(nothing)
         try:
-            await waiter.wait()
+            await until(self._reactor, waiter, by, None)
         finally:
             self._trying = None
-            cancel()
         if not self._tried:
             self._hub.show(self.pool.node, Sign.DIAL_FAILED)
 
@@ -192,16 +191,13 @@ class PoolRefiller:
         texts = self._executor.preparing.lately()
         if not texts or self.pool.has_open() or not self._connector.options.reprepare_on_up:
             return
-        waiter = self._reactor.waiter(lambda: None)
-        cancel = self._reactor.call_at(self._reactor.now() + _INTRODUCTION, lambda: waiter.resolve(None))
+        waiter = self._reactor.waiter(nothing)
         try:
             self._executor.spreading.on(connection, texts, lambda: waiter.resolve(None))
-            await waiter.wait()
+            await until(self._reactor, waiter, self._reactor.now() + _INTRODUCTION, None)
         except BaseException:
             connection.abort(Error("the connection was given up before it was ready"))
             raise
-        finally:
-            cancel()
 
     def _end(self) -> None:
         self.pool.dialing = self._under_way = False
@@ -246,15 +242,11 @@ class PoolRefiller:
 
     async def _pause(self) -> None:
         """Wait until something is needed or, if a connection is missing, until the next dial is due."""
-        self._waiter = waiter = self._reactor.waiter(lambda: None)
-        timed = self.pool.missing and self._due < inf
-        cancel = self._reactor.call_at(self._due, lambda: waiter.resolve(None)) if timed else None
+        self._waiter = waiter = self._reactor.waiter(nothing)
         try:
-            await waiter.wait()
+            await until(self._reactor, waiter, self._due if self.pool.missing else inf, None)
         finally:
             self._waiter = None
-            if cancel is not None:
-                cancel()
 
     def _lost(self, connection: Connection) -> None:
         """A connection is gone (`Pool.on_lost`): replaced at once if it lasted, else a failed attempt."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
+from triocql.cluster.waiting import Due, nothing, until
 from triocql.errors import Error, ProtocolError
 from triocql.metadata.keyspaces import read_keyspaces
 from triocql.metadata.placer import Placer
@@ -51,24 +52,21 @@ class Refresh:
         self._stale = True
         self._doubted = False
         self._read_at = -inf
-        self._due = inf
+        self._due = Due(reactor)
         self._first: Waiter[None] | None = None
         self._served: list[Waiter[bool]] = []
-        self._pausing: Waiter[None] | None = None
         self._closed = False
         self._cancel: Callable[[], None] | None = None
 
     async def load(self, deadline: float) -> None:
         """Start the task, and wait until it has read and built for the first time, or failed to, or `deadline` is
         there, as `Reactor.now` counts."""
-        self._first = waiter = self._reactor.waiter(_nothing)
-        cancel = self._reactor.call_at(deadline, lambda: waiter.resolve(None))
+        self._first = waiter = self._reactor.waiter(nothing)
         try:
-            self._due = self._reactor.now()
+            self._due.by(self._reactor.now())
             self._cancel = self._reactor.spawn(self.run)
-            await waiter.wait()
+            await until(self._reactor, waiter, deadline, None)
         finally:
-            cancel()
             self._first = None
 
     def close(self) -> None:
@@ -83,32 +81,28 @@ class Refresh:
 
     def nodes_changed(self) -> None:
         """There are other nodes, or other tokens: build."""
-        self._by(self._reactor.now())
+        self._due.by(self._reactor.now())
 
     def schema_told(self) -> None:
         """Events say that keyspaces have changed: read, together with what others say meanwhile."""
         self._stale = True
-        self._by(max(self._reactor.now(), self._read_at + _SPACING))
+        self._due.by(max(self._reactor.now(), self._read_at + _SPACING))
 
     def moved(self) -> None:
         """The control connection is another one: events may have been lost, so read."""
         self._stale = True
-        self._by(self._reactor.now())
+        self._due.by(self._reactor.now())
 
     async def refreshed(self, seconds: float) -> bool:
         """Wait for a reading that begins from now on, so long at most; return whether there was one."""
-        waiter: Waiter[bool] = self._reactor.waiter(_nothing)
+        waiter: Waiter[bool] = self._reactor.waiter(nothing)
         self._served.append(waiter)
-        cancel = _nothing
-        if seconds < inf:
-            cancel = self._reactor.call_at(self._reactor.now() + seconds, lambda: waiter.resolve(False))
         try:
             if self._closed:
                 waiter.resolve(False)
             self.moved()
-            return await waiter.wait()
+            return await until(self._reactor, waiter, self._reactor.now() + seconds, False)
         finally:
-            cancel()
             self._served = [each for each in self._served if each is not waiter]
 
     # --- The task ------------------------------------------------------------------------------------------
@@ -116,13 +110,13 @@ class Refresh:
     async def run(self) -> None:
         """Read and build what is due, until the session ends."""
         while not self._closed:
-            if self._reactor.now() < self._due:
-                await self._pause()
+            if not self._due.has_come:
+                await self._due.pause()
             else:
                 await self._refresh()
 
     async def _refresh(self) -> None:
-        self._due = inf
+        self._due.when = inf
         served = tuple(self._served)
         keyspaces = await self._read_keyspaces() if self._stale else None
         await self._build(self._nodes.snapshot.keyspaces if keyspaces is None else keyspaces)
@@ -143,7 +137,7 @@ class Refresh:
             if not self._closed:
                 logger.warning("the keyspaces cannot be read, trying again in %.1f s: %s", _AGAIN, error)
             self._stale = True
-            self._by(self._reactor.now() + _AGAIN)
+            self._due.by(self._reactor.now() + _AGAIN)
             return None
         return keyspaces
 
@@ -176,26 +170,3 @@ class Refresh:
                 built: T = end.value
                 return built
             await self._reactor.sleep(0)
-
-    async def _pause(self) -> None:
-        """Wait until something is due."""
-        self._pausing = waiter = self._reactor.waiter(_nothing)
-        cancel = _nothing
-        if self._due < inf:
-            cancel = self._reactor.call_at(self._due, lambda: waiter.resolve(None))
-        try:
-            await waiter.wait()
-        finally:
-            self._pausing = None
-            cancel()
-
-    def _by(self, when: float) -> None:
-        """Have something done at `when`, or before."""
-        if when < self._due:
-            self._due = when
-            if self._pausing is not None:
-                self._pausing.resolve(None)
-
-
-def _nothing() -> None:
-    """What is called at a cancellation: whoever waits cleans up by himself."""
