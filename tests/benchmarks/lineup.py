@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from tests.benchmarks.contenders import Contender, Operation, Shape
 from tests.benchmarks.harness import Cell, Figures, Plan, Quantity, Row
@@ -96,7 +96,17 @@ class Gate(NamedTuple):
         return figures.ratio(self.row, self.reference, self.cell, self.quantity)
 
 
-_PEERS: tuple[tuple[Contender, Shape, Operation, float], ...] = (
+_Peers: TypeAlias = tuple[tuple[Contender, Shape, Operation, float], ...]
+
+
+def _against_acsylla(peers: _Peers) -> list[Gate]:
+    return [
+        Gate("cpu", Row(contender, shape), ACSYLLA, Cell(operation, 100), most)
+        for contender, shape, operation, most in peers
+    ]
+
+
+_PEERS: _Peers = (
     (TRIO, "concurrent", "INSERT", 0.45),
     (TRIO, "concurrent", "SELECT", 0.7),
     (TRIO, "tasks", "INSERT", 1.5),
@@ -105,17 +115,14 @@ _PEERS: tuple[tuple[Contender, Shape, Operation, float], ...] = (
     (ASYNCIO, "tasks", "SELECT", 1.2),
 )
 GATES = [
-    *(
-        Gate("cpu", Row(contender, shape), ACSYLLA, Cell(operation, 100), most)
-        for contender, shape, operation, most in _PEERS
-    ),
+    *_against_acsylla(_PEERS),
     *(
         Gate("cpu", Row(THREAD, "concurrent"), Row(TRIO, "concurrent"), Cell(operation, 100), 1.33)
         for operation in OPERATIONS
     ),
     *(Gate("wall", Row(THREAD_V4, "threads"), RAW, Cell(operation, 1), 2.0) for operation in OPERATIONS),
 ]
-_NODES_PEERS: tuple[tuple[Contender, Shape, Operation, float], ...] = (
+_NODES_PEERS: _Peers = (
     (TRIO, "concurrent", "INSERT", 0.45),
     (TRIO, "concurrent", "SELECT", 0.6),
     (TRIO, "tasks", "INSERT", 1.25),
@@ -123,10 +130,7 @@ _NODES_PEERS: tuple[tuple[Contender, Shape, Operation, float], ...] = (
     (ASYNCIO, "tasks", "INSERT", 1.0),
     (ASYNCIO, "tasks", "SELECT", 1.0),
 )
-GATES_OF_NODES = [
-    Gate("cpu", Row(contender, shape), ACSYLLA, Cell(operation, 100), most)
-    for contender, shape, operation, most in _NODES_PEERS
-]
+GATES_OF_NODES = _against_acsylla(_NODES_PEERS)
 
 
 def plan(*, gates: bool, quick: bool) -> Plan:

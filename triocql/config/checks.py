@@ -7,12 +7,17 @@ from math import inf
 from typing import Any
 
 from triocql.errors import OptionError
+from triocql.policies.checks import is_integer, is_number, require
 
-
-def require(fits: bool, name: str, value: object, allowed: str) -> None:
-    """Raise unless `fits`. Not for values that may be secret: the message shows the value."""
-    if not fits:
-        raise OptionError(f"{name} is {value!r}; it has to be {allowed}")
+__all__ = [
+    "is_integer",
+    "is_number",
+    "require",
+    "require_integer",
+    "require_keyspace",
+    "require_seconds",
+    "require_type",
+]
 
 
 def require_type(value: object, kind: type | tuple[type, ...], name: str, allowed: str) -> None:
@@ -23,7 +28,7 @@ def require_type(value: object, kind: type | tuple[type, ...], name: str, allowe
 
 def require_integer(value: object, name: str, low: int, high: int) -> None:
     """Raise unless `value` is an int, and no bool, within the bounds, both included."""
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+    if not is_integer(value) or not low <= value <= high:
         require(False, name, value, f"an integer from {low:,} to {high:,}")
 
 
@@ -31,8 +36,7 @@ def require_seconds(value: Any, name: str, *, zero: bool = False) -> None:
     """Raise unless `value` is a number of seconds above 0, or 0 where that means something; infinity stands for "no
     bound". Not a number is none, and an int that no float can hold is of no use either.
     """
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    fits = number and (0 < value <= sys.float_info.max or value == inf or (zero and value == 0))
+    fits = is_number(value) and (0 < value <= sys.float_info.max or value == inf or (zero and value == 0))
     least = "a number of seconds from 0" if zero else "a number of seconds above 0"
     require(fits, name, value, f"{least} (math.inf for no bound)")
 

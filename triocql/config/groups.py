@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from triocql.abc import SocketOption
-from triocql.config.checks import require, require_integer, require_seconds, require_type
+from triocql.config.checks import is_number, require, require_integer, require_seconds, require_type
 from triocql.config.sockets import deviations, read_socket_options, require_keepalive
 from triocql.metadata.node import Distance
 from triocql.protocol.constants import MAX_FRAME, MAX_INT, VERSIONS
@@ -139,5 +139,4 @@ class ReconnectionOptions:
         allowed = f"at least reconnection_base ({self.base!r})"
         require(self.maximum >= self.base, "reconnection_maximum", self.maximum, allowed)
         jitter: Any = self.jitter
-        number = isinstance(jitter, (int, float)) and not isinstance(jitter, bool)
-        require(number and 0 <= jitter <= 1, "reconnection_jitter", jitter, "a number from 0 to 1")
+        require(is_number(jitter) and 0 <= jitter <= 1, "reconnection_jitter", jitter, "a number from 0 to 1")

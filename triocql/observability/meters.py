@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from triocql._impl import compiled
 from triocql.errors import Abandoned, Error
-from triocql.observability import Histogram
 from triocql.observability.metrics import SUCCESS, Durations
+
+if TYPE_CHECKING or not compiled:
+    from triocql.observability.histogram import Histogram
+else:
+    from triocql.observability._histogram import Histogram
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from math import inf
 
 from triocql import errors
-from triocql.errors import OptionError
+from triocql.policies.checks import is_integer, is_number, require
+from triocql.policies.reconnection import ExponentialBackoff
 from triocql.policies.retry import Decision, Retry
 
 
@@ -41,18 +41,14 @@ class ExponentialBackoffRetry:
     jitter: float = 0.25
 
     def __post_init__(self) -> None:
-        if not isinstance(self.attempts, int) or isinstance(self.attempts, bool) or self.attempts < 1:
-            raise OptionError(f"attempts is {self.attempts!r}; it has to be an integer from 1")
+        attempts = self.attempts
+        require(is_integer(attempts) and attempts >= 1, "attempts", attempts, "an integer from 1")
         for name in ("base", "maximum", "jitter"):
             value = getattr(self, name)
-            if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < inf:
-                raise OptionError(f"{name} is {value!r}; it has to be a number from 0")
-        if self.base > self.maximum:
-            raise OptionError(
-                f"base is {self.base!r}; it has to be at most maximum, which is {self.maximum!r}"
-            )
-        if self.jitter > 1:
-            raise OptionError(f"jitter is {self.jitter!r}; it has to be a number from 0 to 1")
+            require(is_number(value) and 0 <= value < inf, name, value, "a number from 0")
+        allowed = f"at most maximum, which is {self.maximum!r}"
+        require(self.base <= self.maximum, "base", self.base, allowed)
+        require(self.jitter <= 1, "jitter", self.jitter, "a number from 0 to 1")
 
     def decide(self, error: errors.RequestError, *, idempotent: bool, retries: int) -> Decision | Retry:
         """Decide as the class says."""
@@ -60,7 +56,5 @@ class ExponentialBackoffRetry:
         helps = error.is_transient or isinstance(error, errors.ServerError)
         if not harmless or not helps or retries + 1 >= self.attempts:
             return Decision.RAISE
-        exact = min(self.maximum, self.base * 2.0 ** min(retries, 32))
-        longest = min(self.maximum, exact * (1 + self.jitter))
-        delay = random.uniform(exact * (1 - self.jitter), longest)  # noqa: S311 - not a secret
-        return Retry(Decision.NEXT, delay=delay)
+        delays = ExponentialBackoff(self.base, self.maximum, self.jitter)
+        return Retry(Decision.NEXT, delay=delays.delay(retries + 1))

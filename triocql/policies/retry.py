@@ -8,7 +8,7 @@ from math import inf
 from typing import Protocol
 
 from triocql import errors
-from triocql.errors import OptionError
+from triocql.policies.checks import is_number, require
 from triocql.protocol.constants import Consistency
 
 
@@ -43,13 +43,12 @@ class Retry:
     delay: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.where not in (Decision.NEXT, Decision.SAME):
-            raise OptionError(f"where is {self.where!r}; it has to be Decision.NEXT or Decision.SAME")
-        if self.consistency is not None and not isinstance(self.consistency, Consistency):
-            raise OptionError(f"consistency is {self.consistency!r}; it has to be a triocql.Consistency")
-        number = isinstance(self.delay, (int, float)) and not isinstance(self.delay, bool)
-        if not number or not 0 <= self.delay < inf:
-            raise OptionError(f"delay is {self.delay!r}; it has to be a number of seconds from 0")
+        where, consistency, delay = self.where, self.consistency, self.delay
+        again = where in (Decision.NEXT, Decision.SAME)
+        require(again, "where", where, "Decision.NEXT or Decision.SAME")
+        known = consistency is None or isinstance(consistency, Consistency)
+        require(known, "consistency", consistency, "a triocql.Consistency")
+        require(is_number(delay) and 0 <= delay < inf, "delay", delay, "a number of seconds from 0")
 
 
 class RetryPolicy(Protocol):

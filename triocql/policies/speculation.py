@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from math import ceil, inf
-from typing import Any, Protocol
+from typing import Protocol
 
-from triocql.errors import OptionError
+from triocql.policies.checks import is_integer, is_number, require
 
 # Durations are put into their order once for so many that are new.
 _ANEW = 32
@@ -34,8 +34,8 @@ class ConstantSpeculation:
     """
 
     def __init__(self, delay: float, max_attempts: int = 2) -> None:
-        _check_number(delay, "delay", 0, inf, "a number of seconds from 0")
-        _check_attempts(max_attempts)
+        require(is_number(delay) and 0 <= delay < inf, "delay", delay, "a number of seconds from 0")
+        _require_count(max_attempts, "max_attempts")
         self._delay = float(delay)
         self._max_attempts = max_attempts
 
@@ -70,15 +70,11 @@ class PercentileSpeculation:
     def __init__(
         self, percentile: float = 99.0, max_attempts: int = 2, *, window: int = 2000, least: int = 100
     ) -> None:
-        _check_number(percentile, "percentile", 0, 100, "a number above 0 and below 100")
-        if percentile == 0:
-            raise OptionError("percentile is 0; it has to be a number above 0 and below 100")
-        _check_attempts(max_attempts)
-        for name, value in (("window", window), ("least", least)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise OptionError(f"{name} is {value!r}; it has to be an integer from 1")
-        if least > window:
-            raise OptionError(f"least is {least!r}; it has to be at most window, which is {window!r}")
+        fits = is_number(percentile) and 0 < percentile < 100
+        require(fits, "percentile", percentile, "a number above 0 and below 100")
+        for name, value in (("max_attempts", max_attempts), ("window", window), ("least", least)):
+            _require_count(value, name)
+        require(least <= window, "least", least, f"at most window, which is {window!r}")
         self._percentile = percentile
         self._max_attempts = max_attempts
         self._least = least
@@ -103,12 +99,5 @@ class PercentileSpeculation:
         return self._delay if attempts < self._max_attempts else None
 
 
-def _check_number(value: Any, name: str, low: float, high: float, allowed: str) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not low <= value < high:
-        raise OptionError(f"{name} is {value!r}; it has to be {allowed}")
-
-
-def _check_attempts(value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise OptionError(f"max_attempts is {value!r}; it has to be an integer from 1")
+def _require_count(value: object, name: str) -> None:
+    require(is_integer(value) and value >= 1, name, value, "an integer from 1")

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from triocql.errors import UsageError
 from triocql.policies import MonotonicTimestamps
+from triocql.policies.checks import is_integer
 from triocql.protocol.constants import SERVER
 
 _HIGHEST = 2**63 - 1
@@ -45,7 +46,7 @@ class CheckedTimestamps(MonotonicTimestamps):
     def next(self) -> int:
         """Return what the policy gives. Raises UsageError for what cannot be written, and what the policy raises."""
         given = self._policy.next()
-        if not isinstance(given, int) or isinstance(given, bool) or not SERVER < given <= _HIGHEST:
+        if not is_integer(given) or not SERVER < given <= _HIGHEST:
             raise UsageError(
                 f"the timestamp policy gave {given!r}; it has to be an int of microseconds since 1970, with a sign and "
                 "64 bits at most"
