@@ -21,6 +21,7 @@ from triocql.engine.routing.pools import Pools
 from triocql.errors import RequestError
 from triocql.metadata.snapshot import Snapshot
 from triocql.policies.balancing import default_of
+from triocql.policies.balancing.default import FAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,8 +89,11 @@ class Dispatcher:
 
     def submit(self, request: Request) -> None:
         """Send `request`, or have it held, or fail it. Never raises."""
-        if request.plan is None and self._is_anyones(request) and self.turn.target.send(request):
-            return
+        if request.plan is None and self._is_anyones(request):
+            if self.turn.target.send(request):
+                return
+            if self._is_only_one and not self._backlog.queue.held and self.turn.target.serve(request):
+                return
         if self._backlog.queue.held and request.node is None:
             self._hold(request, None)
             return
@@ -101,6 +105,11 @@ class Dispatcher:
             return
         if not sent:
             self._hold(request, named)
+
+    @property
+    def _is_only_one(self) -> bool:
+        """Whether the node whose turn it is has no other one beside it, so that the policy has nothing to decide."""
+        return self._default is not None and len(self._pools) == 1 and self.turn.target.rank < FAR
 
     def _is_anyones(self, request: Request) -> bool:
         """Whether it does not matter which node gets `request`: no node is known to have its partition."""
