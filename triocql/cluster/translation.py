@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from triocql.abc import Address
+from triocql.cluster.workers import Workers
 from triocql.observability.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
-    from triocql.abc import Reactor, Waiter
+    from triocql.abc import Reactor
     from triocql.metadata.peers import ClusterFacts, NodeFacts
     from triocql.policies.addresses import AddressTranslation
 
@@ -33,6 +34,7 @@ class Translation:
         self, reactor: Reactor, policy: AddressTranslation | None, timeout: float = _TIMEOUT
     ) -> None:
         self._reactor = reactor
+        self._workers = Workers(reactor, "the policy for addresses")
         self._policy = policy
         self._timeout = timeout
         self._found: dict[Address, Address] = {}
@@ -66,26 +68,14 @@ class Translation:
         self, policy: AddressTranslation, asked: tuple[NodeFacts, ...]
     ) -> list[Outcome] | None:
         """Return the outcomes; None if they take too long."""
-        waiter: Waiter[list[Outcome] | None] = self._reactor.waiter(_nothing)
-
-        def work() -> list[Outcome]:
-            return [_translated(policy, node) for node in asked]
-
-        async def wait() -> None:
-            try:
-                waiter.resolve(await self._reactor.run_blocking(work))
-            except Exception as error:  # there is no thread to be had
-                waiter.resolve([error] * len(asked))
-
-        cancels: list[Callable[[], None]] = [
-            self._reactor.spawn(wait),
-            self._reactor.call_at(self._reactor.now() + self._timeout, lambda: waiter.resolve(None)),
-        ]
         try:
-            return await waiter.wait()
-        finally:
-            for cancel in cancels:
-                cancel()
+            return await self._workers.run(
+                lambda: [_translated(policy, node) for node in asked], self._reactor.now() + self._timeout
+            )
+        except TimeoutError:
+            return None
+        except Exception as error:  # there is no thread to be had
+            return [error] * len(asked)
 
 
 def _usable(asked: Iterable[NodeFacts], outcomes: Iterable[Outcome]) -> Iterator[tuple[Address, Address]]:
@@ -110,7 +100,3 @@ def _translated(policy: AddressTranslation, node: NodeFacts) -> Outcome:
     if isinstance(found, Address):
         return found
     return TypeError(f"translate() returned {type(found).__name__}, not an Address")
-
-
-def _nothing() -> None:
-    """The `on_cancel` of a wait that cleans up itself."""
