@@ -145,6 +145,22 @@ def test_functions(version: int) -> None:
     assert message(f"{folder}/schema-aggregate") == aggregate
 
 
+NAMES = [
+    pytest.param("tä".encode("latin-1"), "tä", id="a byte a character, as Cassandra has it"),
+    pytest.param("日本".encode(), "日本", id="UTF-8"),
+]
+
+
+@pytest.mark.parametrize(("raw", "name"), NAMES)
+def test_names_in_a_change_of_the_schema_that_are_not_ascii(raw: bytes, name: str) -> None:
+    """The change was made: a name that cannot be read is no reason for the statement to fail."""
+    told = b"".join(len(each).to_bytes(2, "big") + each for each in (b"CREATED", b"FUNCTION", b"shop", raw))
+    told += b"\0\1" + len(raw).to_bytes(2, "big") + raw
+    expected = SchemaChange("CREATED", "FUNCTION", "shop", name, (name,))
+    assert decode_message(Opcode.RESULT, b"\0\0\0\5" + told, 0, 5) == expected
+    assert decode_message(Opcode.EVENT, b"\0\x0dSCHEMA_CHANGE" + told, 0, 5) == expected
+
+
 @versions
 def test_rows(version: int) -> None:
     header = rows(f"captured/v{version}/rows")

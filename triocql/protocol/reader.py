@@ -82,6 +82,16 @@ class Reader:
         except UnicodeDecodeError as error:
             raise ProtocolError(f"a string at {start} is not valid UTF-8") from error
 
+    def name(self) -> str:
+        """Read a [string] in a change of the schema. Cassandra writes the names there with a byte a character, and a
+        "?" for what is in none: not as UTF-8. Others do it right.
+        """
+        raw = self.raw(self.short())
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            return raw.decode("latin-1")
+
     def nullable_bytes(self) -> bytes | None:
         """Read [bytes], None for null."""
         length = self.int32()
@@ -98,6 +108,10 @@ class Reader:
     def string_list(self) -> tuple[str, ...]:
         """Read a [string list]."""
         return tuple(self.string() for _ in range(self.count(self.short(), 2)))
+
+    def names(self) -> tuple[str, ...]:
+        """Read a [string list] in a change of the schema."""
+        return tuple(self.name() for _ in range(self.count(self.short(), 2)))
 
     def string_multimap(self) -> dict[str, tuple[str, ...]]:
         """Read a [string multimap]."""

@@ -109,7 +109,8 @@ class SchemaChange:
         change: "CREATED", "UPDATED" or "DROPPED".
         target: "KEYSPACE", "TABLE", "TYPE", "FUNCTION" or "AGGREGATE".
         keyspace: where it happened.
-        name: of the table, type, function or aggregate; "" if the target is a keyspace.
+        name: of the table, type, function or aggregate; "" if the target is a keyspace. Cassandra tells "?" for each
+            character of a type's or a function's name that is beyond Latin-1.
         arg_types: of the function or aggregate, as CQL.
     """
 
@@ -366,12 +367,12 @@ def _pk_indexes(reader: Reader, columns: int) -> tuple[int, ...]:
 
 
 def _schema_change(reader: Reader) -> SchemaChange:
-    change, target, keyspace = reader.string(), reader.string(), reader.string()
+    change, target, keyspace = reader.string(), reader.string(), reader.name()
     if target == "KEYSPACE":
         return SchemaChange(change, target, keyspace)
-    name = reader.string()
+    name = reader.name()
     if target in ("FUNCTION", "AGGREGATE"):
-        return SchemaChange(change, target, keyspace, name, reader.string_list())
+        return SchemaChange(change, target, keyspace, name, reader.names())
     return SchemaChange(change, target, keyspace, name)
 
 
