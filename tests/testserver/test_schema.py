@@ -59,6 +59,84 @@ def test_changing(schema: Schema) -> None:
     assert schema.version != before
 
 
+def test_a_type_that_changes_takes_along_the_tables_that_have_it(schema: Schema) -> None:
+    changes = schema.execute("ALTER TYPE shop.address ADD zip frozen<list<int>>")
+    assert changes == [
+        Change("UPDATED", "TABLE", "shop", "users"),
+        Change("UPDATED", "TYPE", "shop", "address"),
+    ]
+    schema.execute('ALTER TYPE address RENAME street TO road AND "No" TO number', "shop")
+    assert schema.keyspaces["shop"].types["address"] == {
+        "road": "text",
+        "number": "int",
+        "zip": "frozen<list<int>>",
+    }
+
+
+def test_a_view_follows_its_table(schema: Schema) -> None:
+    view = (
+        "CREATE MATERIALIZED VIEW shop.by_name AS SELECT * FROM shop.users WHERE name IS NOT NULL AND id IS NOT NULL "
+        "PRIMARY KEY ((name), id) WITH CLUSTERING ORDER BY (id DESC) AND comment = 'a; b'"
+    )
+    assert schema.execute(view) == [Change("CREATED", "TABLE", "shop", "by_name")]
+    made = schema.keyspaces["shop"].views["by_name"]
+    assert (made.where, made.all_columns) == ("name IS NOT NULL AND id IS NOT NULL", True)
+    assert (made.table.partition_key, made.table.clustering, made.table.descending) == (
+        ["name"],
+        ["id"],
+        {"id"},
+    )
+    assert made.table.options == {"comment": "a; b"}
+    assert schema.execute("ALTER TABLE shop.users ADD age int") == [
+        Change("UPDATED", "TABLE", "shop", "by_name"),
+        Change("UPDATED", "TABLE", "shop", "users"),
+    ]
+    assert made.table.columns["age"] == "int"
+    with pytest.raises(SchemaError, match="views still depend"):
+        schema.execute("DROP TABLE shop.users")
+    assert schema.execute("DROP MATERIALIZED VIEW shop.by_name") == [
+        Change("DROPPED", "TABLE", "shop", "by_name")
+    ]
+
+
+def test_indexes(schema: Schema) -> None:
+    schema.execute(
+        "CREATE INDEX ON users (name); CREATE CUSTOM INDEX sai ON users (values(tags)) USING 'sai'", "shop"
+    )
+    indexes = schema.keyspaces["shop"].tables["users"].indexes
+    assert {name: index.options for name, index in indexes.items()} == {
+        "users_name_idx": {"target": "name"},
+        "sai": {"class_name": "StorageAttachedIndex", "target": "values(tags)"},
+    }
+    assert schema.execute("DROP INDEX shop.sai") == [Change("UPDATED", "TABLE", "shop", "users")]
+    assert list(indexes) == ["users_name_idx"]
+
+
+def test_functions_and_aggregates(schema: Schema) -> None:
+    made = schema.execute(
+        "CREATE OR REPLACE FUNCTION shop.plus (a int, b int) RETURNS NULL ON NULL INPUT RETURNS int LANGUAGE java "
+        "AS $$ return a + b; $$; CREATE AGGREGATE shop.total (int) SFUNC plus STYPE int INITCOND 0"
+    )
+    assert made == [
+        Change("CREATED", "FUNCTION", "shop", "plus", ("int", "int")),
+        Change("CREATED", "AGGREGATE", "shop", "total", ("int",)),
+    ]
+    shop = schema.keyspaces["shop"]
+    assert shop.functions["plus", ("int", "int")].body == " return a + b; "
+    assert shop.aggregates["total", ("int",)].initial == "0"
+    assert schema.execute("DROP AGGREGATE shop.total; DROP FUNCTION shop.plus (int, int)")[1] == Change(
+        "DROPPED", "FUNCTION", "shop", "plus", ("int", "int")
+    )
+
+
+def test_keyspaces_can_be_altered(schema: Schema) -> None:
+    schema.execute("ALTER KEYSPACE shop WITH replication = {'class': 'NetworkTopologyStrategy', 'dc1': 3}")
+    schema.execute("ALTER KEYSPACE shop WITH durable_writes = false")
+    shop = schema.keyspaces["shop"]
+    assert shop.replication == {"class": "org.apache.cassandra.locator.NetworkTopologyStrategy", "dc1": "3"}
+    assert not shop.durable_writes
+
+
 @pytest.mark.parametrize(
     ("text", "reason", "code"),
     [

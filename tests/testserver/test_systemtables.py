@@ -133,6 +133,17 @@ def test_single_peers() -> None:
             ask(world, first, f"SELECT rack FROM system.peers WHERE {where}", ["x"])
 
 
+def test_several_at_once() -> None:
+    world = World(schema="CREATE KEYSPACE a; CREATE KEYSPACE b; CREATE KEYSPACE c")
+    query = "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name IN ("
+    found = ask(world, world.server.nodes[0], f"{query}'a' , 'c', 'd')")
+    assert [row["keyspace_name"] for row in found] == ["a", "c"]
+    assert ask(world, world.server.nodes[0], f"{query}?, 'b')", ["a"]) == [
+        {"keyspace_name": "a"},
+        {"keyspace_name": "b"},
+    ]
+
+
 # --- The schema ----------------------------------------------------------------------------------------------
 
 
@@ -166,7 +177,11 @@ def test_tables() -> None:
         ("shop", "orders", declared["orders"].id),
     ]
     assert users["flags"] == {"compound"}
-    assert users["compaction"] == {"class": "org.apache.cassandra.db.compaction.SizeTieredCompactionStrategy"}
+    assert users["compaction"] == {
+        "class": "org.apache.cassandra.db.compaction.SizeTieredCompactionStrategy",
+        "max_threshold": "32",
+        "min_threshold": "4",
+    }
     assert (users["gc_grace_seconds"], users["default_time_to_live"], users["comment"]) == (864_000, 0, "")
 
 

@@ -154,7 +154,7 @@ def prepared(
 
 
 def schema_change(
-    change: str, target: str, keyspace: str, name: str | None = None, arguments: Sequence[str] = ()
+    change: str, target: str, keyspace: str, name: str | None = None, arguments: Sequence[str] | None = None
 ) -> bytes:
     """The content of a change of the schema, as an event has it; a RESULT has it after its kind.
 
@@ -168,7 +168,7 @@ def schema_change(
     body = wire.string(change) + wire.string(target) + wire.string(keyspace)
     if name is not None:
         body += wire.string(name)
-    return body + (wire.string_list(arguments) if target in ("FUNCTION", "AGGREGATE") else b"")
+    return body + (wire.string_list(arguments or ()) if target in ("FUNCTION", "AGGREGATE") else b"")
 
 
 def schema_changed(*change: Any) -> bytes:

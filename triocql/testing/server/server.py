@@ -47,8 +47,8 @@ class CqlServer:
             server.log.assert_executed("SELECT name FROM shop.users WHERE id = ?", times=1, values=[7])
 
     By itself it answers the handshake, ``system`` and ``system_schema`` tables, USE, and CREATE, ALTER and DROP of
-    keyspaces, tables and types; PREPARE too, of queries that a rule is about. What nobody has said how to answer is
-    an error that says so, or is echoed.
+    keyspaces, tables, types and the like; PREPARE too, of queries that a rule is about. What nobody has said how to
+    answer is an error that says so, or is echoed.
 
     Args:
         nodes: how many nodes, all in one data centre; one unless given.

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from .log import normal
 from .node import Row, ServerNode
-
-
-class SystemTable(NamedTuple):
-    """A table: its columns with the names of their types, and its rows as a node tells them."""
-
-    columns: Mapping[str, str]
-    rows: Callable[[ServerNode], list[Row]]
+from .schematables import SCHEMA_TABLES, SystemTable, texts
 
 
 class Selection(NamedTuple):
@@ -22,7 +15,7 @@ class Selection(NamedTuple):
 
     table: str
     columns: list[str] | None
-    conditions: dict[str, str]
+    conditions: dict[str, list[str]]
 
 
 # --- What is asked -------------------------------------------------------------------------------------------
@@ -32,7 +25,11 @@ _SELECT = re.compile(
     r"(?: limit \d+)?(?: allow filtering)?$",
     re.IGNORECASE,
 )
-_CONDITION = re.compile(r"(\w+)\s*=\s*('(?:[^']|'')*'|[\w.:-]+|\?)", re.IGNORECASE)
+_LITERAL = r"(?:'(?:[^']|'')*'|[\w.:-]+|\?)"
+_LITERALS = re.compile(_LITERAL)
+_CONDITION = re.compile(
+    rf"(\w+)(?:\s*=\s*({_LITERAL})|\s+in\s*\(\s*({_LITERAL}(?:\s*,\s*{_LITERAL})*)\s*\))", re.IGNORECASE
+)
 
 
 def parse_selection(text: str) -> Selection | None:
@@ -41,7 +38,10 @@ def parse_selection(text: str) -> Selection | None:
     if match is None:
         return None
     columns = [each.strip().lower() for each in match["columns"].split(",")]
-    conditions = {name.lower(): literal for name, literal in _CONDITION.findall(match["where"] or "")}
+    conditions = {
+        name.lower(): _LITERALS.findall(one or several)
+        for name, one, several in _CONDITION.findall(match["where"] or "")
+    }
     return Selection(match["table"].lower(), None if columns == ["*"] else columns, conditions)
 
 
@@ -62,13 +62,13 @@ def select(node: ServerNode, selection: Selection, values: list[Any]) -> tuple[d
         raise LookupError(f"table {selection.table} does not exist")
     names = list(table.columns) if selection.columns is None else selection.columns
     wanted = {
-        name: str(values.pop(0)) if literal == "?" else literal.strip("'").replace("''", "'")
-        for name, literal in selection.conditions.items()
+        name: {str(values.pop(0)) if each == "?" else each.strip("'").replace("''", "'") for each in literals}
+        for name, literals in selection.conditions.items()
     }
     rows = [
         {name: row.get(name) for name in names}
         for row in edit(node, table.rows(node))
-        if all(str(row.get(name)) == content for name, content in wanted.items())
+        if all(str(row.get(name)) in contents for name, contents in wanted.items())
     ]
     return {name: table.columns[name] for name in names}, rows
 
@@ -80,7 +80,7 @@ def parameter_types(selection: Selection) -> dict[str, str]:
         LookupError: there is no such table or column.
     """
     columns = _table(selection).columns
-    return {name: columns[name] for name, literal in selection.conditions.items() if literal == "?"}
+    return {name: columns[name] for name, literals in selection.conditions.items() if "?" in literals}
 
 
 def _table(selection: Selection) -> SystemTable:
@@ -157,84 +157,6 @@ def _peers_v2(node: ServerNode) -> list[Row]:
     ]
 
 
-# --- The schema ----------------------------------------------------------------------------------------------
-
-_TABLE_OPTIONS: Row = {
-    "additional_write_policy": "99p",
-    "bloom_filter_fp_chance": 0.01,
-    "caching": {"keys": "ALL", "rows_per_partition": "NONE"},
-    "comment": "",
-    "compaction": {"class": "org.apache.cassandra.db.compaction.SizeTieredCompactionStrategy"},
-    "compression": {"class": "org.apache.cassandra.io.compress.LZ4Compressor", "chunk_length_in_kb": "16"},
-    "crc_check_chance": 1.0,
-    "dclocal_read_repair_chance": 0.0,
-    "default_time_to_live": 0,
-    "extensions": {},
-    "flags": ["compound"],
-    "gc_grace_seconds": 864_000,
-    "max_index_interval": 2048,
-    "memtable_flush_period_in_ms": 0,
-    "min_index_interval": 128,
-    "read_repair": "BLOCKING",
-    "read_repair_chance": 0.0,
-    "speculative_retry": "99p",
-}
-
-
-def _keyspaces(node: ServerNode) -> list[Row]:
-    return [
-        {"keyspace_name": each.name, "durable_writes": each.durable_writes, "replication": each.replication}
-        for each in node.server.schema.keyspaces.values()
-    ]
-
-
-def _tables(node: ServerNode) -> list[Row]:
-    return [
-        {"keyspace_name": keyspace.name, "table_name": table.name, "id": table.id, **_TABLE_OPTIONS}
-        for keyspace in node.server.schema.keyspaces.values()
-        for table in keyspace.tables.values()
-    ]
-
-
-def _columns(node: ServerNode) -> list[Row]:
-    rows = []
-    for keyspace in node.server.schema.keyspaces.values():
-        for table in keyspace.tables.values():
-            for name, type_ in sorted(table.columns.items()):
-                kind, position = table.kind(name)
-                order = "desc" if name in table.descending else "asc"
-                rows.append(
-                    {
-                        "keyspace_name": keyspace.name,
-                        "table_name": table.name,
-                        "column_name": name,
-                        "clustering_order": order if kind == "clustering" else "none",
-                        "column_name_bytes": name.encode(),
-                        "kind": kind,
-                        "position": position,
-                        "type": type_,
-                    }
-                )
-    return rows
-
-
-def _types(node: ServerNode) -> list[Row]:
-    return [
-        {
-            "keyspace_name": keyspace.name,
-            "type_name": name,
-            "field_names": list(fields),
-            "field_types": list(fields.values()),
-        }
-        for keyspace in node.server.schema.keyspaces.values()
-        for name, fields in keyspace.types.items()
-    ]
-
-
-def _none(node: ServerNode) -> list[Row]:
-    return []
-
-
 # --- All of them ---------------------------------------------------------------------------------------------
 
 _NODE = {
@@ -245,45 +167,18 @@ _NODE = {
     "schema_version": "uuid",
     "tokens": "set<text>",
 }
-_STRINGS = "frozen<map<text, text>>"
-_OPTIONS = {
-    "additional_write_policy": "text",
-    "bloom_filter_fp_chance": "double",
-    "caching": _STRINGS,
-    "comment": "text",
-    "compaction": _STRINGS,
-    "compression": _STRINGS,
-    "crc_check_chance": "double",
-    "dclocal_read_repair_chance": "double",
-    "default_time_to_live": "int",
-    "extensions": "frozen<map<text, blob>>",
-    "gc_grace_seconds": "int",
-    "id": "uuid",
-    "max_index_interval": "int",
-    "memtable_flush_period_in_ms": "int",
-    "min_index_interval": "int",
-    "read_repair": "text",
-    "read_repair_chance": "double",
-    "speculative_retry": "text",
-}
-
-
-def _texts(*names: str) -> dict[str, str]:
-    return dict.fromkeys(names, "text")
-
-
 TABLES: dict[str, SystemTable] = {
     "system.local": SystemTable(
         {
-            **_texts("key", "bootstrapped"),
+            **texts("key", "bootstrapped"),
             "broadcast_address": "inet",
             "broadcast_port": "int",
-            **_texts("cluster_name", "cql_version"),
+            **texts("cluster_name", "cql_version"),
             **_NODE,
             "gossip_generation": "int",
             "listen_address": "inet",
             "listen_port": "int",
-            **_texts("native_protocol_version", "partitioner"),
+            **texts("native_protocol_version", "partitioner"),
             "rpc_address": "inet",
             "rpc_port": "int",
             "truncated_at": "map<uuid, blob>",
@@ -305,77 +200,5 @@ TABLES: dict[str, SystemTable] = {
         },
         _peers_v2,
     ),
-    "system_schema.keyspaces": SystemTable(
-        {"keyspace_name": "text", "durable_writes": "boolean", "replication": _STRINGS}, _keyspaces
-    ),
-    "system_schema.tables": SystemTable(
-        {**_texts("keyspace_name", "table_name"), **_OPTIONS, "cdc": "boolean", "flags": "frozen<set<text>>"},
-        _tables,
-    ),
-    "system_schema.columns": SystemTable(
-        {
-            **_texts("keyspace_name", "table_name", "column_name", "clustering_order"),
-            "column_name_bytes": "blob",
-            "kind": "text",
-            "position": "int",
-            "type": "text",
-        },
-        _columns,
-    ),
-    "system_schema.types": SystemTable(
-        {
-            **_texts("keyspace_name", "type_name"),
-            "field_names": "frozen<list<text>>",
-            "field_types": "frozen<list<text>>",
-        },
-        _types,
-    ),
-    "system_schema.functions": SystemTable(
-        {
-            **_texts("keyspace_name", "function_name"),
-            "argument_types": "frozen<list<text>>",
-            "argument_names": "frozen<list<text>>",
-            "body": "text",
-            "called_on_null_input": "boolean",
-            **_texts("language", "return_type"),
-        },
-        _none,
-    ),
-    "system_schema.aggregates": SystemTable(
-        {
-            **_texts("keyspace_name", "aggregate_name"),
-            "argument_types": "frozen<list<text>>",
-            **_texts("final_func", "initcond", "return_type", "state_func", "state_type"),
-        },
-        _none,
-    ),
-    "system_schema.indexes": SystemTable(
-        {**_texts("keyspace_name", "table_name", "index_name", "kind"), "options": _STRINGS}, _none
-    ),
-    "system_schema.triggers": SystemTable(
-        {**_texts("keyspace_name", "table_name", "trigger_name"), "options": _STRINGS}, _none
-    ),
-    "system_schema.views": SystemTable(
-        {
-            **_texts("keyspace_name", "view_name"),
-            **_OPTIONS,
-            "base_table_id": "uuid",
-            "base_table_name": "text",
-            "include_all_columns": "boolean",
-            "where_clause": "text",
-        },
-        _none,
-    ),
-    "system_virtual_schema.keyspaces": SystemTable({"keyspace_name": "text"}, _none),
-    "system_virtual_schema.tables": SystemTable(_texts("keyspace_name", "table_name", "comment"), _none),
-    "system_virtual_schema.columns": SystemTable(
-        {
-            **_texts("keyspace_name", "table_name", "column_name", "clustering_order"),
-            "column_name_bytes": "blob",
-            "kind": "text",
-            "position": "int",
-            "type": "text",
-        },
-        _none,
-    ),
+    **SCHEMA_TABLES,
 }
