@@ -13,6 +13,7 @@ from triocql.codecs.values import EMPTY, FrozenMap
 from triocql.config.auth import PlainTextAuth
 from triocql.config.options import ConnectionOptions, Options, PoolOptions, ReconnectionOptions
 from triocql.config.policies import PolicyOptions
+from triocql.config.profiles import Profile
 from triocql.config.requests import RequestOptions
 from triocql.errors import Error, RequestTimeout
 from triocql.metadata.node import Distance, Node, NodeState
@@ -69,6 +70,7 @@ __all__ = [
     "PolicyOptions",
     "PoolOptions",
     "PreparedStatement",
+    "Profile",
     "ReconnectionOptions",
     "Registry",
     "RequestNursery",

@@ -21,8 +21,10 @@ _BALANCING = "local_data_centre=, or policies=triocql.PolicyOptions(balancing=..
 _SPECULATION = "policies=triocql.PolicyOptions(speculation=...), of connect()"
 _ADDRESSES = "policies=triocql.PolicyOptions(addresses=...), of connect()"
 _RECONNECTION = "reconnection_base=, reconnection_maximum=, or policies= with a PolicyOptions"
-_FILTER = "triocql.policies.balancing.FilteredBalancing"
-_BY_CALL = "the options of a call, of a Statement, or of connect()"
+_FILTER = "triocql.policies.FilteredBalancing"
+_PROFILES = (
+    "profiles={'name': triocql.Profile(...)}, of connect(), and profile='name' with a call or of a statement"
+)
 
 _OPTIONS = {
     "address_translator": _ADDRESSES,
@@ -39,8 +41,8 @@ _OPTIONS = {
     "default_serial_consistency_level": "serial_consistency=",
     "default_retry_policy": _RETRY,
     "default_timeout": "timeout=",
-    "execution_profile": _BY_CALL,
-    "execution_profiles": _BY_CALL,
+    "execution_profile": "profile=",
+    "execution_profiles": "profiles=",
     "fetch_size": "page_size=",
     "host": "node=, with each call; of connect() it is the first argument",
     "hosts": "contact_points, the first argument of connect()",
@@ -67,6 +69,7 @@ _OPTIONS = {
     "speculative_execution_policy": _SPECULATION,
     "ssl": "ssl_context=",
     "ssl_options": "ssl_context=",
+    "throttling": "policies=triocql.PolicyOptions(throttling=...), of connect()",
     "timestamps": "policies=triocql.PolicyOptions(timestamps=...), of connect()",
     "timestamp_generator": "policies=triocql.PolicyOptions(timestamps=...), of connect()",
     "tls": "ssl_context=",
@@ -76,6 +79,21 @@ _OPTIONS = {
     "username": _LOGIN,
     "values": "parameters=, with each call",
 }
+
+PROFILE = {
+    "address_translator": "addresses=",
+    "load_balancing": "balancing=",
+    "load_balancing_policy": "balancing=",
+    "name": "the name as its key: profiles={'reports': triocql.Profile(...)}",
+    "reconnection_policy": "reconnection=",
+    "retry_policy": "retry=",
+    "speculative_execution": "speculation=",
+    "speculative_execution_policy": "speculation=",
+    "throttle": "throttling=",
+    "throttler": "throttling=",
+    "timestamp_generator": "timestamps=",
+}
+"""The policies of a profile, and of `PolicyOptions`, by other names."""
 
 _NO_OPTIONS = {
     "cloud": "there is none: give contact points and ssl_context=",
@@ -87,6 +105,7 @@ _NO_OPTIONS = {
 }
 
 _ATTRIBUTES = {
+    "add_execution_profile": "profiles= of connect(): those of a session are known when it is opened",
     "add_request_init_listener": "tracker= of connect()",
     "aclose": "close()",
     "client_protocol_handler": "the codecs of `session.codecs`, and row_type= with each call",
@@ -98,7 +117,8 @@ _ATTRIBUTES = {
     "default_timeout": "timeout= of connect(), of a statement or of a call",
     "encoder": "nothing: values are bound on the wire; a codec for a type goes to `session.codecs`",
     "execute_async": "a task of your own around `await session.execute(...)`, or a request nursery",
-    "get_execution_profile": _BY_CALL,
+    "execution_profile_clone_update": "a triocql.Profile with a base= among the profiles= of connect()",
+    "get_execution_profile": _PROFILES,
     "get_pool_state": "session.stats()",
     "get_pools": "session.stats()",
     "hosts": "session.metadata.nodes",
@@ -186,16 +206,18 @@ BATCH = STATEMENT | {
 }
 
 _NAMES = {
-    "AddressTranslator": "triocql.policies.addresses.AddressTranslation",
+    "AddressTranslator": "triocql.policies.AddressTranslation",
     "BatchStatement": "triocql.Batch",
     "Cluster": "triocql.connect(), or triocql.sync.connect() for programs that block",
     "ConsistencyLevel": "triocql.Consistency",
     "ConstantReconnectionPolicy": _RECONNECTION,
+    "ConcurrencyLimitingRequestThrottler": "triocql.policies.Throttle(concurrency=...)",
     "ConstantSpeculativeExecutionPolicy": "triocql.policies.ConstantSpeculation",
     "DCAwareRoundRobinPolicy": "local_data_centre=, of connect()",
     "DowngradingConsistencyRetryPolicy": "triocql.policies.DowngradingConsistency",
-    "EC2MultiRegionTranslator": "triocql.policies.addresses.Ec2MultiRegion",
-    "ExecutionProfile": _BY_CALL,
+    "EC2MultiRegionTranslator": "triocql.policies.Ec2MultiRegion",
+    "EXEC_PROFILE_DEFAULT": "options of connect(): profile='default' stands for the session's own",
+    "ExecutionProfile": "triocql.Profile, in profiles= of connect()",
     "ExponentialBackoffRetryPolicy": "triocql.policies.ExponentialBackoffRetry",
     "ExponentialReconnectionPolicy": _RECONNECTION,
     "FallthroughRetryPolicy": "triocql.policies.NeverRetry",
@@ -203,13 +225,14 @@ _NAMES = {
     "HostDistance": "triocql.Distance",
     "HostFilterPolicy": _FILTER,
     "HostStateListener": "session.events()",
-    "LoadBalancingPolicy": "triocql.policies.balancing.BalancingPolicy",
+    "LoadBalancingPolicy": "triocql.policies.BalancingPolicy",
     "Metadata": "session.metadata",
     "PlainTextAuthProvider": "triocql.PlainTextAuth",
     "RackAwareRoundRobinPolicy": "local_data_centre= and local_rack=, of connect()",
     "ResponseFuture": "triocql.sync.ResultFuture",
     "ResultSet": "triocql.Result",
-    "RoundRobinPolicy": "triocql.policies.balancing.RoundRobin",
+    "RateLimitingRequestThrottler": "triocql.policies.Throttle(rate=...)",
+    "RoundRobinPolicy": "triocql.policies.RoundRobin",
     "SimpleStatement": "triocql.Statement",
     "TokenAwarePolicy": "nothing: requests go to replicas of their partitions by themselves",
     "UNSET_VALUE": "triocql.UNSET",
@@ -311,6 +334,34 @@ def old_names(names: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
         listed = cls.__dir__
         # They are not to be offered to anybody.
         cls.__dir__ = lambda self: [name for name in listed(self) if name not in added]  # type: ignore[method-assign]
+        return cls
+
+    return decorate
+
+
+def hinted(hints: Mapping[str, str] | None = None) -> Callable[[type[T]], type[T]]:
+    """Decorate a class: unknown keywords of its constructor are answered as unknown options are. Not for what is made
+    with each request.
+
+    Args:
+        hints: what some names have become here.
+    """
+
+    def decorate(cls: type[T]) -> type[T]:
+        make: Callable[..., None] = cls.__init__
+        code = make.__code__
+        names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+
+        @wraps(make)
+        def check_first(self: T, *args: Any, **kwargs: Any) -> None:
+            for name in kwargs:
+                if name not in names:
+                    own = (hints or {}).get(name)
+                    hint = f"; write {own}" if own else near(name, names)
+                    raise OptionError(f"unknown option {name!r} of {cls.__name__}{hint}")
+            make(self, *args, **kwargs)
+
+        cls.__init__ = check_first  # type: ignore[assignment,method-assign]
         return cls
 
     return decorate

@@ -235,7 +235,8 @@ class RequestTimeout(RequestError):
     """The deadline of the call passed.
 
     Attributes:
-        phase: what the request was doing: "connecting", "preparing", "queued", "sending" or "waiting".
+        phase: what the request was doing: "connecting", "preparing", "throttled", "queued", "backing off", "sending" or
+            "waiting".
         written: whether it was handed to a socket.
         timeout: the bound, in seconds.
         node: the node that did not answer, None if the request was on no connection.

@@ -74,7 +74,8 @@ def defaults_of(*owners: type) -> dict[str, Any]:
     found = {}
     for owner in owners:
         for field in fields(owner):
-            found[field.name] = None if field.default is MISSING else field.default
+            made = None if field.default_factory is MISSING else field.default_factory()
+            found[field.name] = made if field.default is MISSING else field.default
     return found
 
 

@@ -171,7 +171,7 @@ def test_the_old_name_of_what_a_future_has(name: str, hint: str) -> None:
         ("from triocql.policies import DCAwareRoundRobinPolicy", r"write local_data_centre=, of connect\(\)"),
         (
             "from triocql.policies import WhiteListRoundRobinPolicy",
-            r"write triocql\.policies\.balancing\.FilteredBalancing\(allow=",
+            r"write triocql\.policies\.FilteredBalancing\(allow=",
         ),
         ("from triocql.policies import ExponentialReconnectionPolicy", "write reconnection_base="),
         ("from triocql.policies import Nothing", "cannot import name 'Nothing'"),
@@ -316,7 +316,7 @@ CALL_OPTIONS = [
     ("values", "; write parameters="),
     ("args", "; write parameters="),
     ("rowtype", "; did you mean 'row_type'"),
-    ("zzz", "; the options are: .*parameters, row_type"),
+    ("zzz", "; the options are: .*parameters, profile, row_type"),
     ("retry_policy", r"; write policies=triocql\.PolicyOptions\(retry"),
 ]
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from triocql._hints import check_options, near
+from triocql._hints import check_options, hinted
 from triocql.abc import Address, SocketOption
 from triocql.codecs.registry import Registry
 from triocql.config.checks import require, require_integer, require_keyspace, require_seconds, require_type
 from triocql.config.contactpoints import read_contact_points
 from triocql.config.groups import Compression, ConnectionOptions, PoolOptions, ReconnectionOptions
 from triocql.config.policies import PolicyOptions
+from triocql.config.profiles import DEFAULT, Profile, Profiles, ResolvedProfile
 from triocql.config.requests import ResolvedOptions
+from triocql.config.urls import from_text, take_profiles
 from triocql.errors import OptionError
 from triocql.policies.balancing import BalancingPolicy, DefaultBalancing, in_session
 from triocql.policies.reconnection import ExponentialBackoff, ReconnectionPolicy
@@ -20,7 +22,7 @@ from triocql.protocol.constants import MAX_INT, Consistency
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from typing_extensions import Unpack
 
@@ -56,6 +58,7 @@ class ConnectKeywords(TypedDict, total=False):
     reprepare_on_up: bool
     schema_agreement_timeout: float
     policies: PolicyOptions
+    profiles: Mapping[str, Profile]
     local_data_centre: str | None
     local_rack: str | None
     remote_data_centres: Collection[str]
@@ -91,6 +94,7 @@ class ConnectKeywords(TypedDict, total=False):
     reconnection_jitter: float
 
 
+@hinted()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """Everything that a session is opened with.
@@ -112,10 +116,11 @@ class Options:
         reprepare_on_up: whether a node that comes back, or is new, is asked to prepare the statements that were in use
             lately before it gets requests. What it does not know all the same is prepared when it says so.
         policies: what is to be decided otherwise than by default, such as when to retry: a `triocql.PolicyOptions`.
+        profiles: options and policies for kinds of requests, by names of yours: see `triocql.Profile`.
         local_data_centre: the data centre whose nodes are used; by default that of the first contact point.
         local_rack: the rack in it whose replicas are preferred; none by default.
         remote_data_centres: the names of the data centres that may be used where no local node can be; none by default.
-            These three are options of `triocql.policies.balancing.DefaultBalancing`.
+            These three are options of `triocql.policies.DefaultBalancing`.
         request: the defaults of each request.
         connection: what holds for each connection.
         pool: the number of connections, and the bounds of the queue.
@@ -140,6 +145,7 @@ class Options:
     reprepare_on_up: bool = True
     schema_agreement_timeout: float = 10.0
     policies: PolicyOptions = field(default=PolicyOptions(), repr=False)
+    profiles: Mapping[str, Profile] = field(default_factory=Profiles)
     local_data_centre: str | None = None
     local_rack: str | None = None
     remote_data_centres: Collection[str] = ()
@@ -162,6 +168,8 @@ class Options:
             require_type(getattr(self, name), bool, name, "True or False")
         require_seconds(self.schema_agreement_timeout, "schema_agreement_timeout", zero=True)
         require_type(self.policies, PolicyOptions, "policies", "a triocql.PolicyOptions")
+        if not isinstance(self.profiles, Profiles):
+            object.__setattr__(self, "profiles", Profiles(self.profiles))
         balancing = self.local_data_centre, self.local_rack, *self.remote_data_centres
         if self.policies.balancing is None:
             self.balancing_policy  # noqa: B018 - which checks its options
@@ -204,6 +212,14 @@ class Options:
             )
         return in_session(policy, self.contact_points)
 
+    def resolve(self, profile: str) -> ResolvedProfile:
+        """Return the options and policies of requests with this profile. Raises OptionError if there is none."""
+        if profile == DEFAULT:
+            return ResolvedProfile(self.request, self.policies)
+        profiles: Any = self.profiles  # always of this kind
+        resolved: ResolvedProfile = profiles.resolve(profile, self.request, self.policies)
+        return resolved
+
     @property
     def reconnection_policy(self) -> ReconnectionPolicy:
         """The policy that says when a node is dialled again."""
@@ -241,11 +257,14 @@ class Options:
         """
         require_integer(port, "port", 1, 65_535)
         found = read_contact_points(contact_points, port)
+        profiles = take_profiles(found.query)
         given = {
             **found.options,
-            **{name: _from_text(name, text) for name, text in found.query.items()},
+            **{name: from_text(name, text, _TYPES) for name, text in found.query.items()},
             **keywords,
         }
+        if profiles:
+            given["profiles"] = {**profiles, **given.get("profiles", {})}
         groups = {name: _pop_group(name, given) for name in _GROUPS}
         own = {name: given.pop(name) for name in _OWN if name in given}
         check_options(given, (*_TYPES, *_GROUPS))
@@ -267,22 +286,6 @@ _TYPES = _OWN | {
     for kind, prefix in _GROUPS.values()
     for name in kind.__annotations__
 }
-_READERS: dict[str, Callable[[str], Any]] = {
-    "bool": lambda text: {"true": True, "false": False}[text.lower()],
-    "int": int,
-    "int | None": int,
-    "float": float,
-    "float | None": float,
-    "str | None": str,
-    "Compression | None": str,
-    "Consistency": lambda text: Consistency[text.upper()],
-}
-_EXPECTED = {
-    "bool": "true or false",
-    "int": "an integer",
-    "float": "a number",
-    "Consistency": f"one of {', '.join(each.name for each in Consistency)}",
-}
 
 
 def _pop_group(name: str, given: dict[str, Any]) -> Any:
@@ -292,18 +295,3 @@ def _pop_group(name: str, given: dict[str, Any]) -> Any:
     require_type(group, kind, name, f"a {kind.__name__}")
     flat = {each: given.pop(prefix + each) for each in kind.__annotations__ if prefix + each in given}
     return replace(group, **flat) if flat else group
-
-
-def _from_text(name: str, text: str) -> Any:
-    """Read an option of a URL."""
-    kind = _TYPES.get(name)
-    if kind is None:
-        raise OptionError(f"unknown option {name!r} in a URL{near(name, _TYPES)}")
-    reader = _READERS.get(kind)
-    if reader is None:
-        raise OptionError(f"{name} cannot be given in a URL; give it as a keyword argument")
-    try:
-        return reader(text)
-    except (KeyError, ValueError):
-        expected = _EXPECTED[kind.removesuffix(" | None")]
-        raise OptionError(f"{name} is {text!r} in a URL; it has to be {expected}") from None

@@ -2,44 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
+from triocql._hints import PROFILE, hinted
 from triocql.errors import OptionError
 from triocql.policies.addresses import AddressTranslation
 from triocql.policies.balancing import BalancingPolicy
+from triocql.policies.checks import is_integer, require
 from triocql.policies.reconnection import ReconnectionPolicy
 from triocql.policies.retry import DefaultRetryPolicy, RetryPolicy
 from triocql.policies.speculation import SpeculationPolicy
+from triocql.policies.throttling import ThrottlingPolicy
 from triocql.policies.timestamping import TimestampPolicy
 
+_METHODS = {
+    "retry": ("decide",),
+    "speculation": ("delay",),
+    "balancing": ("distance", "plan"),
+    "reconnection": ("delay",),
+    "timestamps": ("next",),
+    "throttling": ("turn",),
+    "addresses": ("translate",),
+}
 
+
+@hinted(PROFILE)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyOptions:
     """The policies of a session, where options are not enough: objects with a method or two, yours or of
     `triocql.policies`.
 
-    They are called on the session's loop, and must not block. What the retry, timestamp and balancing policies raise
-    fails the request that they were asked about; where the reconnection policy raises, or gives no number of seconds,
-    `maximum` of `ReconnectionOptions` is waited, and the log says why.
+    They are called on the session's loop, and must not block. What the retry, timestamp, balancing and throttling
+    policies raise fails the request that they were asked about; where the reconnection policy raises, or gives no
+    number of seconds, `maximum` of `ReconnectionOptions` is waited, and the log says why.
 
     Attributes:
         retry: what follows when a node answers with an error, or the connection ends: see
-            `triocql.policies.retry.RetryPolicy`.
+            `triocql.policies.RetryPolicy`.
         speculation: when another node gets a copy of an idempotent request that has no answer yet: see
-            `triocql.policies.speculation.SpeculationPolicy`; None for never.
-        balancing: which node a request goes to: see `triocql.policies.balancing.BalancingPolicy`; None for each in
-            its turn.
+            `triocql.policies.SpeculationPolicy`; None for never.
+        balancing: which node a request goes to: see `triocql.policies.BalancingPolicy`; None for a replica, or each
+            in its turn.
         reconnection: how long to wait before a node is dialled again; None for delays that double, as the options
             `reconnection_base`, `reconnection_maximum` and `reconnection_jitter` say.
-        timestamps: the time of writes that have none of their own: see `triocql.policies.timestamping`; None for the
-            client's clock, strictly increasing.
-        addresses: where a node is dialled that the cluster tells of: see `triocql.policies.addresses`; None for the
-            address that it tells.
+        timestamps: the time of writes that have none of their own: see `triocql.policies.TimestampPolicy`; None for
+            the client's clock, strictly increasing.
+        throttling: how many requests are under way at a time, or start in a second: a `triocql.policies.Throttle`, or
+            see `triocql.policies.ThrottlingPolicy`; None for as many as are asked for.
+        addresses: where a node is dialled that the cluster tells of: see `triocql.policies.AddressTranslation`; None
+            for the address that it tells.
 
     Raises OptionError for what is no policy.
 
     >>> import triocql
-    >>> from triocql.policies.retry import Decision
+    >>> from triocql.policies import Decision
     >>> class Never:
     ...     def decide(self, error, *, idempotent, retries):
     ...         return Decision.RAISE
@@ -51,28 +67,31 @@ class PolicyOptions:
     balancing: BalancingPolicy | None = None
     reconnection: ReconnectionPolicy | None = None
     timestamps: TimestampPolicy | None = None
+    throttling: ThrottlingPolicy | None = None
     addresses: AddressTranslation | None = None
 
     def __post_init__(self) -> None:
-        _require(self.retry, "retry", "decide")
-        if self.speculation is not None:
-            _require(self.speculation, "speculation", "delay")
-        if self.balancing is not None:
-            _require(self.balancing, "balancing", "distance")
-            _require(self.balancing, "balancing", "plan")
-        if self.reconnection is not None:
-            _require(self.reconnection, "reconnection", "delay")
-        if self.timestamps is not None:
-            _require(self.timestamps, "timestamps", "next")
-        if self.addresses is not None:
-            _require(self.addresses, "addresses", "translate")
+        for each in fields(self):
+            policy = getattr(self, each.name)
+            if policy is not None or each.name == "retry":
+                require_policy(policy, each.name)
 
 
-def _require(policy: object, name: str, method: str) -> None:
-    """Raise unless `policy` is an object with this method; a class is none, however often that is forgotten."""
-    # A text has methods, too: one of them is translate().
-    if isinstance(policy, (type, str)) or not callable(getattr(policy, method, None)):
-        kind = (
-            f"the class {policy.__name__}" if isinstance(policy, type) else f"of type {type(policy).__name__}"
+def require_policy(policy: object, name: str) -> None:
+    """Raise unless `policy` is an object with the methods of this kind; a class is none, however often that is
+    forgotten.
+    """
+    for method in _METHODS[name]:
+        # A text has methods, too: one of them is translate().
+        if isinstance(policy, (type, str)) or not callable(getattr(policy, method, None)):
+            kind = (
+                f"the class {policy.__name__}"
+                if isinstance(policy, type)
+                else f"of type {type(policy).__name__}"
+            )
+            raise OptionError(f"the {name} policy is {kind}; it has to be an object with a method {method}()")
+    if name == "throttling":
+        most = getattr(policy, "max_queue", None)
+        require(
+            is_integer(most) and most >= 0, "max_queue of the throttling policy", most, "an integer from 0"
         )
-        raise OptionError(f"the {name} policy is {kind}; it has to be an object with a method {method}()")

@@ -1,8 +1,8 @@
-"""The options of requests: those of a session, a statement and a call, laid over each other."""
+"""The options of requests: those of a session, a profile, a statement and a call, laid over each other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 from operator import attrgetter
@@ -10,6 +10,7 @@ from typing import Any, TypedDict, cast
 
 from triocql._hints import check_options
 from triocql.config.checks import require, require_integer, require_keyspace, require_seconds, require_type
+from triocql.errors import OptionError
 from triocql.metadata.node import Node
 from triocql.protocol.constants import MAX_INT, SERVER, Consistency
 
@@ -31,6 +32,7 @@ class RequestKeywords(TypedDict, total=False):
     idempotent: bool | None
     lwt: bool | None
     node: Node | None
+    profile: str | None
 
 
 def _check_consistency(value: object, name: str) -> None:
@@ -54,31 +56,84 @@ def _check_payload(value: Any, name: str) -> None:
         require_type(item, (bytes, type(None)), f"{name}[{key!r}]", "bytes, or None")
 
 
-_CHECKS: tuple[tuple[str, Callable[[Any, str], None]], ...] = (
-    ("timeout", require_seconds),
-    ("attempt_timeout", require_seconds),
-    ("consistency", _check_consistency),
-    ("serial_consistency", _check_serial),
-    ("page_size", lambda value, name: require_integer(value, name, 1, MAX_INT)),
-    ("paging_state", lambda value, name: require_type(value, bytes, name, "bytes")),
-    ("timestamp", lambda value, name: require_integer(value, name, SERVER, 2**63 - 1)),
-    ("tracing", _check_bool),
-    ("custom_payload", _check_payload),
-    ("keyspace", require_keyspace),
-    ("now_in_seconds", lambda value, name: require_integer(value, name, 0, MAX_INT)),
-    ("idempotent", _check_bool),
-    ("lwt", _check_bool),
-    ("node", lambda value, name: require_type(value, Node, name, "a Node")),
-)
-_NAMES = tuple(name for name, _ in _CHECKS)
+def _check_profile(value: object, name: str) -> None:
+    require(isinstance(value, str) and value != "", name, value, "the name of a profile of the session")
+
+
+_CHECKS: dict[str, Callable[[Any, str], None]] = {
+    "timeout": require_seconds,
+    "attempt_timeout": require_seconds,
+    "consistency": _check_consistency,
+    "serial_consistency": _check_serial,
+    "page_size": lambda value, name: require_integer(value, name, 1, MAX_INT),
+    "timestamp": lambda value, name: require_integer(value, name, SERVER, 2**63 - 1),
+    "tracing": _check_bool,
+    "custom_payload": _check_payload,
+    "keyspace": require_keyspace,
+    "now_in_seconds": lambda value, name: require_integer(value, name, 0, MAX_INT),
+    "idempotent": _check_bool,
+    "lwt": _check_bool,
+    "paging_state": lambda value, name: require_type(value, bytes, name, "bytes"),
+    "node": lambda value, name: require_type(value, Node, name, "a Node"),
+    "profile": _check_profile,
+}
+_OF_ONE_REQUEST = ("paging_state", "node", "profile")
+_NAMES = tuple(_CHECKS)
+_SHARED = tuple(name for name in _NAMES if name not in _OF_ONE_REQUEST)
 _values = attrgetter(*_NAMES)
 
 
+def _check(options: object, names: Iterable[str]) -> None:
+    for name in names:
+        value = getattr(options, name)
+        if value is not None:
+            _CHECKS[name](value, name)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestOptions:
+class SharedOptions:
+    """Options of requests that many of them may share: those of calls and statements, and of profiles. None stands for
+    "as the layer below says". What they mean is said at `RequestOptions`.
+    """
+
+    timeout: float | None = None
+    attempt_timeout: float | None = None
+    consistency: Consistency | None = None
+    serial_consistency: Consistency | None = None
+    page_size: int | None = None
+    timestamp: int | None = None
+    tracing: bool | None = None
+    custom_payload: Mapping[str, bytes | None] | None = field(default=None, repr=False)
+    keyspace: str | None = None
+    now_in_seconds: int | None = None
+    idempotent: bool | None = None
+    lwt: bool | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("consistency", "serial_consistency"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                object.__setattr__(self, name, Consistency.__members__.get(value.upper(), value))
+        _check(self, _SHARED)
+        timeout, attempt = self.timeout, self.attempt_timeout
+        if timeout is not None and attempt is not None and timeout <= attempt < inf:
+            raise OptionError(
+                f"attempt_timeout is {attempt!r}; it has to be less than timeout, which is {timeout!r}, of the "
+                "whole call, or it never counts"
+            )
+
+    @property
+    def shared(self) -> RequestOptions:
+        """These options, as those of a request."""
+        return RequestOptions(**{name: getattr(self, name) for name in _SHARED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestOptions(SharedOptions):
     """Options of a request. None stands for "as the layer below says".
 
-    A call's own arguments go before those of its statement, and those before the session's.
+    A call's own arguments go before those of its statement, these before those of its profile, if it has one, and
+    those before the session's.
 
     Attributes:
         timeout: seconds for the whole call: queueing, connecting, preparing, sending, waiting, and retries;
@@ -89,7 +144,6 @@ class RequestOptions:
         consistency: how many replicas have to answer: one of `triocql.Consistency`, or its name.
         serial_consistency: SERIAL or LOCAL_SERIAL, for the condition of a conditional update.
         page_size: the most rows in a page.
-        paging_state: where to go on: the `Result.paging_state` of an earlier result of the same statement.
         timestamp: the write time of the cells, in microseconds since 1970; by default the client's clock,
             `triocql.SERVER` for the node's.
         tracing: whether the server records what it does: see `Result.trace`.
@@ -100,8 +154,11 @@ class RequestOptions:
             and nothing else.
         lwt: whether it is a lightweight transaction, which goes to the first replica of its partition; by default, one
             is that has an IF, or a serial consistency.
+        paging_state: where to go on: the `Result.paging_state` of an earlier result of the same statement.
         node: the only node that it goes to: one that the session knows, such as `result.coordinator`. It does not
-            wait for room there.
+            wait for room there, and is not tried again at once where the next node would be.
+        profile: the name of the profile whose options and policies it has, one of the session's `profiles`;
+            "default" for the session's own, where the statement names another one.
 
     Raises OptionError for a value out of range or of a wrong type.
 
@@ -109,29 +166,13 @@ class RequestOptions:
     100
     """
 
-    timeout: float | None = None
-    attempt_timeout: float | None = None
-    consistency: Consistency | None = None
-    serial_consistency: Consistency | None = None
-    page_size: int | None = None
     paging_state: bytes | None = field(default=None, repr=False)
-    timestamp: int | None = None
-    tracing: bool | None = None
-    custom_payload: Mapping[str, bytes | None] | None = field(default=None, repr=False)
-    keyspace: str | None = None
-    now_in_seconds: int | None = None
-    idempotent: bool | None = None
-    lwt: bool | None = None
     node: Node | None = field(default=None, repr=False)
+    profile: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("consistency", "serial_consistency"):
-            value = getattr(self, name)
-            if isinstance(value, str):
-                object.__setattr__(self, name, Consistency.__members__.get(value.upper(), value))
-        for (name, check), value in zip(_CHECKS, _values(self), strict=True):
-            if value is not None:
-                check(value, name)
+        SharedOptions.__post_init__(self)
+        _check(self, _OF_ONE_REQUEST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,6 +117,20 @@ class Speculating(Protocol):
         """Called when an execution has been sent that may be executed twice."""
 
 
+class Admitting(Protocol):
+    """Lets executions through, as many as may be under way or start at a time."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more of them may wait."""
+
+    def admit(self, attempt: Any) -> bool:
+        """Return whether a first attempt may be sent now: if not, it is held, or has ended."""
+
+    def give(self) -> None:
+        """Called when an execution has ended that was let through."""
+
+
 class Racing(Protocol):
     """The attempts of an execution beside the one that it knows."""
 
@@ -134,7 +148,7 @@ class Recovering(Protocol):
     """Decides what follows an attempt that did not succeed."""
 
     def submit(self, request: Any) -> None:
-        """Send an attempt, or queue it, or fail it. Never raises."""
+        """Send a first attempt, or queue it, or fail it. Never raises."""
 
     def now(self) -> float:
         """Return the loop's clock, in seconds."""

@@ -12,6 +12,7 @@ class Phase(Enum):
     PREPARING = "preparing"
     CONNECTING = "connecting"
     QUEUED = "queued"
+    THROTTLED = "throttled"
     BACKING_OFF = "backing off"
     SENDING = "sending"
     WAITING = "waiting"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Protocol
 
+from triocql._hints import hinted
 from triocql.abc import Address
 from triocql.errors import OptionError
 
@@ -29,6 +30,7 @@ class AddressTranslation(Protocol):
         """Return the address to dial for `address`, or that itself; the rest says which node it is of."""
 
 
+@hinted()
 class MappedAddresses:
     """Translates by a table, as for nodes behind NAT, in containers, or at the other end of tunnels.
 
@@ -36,7 +38,7 @@ class MappedAddresses:
         table: keys are what the cluster tells, a host or an `Address`; values are where to dial, a host, for which
             the port remains, or an `Address`. What is not in it is dialled as it is.
 
-    Raises OptionError for keys and values of other types, and for hosts with a port.
+    Raises OptionError for keys and values of other types, for hosts with a port, and if it is empty.
 
     >>> from triocql.abc import Address
     >>> policy = MappedAddresses({"10.0.0.1": "203.0.113.7", "10.0.0.2": Address("203.0.113.7", 9043)})
@@ -47,6 +49,10 @@ class MappedAddresses:
     def __init__(self, table: Mapping[Any, str | Address]) -> None:
         if not isinstance(table, Mapping):
             raise OptionError(f"a table of addresses is {table!r}; it has to be a dict")
+        if not table:
+            raise OptionError(
+                "the table of addresses is empty; leave out addresses= if nothing is to be translated"
+            )
         for each in (*table, *table.values()):
             if not isinstance(each, (str, Address)) or not each:
                 raise OptionError(
@@ -67,6 +73,7 @@ class MappedAddresses:
         return found if isinstance(found, Address) else Address(found, address.port)
 
 
+@hinted()
 class Ec2MultiRegion:
     """Translates the public addresses of nodes in Amazon EC2 to private ones where they are of the same region.
 

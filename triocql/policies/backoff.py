@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from math import inf
 
 from triocql import errors
+from triocql._hints import hinted
 from triocql.policies.checks import is_integer, is_number, require
 from triocql.policies.reconnection import ExponentialBackoff
 from triocql.policies.retry import Decision, Retry
 
 
+@hinted()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExponentialBackoffRetry:
     """Tries again, on the next node, what cannot do harm and is transient, after delays that double from time to time.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from triocql import errors
+from triocql._hints import hinted
 from triocql.observability.logs import get_logger
 from triocql.policies.retry import Decision, DefaultRetryPolicy, Retry, RetryPolicy
 from triocql.protocol.constants import Consistency
@@ -12,6 +13,7 @@ logger = get_logger(__name__)
 _LEVELS = {1: Consistency.ONE, 2: Consistency.TWO, 3: Consistency.THREE}
 
 
+@hinted()
 class DowngradingConsistency:
     """Where too few replicas are there, asks once more, for as many as are: data may be old then, and writes be lost
     with a node. It is logged each time. What else fails is decided by another policy.

@@ -6,6 +6,8 @@ import random
 from dataclasses import dataclass
 from typing import Protocol
 
+from triocql._hints import hinted
+
 
 class ReconnectionPolicy(Protocol):
     """Says when a node that could not be reached is tried again. Called on the loop: it must not block."""
@@ -14,6 +16,7 @@ class ReconnectionPolicy(Protocol):
         """Return the seconds to wait after `failures` failed attempts in a row (at least 1)."""
 
 
+@hinted()
 @dataclass(frozen=True, slots=True)
 class ExponentialBackoff:
     """Waits that double from `base` to `maximum` seconds, each varied by ±`jitter` so that clients do not storm.

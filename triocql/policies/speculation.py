@@ -6,6 +6,7 @@ from collections import deque
 from math import ceil, inf
 from typing import Protocol
 
+from triocql._hints import hinted
 from triocql.policies.checks import is_integer, is_number, require
 
 # Durations are put into their order once for so many that are new.
@@ -23,6 +24,7 @@ class SpeculationPolicy(Protocol):
         """Return the seconds until the next copy is sent, None for no more; `attempts` were sent so far, 1 at first."""
 
 
+@hinted()
 class ConstantSpeculation:
     """Sends a copy to another node each `delay` seconds, until there are `max_attempts`, the first one included.
 
@@ -35,7 +37,7 @@ class ConstantSpeculation:
 
     def __init__(self, delay: float, max_attempts: int = 2) -> None:
         require(is_number(delay) and 0 <= delay < inf, "delay", delay, "a number of seconds from 0")
-        _require_count(max_attempts, "max_attempts")
+        _require_attempts(max_attempts)
         self._delay = float(delay)
         self._max_attempts = max_attempts
 
@@ -47,11 +49,12 @@ class ConstantSpeculation:
         return self._delay if attempts < self._max_attempts else None
 
 
+@hinted()
 class PercentileSpeculation:
     """Sends a copy to another node when a request takes longer than a percentile of the latest ones.
 
     Args:
-        percentile: which one, above 0 and below 100; 99 has one request in a hundred sent twice.
+        percentile: which one, from 1 and below 100; 99 has one request in a hundred sent twice.
         max_attempts: how often a request is sent at most, the first time included.
         window: how many requests are remembered, the latest ones.
         least: how many there have to be before the first copy.
@@ -70,10 +73,11 @@ class PercentileSpeculation:
     def __init__(
         self, percentile: float = 99.0, max_attempts: int = 2, *, window: int = 2000, least: int = 100
     ) -> None:
-        fits = is_number(percentile) and 0 < percentile < 100
-        require(fits, "percentile", percentile, "a number above 0 and below 100")
-        for name, value in (("max_attempts", max_attempts), ("window", window), ("least", least)):
-            _require_count(value, name)
+        fits = is_number(percentile) and 1 <= percentile < 100
+        require(fits, "percentile", percentile, "a number from 1 and below 100: of 100 requests, not of 1")
+        _require_attempts(max_attempts)
+        for name, value in (("window", window), ("least", least)):
+            require(is_integer(value) and value >= 1, name, value, "an integer from 1")
         require(least <= window, "least", least, f"at most window, which is {window!r}")
         self._percentile = percentile
         self._max_attempts = max_attempts
@@ -99,5 +103,18 @@ class PercentileSpeculation:
         return self._delay if attempts < self._max_attempts else None
 
 
-def _require_count(value: object, name: str) -> None:
-    require(is_integer(value) and value >= 1, name, value, "an integer from 1")
+class NeverSpeculate:
+    """Sends no copies: for a profile of a session that has them otherwise.
+
+    >>> NeverSpeculate().delay(1) is None
+    True
+    """
+
+    def delay(self, attempts: int) -> float | None:
+        """Return None (`SpeculationPolicy`)."""
+        return None
+
+
+def _require_attempts(value: object) -> None:
+    fits = is_integer(value) and value >= 2
+    require(fits, "max_attempts", value, "an integer from 2: the first attempt is one of them")

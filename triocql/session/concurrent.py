@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from triocql.config.requests import INHERIT
 from triocql.engine.executing import CollectingWindow, PullingWindow, Window
 from triocql.session.blocks import AsyncBlock, Block
 from triocql.session.outcomes import ExecutionResult, outcome
@@ -37,7 +36,7 @@ class CollectingCall(WindowCall):
         self.window = window = CollectingWindow(
             self.context.executor,
             self.concurrency,
-            INHERIT,
+            self.call,
             source,
             pair=ExecutionResult,
             make_result=self.make_result,
@@ -66,7 +65,7 @@ class CollectingCall(WindowCall):
             puller.wake()
             self.check()
 
-        self.window = window = Window(self.context.executor, self.concurrency, INHERIT, ended)
+        self.window = window = Window(self.context.executor, self.concurrency, self.call, ended)
         puller = Puller(self.context, window, source, self.source_ended)
         async with puller:
             self.begin()
@@ -108,14 +107,14 @@ class ConcurrentStream(AsyncBlock):
     def _open(self, source: Iterator[Pair]) -> None:
         call = self._call
         window = PullingWindow(
-            call.context.executor, call.concurrency, INHERIT, call.ended, source, call.fail
+            call.context.executor, call.concurrency, call.call, call.ended, source, call.fail
         )
         call.window, self._refill = window, window.pump
         self._is_over = lambda: window.is_over
 
     def _open_pulled(self, source: AsyncPairs) -> None:
         call = self._call
-        window = Window(call.context.executor, call.concurrency, INHERIT, call.ended)
+        window = Window(call.context.executor, call.concurrency, call.call, call.ended)
         puller = Puller(call.context, window, source, call.source_ended)
         call.window, self._refill = window, puller.wake
         self._is_over = lambda: puller.over and window.is_idle

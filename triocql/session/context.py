@@ -180,7 +180,7 @@ class SessionContext:
         return Stats(
             connections=len(connections),
             in_flight=sum(len(connection.in_flight) for connection in connections),
-            queued=len(router.queue) + len(router.waiting) + len(router.delays),
+            queued=sum(map(len, (router.queue, router.waiting, router.delays, *router.others))),
             orphans=sum(len(connection.orphans) for connection in connections),
         )
 

@@ -209,11 +209,12 @@ class Session(NoOtherAttributes):
         raise_on_first_error: bool = True,
         *,
         timeout: float | None = None,
+        profile: str | None = None,
         row_type: type[Any] | None = None,
     ) -> list[ExecutionResult]:
         """Execute many statements: see `triocql.execute_concurrent`."""
         make_result = result_maker(self._result, row_type)
-        call = CollectingCall(self._context, make_result, concurrency, raise_on_first_error, timeout)
+        call = CollectingCall(self._context, make_result, concurrency, raise_on_first_error, timeout, profile)
         return await call.execute(source_of(statements_and_parameters))
 
     async def execute_concurrent_with_args(
@@ -224,11 +225,12 @@ class Session(NoOtherAttributes):
         raise_on_first_error: bool = True,
         *,
         timeout: float | None = None,
+        profile: str | None = None,
         row_type: type[Any] | None = None,
     ) -> list[ExecutionResult]:
         """Execute one statement with many values: see `triocql.execute_concurrent_with_args`."""
         make_result = result_maker(self._result, row_type)
-        call = CollectingCall(self._context, make_result, concurrency, raise_on_first_error, timeout)
+        call = CollectingCall(self._context, make_result, concurrency, raise_on_first_error, timeout, profile)
         return await call.execute(source_with(statement, parameters))
 
     def stream_concurrent(
@@ -239,12 +241,13 @@ class Session(NoOtherAttributes):
         *,
         ordered: bool = True,
         timeout: float | None = None,
+        profile: str | None = None,
         row_type: type[Any] | None = None,
     ) -> ConcurrentStream:
         """Execute many statements and hand over the outcomes one by one: see `triocql.stream_concurrent`."""
         make_result = result_maker(self._result, row_type)
         call = StreamingCall(
-            self._context, make_result, concurrency, raise_on_first_error, timeout, ordered=ordered
+            self._context, make_result, concurrency, raise_on_first_error, timeout, profile, ordered=ordered
         )
         return ConcurrentStream(call, lambda: source_of(statements_and_parameters))
 

@@ -6,6 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from triocql.config.checks import require_integer, require_seconds
+from triocql.config.requests import INHERIT
 from triocql.errors import Error, RequestTimeout, UsageError
 from triocql.protocol.constants import MAX_INT
 from triocql.session.outcomes import outcome
@@ -29,8 +30,10 @@ class WindowCall:
         concurrency: how many statements are under way, or wait to be taken, at the same time.
         raise_on_first_error: whether an error ends the call, or is an outcome.
         timeout: seconds for all of it, None for as long as it takes.
+        profile: that of the requests; None for the session's own options.
 
     Attributes:
+        call: the options of each request.
         failure: the error that has ended the call.
         window: starts the requests; set by the kinds of calls.
     """
@@ -44,11 +47,13 @@ class WindowCall:
         concurrency: int,
         raise_on_first_error: bool,
         timeout: float | None,
+        profile: str | None,
     ) -> None:
         require_integer(concurrency, "concurrency", 1, MAX_INT)
         if timeout is not None:
             require_seconds(timeout, "timeout")
         self.context = context
+        self.call = INHERIT if profile is None else context.call_options({"profile": profile})
         self.make_result = make_result
         self.concurrency = concurrency
         self.raises = raise_on_first_error
@@ -145,10 +150,11 @@ class StreamingCall(WindowCall):
         concurrency: int,
         raise_on_first_error: bool,
         timeout: float | None,
+        profile: str | None,
         *,
         ordered: bool,
     ) -> None:
-        super().__init__(context, make_result, concurrency, raise_on_first_error, timeout)
+        super().__init__(context, make_result, concurrency, raise_on_first_error, timeout, profile)
         self.ready: dict[int, ExecutionResult] = {}
         self._ordered = ordered
         self.handed_over = 0

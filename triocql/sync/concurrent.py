@@ -10,7 +10,6 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from triocql.config.requests import INHERIT
 from triocql.engine.executing import CollectingWindow, PullingWindow
 from triocql.errors import UsageError
 from triocql.session import windowcall
@@ -39,14 +38,15 @@ class CollectingCall(WindowCall):
         concurrency: int,
         raise_on_first_error: bool,
         timeout: float | None,
+        profile: str | None,
     ) -> None:
-        super().__init__(portal.context, make_result, concurrency, raise_on_first_error, timeout)
+        super().__init__(portal.context, make_result, concurrency, raise_on_first_error, timeout, profile)
         self._portal = portal
         self._feed = Feed(self.context.reactor, concurrency, self.check)
         self._collecting = CollectingWindow(
             self.context.executor,
             concurrency,
-            INHERIT,
+            self.call,
             self._feed,
             pair=ExecutionResult,
             make_result=make_result,
@@ -111,18 +111,19 @@ class StreamingCall(windowcall.StreamingCall):
         concurrency: int,
         raise_on_first_error: bool,
         timeout: float | None,
+        profile: str | None,
         *,
         ordered: bool,
     ) -> None:
         super().__init__(
-            portal.context, make_result, concurrency, raise_on_first_error, timeout, ordered=ordered
+            portal.context, make_result, concurrency, raise_on_first_error, timeout, profile, ordered=ordered
         )
         self.portal = portal
         self.room = concurrency
         self.is_over = False
         self.feed = Feed(self.context.reactor, concurrency, self.check)
         self._pulling = PullingWindow(
-            self.context.executor, concurrency, INHERIT, self.ended, self.feed, self.fail
+            self.context.executor, concurrency, self.call, self.ended, self.feed, self.fail
         )
         self.feed.feeds(self._pulling)
         self.window = self._pulling

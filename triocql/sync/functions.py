@@ -25,6 +25,7 @@ def execute_concurrent(
     raise_on_first_error: bool = True,
     *,
     timeout: float | None = None,
+    profile: str | None = None,
     row_type: type[Any] | None = None,
 ) -> list[ExecutionResult]:
     """Execute many statements, `concurrency` of them at a time, and return the outcomes in the order of the input.
@@ -38,6 +39,7 @@ def execute_concurrent(
         raise_on_first_error: raise the first error as it is, after everything else of this call was abandoned;
             with False, errors are outcomes like any other.
         timeout: seconds for all of it; each request has its own timeout besides.
+        profile: the profile of the requests; it goes before those of statements.
         row_type: what rows are given as, see `triocql.Session.execute`.
 
     Raises OptionError for an argument that is not valid, RequestTimeout after `timeout`, what the iterable raises, and
@@ -48,7 +50,12 @@ def execute_concurrent(
     """
     check_session(session, blocks=True)
     return session.execute_concurrent(
-        statements_and_parameters, concurrency, raise_on_first_error, timeout=timeout, row_type=row_type
+        statements_and_parameters,
+        concurrency,
+        raise_on_first_error,
+        timeout=timeout,
+        profile=profile,
+        row_type=row_type,
     )
 
 
@@ -60,6 +67,7 @@ def execute_concurrent_with_args(
     raise_on_first_error: bool = True,
     *,
     timeout: float | None = None,
+    profile: str | None = None,
     row_type: type[Any] | None = None,
 ) -> list[ExecutionResult]:
     """Execute one statement with many values: as `execute_concurrent` for ``(statement, values)`` each.
@@ -69,7 +77,13 @@ def execute_concurrent_with_args(
     """
     check_session(session, blocks=True)
     return session.execute_concurrent_with_args(
-        statement, parameters, concurrency, raise_on_first_error, timeout=timeout, row_type=row_type
+        statement,
+        parameters,
+        concurrency,
+        raise_on_first_error,
+        timeout=timeout,
+        profile=profile,
+        row_type=row_type,
     )
 
 
@@ -81,6 +95,7 @@ def stream_concurrent(
     *,
     ordered: bool = True,
     timeout: float | None = None,
+    profile: str | None = None,
     row_type: type[Any] | None = None,
 ) -> ConcurrentStream:
     """Execute many statements and hand over the outcomes one by one, in bounded memory.
@@ -95,6 +110,7 @@ def stream_concurrent(
         raise_on_first_error: raise the first error, after the outcomes that were there before it.
         ordered: outcomes in the order of the input; with False, in the order of their ends.
         timeout: seconds for all of it.
+        profile: the profile of the requests; it goes before those of statements.
         row_type: what rows are given as, see `triocql.Session.execute`.
 
     Returns a context manager over an iterator of `ExecutionResult`. Raises OptionError for an argument that is not
@@ -111,6 +127,7 @@ def stream_concurrent(
         raise_on_first_error,
         ordered=ordered,
         timeout=timeout,
+        profile=profile,
         row_type=row_type,
     )
 

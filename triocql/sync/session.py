@@ -229,11 +229,12 @@ class Session(NoOtherAttributes):
         raise_on_first_error: bool = True,
         *,
         timeout: float | None = None,
+        profile: str | None = None,
         row_type: type[Any] | None = None,
     ) -> list[ExecutionResult]:
         """Execute many statements: see `triocql.sync.execute_concurrent`."""
         maker = result_maker(partial(make_result, self._portal), row_type)
-        call = CollectingCall(self._portal, maker, concurrency, raise_on_first_error, timeout)
+        call = CollectingCall(self._portal, maker, concurrency, raise_on_first_error, timeout, profile)
         return call.execute(pairs(statements_and_parameters))
 
     def execute_concurrent_with_args(
@@ -244,11 +245,12 @@ class Session(NoOtherAttributes):
         raise_on_first_error: bool = True,
         *,
         timeout: float | None = None,
+        profile: str | None = None,
         row_type: type[Any] | None = None,
     ) -> list[ExecutionResult]:
         """Execute one statement with many values: see `triocql.sync.execute_concurrent_with_args`."""
         maker = result_maker(partial(make_result, self._portal), row_type)
-        call = CollectingCall(self._portal, maker, concurrency, raise_on_first_error, timeout)
+        call = CollectingCall(self._portal, maker, concurrency, raise_on_first_error, timeout, profile)
         return call.execute(pairs_with(statement, parameters))
 
     def stream_concurrent(
@@ -259,11 +261,14 @@ class Session(NoOtherAttributes):
         *,
         ordered: bool = True,
         timeout: float | None = None,
+        profile: str | None = None,
         row_type: type[Any] | None = None,
     ) -> ConcurrentStream:
         """Execute many statements and hand over the outcomes one by one: see `triocql.sync.stream_concurrent`."""
         maker = result_maker(partial(make_result, self._portal), row_type)
-        call = StreamingCall(self._portal, maker, concurrency, raise_on_first_error, timeout, ordered=ordered)
+        call = StreamingCall(
+            self._portal, maker, concurrency, raise_on_first_error, timeout, profile, ordered=ordered
+        )
         return ConcurrentStream(call, pairs(statements_and_parameters))
 
     # --- The session itself --------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ cdef class Execution:
     cdef public Message message
     cdef public object plan
     cdef public object race
+    cdef public object permit
     cdef public object history
     cdef public object tracker
     cdef public object token

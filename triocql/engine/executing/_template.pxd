@@ -29,6 +29,7 @@ cdef class ExecuteTemplate:
     cdef object _ask
     cdef object _tracker
     cdef object _speculation
+    cdef object _throttling
     cdef object _fixed_timestamp
     cdef object _bind
     cdef double _timeout
@@ -47,6 +48,7 @@ cdef class ExecuteTemplate:
     cdef _adopt(self, state)
     cdef _reroute(self, routes)
     @cython.locals(turn=Turn)
+    cdef _submit_in_turn(self, bytes values, Execution execution, Attempt attempt)
     cdef bint _send(self, bytes values, Attempt attempt) except -1
     @cython.locals(values=bytes, body=bytes, message=ExecuteMessage, execution=Execution, attempt=Attempt)
     cpdef Execution start(self, sink, parameters, double now=*)

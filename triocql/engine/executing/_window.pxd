@@ -26,6 +26,7 @@ cdef class Window:
     cdef object _router
     cdef Py_ssize_t _concurrency
     cdef object _call
+    cdef object _throttling
     cdef object _on_ended
     cdef dict _live
     cdef object _statement

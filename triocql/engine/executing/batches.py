@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from triocql.engine.executing import Execution
 from triocql.engine.messages.batch import BatchMessage, Contents, Partition
 from triocql.engine.messages.descriptions import PrepareKey
-from triocql.engine.messages.encoder import ParametersEncoder
 from triocql.engine.messages.parameters import base_parameters, frame_flags, payload
 from triocql.engine.phase import Phase
 from triocql.errors import BindTypeError, BindValueError, PreparedIdMismatch, UsageError
@@ -23,8 +22,8 @@ from triocql.statements.statement import Batch, Parameters, Statement, snapshot
 from triocql.statements.texts import is_conditional
 
 if TYPE_CHECKING:
-    from triocql.engine.executing.context import ExecutionContext
     from triocql.engine.executing.preparing import Preparing
+    from triocql.engine.executing.settings import RequestSettings
     from triocql.engine.routing.keyspaces import Keyspaces
 
 
@@ -32,11 +31,10 @@ class Host(Protocol):
     """The executor, as far as a batch needs it."""
 
     version: int
-    context: ExecutionContext
     preparing: Preparing
     keyspaces: Keyspaces
 
-    def timestamp(self, encoder: ParametersEncoder) -> int:
+    def timestamp(self, settings: RequestSettings) -> int:
         """Return the timestamp of a request, in microseconds."""
 
     def can_ask(self, query: PreparedQuery) -> bool:
@@ -54,15 +52,15 @@ class BatchBuilder:
         executor: Host,
         execution: Execution,
         batch: Batch,
-        encoder: ParametersEncoder,
+        settings: RequestSettings,
     ) -> None:
         self._executor = executor
         self._execution = execution
         self._type = batch.type
         self._entries = tuple(batch)
-        self._encoder = encoder
-        self._timestamp = executor.timestamp(encoder)
-        self._keyspace = encoder.options.keyspace or executor.keyspaces.current
+        self._settings = settings
+        self._timestamp = executor.timestamp(settings)
+        self._keyspace = settings.options.keyspace or executor.keyspaces.current
         self._missing = 0
         self._known: dict[PrepareKey, PreparedQuery] = {}
         self._prepared: Contents = {}
@@ -139,7 +137,7 @@ class BatchBuilder:
         return PrepareKey(self._keyspace, _text_of(statement))
 
     def _message(self) -> BatchMessage:
-        options, version = self._encoder.options, self._executor.version
+        options, version = self._settings.options, self._executor.version
         self._prepared, self._partition, self._is_lwt = {}, None, False
         entries = [self._numbered(index) for index in range(len(self._entries))]
         parameters = base_parameters(options, version, self._timestamp)
@@ -148,9 +146,9 @@ class BatchBuilder:
             payload(options, version) + body,
             frame_flags(options),
             self._prepared,
-            self._executor.context.reader,
+            self._settings.context.reader,
             parameters,
-            self._encoder,
+            self._settings,
             self._partition or Partition(self._keyspace),
             self._is_lwt,
         )

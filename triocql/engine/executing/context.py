@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from triocql.engine.contracts import Recovering, Sink, Speculating
+from triocql.engine.contracts import Admitting, Recovering, Sink, Speculating
 from triocql.engine.messages.reading import ResultReader
 from triocql.engine.routing.router import Router
 from triocql.observability.tracker import GuardedTracker
@@ -21,7 +21,7 @@ Ask = Callable[[PreparedQuery, Sink, Parameters, Exception], "Execution"]
 
 
 class ExecutionContext(NamedTuple):
-    """The parts of the engine that all executions of a session share."""
+    """The parts of the engine that executions share: all of a session or, where policies differ, those of a profile."""
 
     router: Router
     recovery: Recovering
@@ -30,3 +30,4 @@ class ExecutionContext(NamedTuple):
     now: Callable[[], float]
     tracker: GuardedTracker | None
     speculation: Speculating | None
+    throttling: Admitting | None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import cython
 
     from triocql.engine.connections.connection import Connection
-    from triocql.engine.contracts import Racing, Recovering, Sink
+    from triocql.engine.contracts import Admitting, Racing, Recovering, Sink
     from triocql.engine.routing.plan import Plan
     from triocql.metadata.node import Node
     from triocql.observability.tracker import GuardedTracker
@@ -174,6 +174,7 @@ class Execution:
         message: what is said; None while a statement is still being prepared for it.
         history: the waits and the attempts of the past; None while there are none.
         plan: the nodes that come next; None up to the second attempt.
+        permit: what lets so many executions through at a time, and did this one; None where nothing does.
         race: the other attempts that are under way, and when one will be; None for most, which have one at a time.
         tracker: follows it; None if there is none, and once the execution has ended.
         token: what the tracker knows it by.
@@ -188,6 +189,7 @@ class Execution:
         "history",
         "idempotent",
         "message",
+        "permit",
         "plan",
         "race",
         "recovery",
@@ -229,6 +231,7 @@ class Execution:
             self.tracker: GuardedTracker | None = None
             self.token: Any = None
             self.race: Racing | None = None
+            self.permit: Admitting | None = None
             self.attempt_timeout = 0.0
             attempt.holder = None
             attempt.sent = 0.0
@@ -362,6 +365,9 @@ class Execution:
             race, self.race = self.race, None
             race.end(attempt, error is None)
         attempt.finish()
+        if self.permit is not None:
+            permit, self.permit = self.permit, None
+            permit.give()
         if tracker is not None:
             token, self.tracker, self.token = self.token, None, None
             tracker.finish(token, error)

@@ -10,19 +10,18 @@ from typing import Any
 from triocql._hints import forgotten_await
 from triocql.codecs.registry import Registry
 from triocql.config.options import Options
+from triocql.config.profiles import DEFAULT, ResolvedProfile
 from triocql.config.requests import INHERIT, RequestOptions, ResolvedOptions
-from triocql.engine.contracts import Sink
+from triocql.engine.contracts import Admitting, Sink
 from triocql.engine.executing import ExecuteTemplate, Execution
 from triocql.engine.executing.batches import BatchBuilder
 from triocql.engine.executing.context import ExecutionContext
+from triocql.engine.executing.contexts import Contexts
 from triocql.engine.executing.preparing import Preparing
-from triocql.engine.executing.racing import Speculation
-from triocql.engine.executing.recovery import Recovery
 from triocql.engine.executing.settings import RequestSettings, SettingsCache
 from triocql.engine.executing.spreading import Spreading
 from triocql.engine.messages import ExecuteMessage
 from triocql.engine.messages.descriptions import Descriptions, PrepareKey
-from triocql.engine.messages.encoder import ParametersEncoder
 from triocql.engine.messages.query import QueryMessage
 from triocql.engine.messages.reading import ResultReader
 from triocql.engine.phase import Phase
@@ -31,7 +30,7 @@ from triocql.engine.routing.keyspaces import Keyspaces
 from triocql.engine.routing.router import Router
 from triocql.errors import PreparedIdMismatch, ProtocolError, UsageError
 from triocql.observability.tracker import GuardedTracker
-from triocql.policies.timestamping import ServerTimestamps, timestamps_of
+from triocql.policies.timestamping import ServerTimestamps
 from triocql.protocol.constants import SERVER, V5
 from triocql.statements.prepared import BoundStatement, PreparedQuery, PreparedStatement
 from triocql.statements.statement import Batch, Parameters, Statement, snapshot
@@ -46,17 +45,18 @@ class Executor:
         self.version = version
         self.keyspaces = Keyspaces(router, version, options.connection.connect_timeout, options.keyspace)
         descriptions = Descriptions(registry, version)
-        speculation = options.policies.speculation
-        self.context = ExecutionContext(
+        self._contexts = Contexts(
             router,
-            Recovery(router, options.policies.retry, version, descriptions, self._doubt),
             ResultReader(descriptions, version, self.keyspaces.changed),
-            timestamps_of(options.policies.timestamps),
-            router.clock.now,
+            descriptions,
             None if options.tracker is None else GuardedTracker(options.tracker),
-            None if speculation is None else Speculation(router, speculation),
+            self._doubt,
+            options.pool.max_queue_bytes,
         )
-        self.settings = SettingsCache(_defaults(options), version, self._make_template)
+        profiles = {name: self._profile(options.resolve(name)) for name in (DEFAULT, *options.profiles)}
+        self.settings = SettingsCache(profiles, version, self._make_template)
+        self.context = self.settings.default.context
+        self._internal = self._contexts.of(replace(options.policies, throttling=None))
         self.spreading = Spreading(router, version)
         self.preparing = Preparing(
             router,
@@ -107,7 +107,9 @@ class Executor:
     def start_next_page(self, sink: Sink, execution: Execution, paging_state: bytes) -> Execution:
         """Start to fetch the page after `paging_state` of what `execution` has executed."""
         message = _paged(execution)
-        following = self._new_execution(sink, message.encoder, message.text, idempotent=True)
+        settings = message.encoder
+        assert isinstance(settings, RequestSettings), "executions are started with these"
+        following = self._new_execution(sink, settings, message.text, idempotent=True)
         return _begun(following, lambda: following.send(message.page(paging_state)))
 
     def fingerprint(self, execution: Execution) -> bytes:
@@ -140,17 +142,17 @@ class Executor:
     def _new_execution(
         self,
         sink: Sink,
-        encoder: ParametersEncoder,
+        settings: RequestSettings,
         statement: str,
         *,
         idempotent: bool,
         is_internal: bool = False,
     ) -> Execution:
         """Return an execution that says nothing yet."""
-        options = encoder.options
+        options = settings.options
         if options.idempotent is not None:
             idempotent = options.idempotent
-        context = self.context
+        context = self._internal if is_internal else settings.context
         execution = Execution(sink, context.recovery, context.now(), options.timeout, idempotent)
         execution.limit(options.attempt_seconds)
         if context.tracker is not None:
@@ -165,17 +167,29 @@ class Executor:
         if execution.attempt is not None:
             self.router.waiting.enter(execution.attempt, Phase.PREPARING)
 
-    def timestamp(self, encoder: ParametersEncoder) -> int:
+    def timestamp(self, settings: RequestSettings) -> int:
         """Return the timestamp of a request, in microseconds."""
-        fixed = encoder.options.timestamp
-        return self.context.timestamps.next() if fixed is None else fixed
+        fixed = settings.options.timestamp
+        return settings.context.timestamps.next() if fixed is None else fixed
 
     def can_ask(self, query: PreparedQuery) -> bool:
         """Return whether a node would look up the names in `query` where it did; before v5 that is where it is now."""
         here = self.version >= V5 or query.keyspace == self.keyspaces.current
         return here and self.router.ending is None
 
+    def throttling(self, call: RequestOptions) -> Admitting | None:
+        """Return what requests with these options wait for, if their statements have none. Raises OptionError for a
+        profile that there is not.
+        """
+        return self.settings.of_profile(call.profile or DEFAULT).context.throttling
+
     # --- Inside --------------------------------------------------------------------------------------------
+
+    def _profile(self, profile: ResolvedProfile) -> tuple[ResolvedOptions, ExecutionContext]:
+        request, policies = profile
+        if request.timestamp is None and isinstance(policies.timestamps, ServerTimestamps):
+            request = replace(request, timestamp=SERVER)
+        return request, self._contexts.of(policies)
 
     def _start_text(
         self, sink: Sink, text: str, parameters: Parameters, settings: RequestSettings
@@ -214,7 +228,7 @@ class Executor:
         return _begun(execution, begin)
 
     def _make_template(self, query: PreparedQuery, settings: RequestSettings) -> ExecuteTemplate:
-        return ExecuteTemplate(self.context, query, settings, partial(self._ask, settings))
+        return ExecuteTemplate(settings.context, query, settings, partial(self._ask, settings))
 
     def _ask(
         self,
@@ -280,14 +294,6 @@ class Executor:
     def _check_open(self) -> None:
         if self.router.ending is not None:
             raise self.router.ended_error()
-
-
-def _defaults(options: Options) -> ResolvedOptions:
-    """Return the options of requests that say nothing."""
-    defaults = options.request
-    if defaults.timestamp is None and isinstance(options.policies.timestamps, ServerTimestamps):
-        return replace(defaults, timestamp=SERVER)
-    return defaults
 
 
 def _begun(execution: Execution, begin: Callable[[], object]) -> Execution:

@@ -108,9 +108,11 @@ class Race:
         self._cancel = self._speculation.router.clock.alarms.set(when, self._due)
 
     def resume(self) -> None:
-        """Go on after a wait on no connection, which no copy is sent in."""
-        if self._cancel is None:
-            self._again()
+        """Go on after a wait on no connection, which no copy is sent in: a node has its time from now on."""
+        if self._cancel is not None:
+            self._cancel()
+            self._cancel = None
+        self._again()
 
     def lose(self, attempt: Attempt, node: Node | None, error: Exception) -> bool:
         """Be without `attempt`, which has failed on `node`, if others are under way: return whether there are any."""

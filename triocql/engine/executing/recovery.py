@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from triocql import errors
 from triocql.engine.connections.connection import Connection
 from triocql.engine.executing.execution import Attempt
 from triocql.engine.executing.repreparing import Repreparing
 from triocql.engine.executing.retrying import Retrying
-from triocql.engine.messages.descriptions import Descriptions
 from triocql.engine.requests.overdue import attempt_timed_out
 from triocql.engine.routing.router import Router
-from triocql.policies.retry import RetryPolicy
 from triocql.protocol.constants import Opcode
 from triocql.protocol.responses import read_answer
 from triocql.statements.prepared import PreparedQuery
@@ -48,16 +47,22 @@ class Recovery:
     """Decodes error answers, and has decided what follows."""
 
     def __init__(
-        self, router: Router, policy: RetryPolicy, version: int, descriptions: Descriptions, doubt: Doubt
+        self,
+        router: Router,
+        retrying: Retrying,
+        repreparing: Repreparing,
+        doubt: Doubt,
+        version: int,
+        submit: Callable[[Any], None],
     ) -> None:
         self.router = router
-        self.submit = router.submit
+        self.submit = submit
         self.now = router.clock.now
         self.watch = router.clock.watch
         self._version = version
         self._doubt = doubt
-        self._decide = Retrying(router, policy).decide
-        self._repreparing = Repreparing(router, version, descriptions, self.overdue)
+        self._decide = retrying.decide
+        self._repreparing = repreparing
 
     def refused(self, attempt: Attempt, connection: Connection, opcode: int, flags: int, body: bytes) -> None:
         """Decide about an answer that is no RESULT. One that is no ERROR either is the last of its connection."""

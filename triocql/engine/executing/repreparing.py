@@ -48,15 +48,8 @@ class _Flight:
 class Repreparing:
     """Prepares again, once per statement and connection however many requests wait for it."""
 
-    def __init__(
-        self,
-        router: Router,
-        version: int,
-        descriptions: Descriptions,
-        overdue: Callable[[Attempt, Connection, float], object],
-    ) -> None:
+    def __init__(self, router: Router, version: int, descriptions: Descriptions) -> None:
         self._router = router
-        self._overdue = overdue
         self._version = version
         self._descriptions = descriptions
         self._flights: dict[tuple[Connection, bytes], _Flight] = {}
@@ -120,7 +113,9 @@ class Repreparing:
             self._land(flight, self._router.submit)
         elif isinstance(error, errors.RequestTimeout):
             now = self._router.clock.now()
-            self._land(flight, lambda attempt: self._overdue(attempt, flight.connection, now))
+            self._land(
+                flight, lambda attempt: attempt.execution.recovery.overdue(attempt, flight.connection, now)
+            )
         else:
             self._land(flight, lambda attempt: attempt.fail(errors.copy_of(error)))
 

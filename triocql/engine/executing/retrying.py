@@ -8,6 +8,7 @@ from triocql import errors
 from triocql.engine.connections.connection import Connection
 from triocql.engine.executing.execution import Attempt
 from triocql.engine.executing.laterattempt import LaterAttempt
+from triocql.engine.routing.plan import Plan
 from triocql.engine.routing.router import Router
 from triocql.policies.retry import Decision, Retry, RetryPolicy
 from triocql.protocol.constants import Opcode
@@ -64,7 +65,7 @@ class Retrying:
             plan = execution.plan = router.plan(attempt)
         plan.give(connection.node)
         elsewhere = retry.where is Decision.NEXT and not isinstance(error, errors.ConnectionLost)
-        if elsewhere and not retry.delay and not router.pools.has_open(beside=plan.given):
+        if elsewhere and not retry.delay and not _has_others(router, attempt, plan):
             return False
         following = LaterAttempt(execution, now, retry.consistency)
         execution.retry(following, connection.node, error, now, _told(retry))
@@ -76,6 +77,11 @@ class Retrying:
         else:
             router.submit(following)
         return True
+
+
+def _has_others(router: Router, attempt: Attempt, plan: Plan) -> bool:
+    """Return whether there is a next node: none for what is to go to one node only."""
+    return attempt.node is None and router.pools.has_open(beside=plan.given)
 
 
 def _told(retry: Retry) -> str:

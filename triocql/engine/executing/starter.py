@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from triocql.config.requests import RequestOptions
-    from triocql.engine.contracts import Sink
+    from triocql.engine.contracts import Admitting, Sink
     from triocql.engine.executing.context import ExecutionContext
     from triocql.engine.executing.execution import Execution
     from triocql.engine.executing.template import ExecuteTemplate
@@ -24,6 +24,9 @@ class Starter(Protocol):
         self, sink: Sink, statement: Any, parameters: Parameters = ..., call: RequestOptions = ...
     ) -> Execution:
         """Start a request. Raises what the caller did wrong."""
+
+    def throttling(self, call: RequestOptions) -> Admitting | None:
+        """Return what requests with these options wait for. Raises OptionError for a profile that there is not."""
 
     def template_of(self, statement: Any, call: RequestOptions) -> ExecuteTemplate | None:
         """Return what starts executions of `statement` the shortest way, None if it is not of the kind that has it."""

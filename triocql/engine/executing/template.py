@@ -65,6 +65,7 @@ class ExecuteTemplate:
         "_routes",
         "_speculation",
         "_state",
+        "_throttling",
         "_timeout",
         "_timestamps",
         "_tracker",
@@ -92,6 +93,7 @@ class ExecuteTemplate:
         self._idempotent = query.idempotent if options.idempotent is None else options.idempotent
         speculates = self._idempotent and not options.consistency.is_serial
         self._speculation = context.speculation if speculates else None
+        self._throttling = context.throttling
         self._may_be_void = query.answers.void
         self._fixed_timestamp = options.timestamp
         self._is_pinned = options.node is not None
@@ -140,11 +142,23 @@ class ExecuteTemplate:
             execution.limit(self._attempt_timeout)
         if self._tracker is not None:
             execution.track(self._tracker, self._query.text)
-        if not self._send(values, attempt):
+        if self._throttling is not None:
+            self._submit_in_turn(values, execution, attempt)
+        elif not self._send(values, attempt):
             self._router.submit(attempt)
         if self._speculation is not None:
             self._speculation.begin(execution)
         return execution
+
+    def _submit_in_turn(self, values: bytes, execution: Execution, attempt: Attempt) -> None:
+        """Send the first attempt once it is its turn. What fails, as at the end of the stack, keeps nobody else out."""
+        assert self._throttling is not None, "without, all is sent at once"
+        try:
+            if self._throttling.admit(attempt) and not self._send(values, attempt):
+                self._router.submit(attempt)
+        except BaseException as error:
+            execution.withdraw(error)
+            raise
 
     def _send(self, values: bytes, attempt: Attempt) -> bool:
         """Send the first attempt the shortest way, to a replica if there is a choice; return whether it was sent."""

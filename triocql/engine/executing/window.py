@@ -66,6 +66,7 @@ class Window:
         self._router = executor.router
         self._concurrency = concurrency
         self._call = call
+        self._throttling = executor.throttling(call)
         self._on_ended = on_ended
         self._live: dict[int, Entry] = {}
         self._statement: Any = None
@@ -88,6 +89,8 @@ class Window:
             return False
         router = self._router
         # With requests of its own under way, a full queue is a reason to wait; without, only an error would tell.
+        if live and self._throttling is not None and self._throttling.is_full:
+            return False
         return not (live and len(router.queue) and router.is_full)
 
     def start(self, statement: Any, parameters: Parameters) -> Entry:

@@ -2,9 +2,9 @@
 # cython: freethreading_compatible=False
 """One request and where it stands: the only state machine that requests have.
 
-    PREPARING / CONNECTING / QUEUED / BACKING_OFF  --send-->  SENDING  --pulled by the transport-->  WAITING  -->  DONE
+    PREPARING / THROTTLED / CONNECTING / QUEUED / BACKING_OFF  --send-->  SENDING  --pulled-->  WAITING  -->  DONE
 
-In the first four a `RequestQueue` holds the request, in the next two the streams of a connection do. Whoever holds it
+In the first five a `RequestQueue` holds the request, in the next two the streams of a connection do. Whoever holds it
 can be told to `release` it, by identity, at any moment: that is all that cancellation is.
 """
 

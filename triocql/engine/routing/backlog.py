@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from triocql.config.groups import PoolOptions
 from triocql.engine.connections.pool import Pool
@@ -28,6 +28,7 @@ class Backlog:
         queue: what waits while every connection is full, the first to be sent first.
         waiting: what waits for something else: a connection, or a statement to be prepared.
         delays: what waits for the time at which it is tried again.
+        others: what holds requests for other reasons.
         absence: knows why there is no node; set by whoever knows the policy.
     """
 
@@ -37,6 +38,7 @@ class Backlog:
         self.queue: RequestQueue[Request] = RequestQueue(clock)
         self.waiting: RequestQueue[Request | Wait] = RequestQueue(clock)
         self.delays = Delays(clock)
+        self.others: list[RequestQueue[Any]] = []
         self._options = options
         self._pools = pools
 
@@ -85,7 +87,8 @@ class Backlog:
 
     def requests(self) -> tuple[Request | Wait, ...]:
         """Return everything that is held."""
-        return *self.waiting.requests(), *self.queue.requests(), *self.delays.requests()
+        held = *self.waiting.requests(), *self.queue.requests(), *self.delays.requests()
+        return *held, *(request for queue in self.others for request in queue.requests())
 
     def _give_up(self, request: Request | Wait) -> None:
         if isinstance(request, Wait) or request.phase not in (Phase.CONNECTING, Phase.QUEUED):

@@ -35,6 +35,7 @@ class Router:
         queue: what waits for room.
         waiting: what waits for a connection, or for something to be prepared.
         delays: what waits for the time at which it is tried again.
+        others: what holds requests for other reasons, until the session ends: `add_queue` adds one.
         turn: the node whose turn it is.
         reading: whether a batch of responses is being given out.
         after_reading: what is put off to its end.
@@ -54,6 +55,7 @@ class Router:
         self.turn, self.plan = dispatcher.turn, dispatcher.plan
         self.submit, self.delay = dispatcher.submit, dispatcher.delay
         self.next_connection = dispatcher.next_connection
+        self.others, self.add_queue = backlog.others, backlog.others.append
         self.check_use = backlog.absence.check_use
         self.drain, self.end, self.ended_error = ending.drain, ending.end, ending.error
         self.connections = self.pools.connections

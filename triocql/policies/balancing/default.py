@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from random import shuffle
 from typing import TYPE_CHECKING
 
+from triocql._hints import hinted
 from triocql.errors import OptionError
 from triocql.metadata.node import Distance, NodeState
 from triocql.policies.balancing.latency import Latencies
@@ -21,6 +22,7 @@ OWN_RACK, NEAR, SLOW, FAR = range(4)
 """The ranks of nodes: those with a smaller one come first."""
 
 
+@hinted()
 class DefaultBalancing:
     """Sends a request to a replica in the local data centre, if its partition is known, and else to its nodes in turn.
 

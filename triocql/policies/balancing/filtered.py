@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
+from triocql._hints import hinted
 from triocql.errors import OptionError
 from triocql.metadata.node import Distance
 from triocql.policies.balancing.default import DefaultBalancing
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from triocql.policies.balancing.contract import BalancingPolicy, RoutedRequest
 
 
+@hinted()
 class FilteredBalancing:
     """Another policy, without some of the nodes: these get no connections, and no requests.
 

@@ -1,0 +1,104 @@
+"""The contexts of executions, one for each set of policies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from triocql.engine.executing.context import ExecutionContext
+from triocql.engine.executing.racing import Speculation
+from triocql.engine.executing.recovery import Doubt, Recovery
+from triocql.engine.executing.repreparing import Repreparing
+from triocql.engine.executing.retrying import Retrying
+from triocql.engine.executing.stamping import timestamps_of
+from triocql.engine.executing.throttling import Throttling
+from triocql.policies.speculation import NeverSpeculate
+from triocql.policies.throttling import NeverThrottle
+
+if TYPE_CHECKING:
+    from triocql.config.policies import PolicyOptions
+    from triocql.engine.messages.descriptions import Descriptions
+    from triocql.engine.messages.reading import ResultReader
+    from triocql.engine.routing.router import Router
+    from triocql.observability.tracker import GuardedTracker
+    from triocql.policies.retry import RetryPolicy
+    from triocql.policies.speculation import SpeculationPolicy
+    from triocql.policies.throttling import ThrottlingPolicy
+    from triocql.policies.timestamping import TimestampPolicy
+    from triocql.policies.timestamps import MonotonicTimestamps
+
+
+class Contexts:
+    """Makes contexts. What stands for one policy is one object, in however many contexts it is: it counts, or learns,
+    for all of them.
+
+    Args:
+        router: sends requests.
+        reader: reads results.
+        descriptions: what nodes have told of statements.
+        tracker: follows requests, if there is one.
+        doubt: called with statements whose types may have changed.
+        most_bytes: how many bytes of requests wait for their turn.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        reader: ResultReader,
+        descriptions: Descriptions,
+        tracker: GuardedTracker | None,
+        doubt: Doubt,
+        most_bytes: int,
+    ) -> None:
+        self._router = router
+        self._reader = reader
+        self._tracker = tracker
+        self._doubt = doubt
+        self._most_bytes = most_bytes
+        self._repreparing = Repreparing(router, reader.version, descriptions)
+        # By the function and the identity of the policy, which is kept, too: so that it stays its own.
+        self._made: dict[tuple[Callable[[Any], Any], int], tuple[Any, Any]] = {}
+
+    def of(self, policies: PolicyOptions) -> ExecutionContext:
+        """Return the context of requests that these policies decide about."""
+        throttling: Throttling | None = self._once(self._throttling, policies.throttling)
+        return ExecutionContext(
+            self._router,
+            Recovery(
+                self._router,
+                self._once(self._retrying, policies.retry),
+                self._repreparing,
+                self._doubt,
+                self._reader.version,
+                self._router.submit if throttling is None else throttling.submit,
+            ),
+            self._reader,
+            self._once(self._timestamps, policies.timestamps),
+            self._router.clock.now,
+            self._tracker,
+            self._once(self._speculation, policies.speculation),
+            throttling,
+        )
+
+    def _once(self, make: Callable[[Any], Any], policy: Any) -> Any:
+        key = make, id(policy)
+        if key not in self._made:
+            self._made[key] = policy, make(policy)
+        return self._made[key][1]
+
+    def _retrying(self, policy: RetryPolicy) -> Retrying:
+        return Retrying(self._router, policy)
+
+    def _timestamps(self, policy: TimestampPolicy | None) -> MonotonicTimestamps:
+        return timestamps_of(policy)
+
+    def _speculation(self, policy: SpeculationPolicy | None) -> Speculation | None:
+        if policy is None or isinstance(policy, NeverSpeculate):
+            return None
+        return Speculation(self._router, policy)
+
+    def _throttling(self, policy: ThrottlingPolicy | None) -> Throttling | None:
+        if policy is None or isinstance(policy, NeverThrottle):
+            return None
+        own: Callable[[], ThrottlingPolicy] | None = getattr(policy, "in_session", None)
+        return Throttling(self._router, policy if own is None else own(), self._most_bytes)
