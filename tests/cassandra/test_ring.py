@@ -12,10 +12,10 @@ import pytest
 from triocql import sync
 from triocql.abc import Address
 from triocql.metadata.building import build_replicas, build_ring, finish
-from triocql.metadata.keyspaces import KeyspaceMetadata
 from triocql.metadata.node import Node
 from triocql.metadata.partitioners import partitioner_of
 from triocql.metadata.replication import strategy_of
+from triocql.metadata.schema import Keyspace
 from triocql.metadata.snapshot import Snapshot
 from triocql.testing.cassandra import CassandraCluster
 from triocql.testing.fixtures import require_cassandra
@@ -72,9 +72,7 @@ def known(cluster: CassandraCluster, keyspace: str) -> Snapshot:
     ring = finish(build_ring(partitioner, nodes))
     assert not ring.problems
     told = {
-        row.keyspace_name: KeyspaceMetadata(
-            row.keyspace_name, strategy_of(row.replication), row.durable_writes
-        )
+        row.keyspace_name: Keyspace(row.keyspace_name, strategy_of(row.replication), row.durable_writes)
         for row in keyspaces
     }
     strategies = {keyspace.replication for keyspace in told.values()}

@@ -9,10 +9,10 @@ from random import Random
 import triocql
 from tests.engine.world import World
 from triocql.metadata.building import build_replicas, build_ring, finish
-from triocql.metadata.keyspaces import KeyspaceMetadata
 from triocql.metadata.node import Node
 from triocql.metadata.partitioners import MURMUR3
 from triocql.metadata.replication import strategy_of
+from triocql.metadata.schema import Keyspace
 from triocql.metadata.snapshot import Snapshot
 from triocql.session.session import Session
 
@@ -33,7 +33,7 @@ def snapshot_of(
     return Snapshot(
         tuple(nodes),
         ring=ring,
-        keyspaces={KEYSPACE: KeyspaceMetadata(KEYSPACE, strategy)},
+        keyspaces={KEYSPACE: Keyspace(KEYSPACE, strategy)},
         replica_maps={strategy: finish(build_replicas(ring, strategy))},
     )
 

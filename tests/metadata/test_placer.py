@@ -8,7 +8,6 @@ import pytest
 
 from triocql.abc import Address
 from triocql.metadata.building import finish
-from triocql.metadata.keyspaces import KeyspaceMetadata, read_keyspaces
 from triocql.metadata.node import Node
 from triocql.metadata.placer import MOST_MAPS, Placed, Placer
 from triocql.metadata.replication import (
@@ -18,6 +17,8 @@ from triocql.metadata.replication import (
     UnknownStrategy,
     strategy_of,
 )
+from triocql.metadata.schema import Keyspace
+from triocql.metadata.schemarows import read_heads
 from triocql.metadata.snapshot import Snapshot
 
 MURMUR3 = "org.apache.cassandra.dht.Murmur3Partitioner"
@@ -33,17 +34,17 @@ def cluster(count: int, tokens: int = 4) -> Snapshot:
     return Snapshot(tuple(nodes), partitioner=MURMUR3)
 
 
-def simple(factor: int) -> KeyspaceMetadata:
-    return KeyspaceMetadata(
+def simple(factor: int) -> Keyspace:
+    return Keyspace(
         f"simple{factor}", strategy_of({"class": "SimpleStrategy", "replication_factor": str(factor)})
     )
 
 
-def keyspaces(*each: KeyspaceMetadata) -> dict[str, KeyspaceMetadata]:
+def keyspaces(*each: Keyspace) -> dict[str, Keyspace]:
     return {keyspace.name: keyspace for keyspace in each}
 
 
-def place(placer: Placer, snapshot: Snapshot, *each: KeyspaceMetadata) -> Placed:
+def place(placer: Placer, snapshot: Snapshot, *each: Keyspace) -> Placed:
     return finish(placer.place(snapshot, keyspaces(*each)))
 
 
@@ -61,7 +62,7 @@ def test_what_fits_is_kept() -> None:
 @pytest.mark.parametrize("change", ["tokens", "rack", "node", "partitioner"])
 def test_what_has_changed_is_built(change: str) -> None:
     placer, snapshot = Placer(), cluster(3)
-    nts = KeyspaceMetadata("nts", strategy_of({"class": "NetworkTopologyStrategy", "dc1": "2"}))
+    nts = Keyspace("nts", strategy_of({"class": "NetworkTopologyStrategy", "dc1": "2"}))
     first = place(placer, snapshot, nts)
     if change == "tokens":
         snapshot.nodes[0].tokens = ("7",)
@@ -99,30 +100,33 @@ def test_maps_have_a_bound_and_those_of_most_keyspaces_stay() -> None:
 
 
 def test_rows() -> None:
-    found = read_keyspaces(
-        [
-            {
-                "keyspace_name": "a",
-                "replication": {
-                    "class": "org.apache.cassandra.locator.SimpleStrategy",
-                    "replication_factor": "3",
+    found = read_heads(
+        {
+            "system_schema.keyspaces": [
+                {
+                    "keyspace_name": "a",
+                    "replication": {
+                        "class": "org.apache.cassandra.locator.SimpleStrategy",
+                        "replication_factor": "3",
+                    },
+                    "durable_writes": False,
                 },
-                "durable_writes": False,
-            },
-            {
-                "keyspace_name": "B",
-                "replication": {"class": "NetworkTopologyStrategy", "dc1": "3/1"},
-                "durable_writes": True,
-            },
-            {"keyspace_name": "c", "replication": None, "durable_writes": None},
-            {"keyspace_name": "d", "replication": {"class": 7, 8: "x"}},
-            {"keyspace_name": "e", "replication": [1]},
-            {"keyspace_name": None, "replication": {}},
-            {},
-        ]
+                {
+                    "keyspace_name": "B",
+                    "replication": {"class": "NetworkTopologyStrategy", "dc1": "3/1"},
+                    "durable_writes": True,
+                },
+                {"keyspace_name": "c", "replication": None, "durable_writes": None},
+                {"keyspace_name": "d", "replication": {"class": 7, 8: "x"}},
+                {"keyspace_name": "e", "replication": [1]},
+                {"keyspace_name": None, "replication": {}},
+                {},
+            ]
+        }
     )
     assert list(found) == ["a", "B", "c", "d", "e"]
-    assert found["a"] == KeyspaceMetadata("a", SimpleStrategy(ReplicationFactor(3)), durable_writes=False)
+    assert found["a"].replication == SimpleStrategy(ReplicationFactor(3))
+    assert not found["a"].durable_writes
     assert isinstance(found["B"].replication, NetworkTopologyStrategy)
     assert found["B"].replication.factor("dc1") == ReplicationFactor(3, 1)
     assert all(isinstance(found[name].replication, UnknownStrategy) for name in "cde")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from triocql.cluster.waiting import Due, nothing, until
 from triocql.errors import Error, ProtocolError
-from triocql.metadata.keyspaces import read_keyspaces
 from triocql.metadata.placer import Placer
+from triocql.metadata.schemarows import read_heads
 from triocql.observability.logs import get_logger
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from triocql.abc import Reactor, Waiter
     from triocql.cluster.nodes import Nodes
     from triocql.metadata.building import Steps
-    from triocql.metadata.keyspaces import KeyspaceMetadata
+    from triocql.metadata.schema import Keyspace
 
     Read = Callable[[str], Awaitable[Sequence[Mapping[str, Any]]]]
 
@@ -126,12 +126,12 @@ class Refresh:
         if self._first is not None:
             self._first.resolve(None)
 
-    async def _read_keyspaces(self) -> Mapping[str, KeyspaceMetadata] | None:
+    async def _read_keyspaces(self) -> Mapping[str, Keyspace] | None:
         """Return the keyspaces; None if they cannot be read, which is tried again."""
         self._stale = False
         self._read_at = self._reactor.now()
         try:
-            keyspaces = read_keyspaces(await self._read(_KEYSPACES))
+            keyspaces = read_heads({"system_schema.keyspaces": await self._read(_KEYSPACES)})
             self._check(keyspaces)
         except Error as error:
             if not self._closed:
@@ -141,7 +141,7 @@ class Refresh:
             return None
         return keyspaces
 
-    def _check(self, keyspaces: Mapping[str, KeyspaceMetadata]) -> None:
+    def _check(self, keyspaces: Mapping[str, Keyspace]) -> None:
         """Doubt a node that tells of no keyspace, where there were some, until it does twice. Raises ProtocolError."""
         self._doubted = not (keyspaces or self._doubted) and bool(self._nodes.snapshot.keyspaces)
         if self._doubted:
@@ -149,7 +149,7 @@ class Refresh:
                 "the node tells of no keyspace any more; that is believed once it is told again"
             )
 
-    async def _build(self, keyspaces: Mapping[str, KeyspaceMetadata]) -> None:
+    async def _build(self, keyspaces: Mapping[str, Keyspace]) -> None:
         placed = await self._sliced(self._placer.place(self._nodes.snapshot, keyspaces))
         if not self._closed:
             self._nodes.apply(

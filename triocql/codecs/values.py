@@ -64,6 +64,10 @@ class FrozenMap(Mapping[K, V]):
     def __len__(self) -> int:
         return len(self._items)
 
+    def __eq__(self, other: object) -> bool:
+        # Most are alone with their kind: as dicts they are compared at once.
+        return self._items == (other._items if isinstance(other, FrozenMap) else other)
+
     def __hash__(self) -> int:
         if self._hash is None:
             self._hash = hash(sum(map(hash, self._items.items())))  # linear, whatever they are

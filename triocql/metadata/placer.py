@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from triocql.metadata import ReplicaMap, Ring
     from triocql.metadata.building import Steps
-    from triocql.metadata.keyspaces import KeyspaceMetadata
     from triocql.metadata.node import Node
     from triocql.metadata.replication import ReplicationStrategy
+    from triocql.metadata.schema import Keyspace
     from triocql.metadata.snapshot import Snapshot
 
 MOST_MAPS = 64
@@ -53,7 +53,7 @@ class Placer:
         self._seats: tuple[Seat, ...] = ()
         self._placed = Placed(None, {})
 
-    def place(self, snapshot: Snapshot, keyspaces: Mapping[str, KeyspaceMetadata]) -> Steps[Placed]:
+    def place(self, snapshot: Snapshot, keyspaces: Mapping[str, Keyspace]) -> Steps[Placed]:
         """Build what belongs to the nodes of `snapshot` and these keyspaces."""
         seats = tuple(Seat(node, node.tokens, node.data_centre, node.rack) for node in snapshot.nodes)
         same = yield from self._fits(snapshot.partitioner, seats)

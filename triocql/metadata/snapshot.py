@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
     from triocql.abc import Address
     from triocql.metadata import ReplicaMap, Ring
-    from triocql.metadata.keyspaces import KeyspaceMetadata
     from triocql.metadata.node import Node
     from triocql.metadata.partitioners import Token
     from triocql.metadata.replication import ReplicationStrategy
+    from triocql.metadata.schema import Keyspace
 
 
 class Difference(NamedTuple):
@@ -42,7 +42,7 @@ class Snapshot:
 
     >>> from triocql.abc import Address
     >>> from triocql.metadata.building import build_replicas, build_ring, finish
-    >>> from triocql.metadata.keyspaces import KeyspaceMetadata
+    >>> from triocql.metadata.schema import Keyspace
     >>> from triocql.metadata.node import Node
     >>> from triocql.metadata.partitioners import MURMUR3
     >>> from triocql.metadata.replication import strategy_of
@@ -53,7 +53,7 @@ class Snapshot:
     >>> snapshot = Snapshot(
     ...     nodes,
     ...     ring=ring,
-    ...     keyspaces={"shop": KeyspaceMetadata("shop", once)},
+    ...     keyspaces={"shop": Keyspace("shop", once)},
     ...     replica_maps={once: finish(build_replicas(ring, once))},
     ... )
     >>> snapshot.token(b"123")
@@ -66,7 +66,7 @@ class Snapshot:
     cluster_name: str = ""
     partitioner: str = ""
     ring: Ring | None = None
-    keyspaces: Mapping[str, KeyspaceMetadata] = field(default_factory=dict)
+    keyspaces: Mapping[str, Keyspace] = field(default_factory=dict)
     replica_maps: Mapping[ReplicationStrategy, ReplicaMap] = field(default_factory=dict)
 
     def token(self, routing_key: bytes) -> Token | None:
