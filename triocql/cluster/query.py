@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from triocql.abc import Reactor
+from triocql.abc import Reactor, Waiter
 from triocql.engine.connections.connection import Connection, State
 from triocql.engine.connections.internal import InternalRequest
 from triocql.errors import ProtocolError, ResponseError
@@ -13,6 +13,22 @@ from triocql.protocol.responses import Message, SetKeyspace, read_answer
 
 Answer = tuple[int, int, bytes]
 """The opcode, the flags and the body of a response."""
+
+
+class Exchange:
+    """A message that was sent, and the answer to come."""
+
+    def __init__(self, request: InternalRequest, waiter: Waiter[Answer]) -> None:
+        self._request = request
+        self._waiter = waiter
+
+    async def answer(self) -> Answer:
+        """Wait for the answer, and return it as it is."""
+        return await self._waiter.wait()
+
+    def abandon(self) -> None:
+        """Want the answer no more. Idempotent."""
+        self._request.abandon()
 
 
 class InternalQueries:
@@ -34,17 +50,22 @@ class InternalQueries:
 
     async def exchange(self, opcode: int, body: bytes) -> Answer:
         """Send one message and return the answer as it is."""
+        exchange = self.start(opcode, body)
+        del body  # it may be a password's: tools that report errors show the variables of a frame
+        return await exchange.answer()
+
+    def start(self, opcode: int, body: bytes) -> Exchange:
+        """Send one message."""
         connection = self._connection
         check_body(len(body))
-        waiter = self._reactor.waiter(lambda: request.abandon())
+        waiter: Waiter[Answer] = self._reactor.waiter(lambda: request.abandon())
         request = InternalRequest(waiter, self._deadline, self._timeout)
         request.opcode, request.body = int(opcode), body
-        del body  # it may be a password's: tools that report errors show the variables of a frame
+        del body
         if connection.state is State.CLOSED:
             raise connection.lost_error()
         connection.send(request)
-        answer: Answer = await waiter.wait()
-        return answer
+        return Exchange(request, waiter)
 
     async def ask(self, opcode: int, body: bytes) -> Message:
         """Send one message and return what the answer says. Raises ResponseError if that is an error."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from triocql.abc import Reactor
-from triocql.cluster.query import InternalQueries
+from triocql.cluster.query import Exchange, InternalQueries
 from triocql.codecs.registry import Registry
 from triocql.engine.connections.connection import Connection
 from triocql.errors import ProtocolError, ResponseError
@@ -14,12 +14,22 @@ from triocql.protocol.requests import QueryParameters, query
 from triocql.protocol.responses import RowsHeader, read_answer
 
 if TYPE_CHECKING:
-    from triocql.codecs.rows import RowPlan
+    from collections.abc import Sequence
+
+    from triocql.metadata.node import Node
+
+Rows: TypeAlias = "list[dict[str, Any]]"
 
 _PAGE = 1000
-# Decoded at a time: 256 tokens a row take about 2 ms then, in pure Python.
-_SLICE = 16
-_MOST_ROWS = 100_000
+# Decoded at a time, which takes about 2 ms in pure Python: as many rows as have so many cells, or so many bytes.
+_CELLS_A_SLICE = 1024
+_BYTES_A_SLICE = 96 * 1024
+
+MOST_BYTES = 256 * 1024 * 1024
+"""How many bytes all pages of one reading may have. The largest schemas have some tens of MiB."""
+
+LEAST_PAGE = 64 * 1024
+"""How many bytes a page counts for at least: there is no end to empty ones."""
 
 
 class NoSuchTable(ProtocolError):
@@ -30,54 +40,117 @@ class Tables:
     """Reads tables on one connection.
 
     Args:
-        timeout: seconds for each read, all of its pages included.
+        timeout: seconds for each page.
     """
 
     def __init__(self, reactor: Reactor, connection: Connection, timeout: float) -> None:
         self.connection = connection
-        self._reactor = reactor
-        self._timeout = timeout
-        self._registry = Registry()  # what users register is for their rows
+        self.timeout = timeout
+        self.reactor = reactor
+        self.registry = Registry()  # what users register is for their rows
 
-    async def read(self, text: str) -> list[dict[str, Any]]:
+    @property
+    def node(self) -> Node:
+        """The node that tells."""
+        return self.connection.node
+
+    async def read(self, text: str) -> Rows:
         """Return the rows of a query. Raises NoSuchTable, and errors of the driver."""
-        queries = InternalQueries(
-            self._reactor, self.connection, self._reactor.now() + self._timeout, self._timeout
-        )
-        version = self.connection.framing.version
-        rows: list[dict[str, Any]] = []
+        (rows,) = await self.read_all([text])
+        if isinstance(rows, NoSuchTable):
+            raise rows
+        return rows
+
+    async def read_all(self, texts: Sequence[str]) -> list[Rows | NoSuchTable]:
+        """Return the rows of some queries, which are sent at once. Raises errors of the driver."""
+        readings = [_Reading(self, text) for text in texts]
+        found: list[Rows | NoSuchTable] = []
+        size = 0
+        try:
+            for reading in readings:
+                reading.ask(None)
+            for reading in readings:
+                found.append(await reading.rows(MOST_BYTES - size))
+                size += reading.size
+        finally:
+            for reading in readings:
+                reading.abandon()
+        return found
+
+
+class _Reading:
+    """One query on its way. The next page is asked for before the one that is there is decoded.
+
+    Attributes:
+        size: how many bytes its pages had, as they count.
+    """
+
+    def __init__(self, tables: Tables, text: str) -> None:
+        self.size = 0
+        self._tables = tables
+        self._text = text
+        self._version = tables.connection.framing.version
+        self._exchange: Exchange | None = None
+
+    def ask(self, state: bytes | None) -> None:
+        """Ask for the page that begins at `state`."""
+        tables = self._tables
+        deadline = tables.reactor.now() + tables.timeout
+        queries = InternalQueries(tables.reactor, tables.connection, deadline, tables.timeout)
+        parameters = QueryParameters(Consistency.ONE, page_size=_PAGE, paging_state=state)
+        self._exchange = queries.start(Opcode.QUERY, query(self._version, self._text, parameters))
+
+    def abandon(self) -> None:
+        """Want no more. Idempotent."""
+        if self._exchange is not None:
+            self._exchange.abandon()
+
+    async def rows(self, most_bytes: int) -> Rows | NoSuchTable:
+        """Return all rows, or that there is no such table. Raises errors of the driver."""
+        rows: Rows = []
         state: bytes | None = None
         while True:
-            parameters = QueryParameters(Consistency.ONE, page_size=_PAGE, paging_state=state)
-            flags, body = await self._ask(queries, query(version, text, parameters))
-            header = read_answer(Opcode.RESULT, flags, body, version)
-            if not isinstance(header, RowsHeader) or header.metadata is None:
-                raise ProtocolError(f"the node answered {text!r} with something else than rows")
-            if len(rows) + header.row_count > _MOST_ROWS:
-                raise ProtocolError(f"the node answers {text!r} with more than {_MOST_ROWS:,} rows")
-            rows += await self._decode(self._registry.plan(header.metadata.columns), body, header)
+            answer = await self._answer()
+            if isinstance(answer, NoSuchTable):
+                return answer
+            header, body = answer
+            self.size += max(len(body), LEAST_PAGE)
+            if self.size > most_bytes:
+                raise ProtocolError(f"the node answers {self._text!r} with more than {MOST_BYTES:,} bytes")
+            if header.paging_state is not None:
+                if header.paging_state == state:
+                    raise ProtocolError(f"the node answers {self._text!r} with the same page again and again")
+                self.ask(header.paging_state)
+            await self._decode(body, header, rows)
             if header.paging_state is None:
                 return rows
-            if header.paging_state == state:
-                raise ProtocolError(f"the node answers {text!r} with the same page again and again")
             state = header.paging_state
 
-    async def _ask(self, queries: InternalQueries, body: bytes) -> tuple[int, bytes]:
-        """Send a query; return the flags and the body of its result."""
-        opcode, flags, answer = await queries.exchange(Opcode.QUERY, body)
-        if opcode == Opcode.RESULT:
-            return flags, answer
-        message = read_answer(opcode, flags, answer, self.connection.framing.version)
-        if not isinstance(message, ResponseError):
+    async def _answer(self) -> tuple[RowsHeader, bytes] | NoSuchTable:
+        assert self._exchange is not None, "it was asked for"
+        opcode, flags, body = await self._exchange.answer()
+        message = read_answer(opcode, flags, body, self._version)
+        if isinstance(message, ResponseError):
+            if message.code == ErrorCode.INVALID:
+                return NoSuchTable(message.message)
+            raise message
+        if opcode != Opcode.RESULT:
             raise ProtocolError(f"the node answered a query with {type(message).__name__}")
-        if message.code == ErrorCode.INVALID:
-            raise NoSuchTable(message.message)
-        raise message
+        if not isinstance(message, RowsHeader) or message.metadata is None:
+            raise ProtocolError(f"the node answered {self._text!r} with something else than rows")
+        return message, body
 
-    async def _decode(self, plan: RowPlan, body: bytes, header: RowsHeader) -> list[dict[str, Any]]:
+    async def _decode(self, body: bytes, header: RowsHeader, rows: Rows) -> None:
+        """Read the rows of a page into `rows`, in slices."""
+        assert header.metadata is not None, "it was looked at"
+        columns = max(1, len(header.metadata.columns))
+        if header.row_count * columns * 4 > len(body):
+            raise ProtocolError(f"the node answered {self._text!r} with fewer rows than it says")
+        plan = self._tables.registry.plan(header.metadata.columns)
         cursor = plan.page(body, header.rows_offset, header.row_count).cursor()
-        rows = cursor.take(_SLICE, dict)
-        while len(rows) < header.row_count:
-            await self._reactor.sleep(0)
-            rows += cursor.take(_SLICE, dict)
-        return rows
+        by_size = _BYTES_A_SLICE * header.row_count // len(body)
+        step = max(1, min(_CELLS_A_SLICE // columns, by_size))
+        for first in range(0, header.row_count, step):
+            if first or rows:
+                await self._tables.reactor.sleep(0)
+            rows += cursor.take(step, dict)
