@@ -17,8 +17,7 @@ from triocql.metadata.replication import (
     UnknownStrategy,
     strategy_of,
 )
-from triocql.metadata.schema import Keyspace
-from triocql.metadata.schemarows import read_heads
+from triocql.metadata.schema import Keyspace, read_heads
 from triocql.metadata.snapshot import Snapshot
 
 MURMUR3 = "org.apache.cassandra.dht.Murmur3Partitioner"

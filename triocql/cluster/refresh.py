@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from triocql.cluster.waiting import Due, nothing, until
 from triocql.errors import Error, ProtocolError
 from triocql.metadata.placer import Placer
-from triocql.metadata.schemarows import read_heads
+from triocql.metadata.schema import read_heads
 from triocql.observability.logs import get_logger
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from triocql.codecs.temporal import Timestamp
 from triocql.codecs.values import FrozenMap
-from triocql.metadata.schema import (
+from triocql.metadata.schema.objects import (
     NOTHING,
     Aggregate,
     Argument,

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from triocql.codecs.values import FrozenMap
-from triocql.metadata.schema import NOTHING, Aggregate, Function, Keyspace, Relation, Table, View
-from triocql.metadata.schemareading import (
+from triocql.metadata.schema.objects import NOTHING, Aggregate, Function, Keyspace, Relation, Table, View
+from triocql.metadata.schema.reading import (
     Parts,
     Unreadable,
     alike,
@@ -19,14 +19,14 @@ from triocql.metadata.schemareading import (
     read_virtual_table,
     shown,
 )
-from triocql.metadata.schematables import Fault, tell
-from triocql.metadata.schematypes import Types
+from triocql.metadata.schema.tables import Fault, tell
+from triocql.metadata.schema.types import Types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from triocql.metadata.building import Steps
-    from triocql.metadata.schematables import Contents, Row
+    from triocql.metadata.schema.tables import Contents, Row
     from triocql.protocol.types import CqlType
 
 R = TypeVar("R", bound=Relation)

@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from triocql.metadata.building import finish
-from triocql.metadata.schema import Keyspace, View, VirtualTable
-from triocql.metadata.schemarows import build_keyspaces, rebuild_keyspace, rebuild_table
+from triocql.metadata.schema import (
+    Keyspace,
+    View,
+    VirtualTable,
+    build_keyspaces,
+    rebuild_keyspace,
+    rebuild_table,
+)
 from triocql.protocol.types import CustomType, ListType, NativeType
 
 if TYPE_CHECKING:
-    from triocql.metadata.schematables import Fault
+    from triocql.metadata.schema import Fault
 
 Row = dict[str, Any]
 ID = UUID(int=1)

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 from triocql.codecs.values import FrozenMap
 from triocql.metadata.building import finish
 from triocql.metadata.replication import LocalStrategy, strategy_of
-from triocql.metadata.schema import NOTHING, Keyspace
-from triocql.metadata.schemabuilder import Builder
-from triocql.metadata.schemareading import Unreadable, flag, others, shown, text_map
-from triocql.metadata.schematables import BY_NAME, SCHEMA, VIRTUAL, Fault, grouped, tell
+from triocql.metadata.schema.building import Builder
+from triocql.metadata.schema.objects import NOTHING, Keyspace
+from triocql.metadata.schema.reading import Unreadable, flag, others, shown, text_map
+from triocql.metadata.schema.tables import BY_NAME, SCHEMA, VIRTUAL, Fault, grouped, tell
 from triocql.observability.logs import get_logger
 
 if TYPE_CHECKING:
     from triocql.metadata.building import Steps
-    from triocql.metadata.schematables import Row, Rows
+    from triocql.metadata.schema.tables import Row, Rows
 
 logger = get_logger(__name__)
 

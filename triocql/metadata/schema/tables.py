@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from triocql.metadata.schemareading import shown
+from triocql.metadata.schema.reading import shown
 from triocql.observability.logs import get_logger
 
 if TYPE_CHECKING:
