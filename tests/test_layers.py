@@ -42,6 +42,7 @@ LAYERS: Table = (
     ("cluster", ("cluster",)),
     ("session", ("session",)),
     ("sync", ("sync",)),
+    ("commands", ("commands",)),
     ("top", ("", "__main__")),
     ("testing", ("testing",)),
 )

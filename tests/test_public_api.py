@@ -72,6 +72,7 @@ def _has_own_doc(value: Any) -> bool:
 
 SESSION = {
     "codecs",
+    "describe",
     "events",
     "execute",
     "execute_concurrent",

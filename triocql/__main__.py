@@ -1,4 +1,6 @@
-"""``python -m triocql``: version, active codec, event loops, and how to build a compiled part that is missing."""
+"""``python -m triocql``: version, active codec, event loops, and how to build a compiled part that is missing; with the
+name of a command, that command (`triocql.commands`).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from itertools import chain
 from pathlib import Path
 
-from triocql import _impl
+from triocql import _impl, commands
 
 _MODULE_ENDINGS = tuple(EXTENSION_SUFFIXES)
 _BUILD = """\
@@ -72,4 +74,6 @@ if __name__ == "__main__":
     signal.signal(
         signal.SIGPIPE, signal.SIG_DFL
     )  # end in silence where nobody reads on, as in `... | head -1`
+    if sys.argv[1:]:
+        sys.exit(commands.run(sys.argv[1:]))
     print(report())

@@ -11,6 +11,7 @@ from triocql.results.factories import row_factory
 from triocql.results.result import Result
 from triocql.session.concurrent import CollectingCall, ConcurrentStream
 from triocql.session.context import DEFAULT_FACTORY, DRAIN_TIMEOUT, SessionContext, Stats
+from triocql.session.describing import describe
 from triocql.session.events import Events
 from triocql.session.outcomes import result_maker
 from triocql.session.sources import check_leaving, source_of, source_with
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from triocql.config.requests import RequestKeywords
     from triocql.engine.executing import Execution
     from triocql.engine.requests import Response
+    from triocql.metadata.description import Description
     from triocql.metadata.snapshot import Snapshot
     from triocql.results.row import Row
     from triocql.session.outcomes import ExecutionResult
@@ -300,6 +302,29 @@ class Session(NoOtherAttributes):
         True
         """
         return await self._context.schema_agreement(timeout)
+
+    async def describe(
+        self, name: str | None = None, *, internals: bool = False, timeout: float | None = None
+    ) -> Description:
+        """Return the schema, or a part of it, as the CQL that makes it.
+
+        A node says it, in the words of its version. The text is ``str(description)``, to be printed or kept; its
+        statements, one by one in an order in which they can be executed, are ``description.statements``.
+
+        Args:
+            name: "keyspace", or "keyspace.table" for a table, a view or an index, as they are called, without quotes;
+                by default all keyspaces but those of the system.
+            internals: whether ids of tables and dropped columns are included, with which tables can be made again for
+                files that were copied.
+            timeout: seconds; by default the session's request timeout.
+
+        Raises InvalidQuery if there is no such keyspace or table, and as `execute` does.
+
+        >>> description = await session.describe("shop")                               # doctest: +SKIP
+        >>> print(description)                                                         # doctest: +SKIP
+        CREATE KEYSPACE shop WITH replication = ...
+        """
+        return await describe(self._context, name, internals=internals, timeout=timeout)
 
     def events(self) -> Events:
         """Listen to what happens to the cluster and to the session's connections: see `triocql.metadata.events`.

@@ -11,6 +11,7 @@ from triocql.config.requests import INHERIT
 from triocql.errors import UsageError
 from triocql.results.factories import row_factory
 from triocql.session.context import DEFAULT_FACTORY, DRAIN_TIMEOUT
+from triocql.session.describing import describe
 from triocql.session.outcomes import result_maker
 from triocql.session.sources import pairs, pairs_with
 from triocql.sync.codecs import Codecs
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from triocql.config.requests import RequestKeywords
+    from triocql.metadata.description import Description
     from triocql.metadata.snapshot import Snapshot
     from triocql.results.result import BaseResult
     from triocql.results.row import Row
@@ -302,6 +304,15 @@ class Session(NoOtherAttributes):
         `triocql.Session.schema_agreement`.
         """
         return self._run(self._portal.context.schema_agreement, timeout)
+
+    def describe(
+        self, name: str | None = None, *, internals: bool = False, timeout: float | None = None
+    ) -> Description:
+        """Return the schema, or a part of it, as the CQL that makes it: see `triocql.Session.describe`.
+
+        >>> print(session.describe("shop.events"))                                     # doctest: +SKIP
+        """
+        return self._run(describe, self._portal.context, name, internals=internals, timeout=timeout)
 
     def events(self) -> Events:
         """Listen to what happens to the cluster and to the session's connections, as `triocql.Session.events`.

@@ -1,0 +1,64 @@
+"""The schema as CQL: asked of a node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from triocql.config.checks import require_seconds
+from triocql.config.requests import RequestOptions
+from triocql.errors import InvalidQuery, UnfitAnswer, UsageError
+from triocql.metadata.description import Described, Description
+from triocql.protocol.types import quoted
+from triocql.results.factories import row_factory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from triocql.session.context import SessionContext
+
+_UNPAGED: Final = 2**31 - 1
+_CHANGED: Final = "schema has changed"
+_DICT: Final = row_factory(dict)
+
+
+async def describe(
+    context: SessionContext, name: str | None, *, internals: bool, timeout: float | None
+) -> Description:
+    """Describe a part of the schema, or all of it: `Session.describe`."""
+    statement = f"DESCRIBE {_part(name)}{' WITH INTERNALS' if internals else ''}"
+    if timeout is not None:
+        require_seconds(timeout, "timeout")
+    # In one page: the next one would be refused where the schema has changed meanwhile.
+    call = RequestOptions(page_size=_UNPAGED, idempotent=True, timeout=timeout)
+    try:
+        return await _ask(context, statement, call)
+    except InvalidQuery as error:
+        if _CHANGED not in str(error):
+            raise
+    return await _ask(context, statement, call)  # of a server that has pages of its own size
+
+
+def _part(name: str | None) -> str:
+    """Return what DESCRIBE is to describe."""
+    if name is None:
+        return "SCHEMA"
+    if not isinstance(name, str):
+        raise UsageError(f"describe() takes the name of a keyspace or a table, not {type(name).__name__}")
+    keyspace, dot, table = name.partition(".")
+    if '"' in name or not keyspace or (dot and not table):
+        raise UsageError(
+            f"describe() takes 'keyspace' or 'keyspace.table', as they are called, without quotes; not {name!r}"
+        )
+    return f"{quoted(keyspace)}.{quoted(table)}" if dot else f"KEYSPACE {quoted(keyspace)}"
+
+
+async def _ask(context: SessionContext, statement: str, call: RequestOptions) -> Description:
+    result = await context.execute(statement, None, call, _DICT)
+    return Description(tuple([_described(row) for row in await result.all()]))
+
+
+def _described(row: Mapping[str, Any]) -> Described:
+    fields = [row.get(column) for column in ("keyspace_name", "type", "name", "create_statement")]
+    if not all(isinstance(field, str) for field in fields):
+        raise UnfitAnswer(f"DESCRIBE was answered with the columns {', '.join(row)}, which is no description")
+    return Described(*fields)  # type: ignore[arg-type] # mypy does not follow all()
