@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,9 +12,10 @@ import pytest
 import triocql.sync
 
 from .load import RUNS
+from .running import running
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from uuid import UUID
 
     from triocql.testing.cassandra import CassandraCluster, Node
@@ -40,16 +42,30 @@ on_trio = pytest.mark.parametrize(
 """On Trio, in make test-long on the other two as well."""
 
 
-def executions(cluster: CassandraCluster, ids: set[UUID]) -> Counter[UUID]:
+@contextmanager
+def loads_on(cluster: CassandraCluster, **options: Any) -> Iterator[list[Running]]:
+    """Run a load on each reactor, side by side, in sessions with these options; none may see an error afterwards."""
+    with ExitStack() as stack:
+        names = ("trio", "asyncio", "thread")
+        loads = [stack.enter_context(running(on, cluster.contact_points, **options)) for on in names]
+        yield loads
+    for load in loads:
+        assert load.report.errors == []
+    for load in loads:
+        check_runs(cluster, load.report, **options)
+
+
+def executions(cluster: CassandraCluster, ids: set[UUID], **options: Any) -> Counter[UUID]:
     """Return how often each of these runs was executed: the rows that it has."""
-    with triocql.sync.connect(cluster.contact_points[0], timeout=60.0, consistency="QUORUM") as session:
+    options = {**options, "timeout": 60.0, "consistency": "QUORUM"}
+    with triocql.sync.connect(cluster.contact_points[0], **options) as session:
         results = session.execute_concurrent_with_args(RUNS, [[id_] for id_ in ids])
         return Counter(row.id for _, result in results for row in result)
 
 
-def check_runs(cluster: CassandraCluster, report: Report) -> None:
+def check_runs(cluster: CassandraCluster, report: Report, **options: Any) -> None:
     """What may not be executed twice was not; each run was executed as often as its outcome says."""
-    report.check_runs(executions(cluster, report.runs))
+    report.check_runs(executions(cluster, report.runs, **options))
 
 
 def check(cluster: CassandraCluster, *reports: Report) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -29,9 +30,9 @@ def three_nodes() -> Iterator[CassandraCluster]:
         yield cluster
 
 
-def create_schema(cluster: CassandraCluster) -> None:
+def create_schema(cluster: CassandraCluster, **options: Any) -> None:
     """Create what loads write to."""
-    with triocql.sync.connect(cluster.contact_points[0], timeout=60.0) as session:
+    with triocql.sync.connect(cluster.contact_points[0], timeout=60.0, **options) as session:
         for statement in SCHEMA:
             assert session.execute(statement).schema_agreed
 

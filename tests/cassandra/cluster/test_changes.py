@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
 
 import pytest
 
@@ -12,12 +11,8 @@ from triocql.testing.cassandra import CassandraCluster
 from triocql.testing.cassandra._versions import LATEST
 from triocql.testing.fixtures import require_cassandra
 
-from .checks import check, go_on
+from .checks import go_on, loads_on
 from .conftest import SLOW_MACHINE, create_schema
-from .running import Running, running
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 pytestmark = [pytest.mark.cassandra, pytest.mark.long]
 
@@ -28,16 +23,6 @@ def own_cluster(version: str = "5.0") -> Iterator[CassandraCluster]:
     with CassandraCluster(nodes=3, name="changing", version=version, yaml=SLOW_MACHINE) as cluster:
         create_schema(cluster)
         yield cluster
-
-
-@contextmanager
-def loads_on(cluster: CassandraCluster) -> Iterator[Sequence[Running]]:
-    """Run a load on each reactor, side by side; afterwards, none has seen an error that was not to be."""
-    with ExitStack() as stack:
-        names = ("trio", "asyncio", "thread")
-        loads = [stack.enter_context(running(on, cluster.contact_points)) for on in names]
-        yield loads
-    check(cluster, *(load.report for load in loads))
 
 
 def test_a_rolling_upgrade() -> None:
