@@ -58,6 +58,22 @@ VERSIONED = {"test_types", "test_session", "test_paging", "test_server_errors"}
 ``@pytest.mark.since``. In `make test` it is only 4.1, and what is marked as ``short``."""
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave what both loops do on several wires to Trio, but for the first wire: what is written there is the same.
+
+    All of it is in `make test-long`.
+    """
+    for item in items:
+        values = getattr(item, "callspec", None) and item.callspec.params  # type: ignore[attr-defined]
+        if (
+            values
+            and values.get("anyio_backend") == "asyncio"
+            and values.get("options", WIRES[0]) != WIRES[0]
+        ):
+            item.add_marker(pytest.mark.long)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Have the tests of `VERSIONED` run on nodes of several versions."""
     fixtures = {"cassandra", "guarded"} & set(metafunc.fixturenames)

@@ -107,23 +107,19 @@ def test_start_after_it_ended_by_itself(cluster: CassandraCluster) -> None:
     assert node.is_up()
 
 
-def test_restart_takes_new_settings(cluster: CassandraCluster) -> None:
-    (node,) = cluster.nodes
-    node.yaml["authenticator"] = "AllowAllAuthenticator"
-    node.jvm.append("-Dtriocql.test=here")
-    node.restart()
-    assert "authenticator=AllowAllAuthenticator" in node.log_path.read_text().split("Node configuration:")[-1]
-    assert "-Dtriocql.test=here" in node.log_path.read_text()
-
-
-def test_stop_drains(cluster: CassandraCluster) -> None:
+def test_stop_drains_and_start_takes_new_settings(cluster: CassandraCluster) -> None:
     (node,) = cluster.nodes
     node.pause()
     node.stop()
     assert not node.running
     assert "Cassandra shutdown complete" in node.log_path.read_text()
     node.stop()
-    node.start()
+    node.yaml["authenticator"] = "AllowAllAuthenticator"
+    node.jvm.append("-Dtriocql.test=here")
+    node.restart()
+    assert node.is_up()
+    assert "authenticator=AllowAllAuthenticator" in node.log_path.read_text().split("Node configuration:")[-1]
+    assert "-Dtriocql.test=here" in node.log_path.read_text()
 
 
 def test_a_failed_start_shows_the_log_and_leaves_nothing() -> None:
@@ -134,7 +130,7 @@ def test_a_failed_start_shows_the_log_and_leaves_nothing() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("anyio_backend", ["trio", pytest.param("asyncio", marks=pytest.mark.long)])
 async def test_async_with(anyio_backend: str) -> None:
     async with CassandraCluster(name=f"on_{anyio_backend}") as cluster:
         (node,) = cluster.nodes

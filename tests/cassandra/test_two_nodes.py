@@ -14,7 +14,8 @@ from triocql import Session
 from triocql.testing.cassandra import CassandraCluster
 from triocql.testing.fixtures import require_cassandra
 
-pytestmark = [pytest.mark.cassandra, pytest.mark.anyio]
+# Three nodes show more of it in `make test`, in the folder `cluster`.
+pytestmark = [pytest.mark.cassandra, pytest.mark.anyio, pytest.mark.long]
 
 CREATE = "CREATE KEYSPACE IF NOT EXISTS pair WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 2}"
 

@@ -38,7 +38,8 @@ INSERT = "INSERT INTO ks.t (k) VALUES (?)"
 PATIENCE = 20.0
 """Seconds after which something on a real socket that does not happen fails the test."""
 
-EVERYWHERE = pytest.mark.parametrize("loop", ["simulated", "trio", "asyncio", "thread"])
+LOOPS = ["simulated", "trio", "asyncio", "thread"]
+EVERYWHERE = pytest.mark.parametrize("loop", LOOPS)
 ON_EVERY_LOOP = pytest.mark.parametrize("loop", ["simulated", "trio", "asyncio", "uvloop", "thread"])
 ON_SOCKETS = pytest.mark.parametrize("loop", ["trio", "asyncio", "thread"])
 VERSIONS = pytest.mark.parametrize("version", [4, 5])

@@ -11,7 +11,7 @@ import pytest
 from tests.engine.world import free_ids
 from tests.faults.callers import Callers, callers
 from tests.faults.invariants import run
-from tests.faults.scene import EVERYWHERE, INSERT, ON_SOCKETS, SELECT, Scene
+from tests.faults.scene import INSERT, LOOPS, ON_SOCKETS, SELECT, Scene
 from tests.faults.test_streams import late_by_chance
 from triocql import errors
 from triocql.reactors.base import nothing
@@ -23,8 +23,14 @@ LONG = 60.0
 """Seconds that a request of a storm has."""
 
 
-@EVERYWHERE
-@pytest.mark.parametrize("max_orphans", [256, STORM], ids=["too many orphans", "as many orphans as may be"])
+@pytest.mark.parametrize(
+    ("loop", "max_orphans"),
+    [
+        *((loop, 256) for loop in LOOPS),
+        ("simulated", STORM),
+        *(pytest.param(loop, STORM, marks=pytest.mark.long) for loop in LOOPS if loop != "simulated"),
+    ],
+)
 def test_c02_storm(loop: str, max_orphans: int) -> None:
     """10,000 in flight are cancelled within a second. Their ids are orphans, or the connection is replaced, once."""
 
@@ -85,20 +91,21 @@ async def seconds_of(cancels: list[Callable[[], object]], ended: Awaitable[None]
 
 # --- The echo ------------------------------------------------------------------------------------------------
 
-REQUESTS, AT_A_TIME = 20_000, 1000
+AT_A_TIME = 1000
 LATEST = 0.1
 """Seconds that an answer takes at most."""
 
 
 @ON_SOCKETS
-def test_echo_on_sockets(loop: str) -> None:
+@pytest.mark.parametrize("requests", [5_000, pytest.param(20_000, marks=pytest.mark.long)])
+def test_echo_on_sockets(loop: str, requests: int) -> None:
     """Every answer that is delivered is its own, whoever else was cancelled or ran out of time meanwhile."""
 
     async def row(scene: Scene) -> None:
         draw = random.Random(7)
         scene.server.when(SELECT).then(late_by_chance(1, LATEST))
         connection = scene.only()
-        for start in range(0, REQUESTS, AT_A_TIME):
+        for start in range(0, requests, AT_A_TIME):
             async with callers(scene) as group:
                 for token in range(start, start + AT_A_TIME):
                     group.read(token, draw.uniform(0.005, LATEST) if draw.random() < 0.25 else LONG)
@@ -112,9 +119,9 @@ def test_echo_on_sockets(loop: str) -> None:
         timed_out = [call for call in scene.calls if call.done and not call.succeeded]
         assert all(isinstance(call.error, errors.RequestTimeout) for call in timed_out)
         cancelled = [call for call in scene.calls if call.abandoned]
-        assert len(served) + len(timed_out) + len(cancelled) == REQUESTS
-        assert 0.2 < (len(timed_out) + len(cancelled)) / REQUESTS < 0.45
-        assert min(len(timed_out), len(cancelled)) > 0.05 * REQUESTS
+        assert len(served) + len(timed_out) + len(cancelled) == requests
+        assert 0.2 < (len(timed_out) + len(cancelled)) / requests < 0.45
+        assert min(len(timed_out), len(cancelled)) > 0.05 * requests
         assert scene.only() is connection
 
     run(loop, row, max_orphans=2048)

@@ -21,6 +21,7 @@ from tests.sync.interruptions import (
     PATIENCE,
     AtCalls,
     AtRequests,
+    AtSomeCalls,
     AtSuspensions,
     Interruption,
     check_as_new,
@@ -39,6 +40,8 @@ from triocql.sync import Session
 __all__ = ["watched"]
 
 pytestmark = pytest.mark.usefixtures("watched")
+
+AT_CALLS = [AtSomeCalls, pytest.param(AtCalls, marks=pytest.mark.long)]
 
 
 @contextlib.contextmanager
@@ -169,7 +172,7 @@ SCENARIOS: Mapping[str, Callable[[Served, Session], None]] = {
 }
 
 
-@pytest.mark.parametrize("way", [AtSuspensions, AtRequests, AtCalls])
+@pytest.mark.parametrize("way", [AtSuspensions, AtRequests, *AT_CALLS])
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_interrupted_at_each_moment(way: type[Interruption], name: str) -> None:
     with serving() as served, served.connect(max_in_flight=8) as session:
@@ -222,7 +225,7 @@ def test_connecting_in_vain_interrupted_at_each_moment(way: type[Interruption]) 
         assert interrupted_in_turn(way, partial(check_nothing_left, served, scenario)) > 0
 
 
-@pytest.mark.parametrize("way", [AtSuspensions, AtCalls])
+@pytest.mark.parametrize("way", [AtSuspensions, *AT_CALLS])
 def test_closing_interrupted_at_each_moment(way: type[Interruption]) -> None:
     """Once a close has begun to wait for what is in flight, the next one need not wait."""
     with serving() as served:

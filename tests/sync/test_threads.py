@@ -6,13 +6,16 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.sync.served import INSERT, SELECT, session
 
 THREADS = 32
-REQUESTS = 10_000  # of each
 
 
-def test_echo() -> None:
+@pytest.mark.parametrize("requests", [1_000, pytest.param(10_000, marks=pytest.mark.long)])
+def test_echo(requests: int) -> None:
+    """So many of each."""
     with session() as (served, s), ThreadPoolExecutor(THREADS) as pool:
         served.node.remember = False
         select = s.prepare(SELECT)
@@ -20,13 +23,13 @@ def test_echo() -> None:
 
         def work(number: int) -> int:
             together.wait()
-            wanted = range(number * REQUESTS, (number + 1) * REQUESTS)
+            wanted = range(number * requests, (number + 1) * requests)
             return sum(s.execute(select, [each]).scalar() == each for each in wanted)
 
         before = sys.getswitchinterval()
         sys.setswitchinterval(1e-5)  # threads take turns in the middle of everything
         try:
-            assert list(pool.map(work, range(THREADS))) == [REQUESTS] * THREADS
+            assert list(pool.map(work, range(THREADS))) == [requests] * THREADS
         finally:
             sys.setswitchinterval(before)
         assert s.stats() == (1, 0, 0, 0)

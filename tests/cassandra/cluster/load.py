@@ -24,7 +24,9 @@ KEYSPACE = "proofs"
 SCHEMA = (
     f"CREATE KEYSPACE IF NOT EXISTS {KEYSPACE} WITH replication = "
     "{'class': 'NetworkTopologyStrategy', 'replication_factor': 3}",
-    f"CREATE TABLE IF NOT EXISTS {KEYSPACE}.texts (key text PRIMARY KEY, v text)",
+    # A coordinator soon asks another replica than one that is paused. (By default it has to learn first what is late,
+    # and waits for half of the timeout of reads.)
+    f"CREATE TABLE IF NOT EXISTS {KEYSPACE}.texts (key text PRIMARY KEY, v text) WITH speculative_retry = '200ms'",
     # A row an execution: whatever is executed twice has two.
     f"CREATE TABLE IF NOT EXISTS {KEYSPACE}.runs (id uuid, run timeuuid, PRIMARY KEY (id, run))",
 )
@@ -99,7 +101,12 @@ class Report:
     @property
     def errors(self) -> list[str]:
         """What was not to be: wrong answers, and errors of requests that may be executed twice."""
-        return [*self.wrong, *(failure.text for failure in self.failures if failure.idempotent)]
+        return [*self.wrong, *self.failed]
+
+    @property
+    def failed(self) -> list[str]:
+        """The errors of requests that may be executed twice."""
+        return [failure.text for failure in self.failures if failure.idempotent]
 
     def check_runs(self, rows: Counter[UUID]) -> None:
         """Compare with the rows that are there: none was executed twice, and each as often as its outcome says."""
@@ -115,17 +122,21 @@ class Load:
         name: sets its keys apart from those of other loads on the same table.
         report: what became of its requests so far.
         over: whether the workers are to stop.
+        rest: how long a worker rests after an answer, in seconds, so that nodes have the machine, too.
+        possible: what a read of each key may bring: more than one text, if a write has failed.
     """
 
     def __init__(self, name: str) -> None:
         self.name = f"{name}-{uuid4()}"
         self.report = Report()
         self.over = False
+        self.rest = 0.02
+        self.possible: dict[str, set[str]] = {}
         self._changed = threading.Condition()
 
     def work(self, worker: int) -> Steps:
         """Yield the requests of one worker, one after the other, to be sent what became of each, and its seconds."""
-        possible: dict[str, set[str]] = {}  # what a read may bring: more than one text, if a write has failed
+        possible = self.possible
         for n in count():
             key, text = f"{self.name}-{worker}-{n % KEYS}", f"text {n}"
             written = yield from self._step(Request(WRITE, [key, text]))
@@ -171,6 +182,10 @@ class Load:
         with self._changed:
             report, self.report = self.report, Report()
         return report
+
+    def rest_after(self, outcome: Outcome) -> float:
+        """Return how long a worker rests after this, in seconds."""
+        return max(self.rest, 0.1) if isinstance(outcome, RequestError) else self.rest
 
     # --- Waiting, in another thread than the workers' ------------------------------------------------------
 

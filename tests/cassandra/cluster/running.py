@@ -118,7 +118,7 @@ def _on_a_loop(on: str, contact_points: list[str], options: dict[str, Any]) -> I
             except RequestError as error:
                 outcome = error
             request = steps.send((outcome, time.monotonic() - began))
-            await anyio.sleep(_rest(outcome))
+            await anyio.sleep(load.rest_after(outcome))
 
     async def prepare(session: triocql.Session) -> dict[str, Any]:
         return {text: declared(await session.prepare(text)) for text in (WRITE, READ, RUN)}
@@ -147,7 +147,7 @@ def _on_threads(on: str, contact_points: list[str], options: dict[str, Any]) -> 
             except RequestError as error:
                 outcome = error
             request = steps.send((outcome, time.monotonic() - began))
-            time.sleep(_rest(outcome))
+            time.sleep(load.rest_after(outcome))
 
     load = Load(on)
     with (
@@ -164,11 +164,6 @@ def _on_threads(on: str, contact_points: list[str], options: dict[str, Any]) -> 
 def declared(statement: PreparedStatement) -> PreparedStatement:
     """Say of a statement whether it may be executed twice."""
     return statement.with_options(idempotent=statement.text != RUN)
-
-
-def _rest(outcome: object) -> float:
-    """Return how long a worker rests, so that nodes have the machine, too: those that start above all."""
-    return 0.1 if isinstance(outcome, RequestError) else 0.02
 
 
 # --- In a process of its own, under gevent -----------------------------------------------------------------

@@ -36,7 +36,7 @@ def test_a_rolling_upgrade() -> None:
 
 
 def test_a_node_joins_and_another_one_leaves() -> None:
-    with own_cluster() as cluster, loads_on(cluster) as loads:
+    with own_cluster() as cluster, loads_on(cluster, stale=True) as loads:
         go_on(loads)
         cluster.add_node()
         go_on(loads)

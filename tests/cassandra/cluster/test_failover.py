@@ -21,6 +21,7 @@ from .checks import (
     check_runs,
     go_on,
     on_trio,
+    resting,
     wait_for_control,
     wait_for_pools,
 )
@@ -48,7 +49,8 @@ def test_a_node_is_killed_and_comes_back(three: CassandraCluster) -> None:
         for load in here:
             assert wait_for_control(load, node) < ELSEWHERE
         go_on(loads)
-        node.start()
+        with resting(*loads):
+            node.start()
         go_on(loads)
     reports = [load.report for load in loads]
     check(three, *reports)
@@ -64,7 +66,8 @@ def test_a_node_is_stopped_and_comes_back(three: CassandraCluster, on: str) -> N
         load.answered(MANY)
         node.stop()
         load.answered(MANY)
-        node.start()
+        with resting(load):
+            node.start()
         assert wait_for_pools(load) < ONE_STEP
         load.answered(MANY)
     check(three, load.report)
@@ -118,7 +121,8 @@ def test_all_nodes_are_killed_and_come_back(three: CassandraCluster, on: str) ->
         all_killed = time.monotonic()
         load.failed(100)
         failures = [failure for failure in load.report.failures if failure.began > all_killed]
-        whole(three)
+        with resting(load):
+            whole(three)
         assert wait_for_pools(load) < ONE_STEP
         load.answered(MANY)
     assert {failure.error for failure in failures} == {"NoNodeAvailable"}

@@ -27,6 +27,9 @@ pytestmark = [pytest.mark.cassandra, pytest.mark.long]
 
 MINUTES = float(os.environ.get("MINUTES", "30"))
 MEBIBYTE = 2**20
+ATTEMPT = 4.0
+"""Seconds until a node that is paused is given up. Those that are not may be slow: it is their machine, too."""
+
 GROWTH = 32 * MEBIBYTE
 """What a process may have more of than at first, whatever the number of faults."""
 
@@ -100,7 +103,7 @@ def test_faults_leave_nothing_behind(three: CassandraCluster) -> None:
     end = time.monotonic() + MINUTES * 60
     with ExitStack() as stack:
         loads = {
-            on: stack.enter_context(running(on, three.contact_points, attempt_timeout=2.0, **BACK_OFF))
+            on: stack.enter_context(running(on, three.contact_points, attempt_timeout=ATTEMPT, **BACK_OFF))
             for on in ("trio", "asyncio", "thread")
         }
         each = list(loads.values())
