@@ -98,8 +98,8 @@ class SharedOptions:
 
     timeout: float | None = None
     attempt_timeout: float | None = None
-    consistency: Consistency | None = None
-    serial_consistency: Consistency | None = None
+    consistency: Consistency | str | None = None
+    serial_consistency: Consistency | str | None = None
     page_size: int | None = None
     timestamp: int | None = None
     tracing: bool | None = None
@@ -166,6 +166,8 @@ class RequestOptions(SharedOptions):
     100
     """
 
+    consistency: Consistency | None = None
+    serial_consistency: Consistency | None = None
     paging_state: bytes | None = field(default=None, repr=False)
     node: Node | None = field(default=None, repr=False)
     profile: str | None = None
