@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, ParamSpec, TypeVar
 
 from triocql import errors
 from triocql.errors import OptionError, UnknownAttribute, UsageError
+from triocql.metadata.node import Node
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -167,6 +168,27 @@ SNAPSHOT = {
     "hosts": "nodes",
     "rebuild_token_map": "nothing: it goes with the cluster by itself",
     "token_map": "ring, or token(routing_key) and replicas(keyspace, routing_key)",
+}
+
+NODE = {
+    "broadcast_address": "told, the address that the cluster tells",
+    "broadcast_port": "told.port",
+    "broadcast_rpc_address": "told, the address that the cluster tells",
+    "broadcast_rpc_port": "told.port",
+    "data_center": "data_centre",
+    "datacenter": "data_centre",
+    "dc": "data_centre",
+    "dse_version": "release",
+    "endpoint": "address, where it is dialled",
+    "get_reconnection_handler": "state; session.events() tells when it changes",
+    "host": "address.host",
+    "is_currently_reconnecting": "state is triocql.NodeState.DOWN",
+    "is_up": "state is triocql.NodeState.UP",
+    "listen_address": "address, where it is dialled",
+    "port": "address.port",
+    "release_version": "release",
+    "rpc_address": "told, the address that the cluster tells",
+    "version": "release",
 }
 
 CODECS = {"register_user_type": "register_udt(keyspace, name, cls)"}
@@ -337,6 +359,10 @@ def old_names(names: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
         return cls
 
     return decorate
+
+
+# Not where it is made: errors know nodes, and hints know errors.
+old_names(NODE)(Node)
 
 
 def hinted(hints: Mapping[str, str] | None = None) -> Callable[[type[T]], type[T]]:

@@ -17,6 +17,7 @@ from triocql.abc import Address
 from triocql.config.policies import PolicyOptions
 from triocql.metadata.node import Distance, Node
 from triocql.metadata.snapshot import Snapshot
+from triocql.policies import ExponentialBackoffRetry
 from triocql.policies.balancing import RoutedRequest
 from triocql.protocol.constants import Consistency
 from triocql.session.session import Session
@@ -276,14 +277,95 @@ def test_a_distance_that_cannot_be_had_is_the_one_before(
         def distance(self, node: Node, snapshot: Snapshot) -> Any:
             if node.name.startswith("10.0.0.1"):
                 raise raised("mine")
-            return "near"
+            return answers.pop(0) if answers else "near"
 
+    answers = [Distance.LOCAL]
     world = world_of(Lost(), count=2)
     with world.session() as session:
+        session._context.executor.router.apply(session.metadata)
         assert {node.distance for node in session._context.cluster.nodes.snapshot.nodes} == {Distance.LOCAL}
         world.call(session.execute, "SELECT x")
     assert "the balancing policy raised in distance(), for 10.0.0.1:9042" in caplog.text
-    assert "distance() returned str, not a Distance, for 10.0.0.2:9042" in caplog.text
+    assert "the balancing policy raised in distance(), for 10.0.0.2:9042" in caplog.text
+    assert "distance() of the balancing policy returned 'near'; it has to return triocql.Dist" in caplog.text
+
+
+@pytest.mark.parametrize("answer", ["local", None, 1])
+def test_a_policy_that_gives_no_distances_is_told_so_when_the_session_is_opened(answer: Any) -> None:
+    class Wrong(Policy):
+        def distance(self, node: Node, snapshot: Snapshot) -> Any:
+            return answer
+
+    world = world_of(Wrong())
+    message = rf"returned {answer!r}; it has to return triocql\.Distance\.LOCAL, REMOTE or IGNORED"
+    with pytest.raises(errors.OptionError, match=message):
+        world.call(world.connect().__aenter__)
+    world.assert_closed()
+
+
+def test_a_policy_is_told_the_token() -> None:
+    tokens: list[Any] = []
+
+    def note(request: RoutedRequest, snapshot: Snapshot) -> Any:
+        tokens.append(request.token)
+        if (key := request.routing_key) is not None:
+            assert request.token == snapshot.token(key)
+        return snapshot.nodes
+
+    policy = Policy(note)
+    world = world_of(policy)
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        tokens.clear()
+        world.call(session.execute, insert, [1])
+        world.call(session.execute, "SELECT 1")
+        assert tokens == [policy.requests[-2].token, None]
+        assert policy.requests[-2].snapshot is session.metadata
+    assert RoutedRequest("", routing_key=lambda: b"x").token is None
+
+
+@pytest.mark.parametrize("policy", [None, "user's"])
+def test_what_is_for_one_node_is_not_tried_again_there_at_once(policy: Any) -> None:
+    """The next node is none; it would be the one that has just said that it is busy."""
+    world = World(count=3, policies=PolicyOptions(balancing=None if policy is None else Policy()))
+    with world.session() as session:
+        asked: list[Asked] = []
+
+        def busy(each: Asked) -> bool:
+            if each.text == "SELECT 1":
+                asked.append(each)
+                return each.error(OVERLOADED, "not now")
+            return False
+
+        for node in world.nodes:
+            node.script = busy
+        (only, *_) = session.metadata.nodes
+        with pytest.raises(errors.Overloaded) as info:
+            world.call(session.execute, "SELECT 1", node=only)
+        assert (len(asked), info.value.attempts) == (1, ())
+        with pytest.raises(errors.Overloaded):
+            world.call(session.execute, "SELECT 1")
+        assert len(asked) == 4
+
+
+def test_what_is_for_one_node_is_tried_again_there_later_and_on_another_connection() -> None:
+    retry = ExponentialBackoffRetry(attempts=3, base=0.1, jitter=0.0)
+    world = World(count=3, connections_local=2, policies=PolicyOptions(retry=retry))
+    with world.session() as session:
+        (node, *_) = session.metadata.nodes
+        answers = [lambda each: each.error(OVERLOADED), lambda each: each.link.transport.abort()]
+
+        def odd(each: Asked) -> bool:
+            if each.text != "SELECT 1" or not answers:
+                return False
+            answers.pop(0)(each)
+            return True
+
+        for each in world.nodes:
+            each.script = odd
+        task = world.start(session.execute, "SELECT 1", node=node)
+        world.reactor.advance(5)
+        assert served_by(task.result()) == node.name
 
 
 # --- Where there is no room ------------------------------------------------------------------------------------

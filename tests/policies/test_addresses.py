@@ -70,6 +70,11 @@ def test_a_host_with_a_port_in_a_table_is_told_how_to_be_written(table: Any) -> 
         MappedAddresses(table)
 
 
+def test_an_empty_table_translates_nothing_and_is_refused() -> None:
+    with pytest.raises(OptionError, match="the table of addresses is empty; leave out addresses="):
+        MappedAddresses({})
+
+
 def test_a_table_is_a_mapping() -> None:
     with pytest.raises(OptionError, match="has to be a dict"):
         MappedAddresses([("10.0.0.1", "10.0.0.2")])  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import triocql
 from tests.engine.world import INSERT, World
 from tests.sync.served import session as blocking
-from triocql import Batch, Consistency, RequestOptions, Statement
+from triocql import Batch, Consistency, RequestOptions, Statement, policies
 from triocql.errors import OptionError, UnknownAttribute, UsageError
 from triocql.metadata.snapshot import Snapshot
 from triocql.statements.prepared import BoundStatement, PreparedStatement
@@ -478,3 +479,72 @@ def test_a_column_of_a_result_by_its_name() -> None:
             result["v"]
         with pytest.raises(TypeError, match="list indices"):
             result[None]
+
+
+# --- Nodes and policies --------------------------------------------------------------------------------------
+
+POLICIES: Any = policies
+TRIOCQL: Any = triocql
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("is_up", r"write state is triocql\.NodeState\.UP"),
+        ("datacenter", "write data_centre"),
+        ("release_version", "write release"),
+        ("broadcast_rpc_address", "write told"),
+        ("listen_address", "write address"),
+        ("endpoint", "write address"),
+    ],
+)
+def test_the_old_name_of_what_a_node_has(name: str, hint: str) -> None:
+    node = triocql.Node(triocql.abc.Address("10.0.0.1", 9042))
+    with pytest.raises(UnknownAttribute, match=f"'{name}' is no attribute of Node; {hint}"):
+        getattr(node, name)
+    assert not hasattr(node, name)
+    assert name not in dir(node)
+    assert copy.copy(node).address == node.address
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: POLICIES.DefaultBalancing(local_dc="a"),
+            "'local_dc' of DefaultBalancing; write local_data_c",
+        ),
+        (
+            lambda: POLICIES.FilteredBalancing(denny=["a"]),
+            "'denny' of FilteredBalancing; did you mean 'deny'",
+        ),
+        (lambda: POLICIES.ConstantSpeculation(0.1, max_attemps=3), "did you mean 'max_attempts'"),
+        (lambda: POLICIES.PercentileSpeculation(percentil=99), "did you mean 'percentile'"),
+        (lambda: POLICIES.ExponentialBackoffRetry(attemps=3), "did you mean 'attempts'"),
+        (lambda: POLICIES.ExponentialBackoff(1.0, 2.0, jiter=3), "did you mean 'jitter'"),
+        (lambda: POLICIES.DowngradingConsistency(other=3), "'other' of DowngradingConsistency"),
+        (lambda: POLICIES.MappedAddresses(tabel={}), "did you mean 'table'"),
+        (lambda: POLICIES.Ec2MultiRegion(name=3), "'name' of Ec2MultiRegion"),
+        (lambda: POLICIES.Throttle(concurency=3), "did you mean 'concurrency'"),
+        (lambda: TRIOCQL.PolicyOptions(retry_policy=3), "'retry_policy' of PolicyOptions; write retry="),
+        (lambda: TRIOCQL.Profile(execution_profile="a"), "'execution_profile' of Profile"),
+        (lambda: TRIOCQL.Options(timeout=3), "'timeout' of Options"),
+    ],
+)
+def test_unknown_arguments_of_policies(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        make()
+
+
+def test_every_policy_can_be_had_in_one_place() -> None:
+    kinds = {
+        value
+        for module in sys.modules.copy().values()
+        if module.__name__.startswith("triocql.policies.")
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and value.__module__ == module.__name__
+        and not value.__name__.startswith("_")
+    }
+    others = {"Latencies", "MonotonicTimestamps"}  # no policy; two kinds of it
+    assert {kind.__name__ for kind in kinds} - others == {*policies.__all__} - others

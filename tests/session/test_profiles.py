@@ -224,3 +224,8 @@ def test_the_session_s_default_timeout_counts_for_attempts_too() -> None:
 def test_speculation_of_one_attempt() -> None:
     with pytest.raises(OptionError, match="max_attempts is 1; it has to be an integer from 2"):
         ConstantSpeculation(0.1, max_attempts=1)
+
+
+def test_a_data_centre_that_is_local_and_remote() -> None:
+    with pytest.raises(OptionError, match="'dc1' is local_data_centre, and among remote_data_centres"):
+        read(local_data_centre="dc1", remote_data_centres=["dc2", "dc1"])

@@ -48,7 +48,9 @@ def from_text(name: str, text: str, types: Mapping[str, str]) -> Any:
     """Read an option of a URL, whose type is written in `types`. Raises OptionError."""
     if name not in types:
         raise OptionError(f"unknown option {name!r} in a URL{near(name, types)}")
-    kind = types[name].removesuffix(" | None").removesuffix(" | str")  # an option given by the name of its value
+    kind = (
+        types[name].removesuffix(" | None").removesuffix(" | str")
+    )  # an option given by the name of its value
     reader = _READERS.get(kind)
     if reader is None:
         raise OptionError(f"{name} cannot be given in a URL; give it as a keyword argument")

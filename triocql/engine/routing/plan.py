@@ -56,6 +56,7 @@ def nodes_of(
     Raises what the policy raises, and TypeError for what is no node.
     """
     request = describe()
+    request.snapshot = snapshot
     if request.node is not None:
         yield request.node
         return

@@ -85,10 +85,7 @@ class Router:
     def _distance(self, node: Node, snapshot: Snapshot) -> Distance:
         """Return how far a node is; as far as it was before if the policy fails to tell."""
         try:
-            distance = self._policy.distance(node, snapshot)
-            if isinstance(distance, Distance):
-                return distance
-            logger.error("distance() returned %s, not a Distance, for %s", type(distance).__name__, node.name)
+            return _checked(self._policy.distance(node, snapshot))
         except BaseException as error:  # of the policy: whoever follows a snapshot has to go on
             if isinstance(error, OptionError) and not len(self.pools):
                 raise
@@ -181,3 +178,13 @@ class Router:
     def _find_others(self) -> None:
         if len(self.queue):
             self._backlog.find_others()
+
+
+def _checked(distance: object) -> Distance:
+    """Return a distance that a policy gave. Raises OptionError for what is none."""
+    if not isinstance(distance, Distance):
+        raise OptionError(
+            f"distance() of the balancing policy returned {distance!r}; it has to return triocql.Distance.LOCAL, "
+            "REMOTE or IGNORED"
+        )
+    return distance

@@ -9,6 +9,7 @@ from triocql.protocol.constants import Consistency
 
 if TYPE_CHECKING:
     from triocql.metadata.node import Distance, Node
+    from triocql.metadata.partitioners import Token
     from triocql.metadata.snapshot import Snapshot
 
 
@@ -25,6 +26,7 @@ class RoutedRequest:
             partition had better go to the same replica.
         idempotent: whether it may be executed twice.
         node: the only node that it may go to, if the caller has named one: no policy is asked then.
+        snapshot: the cluster that it is routed in: the one that `plan` gets; None before.
     """
 
     __slots__ = (
@@ -36,6 +38,7 @@ class RoutedRequest:
         "keyspace",
         "node",
         "serial_consistency",
+        "snapshot",
         "statement",
     )
 
@@ -58,6 +61,7 @@ class RoutedRequest:
         self.is_lwt = is_lwt
         self.idempotent = idempotent
         self.node = node
+        self.snapshot: Snapshot | None = None
         self._find_key = routing_key
         self._key: bytes | None = None
 
@@ -68,6 +72,12 @@ class RoutedRequest:
             self._key = self._find_key()
             self._find_key = None
         return self._key
+
+    @property
+    def token(self) -> Token | None:
+        """The token of its partition, which says where on the ring it is; None if its key or the ring is not known."""
+        key = self.routing_key
+        return None if key is None or self.snapshot is None else self.snapshot.token(key)
 
     def __repr__(self) -> str:
         return f"<RoutedRequest {self.statement!r}>"

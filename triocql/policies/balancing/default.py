@@ -65,6 +65,10 @@ class DefaultBalancing:
             )
         for name in remote_data_centres:
             _check_name(name, "a name in remote_data_centres")
+        if local_data_centre is not None and local_data_centre in remote_data_centres:
+            raise OptionError(
+                f"{local_data_centre!r} is local_data_centre, and among remote_data_centres: it cannot be both"
+            )
         self.local_data_centre = local_data_centre
         self.local_rack = local_rack
         self.remote_data_centres = tuple(remote_data_centres)
