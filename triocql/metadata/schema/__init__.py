@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from triocql.metadata.schema.objects import (
-    Aggregate,
-    Argument,
-    Column,
-    ColumnKind,
-    DroppedColumn,
-    Function,
-    Index,
-    Key,
-    Keyspace,
-    Mask,
-    Relation,
-    Table,
-    Trigger,
-    UserType,
-    View,
-    VirtualTable,
-)
+from triocql.metadata.schema.callables import Aggregate, Function, UserType
+from triocql.metadata.schema.columns import Argument, Column, ColumnKind, DroppedColumn, Key, Mask
+from triocql.metadata.schema.keyspace import Keyspace, describe
+from triocql.metadata.schema.relations import Index, Relation, Table, Trigger, View, VirtualTable
 from triocql.metadata.schema.rows import build_keyspaces, read_heads, rebuild_keyspace, rebuild_table
-from triocql.metadata.schema.tables import SYSTEM_TABLES, Fault, Row, Rows, SystemTable
+from triocql.metadata.schema.systemtables import SYSTEM_TABLES, Fault, Row, Rows, SystemTable
 
 __all__ = [
     "SYSTEM_TABLES",
@@ -46,6 +32,7 @@ __all__ = [
     "View",
     "VirtualTable",
     "build_keyspaces",
+    "describe",
     "read_heads",
     "rebuild_keyspace",
     "rebuild_table",

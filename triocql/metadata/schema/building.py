@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from triocql.codecs.values import FrozenMap
-from triocql.metadata.schema.objects import NOTHING, Aggregate, Function, Keyspace, Relation, Table, View
+from triocql.metadata.schema.callables import Aggregate, Function
+from triocql.metadata.schema.columns import NOTHING
+from triocql.metadata.schema.keyspace import Keyspace
 from triocql.metadata.schema.reading import (
     Parts,
     Unreadable,
@@ -19,14 +21,15 @@ from triocql.metadata.schema.reading import (
     read_virtual_table,
     shown,
 )
-from triocql.metadata.schema.tables import Fault, tell
+from triocql.metadata.schema.relations import Relation, Table, View
+from triocql.metadata.schema.systemtables import Fault, tell
 from triocql.metadata.schema.types import Types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from triocql.metadata.building import Steps
-    from triocql.metadata.schema.tables import Contents, Row
+    from triocql.metadata.schema.systemtables import Contents, Row
     from triocql.protocol.types import CqlType
 
 R = TypeVar("R", bound=Relation)

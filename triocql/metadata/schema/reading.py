@@ -9,22 +9,9 @@ from uuid import UUID
 
 from triocql.codecs.temporal import Timestamp
 from triocql.codecs.values import FrozenMap
-from triocql.metadata.schema.objects import (
-    NOTHING,
-    Aggregate,
-    Argument,
-    Column,
-    ColumnKind,
-    DroppedColumn,
-    Function,
-    Index,
-    Mask,
-    Table,
-    Trigger,
-    View,
-    VirtualTable,
-)
-from triocql.protocol.types import CustomType, ListType, MapType, SetType, UserType
+from triocql.metadata.schema.callables import Aggregate, Function
+from triocql.metadata.schema.columns import NOTHING, Argument, Column, ColumnKind, DroppedColumn, Mask
+from triocql.metadata.schema.relations import COMPOUND, Index, Table, Trigger, View, VirtualTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable
@@ -40,7 +27,6 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _KINDS: Final = {kind.value: kind for kind in ColumnKind}
 _RANKS: Final = {kind: rank for rank, kind in enumerate(ColumnKind)}
 _ORDERS: Final = {"asc": False, "none": False, "desc": True}
-_MULTI_CELL: Final = (ListType, SetType, MapType, UserType)
 _PLAIN: Final = frozenset((str, int, float, bool, bytes, UUID, type(None)))
 _SHOWN: Final = 50
 
@@ -284,7 +270,7 @@ def _relation(
         "columns": FrozenMap(_columns(parts.columns, parts.masks, read_type)),
         "id": identity(row, "id"),
         "options": FrozenMap(options),
-        "flags": frozenset(str(each) for each in flags or ()),
+        "flags": COMPOUND if flags is None else frozenset(map(str, flags)),
         "indexes": _named(parts.indexes, lambda each: _index(each, keyspace, name)),
         "triggers": _named(parts.triggers, _trigger),
         "dropped_columns": _named(parts.dropped, lambda each: _dropped(each, read_type)),
@@ -361,20 +347,13 @@ def _column(row: Row, masking: Mapping[str, Mask], read_type: ReadType) -> Colum
     )
 
 
-def is_multi_cell(column: Column) -> bool:
-    """Whether a column has parts that can be written one by one."""
-    if column.cql_type.startswith("frozen<"):
-        return False
-    return isinstance(column.type, _MULTI_CELL) or (
-        isinstance(column.type, CustomType) and not column.cql_type.startswith("'")
-    )
-
-
-def _place(column: Column) -> tuple[int, bool, int, bytes]:
+def _place(column: Column) -> tuple[int, bool, int, bool, bytes]:
     """Return where a column stands among those of its table, as Cassandra sorts them."""
-    is_key = column.position >= 0
+    if column.position >= 0:
+        return _RANKS[column.kind], False, column.position, True, b""
     name = column.name.encode("utf-8", "surrogatepass")
-    return _RANKS[column.kind], not is_key and is_multi_cell(column), column.position, name
+    # Names are compared as numbers at first, whose highest bit is taken for a sign.
+    return _RANKS[column.kind], column.is_multi_cell, -1, name[:1].isascii(), name
 
 
 def _check_key(columns: Iterable[Column]) -> None:

@@ -15,14 +15,15 @@ from triocql.codecs.values import FrozenMap
 from triocql.metadata.building import finish
 from triocql.metadata.replication import LocalStrategy, strategy_of
 from triocql.metadata.schema.building import Builder
-from triocql.metadata.schema.objects import NOTHING, Keyspace
+from triocql.metadata.schema.columns import NOTHING
+from triocql.metadata.schema.keyspace import Keyspace
 from triocql.metadata.schema.reading import Unreadable, flag, others, shown, text_map
-from triocql.metadata.schema.tables import BY_NAME, SCHEMA, VIRTUAL, Fault, grouped, tell
+from triocql.metadata.schema.systemtables import BY_NAME, SCHEMA, VIRTUAL, Fault, grouped, tell
 from triocql.observability.logs import get_logger
 
 if TYPE_CHECKING:
     from triocql.metadata.building import Steps
-    from triocql.metadata.schema.tables import Row, Rows
+    from triocql.metadata.schema.systemtables import Row, Rows
 
 logger = get_logger(__name__)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from triocql.codecs.typeparser import MAX_DEPTH, parse_type
 from triocql.errors import OptionError
-from triocql.metadata.schema.objects import UserType
+from triocql.metadata.schema.callables import UserType
 from triocql.metadata.schema.reading import Unreadable, others, shown, text, texts
 from triocql.protocol import types
 from triocql.protocol.types import CustomType, ListType, MapType, SetType, TupleType, VectorType

@@ -1,0 +1,176 @@
+"""Keyspaces, with all that is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from triocql.codecs.values import FrozenMap
+from triocql.errors import UsageError
+from triocql.metadata.description import Described, Description
+from triocql.metadata.schema import ddl, ordering
+from triocql.metadata.schema.callables import Aggregate, Function
+from triocql.metadata.schema.columns import NOTHING
+from triocql.protocol.types import ListType, MapType, SetType, TupleType, UserType, VectorType
+
+if TYPE_CHECKING:
+    from triocql.metadata.replication import ReplicationStrategy
+    from triocql.metadata.schema import callables
+    from triocql.metadata.schema.relations import Index, Table, View
+    from triocql.protocol.types import CqlType
+
+
+@dataclass(frozen=True, slots=True)
+class Keyspace:
+    """A keyspace, as the cluster has told.
+
+    Attributes:
+        name: its name, as it is in system tables: without quotes.
+        replication: on how many nodes each partition is, and how these are chosen.
+        durable_writes: whether writes go to the commit log, too.
+        replication_options: the options of the replication, as the cluster tells them.
+        options: its other options, by name.
+        is_virtual: whether its tables are virtual ones.
+        is_loaded: whether what follows was read. If not, it is empty, whatever the keyspace has.
+        tables: its tables by name.
+        views: its materialized views by name.
+        types: its user-defined types by name.
+        functions: its user-defined functions, by names and types of arguments: ``average(int, text)``.
+        aggregates: its user-defined aggregates, likewise.
+    """
+
+    name: str
+    replication: ReplicationStrategy
+    durable_writes: bool = True
+    replication_options: FrozenMap[str, str] = NOTHING
+    options: FrozenMap[str, Any] = NOTHING
+    is_virtual: bool = False
+    is_loaded: bool = False
+    tables: FrozenMap[str, Table] = NOTHING
+    views: FrozenMap[str, View] = NOTHING
+    types: FrozenMap[str, callables.UserType] = NOTHING
+    functions: FrozenMap[str, Function] = NOTHING
+    aggregates: FrozenMap[str, Aggregate] = NOTHING
+
+    def with_contents_of(self, other: Keyspace) -> Keyspace:
+        """Return it with the tables, views, types, functions and aggregates of another one."""
+        return replace(
+            self,
+            is_loaded=other.is_loaded,
+            tables=other.tables,
+            views=other.views,
+            types=other.types,
+            functions=other.functions,
+            aggregates=other.aggregates,
+        )
+
+    def as_cql(self, internals: bool = False) -> str:
+        """Return the statements that make it, with all that is in it, as ``DESCRIBE KEYSPACE`` of Cassandra does.
+
+        Args:
+            internals: with the identities of tables and views, and with columns that were dropped.
+
+        Raises:
+            UsageError: it was not loaded.
+        """
+        return str(self.describe(internals))
+
+    def describe(self, internals: bool = False) -> Description:
+        """Return what makes it, one by one, in the order of ``DESCRIBE KEYSPACE``. Args and errors: see `as_cql`."""
+        if not self.is_loaded:
+            raise UsageError(
+                f"the tables of the keyspace {self.name!r} were not loaded; schema= of connect() says which are"
+            )
+        return Description(tuple(self._described(internals)))
+
+    def _described(self, internals: bool) -> Iterator[Described]:
+        keyspace = ddl.name(self.name)
+        yield Described(keyspace, "keyspace", keyspace, self._head_as_cql())
+        within = {name: _names_within(each.type) for name, each in self.types.items()}
+        for name in ordering.by_dependency(within):
+            yield Described(keyspace, "type", ddl.name(name), self.types[name].as_cql())
+        for function in sorted(self.functions.values(), key=_called):
+            yield Described(keyspace, "function", _quoted_call(function), function.as_cql())
+        for aggregate in sorted(self.aggregates.values(), key=_called):
+            yield Described(keyspace, "aggregate", _quoted_call(aggregate), aggregate.as_cql())
+        for table in sorted(self.tables.values(), key=_name):
+            yield Described(keyspace, "table", ddl.name(table.name), table.as_cql(internals))
+            for index in sorted(table.indexes.values(), key=_name):
+                yield Described(keyspace, "index", ddl.name(index.name), index.as_cql())
+            views = [view for view in self.views.values() if view.base_table == table.name]
+            for view in sorted(views, key=_name):
+                yield Described(keyspace, "materialized_view", ddl.name(view.name), view.as_cql(internals))
+
+    def _head_as_cql(self) -> str:
+        if self.is_virtual:
+            return ddl.virtual_keyspace(self.name)
+        told = self.replication_options
+        names = ordering.as_hash_map(sorted(told), ordering.text_hash)
+        class_name = told.get("class", "").removeprefix("org.apache.cassandra.locator.")
+        replication = [("class", class_name), *((name, told[name]) for name in names if name != "class")]
+        rest = [f"durable_writes = {ddl.value(self.durable_writes)}", *_more_options(self.options)]
+        return ddl.create_keyspace(self.name, replication, rest)
+
+
+def describe(keyspaces: Iterable[Keyspace], internals: bool = False) -> Description:
+    """Return what makes some keyspaces, with all that is in them, in the order of ``DESCRIBE SCHEMA`` of Cassandra.
+
+    Raises:
+        UsageError: one of them was not loaded.
+    """
+    ordered = sorted(keyspaces, key=_name)
+    return Description(tuple(each for keyspace in ordered for each in keyspace.describe(internals).objects))
+
+
+def _more_options(options: Mapping[str, Any]) -> Iterator[str]:
+    """Return options that Cassandra does not have."""
+    rest = dict(options)
+    storage, tablets = rest.pop("storage_type", None), rest.pop("initial_tablets", None)
+    if storage is not None:
+        yield f"storage = {ddl.value({'type': storage, **rest.pop('storage_options', {})})}"
+    if tablets is not None:
+        yield f"tablets = {ddl.value({'enabled': True, **({'initial': tablets} if tablets else {})})}"
+    for name in sorted(rest):
+        yield f"{ddl.name(name)} = {ddl.value(rest[name])}"
+
+
+def _names_within(cql_type: CqlType) -> list[str]:
+    """Return the names of the user-defined types that a type is made of, in order."""
+    match cql_type:
+        case ListType(element) | SetType(element) | VectorType(element, _):
+            parts: Iterable[CqlType] = (element,)
+        case MapType(key, value):
+            parts = (key, value)
+        case TupleType(elements):
+            parts = elements
+        case UserType():
+            parts = (each for _, each in cql_type.fields)
+        case _:
+            parts = ()
+    found = []
+    for part in parts:
+        found += [part.name] if isinstance(part, UserType) else _names_within(part)
+    return found
+
+
+def _name(named: Table | View | Index | Keyspace) -> list[int]:
+    return ordering.ignoring_case(named.name)
+
+
+def _called(function: Function | Aggregate) -> list[int]:
+    return ordering.ignoring_case(_call(function))
+
+
+def _call(function: Function | Aggregate) -> str:
+    """Return a function with the types of its arguments, as Cassandra names it."""
+    if isinstance(function, Function):
+        types = [argument.cql_type for argument in function.arguments]
+    else:
+        types = list(function.argument_types)
+    return f"{function.name}({', '.join(map(ddl.callable_type, types))})"
+
+
+def _quoted_call(function: Function | Aggregate) -> str:
+    name, bracket, rest = _call(function).partition("(")
+    return f"{ddl.name(name)}{bracket}{rest}"
