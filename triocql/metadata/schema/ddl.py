@@ -169,18 +169,15 @@ def callable_type(cql_type: str) -> str:
 # --- Options -----------------------------------------------------------------------------------------------
 
 
-def table_options(options: Mapping[str, Any], *, is_view: bool) -> list[str]:
-    """Return the options of a table or a view that has them, one by one; null is the default of Cassandra."""
-    written = []
+def table_options(options: Mapping[str, Any], *, is_view: bool) -> dict[str, str]:
+    """Return the options of a table or a view that has them as CQL; null is the default of Cassandra."""
+    written = {}
     for option in _ORDERED:
         if option in options and not (is_view and option == "default_time_to_live"):
             told = options[option]
-            written.append(f"{option} = {_option(option, _DEFAULTS[option] if told is None else told)}")
+            written[option] = _option(option, _DEFAULTS[option] if told is None else told)
     more = sorted(options.keys() - _DEFAULTS.keys() - _NO_OPTIONS)
-    written += [
-        f"{name(option)} = {value(options[option])}" for option in more if options[option] is not None
-    ]
-    return written
+    return written | {name(option): value(options[option]) for option in more if options[option] is not None}
 
 
 def _option(option: str, told: Any) -> str:
@@ -197,10 +194,11 @@ def _unquoted(items: Mapping[str, str]) -> str:
 # --- Statements --------------------------------------------------------------------------------------------
 
 
-def create_keyspace(keyspace: str, replication: Sequence[tuple[str, str]], rest: Sequence[str]) -> str:
-    """Return the statement that makes a keyspace; `rest` are its options without the replication."""
-    options = ", ".join(f"{string(key)}: {string(each)}" for key, each in replication)
-    return f"CREATE KEYSPACE {name(keyspace)} WITH replication = {{{options}}}  AND {' AND '.join(rest)};"
+def create_keyspace(keyspace: str, options: Mapping[str, str]) -> str:
+    """Return the statement that makes a keyspace."""
+    first, *rest = (f"{option} = {each}" for option, each in options.items())
+    # DESCRIBE has two spaces there.
+    return f"CREATE KEYSPACE {name(keyspace)} WITH {first}  AND {' AND '.join(rest)};"
 
 
 def virtual_keyspace(keyspace: str) -> str:

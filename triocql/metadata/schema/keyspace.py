@@ -105,12 +105,21 @@ class Keyspace:
     def _head_as_cql(self) -> str:
         if self.is_virtual:
             return ddl.virtual_keyspace(self.name)
+        return ddl.create_keyspace(self.name, self.cql_options)
+
+    @property
+    def cql_options(self) -> dict[str, str]:
+        """What ``WITH`` takes, by name, as CQL."""
         told = self.replication_options
-        names = ordering.as_hash_map(sorted(told), ordering.text_hash)
         class_name = told.get("class", "").removeprefix("org.apache.cassandra.locator.")
-        replication = [("class", class_name), *((name, told[name]) for name in names if name != "class")]
-        rest = [f"durable_writes = {ddl.value(self.durable_writes)}", *_more_options(self.options)]
-        return ddl.create_keyspace(self.name, replication, rest)
+        ordered = ordering.as_hash_map(sorted(told), ordering.text_hash)
+        options = {"class": class_name, **{name: told[name] for name in ordered if name != "class"}}
+        replication = ", ".join(f"{ddl.string(name)}: {ddl.string(each)}" for name, each in options.items())
+        return {
+            "replication": f"{{{replication}}}",
+            "durable_writes": ddl.value(self.durable_writes),
+            **dict(_more_options(self.options)),
+        }
 
 
 def describe(keyspaces: Iterable[Keyspace], internals: bool = False) -> Description:
@@ -123,16 +132,16 @@ def describe(keyspaces: Iterable[Keyspace], internals: bool = False) -> Descript
     return Description(tuple(each for keyspace in ordered for each in keyspace.describe(internals).objects))
 
 
-def _more_options(options: Mapping[str, Any]) -> Iterator[str]:
+def _more_options(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Return options that Cassandra does not have."""
     rest = dict(options)
     storage, tablets = rest.pop("storage_type", None), rest.pop("initial_tablets", None)
     if storage is not None:
-        yield f"storage = {ddl.value({'type': storage, **rest.pop('storage_options', {})})}"
+        yield "storage", ddl.value({"type": storage, **rest.pop("storage_options", {})})
     if tablets is not None:
-        yield f"tablets = {ddl.value({'enabled': True, **({'initial': tablets} if tablets else {})})}"
+        yield "tablets", ddl.value({"enabled": True, **({"initial": tablets} if tablets else {})})
     for name in sorted(rest):
-        yield f"{ddl.name(name)} = {ddl.value(rest[name])}"
+        yield ddl.name(name), ddl.value(rest[name])
 
 
 def _names_within(cql_type: CqlType) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_LAST: Final = 2**63 - 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _KINDS: Final = {kind.value: kind for kind in ColumnKind}
 _RANKS: Final = {kind: rank for rank, kind in enumerate(ColumnKind)}
@@ -237,7 +239,12 @@ def read_table(row: Row, parts: Parts, read_type: ReadType) -> Table:
 
 def read_virtual_table(row: Row, parts: Parts, read_type: ReadType) -> VirtualTable:
     """Read a virtual table. Raises Unreadable."""
-    return VirtualTable(**_relation(row, "table_name", _OF_TABLES, parts, read_type))
+    read = _relation(row, "table_name", _OF_TABLES, parts, read_type)
+    # So since Cassandra 4.1; the table has none in its row.
+    digest = hashlib.md5(
+        f"{read['keyspace']}{read['name']}".encode("utf-8", "replace"), usedforsecurity=False
+    )
+    return VirtualTable(**{**read, "id": UUID(bytes=digest.digest(), version=3)})
 
 
 def read_view(row: Row, parts: Parts, read_type: ReadType) -> View:
@@ -397,7 +404,8 @@ def _dropped(row: Row, read_type: ReadType) -> DroppedColumn:
 
 def _microseconds(value: object) -> int:
     if isinstance(value, Timestamp):
-        return value.milliseconds * 1000
+        # Columns of tables of the server's own were dropped at the end of time, of which the milliseconds are told.
+        return value.milliseconds * 1000 if value.milliseconds < _LAST // 1000 else _LAST
     if isinstance(value, datetime):
         aware = value if value.utcoffset() is not None else value.replace(tzinfo=UTC)
         return (aware - _EPOCH) // timedelta(microseconds=1)

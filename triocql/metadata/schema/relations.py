@@ -129,6 +129,11 @@ class Relation:
         """The columns whose values belong to one row only: both keys."""
         return self._of(ColumnKind.PARTITION_KEY, ColumnKind.CLUSTERING)
 
+    @property
+    def cql_options(self) -> dict[str, str]:
+        """What ``WITH`` takes, by name, as CQL: what the server has told, and its defaults where it told null."""
+        return ddl.table_options(self.options, is_view=False)
+
     def _of(self, *kinds: ColumnKind) -> Key:
         return Key(column for column in self.columns.values() if column.kind in kinds)
 
@@ -139,14 +144,14 @@ class Relation:
         return f"PRIMARY KEY ({', '.join([partition, *(ddl.name(column.name) for column in clustering)])})"
 
     def _options_as_cql(self, internals: bool) -> list[str]:
-        options = [f"ID = {self.id}"] if internals else []
+        options = [f"ID = {self.id}"] if internals and self.id is not None else []
         if self.clustering_key:
             order = ", ".join(
                 f"{ddl.name(column.name)} {'DESC' if column.descending else 'ASC'}"
                 for column in self.clustering_key
             )
             options.append(f"CLUSTERING ORDER BY ({order})")
-        return options
+        return options + [f"{option} = {each}" for option, each in self.cql_options.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +170,7 @@ class Table(Relation):
             internals: with its identity, and with dropped columns: added, and dropped again by statements that follow.
         """
         lines = self._lines(internals)
-        options = self._options_as_cql(internals) + ddl.table_options(self.options, is_view=False)
+        options = self._options_as_cql(internals)
         if not self.is_compact:
             return ddl.create_table(self._described_name, lines, options) + self._drops(internals)
         created = ddl.create_table(self._described_name, lines, ["COMPACT STORAGE", *options])
@@ -225,9 +230,14 @@ class VirtualTable(Table):
 
     def as_cql(self, internals: bool = False) -> str:
         """Return what it looks like, in a comment, as ``DESCRIBE`` of Cassandra does: CQL cannot make it."""
-        comment = ddl.string(self.options.get("comment") or "")
-        options = [*self._options_as_cql(internals), f"comment = {comment}"]
-        return ddl.create_table(self._described_name, self._lines(internals), options, is_virtual=True)
+        return ddl.create_table(
+            self._described_name, self._lines(internals), self._options_as_cql(internals), is_virtual=True
+        )
+
+    @property
+    def cql_options(self) -> dict[str, str]:
+        """Its comment: it has no other option."""
+        return {"comment": ddl.string(self.options.get("comment") or "")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,8 +268,13 @@ class View(Relation):
             ddl.qualified(self.keyspace, self.base_table),
             self.where_clause,
             self._key_as_cql(self.clustering_key),
-            self._options_as_cql(internals) + ddl.table_options(self.options, is_view=True),
+            self._options_as_cql(internals),
         )
+
+    @property
+    def cql_options(self) -> dict[str, str]:
+        """What ``WITH`` takes, by name, as CQL."""
+        return ddl.table_options(self.options, is_view=True)
 
     def _selected(self) -> Iterable[str]:
         """Return the names of its columns as ``SELECT *`` has them: collections are among the others."""
