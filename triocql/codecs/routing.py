@@ -4,7 +4,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from triocql.protocol.constants import MAX_SHORT
+
+if TYPE_CHECKING:
+    import cython
+else:
+    from triocql import _cython as cython
+
+if not cython.compiled:  # where it is, these functions are those of `_pieces.pxd`
+
+    def int_at(values: bytes, at: int) -> int:
+        """Return the [int] there."""
+        return int.from_bytes(values[at : at + 4], "big", signed=True)
+
+    def piece(values: bytes, at: int, size: int) -> bytes:
+        """Return so many bytes from there."""
+        return values[at : at + size]
 
 
 def routing_key(values: bytes, indexes: tuple[int, ...]) -> bytes | None:
@@ -23,29 +40,26 @@ def routing_key(values: bytes, indexes: tuple[int, ...]) -> bytes | None:
     >>> routing_key(bytes.fromhex("0002 00000004 00000001 00000001 78"), (1, 0)).hex()
     '0001780000040000000100'
     """
-    if not indexes:
-        return None
-    wanted, at, number = max(indexes) + 1, 2, 0
-    parts: list[bytes | None] = []
-    while number < wanted:
-        first = values[at]
-        size = (first << 24) | (values[at + 1] << 16) | (values[at + 2] << 8) | values[at + 3]
-        at += 4
-        if size >= 0x80000000:  # -1 is null, -2 unset
-            parts.append(None)
-        else:
-            parts.append(values[at : at + size])
-            at += size
-        number += 1
-    return _composed([parts[index] for index in indexes])
-
-
-def _composed(parts: list[bytes | None]) -> bytes | None:
+    if len(indexes) == 1:
+        return _part(values, indexes[0])
     key = b""
-    for part in parts:
-        if part is None or len(parts) == 1:
-            return part
-        if len(part) > MAX_SHORT:
+    for index in indexes:
+        part = _part(values, index)
+        if part is None or len(part) > MAX_SHORT:
             return None
         key += len(part).to_bytes(2, "big") + part + b"\0"
-    return key
+    return key or None
+
+
+def _part(values: bytes, index: int) -> bytes | None:
+    """Return one of the values; None if it is null or unset, or there are not so many."""
+    at, end = 2, len(values)
+    while at + 4 <= end:
+        size = int_at(values, at)
+        at += 4
+        if index == 0:
+            return None if size < 0 or size > end - at else piece(values, at, size)
+        index -= 1
+        if size > 0:
+            at += size
+    return None

@@ -24,6 +24,7 @@ cdef class Window:
     cdef public Py_ssize_t occupied
     cdef object _executor
     cdef object _router
+    cdef object _queued
     cdef Py_ssize_t _concurrency
     cdef object _call
     cdef object _throttling

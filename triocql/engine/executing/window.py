@@ -64,6 +64,7 @@ class Window:
         self.occupied = 0
         self._executor = executor
         self._router = executor.router
+        self._queued = executor.router.queue.held
         self._concurrency = concurrency
         self._call = call
         self._throttling = executor.throttling(call)
@@ -87,11 +88,10 @@ class Window:
         live = len(self._live)
         if live + self.occupied >= self._concurrency:
             return False
-        router = self._router
         # With requests of its own under way, a full queue is a reason to wait; without, only an error would tell.
         if live and self._throttling is not None and self._throttling.is_full:
             return False
-        return not (live and len(router.queue) and router.is_full)
+        return not (live and self._queued and self._router.is_full)
 
     def start(self, statement: Any, parameters: Parameters) -> Entry:
         """Start a request. What the caller did wrong is an outcome of the entry like any other."""
