@@ -1,7 +1,7 @@
 """The reactor for Trio.
 
-A connection has two tasks: a reader that receives into a buffer of its own, and a writer that is parked until the
-link has something to send. They and all background work live in a nursery under a system task, so that no cancel
+A connection has two tasks: a reader that receives into a buffer of its own, and a writer for what the socket does not
+take at once. What the links have to send is pulled by one task for all of them, once a tick. They and all background work live in a nursery under a system task, so that no cancel
 scope of the caller reaches them: a query in a shielded clean-up still gets its answer.
 """
 
@@ -33,7 +33,7 @@ from triocql.abc import Address, Link, SocketOption
 from .base import ReactorBase, wrong_caller
 from .dial import Dialling, dial
 from .timers import Timers
-from .triotransport import RequestQueue, TrioTransport
+from .triotransport import Flusher, RequestQueue, TrioTransport
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -125,6 +125,7 @@ class TrioReactor(ReactorBase[TrioTransport]):
         super().__init__()
         self._timers = Timers()
         self._sleeping = RequestQueue()
+        self._flusher = Flusher()
         self._due = math.inf
         self._nursery: trio.Nursery | None = None
         self._ended = trio.Event()
@@ -165,6 +166,7 @@ class TrioReactor(ReactorBase[TrioTransport]):
         """Keep the nursery of all background tasks, and run the timers."""
         try:
             async with trio.open_nursery() as self._nursery:
+                self._nursery.start_soon(self._flusher.run)
                 ready.set()
                 await self._run_timers()
         finally:
@@ -267,7 +269,7 @@ class TrioReactor(ReactorBase[TrioTransport]):
         if self._ended.is_set():
             sock.close()
             raise RuntimeError("the reactor was left while it was connecting")
-        transport = TrioTransport(self, sock, link)
+        transport = TrioTransport(self, self._flusher, sock, link)
         transport.start(self._running_nursery())
         return transport
 

@@ -1,4 +1,4 @@
-"""One connection on Trio: a socket, a link, and the two tasks between them."""
+"""One connection on Trio: a socket, a link, and the tasks between them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import trio
 from trio.lowlevel import (
     Abort,
     Task,
+    cancel_shielded_checkpoint,
     checkpoint,
     current_task,
     enable_ki_protection,
@@ -21,7 +22,7 @@ from trio.lowlevel import (
 
 from triocql.abc import Link
 
-from .base import FLUSH_TIMEOUT, READ_SIZE, ReactorBase, nothing
+from .base import FLUSH_TIMEOUT, READ_SIZE, Flushable, ReactorBase, nothing
 
 FAIR_SHARE = 256 * 1024
 """Bytes that a reader takes from a peer that never stops sending before it lets other tasks run."""
@@ -52,16 +53,46 @@ class RequestQueue:
         return Abort.SUCCEEDED
 
 
-class TrioTransport:
-    """Drives one link. No method calls the link: that is left to the reader and the writer.
+class Flusher:
+    """Flushes all transports that have something to send, in one step of one task: a step costs more than a batch."""
 
-    The last of the two to end tells the link that the connection is lost; `lost` is set after that.
+    def __init__(self) -> None:
+        self._dirty: list[Flushable] = []
+        self._waiting = RequestQueue()
+
+    def flush_soon(self, transport: Flushable) -> None:
+        """Flush `transport` in the next tick."""
+        if not self._dirty:
+            self._waiting.unpark()
+        self._dirty.append(transport)
+
+    @enable_ki_protection
+    async def run(self) -> None:
+        """Flush, whenever there is something."""
+        while True:
+            if not self._dirty:
+                await self._waiting.park()
+            if len(self._dirty) > 1:  # what comes from several nodes in this tick goes to them as one batch each
+                await cancel_shielded_checkpoint()
+            dirty, self._dirty = self._dirty, []
+            for transport in dirty:
+                transport.flush()
+
+
+class TrioTransport:
+    """Drives one link. No method that the link calls calls the link: that is left to the reader, and to the flusher of
+    the reactor, which gives the writer what the socket does not take at once.
+
+    The last of reader and writer to end tells the link that the connection is lost; `lost` is set after that.
     """
 
-    def __init__(self, reactor: ReactorBase[TrioTransport], sock: socket.socket, link: Link) -> None:
+    def __init__(
+        self, reactor: ReactorBase[TrioTransport], flusher: Flusher, sock: socket.socket, link: Link
+    ) -> None:
         self.closing = False
         self.lost = trio.Event()
         self._reactor = reactor
+        self._flusher = flusher
         self._sock = sock
         self._link = link
         self._fd = sock.fileno()
@@ -69,6 +100,7 @@ class TrioTransport:
         self._error: Exception | None = None
         self._dirty = False
         self._paused = False
+        self._unsent = memoryview(b"")
         self._tasks = 2
         self._cancel_flush_timeout: Callable[[], None] = nothing
         self._reading = RequestQueue()
@@ -87,9 +119,11 @@ class TrioTransport:
     # --- What the link calls -------------------------------------------------------------------------------
 
     def wake(self) -> None:
-        """Have the writer pull in the next tick."""
-        self._dirty = True
-        self._writing.unpark()
+        """Pull in the next tick, unless the socket is full: then as soon as it is not."""
+        if not (self._dirty or self._closed):
+            if not self._unsent:
+                self._flusher.flush_soon(self)
+            self._dirty = True  # not before: what has raised has told nobody
 
     def pause_reading(self) -> None:
         """Receive nothing more for now."""
@@ -134,47 +168,67 @@ class TrioTransport:
     async def _read(self) -> None:
         sock, link = self._sock, self._link
         buffer = memoryview(bytearray(READ_SIZE))
-        taken = 0
+        taken, is_drained = 0, False
         while not (self._closed or self.closing):
             if self._paused:
                 await self._reading.park()
                 continue
+            if is_drained:
+                await wait_readable(self._fd)
+                taken, is_drained = 0, False
+                continue
             try:
                 size = sock.recv_into(buffer)
             except BlockingIOError:
-                await wait_readable(self._fd)
-                taken = 0
+                is_drained = True
                 continue
             if not size:
                 link.eof_received()
                 return
             link.data_received(buffer[:size])
+            is_drained = size < READ_SIZE
             taken += size
             if taken >= FAIR_SHARE:
                 await checkpoint()
                 taken = 0
 
     async def _write(self) -> None:
-        link = self._link
+        """Send what the socket has not taken at once."""
         while not self._closed:
-            if not self._dirty:
+            if not self._unsent:
                 await self._writing.park()
                 continue
-            self._dirty = False
-            data = link.data_to_send()
-            if data:
-                await self._send(data)
-            if self.closing and not self._dirty:
-                self._shut(None)
+            await wait_writable(self._fd)
+            self._send(self._unsent)
+            if not self._unsent and (self._dirty or self.closing):
+                self._flusher.flush_soon(self)
 
-    async def _send(self, data: bytes) -> None:
-        """Send a batch, in one go if the socket takes it."""
-        rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[self._sock.send(rest) :]
-            except BlockingIOError:
-                await wait_writable(self._fd)
+    def flush(self) -> None:
+        """Pull the link's batch and send it; a closing transport is closed after its last one."""
+        if self._closed or self._unsent:
+            return
+        self._dirty = False
+        try:
+            data = self._link.data_to_send()
+            if data:
+                self._send(data)
+                if self._unsent:
+                    self._writing.unpark()
+        except OSError as error:
+            self._shut(error)
+        except Exception as error:
+            self._bug(error)
+        if self.closing and not (self._unsent or self._dirty):
+            self._shut(None)
+
+    def _send(self, data: bytes | memoryview) -> None:
+        """Send what the socket takes, and keep the rest until it takes more."""
+        try:
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data) or self._unsent:
+            self._unsent = memoryview(data)[sent:]
 
     # --- The end -------------------------------------------------------------------------------------------
 
