@@ -1,8 +1,9 @@
 """The reactor for Trio.
 
 A connection has two tasks: a reader that receives into a buffer of its own, and a writer for what the socket does not
-take at once. What the links have to send is pulled by one task for all of them, once a tick. They and all background work live in a nursery under a system task, so that no cancel
-scope of the caller reaches them: a query in a shielded clean-up still gets its answer.
+take at once. What the links have to send is pulled by one task for all of them, once a tick. They and all background
+work live in a nursery under a system task, so that no cancel scope of the caller reaches them: a query in a shielded
+clean-up still gets its answer.
 """
 
 from __future__ import annotations

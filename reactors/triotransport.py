@@ -72,7 +72,9 @@ class Flusher:
         while True:
             if not self._dirty:
                 await self._waiting.park()
-            if len(self._dirty) > 1:  # what comes from several nodes in this tick goes to them as one batch each
+            if (
+                len(self._dirty) > 1
+            ):  # what comes from several nodes in this tick goes to them as one batch each
                 await cancel_shielded_checkpoint()
             dirty, self._dirty = self._dirty, []
             for transport in dirty:
