@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from triocql.metadata.schema.callables import Aggregate, Function, UserType
 from triocql.metadata.schema.columns import Argument, Column, ColumnKind, DroppedColumn, Key, Mask
+from triocql.metadata.schema.difference import difference
 from triocql.metadata.schema.keyspace import Keyspace, describe
 from triocql.metadata.schema.relations import Index, Relation, Table, Trigger, View, VirtualTable
 from triocql.metadata.schema.rows import build_keyspaces, read_heads, rebuild_keyspace, rebuild_table
+from triocql.metadata.schema.steps import Risk, Step
 from triocql.metadata.schema.systemtables import SYSTEM_TABLES, Fault, Row, Rows, SystemTable
 
 __all__ = [
@@ -23,8 +25,10 @@ __all__ = [
     "Keyspace",
     "Mask",
     "Relation",
+    "Risk",
     "Row",
     "Rows",
+    "Step",
     "SystemTable",
     "Table",
     "Trigger",
@@ -33,6 +37,7 @@ __all__ = [
     "VirtualTable",
     "build_keyspaces",
     "describe",
+    "difference",
     "read_heads",
     "rebuild_keyspace",
     "rebuild_table",

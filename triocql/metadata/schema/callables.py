@@ -74,7 +74,17 @@ class Function:
     @property
     def signature(self) -> str:
         """What tells it from others of its name: ``average(int, text)``."""
-        return signature_of(self.name, (argument.cql_type for argument in self.arguments))
+        return signature_of(self.name, self.argument_types)
+
+    @property
+    def argument_types(self) -> tuple[str, ...]:
+        """The types of its arguments, as the server writes them."""
+        return tuple(argument.cql_type for argument in self.arguments)
+
+    @property
+    def cql_signature(self) -> str:
+        """The same as CQL, without the keyspace, as ``DROP FUNCTION`` takes it."""
+        return ddl.quoted_signature(self.name, self.argument_types)
 
     def as_cql(self) -> str:
         """Return the statement that makes it, as ``DESCRIBE`` of Cassandra does."""
@@ -120,6 +130,11 @@ class Aggregate:
     def signature(self) -> str:
         """What tells it from others of its name: ``average(int)``."""
         return signature_of(self.name, self.argument_types)
+
+    @property
+    def cql_signature(self) -> str:
+        """The same as CQL, without the keyspace, as ``DROP AGGREGATE`` takes it."""
+        return ddl.quoted_signature(self.name, self.argument_types)
 
     def as_cql(self) -> str:
         """Return the statement that makes it, as ``DESCRIBE`` of Cassandra does."""

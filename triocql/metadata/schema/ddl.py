@@ -166,6 +166,17 @@ def callable_type(cql_type: str) -> str:
     return cql_type[len("frozen<") : -1] if cql_type.startswith("frozen<tuple<") else cql_type
 
 
+def signature(text: str, argument_types: Iterable[str]) -> str:
+    """Return a function with the types of its arguments, as Cassandra names it."""
+    return f"{text}({', '.join(map(callable_type, argument_types))})"
+
+
+def quoted_signature(text: str, argument_types: Iterable[str]) -> str:
+    """Return the same with its name in quotes where that is wanted."""
+    bare, bracket, rest = signature(text, argument_types).partition("(")
+    return f"{name(bare)}{bracket}{rest}"
+
+
 # --- Options -----------------------------------------------------------------------------------------------
 
 

@@ -78,22 +78,25 @@ class Keyspace:
 
     def describe(self, internals: bool = False) -> Description:
         """Return what makes it, one by one, in the order of ``DESCRIBE KEYSPACE``. Args and errors: see `as_cql`."""
+        self.check_loaded()
+        return Description(tuple(self._described(internals)))
+
+    def check_loaded(self) -> None:
+        """Raise UsageError if it was not loaded."""
         if not self.is_loaded:
             raise UsageError(
                 f"the tables of the keyspace {self.name!r} were not loaded; schema= of connect() says which are"
             )
-        return Description(tuple(self._described(internals)))
 
     def _described(self, internals: bool) -> Iterator[Described]:
         keyspace = ddl.name(self.name)
-        yield Described(keyspace, "keyspace", keyspace, self._head_as_cql())
-        within = {name: _names_within(each.type) for name, each in self.types.items()}
-        for name in ordering.by_dependency(within):
+        yield Described(keyspace, "keyspace", keyspace, self.head_as_cql())
+        for name in types_in_order(self.types):
             yield Described(keyspace, "type", ddl.name(name), self.types[name].as_cql())
-        for function in sorted(self.functions.values(), key=_called):
-            yield Described(keyspace, "function", _quoted_call(function), function.as_cql())
-        for aggregate in sorted(self.aggregates.values(), key=_called):
-            yield Described(keyspace, "aggregate", _quoted_call(aggregate), aggregate.as_cql())
+        for function in sorted(self.functions.values(), key=_signature):
+            yield Described(keyspace, "function", function.cql_signature, function.as_cql())
+        for aggregate in sorted(self.aggregates.values(), key=_signature):
+            yield Described(keyspace, "aggregate", aggregate.cql_signature, aggregate.as_cql())
         for table in sorted(self.tables.values(), key=_name):
             yield Described(keyspace, "table", ddl.name(table.name), table.as_cql(internals))
             for index in sorted(table.indexes.values(), key=_name):
@@ -102,7 +105,8 @@ class Keyspace:
             for view in sorted(views, key=_name):
                 yield Described(keyspace, "materialized_view", ddl.name(view.name), view.as_cql(internals))
 
-    def _head_as_cql(self) -> str:
+    def head_as_cql(self) -> str:
+        """Return the statement that makes the keyspace itself, without what is in it."""
         if self.is_virtual:
             return ddl.virtual_keyspace(self.name)
         return ddl.create_keyspace(self.name, self.cql_options)
@@ -130,6 +134,11 @@ def describe(keyspaces: Iterable[Keyspace], internals: bool = False) -> Descript
     """
     ordered = sorted(keyspaces, key=_name)
     return Description(tuple(each for keyspace in ordered for each in keyspace.describe(internals).objects))
+
+
+def types_in_order(types: Mapping[str, callables.UserType]) -> list[str]:
+    """Return the names of types as ``DESCRIBE`` orders them: each after those that it is made of."""
+    return ordering.by_dependency({name: _names_within(each.type) for name, each in types.items()})
 
 
 def _more_options(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -167,19 +176,5 @@ def _name(named: Table | View | Index | Keyspace) -> list[int]:
     return ordering.ignoring_case(named.name)
 
 
-def _called(function: Function | Aggregate) -> list[int]:
-    return ordering.ignoring_case(_call(function))
-
-
-def _call(function: Function | Aggregate) -> str:
-    """Return a function with the types of its arguments, as Cassandra names it."""
-    if isinstance(function, Function):
-        types = [argument.cql_type for argument in function.arguments]
-    else:
-        types = list(function.argument_types)
-    return f"{function.name}({', '.join(map(ddl.callable_type, types))})"
-
-
-def _quoted_call(function: Function | Aggregate) -> str:
-    name, bracket, rest = _call(function).partition("(")
-    return f"{ddl.name(name)}{bracket}{rest}"
+def _signature(function: Function | Aggregate) -> list[int]:
+    return ordering.ignoring_case(ddl.signature(function.name, function.argument_types))
