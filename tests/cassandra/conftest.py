@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 Table = Callable[[str], Awaitable[str]]
 
+FEATURES = {"4.0": ["cdc"], "4.1": ["cdc"], "5.0": ["cdc", "masking"]}
+"""What is switched on in the nodes of a run, for the schemas that it has."""
+
 KEYSPACE = "triocql_tests"
 FAILING = "failing_writes"
 
@@ -97,13 +100,11 @@ def cassandra_version() -> str:
 
 
 @pytest.fixture(scope="session")
-def cassandra(cassandra: CassandraCluster, cassandra_version: str) -> Iterator[CassandraCluster]:
+def cassandra(cassandra_version: str) -> Iterator[CassandraCluster]:
     """The node of the whole run, or one of another version."""
-    if cassandra_version == "5.0":
-        yield cassandra
-    else:
-        with CassandraCluster(version=cassandra_version) as older:
-            yield older
+    require_cassandra()
+    with CassandraCluster(version=cassandra_version, features=FEATURES[cassandra_version]) as cluster:
+        yield cluster
 
 
 @pytest.fixture

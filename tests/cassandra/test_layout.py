@@ -22,7 +22,7 @@ from triocql.testing.cassandra import (
     _background,
 )
 from triocql.testing.cassandra.__main__ import main
-from triocql.testing.cassandra._configuration import node_flags, node_yaml, write_files
+from triocql.testing.cassandra._configuration import feature_settings, node_flags, node_yaml, write_files
 from triocql.testing.cassandra._loopback import LoopbackBlock
 from triocql.testing.cassandra._probe import accepts_password, answers_options
 from triocql.testing.cassandra._process import OwnedProcess
@@ -112,6 +112,34 @@ def test_yaml_with_tokens_joins_at_once_and_overrides_win(tmp_path: Path) -> Non
     assert read["seed_provider"][0]["parameters"][0]["seeds"] == "127.19.1.1,127.19.1.4"
     assert (read["authenticator"], read["commitlog_sync"]) == ("PasswordAuthenticator", "group")
     assert (tmp_path / "conf" / "cassandra-rackdc.properties").read_text() == "dc=dc9\nrack=r1\n"
+
+
+@pytest.mark.parametrize(
+    ("series", "features", "settings"),
+    [
+        ((4, 0), ["cdc", "transient_replication"], {"cdc_enabled", "enable_transient_replication"}),
+        ((4, 1), ["transient_replication"], {"transient_replication_enabled"}),
+        ((5, 0), ["masking"], {"dynamic_data_masking_enabled"}),
+        ((5, 0), [], set()),
+    ],
+)
+def test_features_have_their_settings_in_each_series(
+    series: tuple[int, int], features: list[str], settings: set[str]
+) -> None:
+    assert feature_settings(features, series) == dict.fromkeys(settings, True)
+
+
+@pytest.mark.parametrize(
+    ("version", "feature", "complaint"),
+    [
+        ("5.0", "cdcc", "features are 'cdc'"),
+        ("4.1", "masking", "4.1 has no"),
+        ("4.0", "masking", "4.0 has no"),
+    ],
+)
+def test_features_that_there_are_not(version: str, feature: str, complaint: str) -> None:
+    with pytest.raises(LauncherError, match=complaint):
+        CassandraCluster(version=version, features=[feature])
 
 
 def test_yaml_without_tokens_bootstraps(tmp_path: Path) -> None:

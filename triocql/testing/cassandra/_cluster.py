@@ -12,7 +12,7 @@ import anyio.to_thread
 from triocql.config.auth import PlainTextAuth
 from triocql.testing.cassandra._authority import Authority, client_context
 from triocql.testing.cassandra._cache import locked
-from triocql.testing.cassandra._configuration import NUM_TOKENS
+from triocql.testing.cassandra._configuration import NUM_TOKENS, feature_settings
 from triocql.testing.cassandra._errors import LauncherError, StartError
 from triocql.testing.cassandra._folder import ClusterFolder
 from triocql.testing.cassandra._install import Installation, installation
@@ -24,7 +24,7 @@ from triocql.testing.cassandra._versions import DEFAULT_VERSION, version_of
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -51,6 +51,8 @@ class CassandraCluster:
         tls: "one-way" for nodes that speak TLS only, "mutual" if they ask for a certificate as well; an authority
             made on the spot signs theirs, `ssl_context` trusts it. Needs the program ``openssl``, and Cassandra 4.1 or
             newer.
+        features: what Cassandra has switched off and these nodes shall have: "cdc", "masking" (of 5.0),
+            "transient_replication" (which wants ``yaml={"num_tokens": 1}``).
         yaml: overrides of ``cassandra.yaml`` for all nodes.
         jvm: additional flags of the JVM for all nodes, such as "-Xmx1g".
         node_yaml: further overrides for single nodes, by their index.
@@ -87,6 +89,7 @@ class CassandraCluster:
         name: str = "triocql",
         auth: bool = False,
         tls: Tls | None = None,
+        features: Iterable[str] = (),
         yaml: Mapping[str, Any] | None = None,
         jvm: Sequence[str] = (),
         node_yaml: Mapping[int, Mapping[str, Any]] | None = None,
@@ -104,7 +107,7 @@ class CassandraCluster:
             raise LauncherError(f"tls= needs Cassandra 4.1 or newer, not {wanted.text}")
         self.tls = tls
         self._layout = places(nodes, topology)
-        self._yaml = dict(yaml or {})
+        self._yaml = {**feature_settings(features, wanted.series), **(yaml or {})}
         if auth:
             self._yaml.setdefault("authenticator", "PasswordAuthenticator")
         self._jvm = list(jvm)

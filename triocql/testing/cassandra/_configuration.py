@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from triocql.testing.cassandra._errors import LauncherError
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from triocql.testing.cassandra._topology import Place
@@ -47,6 +49,31 @@ def default_yaml(series: tuple[int, int]) -> dict[str, Any]:
         **{name: f"{size}MiB" for name, size in _MEBIBYTES.items()},
         **{f"{name}_enabled": True for name in _ENABLED},
     }
+
+
+_SWITCHES: Final = {
+    "cdc": ("cdc_enabled", "cdc_enabled"),
+    "masking": (None, "dynamic_data_masking_enabled"),
+    "transient_replication": ("enable_transient_replication", "transient_replication_enabled"),
+}
+"""The settings of features that Cassandra has switched off: in 4.0, and since."""
+
+
+def feature_settings(features: Iterable[str], series: tuple[int, int]) -> dict[str, Any]:
+    """Return the settings that switch features on.
+
+    Raises:
+        LauncherError: there is no such feature, or not in this series of Cassandra.
+    """
+    found = {}
+    for feature in features:
+        if feature not in _SWITCHES:
+            raise LauncherError(f"features are {', '.join(map(repr, _SWITCHES))}; not {feature!r}")
+        setting = _SWITCHES[feature][series >= (4, 1)]
+        if setting is None or (feature == "masking" and series < (5, 0)):
+            raise LauncherError(f"Cassandra {'.'.join(map(str, series))} has no {feature!r}")
+        found[setting] = True
+    return found
 
 
 # The access to its internals that Cassandra needs. What a Java does not have, it only warns of. (Its compiler is not
