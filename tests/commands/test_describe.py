@@ -103,10 +103,15 @@ def test_the_password_of_the_environment_logs_in(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_password_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    asked: list[str] = []
+
+    def typed(prompt: str) -> str:
+        asked.append(prompt)
+        return "secret"
+
     monkeypatch.delenv(connecting.PASSWORD, raising=False)
-    monkeypatch.setattr(connecting.sys.stdin, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr(connecting, "getpass", lambda prompt: asked.append(prompt) or "secret")
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(connecting, "getpass", typed)
     assert connecting._password("app") == "secret"
     assert asked == ["password of app: "]
 

@@ -10,7 +10,7 @@ import triocql
 from triocql import Session
 from triocql.errors import InvalidQuery, OptionError, UnfitAnswer, UsageError
 from triocql.metadata.description import Described
-from triocql.testing.server import CqlServer, ErrorCode, error, rows
+from triocql.testing.server import CqlServer, ErrorCode, Message, error, rows
 
 pytestmark = pytest.mark.anyio
 
@@ -105,7 +105,7 @@ async def test_a_timeout_that_is_none(session: Session) -> None:
 @pytest.mark.parametrize(
     "answer", [rows({"name": "text"}, [["x"]]), rows(COLUMNS, [["shop", "table", None, "x"]])]
 )
-async def test_an_answer_that_is_no_description(server: CqlServer, session: Session, answer: object) -> None:
+async def test_an_answer_that_is_no_description(server: CqlServer, session: Session, answer: Message) -> None:
     server.when(EVERYTHING).then(answer)
     with pytest.raises(UnfitAnswer, match="no description"):
         await session.describe()

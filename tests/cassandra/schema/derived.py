@@ -44,7 +44,7 @@ _LITERALS = {
 
 def write_indexes(writer: Writer, table: Table) -> None:
     """Write indexes on the columns of a table, at most one on each."""
-    if table.counter:
+    if table.counter or (table.compact and table.clustering):
         return
     columns = dict(table.columns)
     if not table.compact:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from .columntypes import write_types
@@ -43,3 +44,26 @@ def _write_keyspace(writer: Writer, *, transient: bool) -> None:
     durable = " AND durable_writes = false" if writer.sometimes("durable_writes", 3) else ""
     name = quoted(writer.schema.keyspace)
     writer.write(f"CREATE KEYSPACE {name} WITH replication = {option_map(replication)}{durable}")
+
+
+def generate(server: Server, count: int) -> list[Schema]:
+    """Return so many schemas, the same ones each time.
+
+    They are made beforehand: on a slow node nothing is to be tried twice, or shrunk. What is found is shown by objects.
+    """
+    found: list[Schema] = []
+
+    @settings(
+        max_examples=count,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(schemas(server))
+    def keep(schema: Schema) -> None:
+        found.append(schema)
+
+    keep()
+    return found

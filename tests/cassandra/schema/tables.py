@@ -114,7 +114,8 @@ def _mask(writer: Writer, table: Table, column: Type) -> str:
 def _change(writer: Writer, types: list[UserType], table: Table, taken: set[str]) -> None:
     """Have columns come, go and come again."""
     alter = f"ALTER TABLE {writer.qualified(table.name)}"
-    droppable = [*table.columns, *table.statics]
+    columns = {**table.columns, **table.statics}
+    droppable = [name for name, kind in columns.items() if not (kind.kind == "udt" and kind.multicell)]
     if droppable and writer.sometimes("dropped columns"):
         name = writer.pick(droppable)
         when = " USING TIMESTAMP 1700000000000001" if writer.sometimes("dropped at a time", 3) else ""

@@ -1,0 +1,34 @@
+"""The CQL of generated schemas equals, byte for byte, what nodes say of them, and makes them again."""
+
+from __future__ import annotations
+
+import pytest
+
+import triocql
+from triocql.testing.cassandra import CassandraCluster
+from triocql.testing.fixtures import require_cassandra
+
+from .comparing import Comparison
+from .nodes import launch, server_of
+from .writer import Server
+
+pytestmark = pytest.mark.cassandra
+
+
+def test_a_few_schemas(cassandra: CassandraCluster) -> None:
+    with triocql.sync.connect(cassandra.contact_points, timeout=60.0) as session:
+        Comparison(session).run(Server("5.0", cdc=True, masking=True), 5)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("series", "count"), [("5.0", 100), ("4.1", 20), ("4.0", 20)])
+def test_many_schemas_with_all_features(series: str, count: int) -> None:
+    require_cassandra()
+    with (
+        launch(series) as cluster,
+        triocql.sync.connect(cluster.contact_points, timeout=60.0) as session,
+    ):
+        comparison = Comparison(session)
+        comparison.run(server_of(series), count)
+    assert comparison.compared >= count
+    assert len(comparison.features) >= 40, comparison.features
