@@ -1,24 +1,28 @@
-"""The schema as CQL: asked of a node."""
+"""The schema as CQL: asked of a node, or put together where it knows no DESCRIBE."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from triocql import errors
 from triocql.config.checks import require_seconds
 from triocql.config.requests import RequestOptions
 from triocql.errors import InvalidQuery, UnfitAnswer, UsageError
 from triocql.metadata.description import Described, Description
+from triocql.metadata.schema import describe as describe_keyspaces
+from triocql.metadata.schema.ddl import name as quote_name
 from triocql.protocol.types import quoted
 from triocql.results.factories import row_factory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from triocql.session.context import SessionContext
 
 _UNPAGED: Final = 2**31 - 1
 _CHANGED: Final = "schema has changed"
 _DICT: Final = row_factory(dict)
+_SYSTEM: Final = frozenset(("system", "system_auth", "system_distributed", "system_schema", "system_traces"))
 
 
 async def describe(
@@ -32,6 +36,8 @@ async def describe(
     call = RequestOptions(page_size=_UNPAGED, idempotent=True, timeout=timeout)
     try:
         return await _ask(context, statement, call)
+    except errors.SyntaxError:
+        return _of_what_is_known(context, name, internals=internals)
     except InvalidQuery as error:
         if _CHANGED not in str(error):
             raise
@@ -55,6 +61,34 @@ def _part(name: str | None) -> str:
 async def _ask(context: SessionContext, statement: str, call: RequestOptions) -> Description:
     result = await context.execute(statement, None, call, _DICT)
     return Description(tuple([_described(row) for row in await result.all()]))
+
+
+def _of_what_is_known(context: SessionContext, name: str | None, *, internals: bool) -> Description:
+    """Return what a server without DESCRIBE would say, by what the session knows."""
+    keyspaces = context.cluster.nodes.snapshot.keyspaces
+    if name is None:
+        of_users = [each for each in keyspaces.values() if not each.is_virtual and each.name not in _SYSTEM]
+        return describe_keyspaces(of_users, internals)
+    keyspace, dot, part = name.partition(".")
+    if keyspace not in keyspaces:
+        raise UsageError(f"the session knows no keyspace {keyspace!r}")
+    whole = keyspaces[keyspace].describe(internals)
+    if not dot:
+        return whole
+    found = tuple(_of_part(whole.objects, quote_name(part)))
+    if not found:
+        raise UsageError(f"the session knows no table, view or index {part!r} in the keyspace {keyspace!r}")
+    return Description(found)
+
+
+def _of_part(objects: Iterable[Described], name: str) -> Iterator[Described]:
+    """Yield a table, view or index, and with a table the indexes and views that follow it."""
+    table_goes_on = False
+    for each in objects:
+        if each.kind in ("table", "index", "materialized_view"):
+            table_goes_on = each.name == name if each.kind == "table" else table_goes_on
+            if table_goes_on or each.name == name:
+                yield each
 
 
 def _described(row: Mapping[str, Any]) -> Described:

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from triocql.metadata.schema.ddl import described
-
-from triocql.metadata.description import Description
-
 from .grammar import generate
 from .oracle import Refused, build, create, describe, differences, execute, read_rows
 from .writer import Schema, Server, quoted
@@ -52,7 +48,7 @@ class Comparison:
         self.features |= schema.features
         for internals in (False, True):
             theirs = describe(session, what, internals=internals)
-            ours = Description(tuple(described(keyspace, internals)))
+            ours = keyspace.describe(internals)
             if found := differences(ours.objects, theirs):
                 return f"{found}\n\n{schema}"
         if not ours.comments_only:

@@ -123,7 +123,10 @@ def _view(writer: Writer, table: Table) -> None:
         taken = [name for name in rest if writer.sometimes("views of some columns")]
         selected = ", ".join(map(quoted, writer.draw(st.permutations([*keys, *taken]))))
     kinds = {**table.columns, **key}
-    where = " AND ".join(_restriction(writer, name, kinds[name]) for name in keys)
+    where = " AND ".join(
+        _restriction(writer, name, kinds[name]) if name in key else f"{quoted(name)} IS NOT NULL"
+        for name in keys
+    )
     options = write_options(writer, view=True)
     if clustering and writer.sometimes("orders of views"):
         orders = (f"{quoted(name)} {writer.pick(['ASC', 'DESC'])}" for name in clustering)

@@ -24,13 +24,13 @@ _RESULTS = {
 _STATES = {
     "int": ["0", "-5", None],
     "bigint": ["9223372036854775807", None],
-    "text": ["'it''s'", "''", None],
+    "text": ["'a b'", "''", None],
     "double": ["1.5", "-1.0E-7", None],
     "boolean": ["false", None],
     "list<int>": ["[1, 2]", "[]", None],
     "set<text>": ["{'b', 'a'}", None],
     "map<text, int>": ["{'b': 1, 'a': 2}", None],
-    "tuple<int, text>": ["(1, 'it''s')", None],
+    "tuple<int, text>": ["(1, 'b')", None],
 }
 _NAMES = ["plus", "Plus", "größe", "of_type", "order", "日本", "min 2"]
 

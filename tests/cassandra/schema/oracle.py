@@ -82,12 +82,9 @@ def differences(ours: Iterable[Described], theirs: Iterable[Described]) -> str:
     found = []
     for key in dict.fromkeys([*wanted, *mine]):
         if mine.get(key) != wanted.get(key):
-            texts = [_lines(wanted.get(key)), _lines(mine.get(key))]
-            found += [
-                "",
-                f"{key[0]} {key[1]}:",
-                *difflib.unified_diff(*texts, "server", "triocql", lineterm="", n=1),
-            ]
+            theirs_text, our_text = _lines(wanted.get(key)), _lines(mine.get(key))
+            lines = difflib.unified_diff(theirs_text, our_text, "server", "triocql", lineterm="", n=1)
+            found += ["", f"{key[0]} {key[1]}:", *lines]
     if not found and list(mine) != list(wanted):
         return f"the order differs: {list(wanted)}, not {list(mine)}"
     return "\n".join(found)

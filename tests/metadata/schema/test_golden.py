@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from triocql.metadata.schema.ddl import described
 
 from tests.metadata.schema.golden import GoldenSchema, load
 from triocql.metadata.building import finish
@@ -20,7 +19,7 @@ CASES = [
 @pytest.mark.parametrize("internals", [False, True])
 def test_cql_is_what_the_node_said(golden: GoldenSchema, internals: bool) -> None:
     keyspace = finish(build_keyspaces(golden.rows, {}))[golden.keyspace]
-    assert list(described(keyspace, internals)) == (golden.internals if internals else golden.described)
+    assert list(keyspace.describe(internals).objects) == (golden.internals if internals else golden.described)
 
 
 @pytest.mark.parametrize("series", ["4.0", "4.1", "5.0"])

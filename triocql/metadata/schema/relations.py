@@ -277,11 +277,15 @@ class View(Relation):
         return ddl.table_options(self.options, is_view=True)
 
     def _selected(self) -> Iterable[str]:
-        """Return the names of its columns as ``SELECT *`` has them: collections are among the others."""
+        """Return the names of its columns as ``SELECT *`` has them: collections are among the others.
+
+        Cassandra merges the columns of one cell with those of many, and takes one of many whose name does not begin
+        with ASCII for the end of the first.
+        """
         for kind in (ColumnKind.PARTITION_KEY, ColumnKind.CLUSTERING):
             yield from self._of(kind).names
         for kind in (ColumnKind.STATIC, ColumnKind.REGULAR):
-            parts = (
-                [each.name for each in self._of(kind) if each.is_multi_cell is many] for many in (False, True)
-            )
+            parts: tuple[list[str], list[str]] = ([], [])
+            for each in self._of(kind):
+                parts[each.is_multi_cell and each.name[:1].isascii()].append(each.name)
             yield from heapq.merge(*parts, key=ordering.signed)
