@@ -155,6 +155,7 @@ class Node:
         self.links: list[PeerLink] = []
         self.listeners: list[PeerLink] = []
         self.peers: list[tuple[Node, Address]] = []
+        self.data_centre = b"dc1"
         self.host_id = uuid.uuid4()
         self.pages: dict[str, Sequence[Sequence[int]]] = {}
         self.results: dict[str, tuple[wire.Column, ...]] = {}
@@ -276,11 +277,16 @@ class Node:
     def _table(self, text: str) -> bytes:
         """Return the rows of a table about nodes."""
         if "system.local" in text:
-            cells = [b"test", b"org.apache.cassandra.dht.Murmur3Partitioner", b"dc1", self.host_id.bytes]
+            cells = [
+                b"test",
+                b"org.apache.cassandra.dht.Murmur3Partitioner",
+                self.data_centre,
+                self.host_id.bytes,
+            ]
             return wire.rows(_LOCAL, [cells])
         peers = [
             [
-                b"dc1",
+                peer.data_centre,
                 peer.host_id.bytes,
                 ipaddress.ip_address(address.host).packed,
                 wire.integer(address.port),

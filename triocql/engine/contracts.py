@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from triocql.engine.phase import Phase
     from triocql.metadata.node import Node
+    from triocql.policies.balancing import BalancingPolicy
 
 
 class Sink(Protocol):
@@ -145,7 +146,13 @@ class Racing(Protocol):
 
 
 class Recovering(Protocol):
-    """Decides what follows an attempt that did not succeed."""
+    """Decides what follows an attempt that did not succeed.
+
+    Attributes:
+        balancing: the policy that says where attempts go; None for the session's.
+    """
+
+    balancing: BalancingPolicy | None
 
     def submit(self, request: Any) -> None:
         """Send a first attempt, or queue it, or fail it. Never raises."""

@@ -180,7 +180,7 @@ class SessionContext:
         return Stats(
             connections=len(connections),
             in_flight=sum(len(connection.in_flight) for connection in connections),
-            queued=sum(map(len, (router.queue, router.waiting, router.delays, *router.others))),
+            queued=router.held,
             orphans=sum(len(connection.orphans) for connection in connections),
         )
 

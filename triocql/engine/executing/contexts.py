@@ -12,15 +12,18 @@ from triocql.engine.executing.repreparing import Repreparing
 from triocql.engine.executing.retrying import Retrying
 from triocql.engine.executing.stamping import timestamps_of
 from triocql.engine.executing.throttling import Throttling
+from triocql.observability.tracker import GuardedTracker
+from triocql.policies.balancing import in_session
 from triocql.policies.speculation import NeverSpeculate
 from triocql.policies.throttling import NeverThrottle
 
 if TYPE_CHECKING:
+    from triocql.config.options import Options
     from triocql.config.policies import PolicyOptions
     from triocql.engine.messages.descriptions import Descriptions
     from triocql.engine.messages.reading import ResultReader
     from triocql.engine.routing.router import Router
-    from triocql.observability.tracker import GuardedTracker
+    from triocql.policies.balancing import BalancingPolicy
     from triocql.policies.retry import RetryPolicy
     from triocql.policies.speculation import SpeculationPolicy
     from triocql.policies.throttling import ThrottlingPolicy
@@ -36,9 +39,8 @@ class Contexts:
         router: sends requests.
         reader: reads results.
         descriptions: what nodes have told of statements.
-        tracker: follows requests, if there is one.
         doubt: called with statements whose types may have changed.
-        most_bytes: how many bytes of requests wait for their turn.
+        options: of the session.
     """
 
     def __init__(
@@ -46,15 +48,14 @@ class Contexts:
         router: Router,
         reader: ResultReader,
         descriptions: Descriptions,
-        tracker: GuardedTracker | None,
         doubt: Doubt,
-        most_bytes: int,
+        options: Options,
     ) -> None:
         self._router = router
         self._reader = reader
-        self._tracker = tracker
         self._doubt = doubt
-        self._most_bytes = most_bytes
+        self._options = options
+        self._tracker = None if options.tracker is None else GuardedTracker(options.tracker)
         self._repreparing = Repreparing(router, reader.version, descriptions)
         # By the function and the identity of the policy, which is kept, too: so that it stays its own.
         self._made: dict[tuple[Callable[[Any], Any], int], tuple[Any, Any]] = {}
@@ -71,6 +72,7 @@ class Contexts:
                 self._doubt,
                 self._reader.version,
                 self._router.submit if throttling is None else throttling.submit,
+                self._own_balancing(policies.balancing),
             ),
             self._reader,
             self._once(self._timestamps, policies.timestamps),
@@ -97,8 +99,20 @@ class Contexts:
             return None
         return Speculation(self._router, policy)
 
+    def _own_balancing(self, policy: BalancingPolicy | None) -> BalancingPolicy | None:
+        """Return the policy in this session; None for the session's, which the router asks by itself."""
+        if policy is self._options.policies.balancing:
+            return None
+        own: BalancingPolicy = self._once(self._balancing, policy)
+        return own
+
+    def _balancing(self, policy: BalancingPolicy) -> BalancingPolicy:
+        own = in_session(policy, self._options.contact_points)
+        self._router.add_policy(own)
+        return own
+
     def _throttling(self, policy: ThrottlingPolicy | None) -> Throttling | None:
         if policy is None or isinstance(policy, NeverThrottle):
             return None
         own: Callable[[], ThrottlingPolicy] | None = getattr(policy, "in_session", None)
-        return Throttling(self._router, policy if own is None else own(), self._most_bytes)
+        return Throttling(self._router, policy if own is None else own(), self._options.pool.max_queue_bytes)

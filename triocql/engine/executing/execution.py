@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from triocql.engine.routing.plan import Plan
     from triocql.metadata.node import Node
     from triocql.observability.tracker import GuardedTracker
-    from triocql.policies.balancing import RoutedRequest
+    from triocql.policies.balancing import BalancingPolicy, RoutedRequest
 else:
     from triocql import _cython as cython
 
@@ -71,6 +71,11 @@ class Attempt(Request):
     def node(self) -> Node | None:
         """The only node that it may go to (`Request`)."""
         return self.message.node
+
+    @property
+    def balancing(self) -> BalancingPolicy | None:
+        """The policy of the execution's profile (`Request`)."""
+        return self.execution.recovery.balancing
 
     @property
     def has_key(self) -> bool:

@@ -29,7 +29,6 @@ from triocql.engine.requests.single import Wait
 from triocql.engine.routing.keyspaces import Keyspaces
 from triocql.engine.routing.router import Router
 from triocql.errors import PreparedIdMismatch, ProtocolError, UsageError
-from triocql.observability.tracker import GuardedTracker
 from triocql.policies.timestamping import ServerTimestamps
 from triocql.protocol.constants import SERVER, V5
 from triocql.statements.prepared import BoundStatement, PreparedQuery, PreparedStatement
@@ -49,9 +48,8 @@ class Executor:
             router,
             ResultReader(descriptions, version, self.keyspaces.changed),
             descriptions,
-            None if options.tracker is None else GuardedTracker(options.tracker),
             self._doubt,
-            options.pool.max_queue_bytes,
+            options,
         )
         profiles = {name: self._profile(options.resolve(name)) for name in (DEFAULT, *options.profiles)}
         self.settings = SettingsCache(profiles, version, self._make_template)

@@ -13,6 +13,7 @@ from triocql.engine.executing.repreparing import Repreparing
 from triocql.engine.executing.retrying import Retrying
 from triocql.engine.requests.overdue import attempt_timed_out
 from triocql.engine.routing.router import Router
+from triocql.policies.balancing import BalancingPolicy
 from triocql.protocol.constants import Opcode
 from triocql.protocol.responses import read_answer
 from triocql.statements.prepared import PreparedQuery
@@ -54,8 +55,10 @@ class Recovery:
         doubt: Doubt,
         version: int,
         submit: Callable[[Any], None],
+        balancing: BalancingPolicy | None,
     ) -> None:
         self.router = router
+        self.balancing = balancing
         self.submit = submit
         self.now = router.clock.now
         self.watch = router.clock.watch

@@ -96,7 +96,7 @@ class ExecuteTemplate:
         self._throttling = context.throttling
         self._may_be_void = query.answers.void
         self._fixed_timestamp = options.timestamp
-        self._is_pinned = options.node is not None
+        self._is_pinned = options.node is not None or context.recovery.balancing is not None
         self._resumes = options.paging_state is not None
         self._adopt(query.state)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from triocql.engine.contracts import Holder, Sink
     from triocql.engine.history import History
     from triocql.metadata.node import Node
+    from triocql.policies.balancing import BalancingPolicy
     from triocql.protocol.responses import Extras
 
 # Looked up once: in Python 3.11 that is a call, which fails where the stack ends.
@@ -109,6 +110,11 @@ class Request:
     @property
     def node(self) -> Node | None:
         """The only node that it may go to; None for any."""
+        return None
+
+    @property
+    def balancing(self) -> BalancingPolicy | None:
+        """The policy that says where it goes; None for the session's."""
         return None
 
     @property

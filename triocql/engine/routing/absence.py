@@ -37,7 +37,8 @@ class Absence:
     def error(self, request: Request, named: Sequence[Pool] | None) -> NoNodeAvailable:
         """Return the error of `request`, which may go to the nodes of these pools; to any if they are None."""
         pools = tuple(self._pools) if named is None else named
-        error = NoNodeAvailable(self._reason(pools))
+        policy = self._policy if request.balancing is None else request.balancing
+        error = NoNodeAvailable(self._reason(pools, policy))
         error.attempts = tuple(pool.last_failure for pool in pools if pool.last_failure is not None)
         if (past := request.past()) is not None:
             error.attempts = past.attempts + error.attempts
@@ -45,27 +46,27 @@ class Absence:
             error.maybe_executed = past.maybe_executed
         return error
 
-    def check_use(self) -> None:
-        """Raise OptionError if the policy has no use for any node that there is: nothing could ever be asked."""
+    def unused(self, policy: BalancingPolicy) -> OptionError:
+        """Return the error for a policy that has no use for any node that there is: nothing could ever be asked."""
         nodes = self._snapshot().nodes
-        if all(node.distance is Distance.IGNORED for node in nodes):
-            reason = self._explained() or f"the balancing policy ignores every node: {_listed(nodes)}"
-            raise OptionError(f"the session would have no node: {reason}")
+        which = "the session" if policy is self._policy else "a profile"
+        reason = self._explained(policy) or f"the balancing policy ignores every node: {_listed(nodes)}"
+        return OptionError(f"{which} would have no node: {reason}")
 
-    def _reason(self, pools: Sequence[Pool]) -> str:
+    def _reason(self, pools: Sequence[Pool], policy: BalancingPolicy) -> str:
         if pools:
             which = "any node" if len(pools) == len(self._pools) else "a node for this request"
             return f"no connection to {which}: {_listed(pool.node for pool in pools)}"
         nodes = self._snapshot().nodes
         if not nodes:
             return "no node of the cluster is known"
-        explained = self._explained()
+        explained = self._explained(policy)
         if explained is not None:
             return f"no node for this request: {explained}"
         return f"the balancing policy has no node for this request; known are {_listed(nodes)}"
 
-    def _explained(self) -> str | None:
-        explain: Callable[[Snapshot], str | None] | None = getattr(self._policy, "explain", None)
+    def _explained(self, policy: BalancingPolicy) -> str | None:
+        explain: Callable[[Snapshot], str | None] | None = getattr(policy, "explain", None)
         if explain is None:
             return None
         try:

@@ -26,6 +26,8 @@ class Backlog:
 
     Attributes:
         queue: what waits while every connection is full, the first to be sent first.
+        apart: the same of each profile with a balancing policy of its own, by the identity of that: it may have other
+            nodes, and keeps nobody else waiting.
         waiting: what waits for something else: a connection, or a statement to be prepared.
         delays: what waits for the time at which it is tried again.
         others: what holds requests for other reasons.
@@ -36,6 +38,7 @@ class Backlog:
 
     def __init__(self, clock: Clock, options: PoolOptions, pools: Pools) -> None:
         self.queue: RequestQueue[Request] = RequestQueue(clock)
+        self.apart: dict[int, RequestQueue[Request]] = {}
         self.waiting: RequestQueue[Request | Wait] = RequestQueue(clock)
         self.delays = Delays(clock)
         self.others: list[RequestQueue[Any]] = []
@@ -45,7 +48,20 @@ class Backlog:
     @property
     def is_full(self) -> bool:
         """Whether the queue takes no more requests."""
-        return len(self.queue) >= self._options.max_queue or self.queue.size >= self._options.max_queue_bytes
+        return self._is_full(self.queue)
+
+    def _is_full(self, queue: RequestQueue[Request]) -> bool:
+        return len(queue) >= self._options.max_queue or queue.size >= self._options.max_queue_bytes
+
+    @property
+    def queues(self) -> Iterable[RequestQueue[Request]]:
+        """All queues of what waits for room."""
+        return self.queue, *self.apart.values()
+
+    def queue_of(self, request: Request) -> RequestQueue[Request]:
+        """Return the queue that `request` would wait in."""
+        policy = request.balancing
+        return self.queue if policy is None else self.apart[id(policy)]
 
     def hold(self, request: Request, named: Sequence[Pool] | None) -> None:
         """Hold `request`, or fail it with QueueFull or NoNodeAvailable.
@@ -61,10 +77,10 @@ class Backlog:
                 request.fail(
                     QueueFull(f"every connection to {request.node.name}, the one node for it, is full")
                 )
-            elif self.is_full:
-                request.fail(self._queue_full())
+            elif self._is_full(queue := self.queue_of(request)):
+                request.fail(_queue_full(queue))
             else:
-                self.queue.enter(request, Phase.QUEUED)
+                queue.enter(request, Phase.QUEUED)
         elif self._can_be_had(pools):
             self.waiting.enter(request, Phase.CONNECTING, named)
         else:
@@ -87,8 +103,8 @@ class Backlog:
 
     def requests(self) -> tuple[Request | Wait, ...]:
         """Return everything that is held."""
-        held = *self.waiting.requests(), *self.queue.requests(), *self.delays.requests()
-        return *held, *(request for queue in self.others for request in queue.requests())
+        held = (self.waiting, *self.queues, self.delays, *self.others)
+        return tuple(request for queue in held for request in queue.requests())
 
     def _give_up(self, request: Request | Wait) -> None:
         if isinstance(request, Wait) or request.phase not in (Phase.CONNECTING, Phase.QUEUED):
@@ -98,9 +114,10 @@ class Backlog:
         if not any(pool.dialing or pool.has_open() for pool in pools or self._pools):
             request.fail(self.absence.error(request, pools))
 
-    def _queue_full(self) -> QueueFull:
-        return QueueFull(
-            "use execute_concurrent, stream_concurrent or a request nursery, which keep a number of requests under "
-            f"way, instead of starting all at once (or raise max_queue, max_queue_bytes): {len(self.queue):,} requests "
-            f"({self.queue.size:,} bytes) wait already, and every connection is full"
-        )
+
+def _queue_full(queue: RequestQueue[Request]) -> QueueFull:
+    return QueueFull(
+        "use execute_concurrent, stream_concurrent or a request nursery, which keep a number of requests under "
+        f"way, instead of starting all at once (or raise max_queue, max_queue_bytes): {len(queue):,} requests "
+        f"({queue.size:,} bytes) wait already, and every connection is full"
+    )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from triocql.engine.connections.connection import Connection
     from triocql.engine.requests import Request
+    from triocql.engine.requests.queue import RequestQueue
     from triocql.metadata.node import Node
     from triocql.policies.balancing import BalancingPolicy
 
@@ -94,7 +95,7 @@ class Dispatcher:
                 return
             if self._is_only_one and not self._backlog.queue.held and self.turn.target.serve(request):
                 return
-        if self._backlog.queue.held and request.node is None:
+        if request.node is None and self._backlog.queue_of(request).held:
             self._hold(request, None)
             return
         named: list[Pool] = []
@@ -113,7 +114,7 @@ class Dispatcher:
 
     def _is_anyones(self, request: Request) -> bool:
         """Whether it does not matter which node gets `request`: no node is known to have its partition."""
-        if request.node is not None:
+        if request.node is not None or request.balancing is not None:
             return False
         if self._routes is None or not request.has_key:
             return True
@@ -137,12 +138,15 @@ class Dispatcher:
 
     def _submit_to(self, node: Node | None, request: Request) -> None:
         pool = None if node is None else self._pools.get(node)
-        if pool is None or self._backlog.queue.held or not pool.send(request):
+        if pool is None or self._backlog.queue_of(request).held or not pool.send(request):
             self.submit(request)
 
     def send_queued(self) -> None:
         """Send what waits for room, as far as there is room."""
-        queue = self._backlog.queue
+        for queue in self._backlog.queues:
+            self._send_queued(queue)
+
+    def _send_queued(self, queue: RequestQueue[Request]) -> None:
         while len(queue):
             request, named = queue.first(), list[Pool]()
             try:
@@ -192,7 +196,8 @@ class Dispatcher:
             self.turn.routes = self._routes
 
     def _nodes(self, request: Request) -> Iterator[Node]:
-        return nodes_of(self._policy, request.routed, self.snapshot)
+        policy = request.balancing
+        return nodes_of(self._policy if policy is None else policy, request.routed, self.snapshot)
 
     def _hold(self, request: Request, named: Sequence[Pool] | None) -> None:
         if self._ending.reason is not None:

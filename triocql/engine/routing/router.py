@@ -9,6 +9,7 @@ from triocql.config.groups import PoolOptions
 from triocql.engine.connections.connection import Connection
 from triocql.engine.connections.pool import Pool
 from triocql.engine.requests.clock import Clock
+from triocql.engine.requests.queue import RequestQueue
 from triocql.engine.requests.telling import call
 from triocql.engine.routing.backlog import Backlog
 from triocql.engine.routing.dispatch import Dispatcher
@@ -19,9 +20,11 @@ from triocql.metadata.node import Distance, Node
 from triocql.metadata.snapshot import Snapshot
 from triocql.observability.logs import get_logger
 from triocql.policies.balancing import BalancingPolicy, DefaultBalancing, default_of
-from triocql.policies.balancing.latency import EVERY, Latencies
+from triocql.policies.balancing.latency import EVERY
 
 logger = get_logger(__name__)
+
+_NEAREST = (Distance.LOCAL, Distance.REMOTE, Distance.IGNORED)
 
 # So many unasked events are ignored.
 _MOST_EVENTS = 1000
@@ -49,14 +52,16 @@ class Router:
         self._backlog = backlog = Backlog(clock, options, self.pools)
         self._ending = ending = Ending(self.pools, backlog)
         self._policy = DefaultBalancing() if policy is None else policy
+        self._policies = [self._policy]
         self._default = default_of(self._policy)
+        self._learning = [] if self._default is None else [self._default.latencies]
         self._dispatcher = dispatcher = Dispatcher(self._policy, self.pools, backlog, ending)
         self.queue, self.waiting, self.delays = backlog.queue, backlog.waiting, backlog.delays
         self.turn, self.plan = dispatcher.turn, dispatcher.plan
         self.submit, self.delay = dispatcher.submit, dispatcher.delay
         self.next_connection = dispatcher.next_connection
         self.others, self.add_queue = backlog.others, backlog.others.append
-        self.check_use = backlog.absence.check_use
+        self._absence, self._apart = backlog.absence, backlog.apart
         self.drain, self.end, self.ended_error = ending.drain, ending.end, ending.error
         self.connections = self.pools.connections
         self.on_drained = ending.on_drained
@@ -65,6 +70,11 @@ class Router:
     def ending(self) -> Exception | None:
         """The reason for which nothing more is sent; None while there is none."""
         return self._ending.reason
+
+    @property
+    def held(self) -> int:
+        """How many requests wait, for whatever it is."""
+        return len(self._backlog.requests())
 
     @property
     def is_full(self) -> bool:
@@ -78,14 +88,34 @@ class Router:
 
         Raises OptionError for options of the policy that are not right, as far as the first nodes can show that.
         """
-        for node in snapshot.nodes:
-            node.distance = self._distance(node, snapshot)
+        told = [
+            [self._distance(policy, node, snapshot) for node in snapshot.nodes] for policy in self._policies
+        ]
+        for node, *distances in zip(snapshot.nodes, *told, strict=True):
+            node.distance = min(distances, key=_NEAREST.index)
+        self._useless = [
+            policy
+            for policy, distances in zip(self._policies, told, strict=True)
+            if all(each is Distance.IGNORED for each in distances)
+        ]
         self._dispatcher.follow(snapshot)
 
-    def _distance(self, node: Node, snapshot: Snapshot) -> Distance:
+    def check_use(self) -> None:
+        """Raise OptionError if a policy has no use for any node that there is: nothing could ever be asked."""
+        if self._useless:
+            raise self._absence.unused(self._useless[0])
+
+    def add_policy(self, policy: BalancingPolicy) -> None:
+        """Let `policy` decide about some requests, and which nodes there are connections to for them."""
+        self._policies.append(policy)
+        self._apart[id(policy)] = RequestQueue(self.clock)
+        if (default := default_of(policy)) is not None:
+            self._learning.append(default.latencies)
+
+    def _distance(self, policy: BalancingPolicy, node: Node, snapshot: Snapshot) -> Distance:
         """Return how far a node is; as far as it was before if the policy fails to tell."""
         try:
-            return _checked(self._policy.distance(node, snapshot))
+            return _checked(policy.distance(node, snapshot))
         except BaseException as error:  # of the policy: whoever follows a snapshot has to go on
             if isinstance(error, OptionError) and not len(self.pools):
                 raise
@@ -96,10 +126,10 @@ class Router:
         """Send requests to the node of `pool`, too."""
         self.pools.add(pool)
         self._dispatcher.added(pool)
-        if self._default is not None:
+        if self._learning:
             statistics = pool.node.statistics
             statistics.due = 0.0
-            statistics.measured = partial(self._measured, pool.node, self._default.latencies)
+            statistics.measured = partial(self._measured, pool.node)
 
     def resize(self, pool: Pool, size: int, by: float) -> None:
         """Have `size` connections in `pool`. Those that are too many close once what is in flight on them has ended,
@@ -112,12 +142,18 @@ class Router:
         self.pools.remove(pool)
         self._dispatcher.reroute()
         self.resize(pool, 0, by)
-        if len(self.queue) or len(self.waiting):
+        if self._is_waiting or len(self.waiting):
             self._backlog.find_others()
 
-    def _measured(self, node: Node, latencies: Latencies, seconds: float, now: float) -> None:
+    @property
+    def _is_waiting(self) -> bool:
+        """Whether something waits for room."""
+        return bool(self.queue.held) or any(queue.held for queue in self._apart.values())
+
+    def _measured(self, node: Node, seconds: float, now: float) -> None:
         node.statistics.due = now + EVERY
-        if latencies.record(node, seconds, now):
+        changes = [latencies.record(node, seconds, now) for latencies in self._learning]
+        if any(changes):
             self._dispatcher.rank()
 
     def on_connected(self) -> None:
@@ -137,13 +173,14 @@ class Router:
     def on_read(self) -> None:
         """Called after it: send what is queued, then do what was put off."""
         self.reading = False
-        if self.after_reading or self.queue.held:  # mostly there is neither
+        # Mostly there is neither; and most sessions have one queue.
+        if self.after_reading or self.queue.held or (self._apart and self._is_waiting):
             following, self.after_reading = self.after_reading, []
             call((self.on_room, *following))
 
     def on_room(self) -> None:
         """Called when there may be room."""
-        if len(self.queue):
+        if self._is_waiting:
             self._dispatcher.send_queued()
 
     def on_event(self, connection: Connection, body: bytes, flags: int) -> None:
@@ -176,8 +213,10 @@ class Router:
         self._ending.check()
 
     def _find_others(self) -> None:
-        if len(self.queue):
+        if self._is_waiting:
             self._backlog.find_others()
+            if self._apart:  # the nodes of one policy may all be gone, while those of others are there
+                self._dispatcher.send_queued()
 
 
 def _checked(distance: object) -> Distance:

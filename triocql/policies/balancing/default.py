@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from triocql._hints import hinted
 from triocql.errors import OptionError
 from triocql.metadata.node import Distance, NodeState
+from triocql.policies.balancing.distances import Distances
 from triocql.policies.balancing.latency import Latencies
 from triocql.protocol.constants import Consistency
 
@@ -74,6 +75,7 @@ class DefaultBalancing:
         self.remote_data_centres = tuple(remote_data_centres)
         self.latencies = Latencies()
         self._contact_points: tuple[Address, ...] = ()
+        self._distances = Distances()
         self._position = -1
         self._local: tuple[Snapshot | None, tuple[Node, ...]] = None, ()
 
@@ -98,8 +100,11 @@ class DefaultBalancing:
         self._local = None, ()
         if self.local_data_centre is None:
             self._find_local(snapshot)
+        return self._distances.put(node, snapshot, self._found(node))
+
+    def _found(self, node: Node) -> Distance:
         if self.local_data_centre is None or node.data_centre is None:
-            return node.distance
+            return self._distances.of(node)
         if self.local_data_centre == node.data_centre:
             return Distance.LOCAL
         return Distance.REMOTE if node.data_centre in self.remote_data_centres else Distance.IGNORED
@@ -119,7 +124,7 @@ class DefaultBalancing:
 
     def rank(self, node: Node) -> int:
         """Return the rank of a node by its distance, its rack and how fast it answers."""
-        if node.distance is not Distance.LOCAL:
+        if self._distances.of(node) is not Distance.LOCAL:
             return FAR
         if node in self.latencies.slow:
             return SLOW
@@ -128,7 +133,7 @@ class DefaultBalancing:
     def explain(self, snapshot: Snapshot) -> str | None:
         """Return why there is no node for anything; None if there are some that might be used."""
         known = {node.data_centre for node in snapshot.nodes if node.data_centre is not None}
-        used = any(node.distance is not Distance.IGNORED for node in snapshot.nodes)
+        used = any(self._distances.of(node) is not Distance.IGNORED for node in snapshot.nodes)
         if used or self.local_data_centre is None or self.local_data_centre in known:
             return None
         others = ", ".join(map(repr, sorted(known))) or "none"
@@ -141,7 +146,7 @@ class DefaultBalancing:
         replicas: tuple[Node, ...] = ()
         if request.keyspace is not None and (key := request.routing_key) is not None:
             replicas = snapshot.replicas(request.keyspace, key)
-        near = [node for node in replicas if node.distance is Distance.LOCAL]
+        near = [node for node in replicas if self._distances.of(node) is Distance.LOCAL]
         if request.is_lwt:
             near.sort(key=_is_down)
         else:
@@ -180,12 +185,14 @@ class DefaultBalancing:
 
     def _local_nodes(self, snapshot: Snapshot) -> tuple[Node, ...]:
         if self._local[0] is not snapshot:
-            self._local = snapshot, tuple(each for each in snapshot.nodes if each.distance is Distance.LOCAL)
+            of = self._distances.of
+            self._local = snapshot, tuple(each for each in snapshot.nodes if of(each) is Distance.LOCAL)
         return self._local[1]
 
     def _remote(self, replicas: tuple[Node, ...], nodes: tuple[Node, ...]) -> Iterator[Node]:
         for name in self.remote_data_centres:
-            far = [node for node in nodes if node.data_centre == name and node.distance is Distance.REMOTE]
+            of = self._distances.of
+            far = [node for node in nodes if node.data_centre == name and of(node) is Distance.REMOTE]
             shuffle(far)
             yield from sorted(far, key=lambda node: (_is_down(node), node not in replicas))
 

@@ -9,6 +9,7 @@ from triocql._hints import hinted
 from triocql.errors import OptionError
 from triocql.metadata.node import Distance
 from triocql.policies.balancing.default import DefaultBalancing
+from triocql.policies.balancing.distances import Distances
 
 if TYPE_CHECKING:
     from triocql.abc import Address
@@ -52,6 +53,7 @@ class FilteredBalancing:
         self._allow = allow
         self._deny = deny
         self._predicate = predicate
+        self._distances = Distances()
 
     def in_session(self, contact_points: tuple[Address, ...]) -> FilteredBalancing:
         """Return a policy of a session's own."""
@@ -64,11 +66,13 @@ class FilteredBalancing:
 
     def distance(self, node: Node, snapshot: Snapshot) -> Distance:
         """Return IGNORED for what is left out, else what the policy says (`BalancingPolicy`)."""
-        return self.policy.distance(node, snapshot) if self._uses(node) else Distance.IGNORED
+        distance = self.policy.distance(node, snapshot) if self._uses(node) else Distance.IGNORED
+        return self._distances.put(node, snapshot, distance)
 
     def plan(self, request: RoutedRequest, snapshot: Snapshot) -> Iterator[Node]:
         """Give the nodes of the policy that are not left out (`BalancingPolicy`)."""
-        return (node for node in self.policy.plan(request, snapshot) if node.distance is not Distance.IGNORED)
+        of = self._distances.of
+        return (node for node in self.policy.plan(request, snapshot) if of(node) is not Distance.IGNORED)
 
     def explain(self, snapshot: Snapshot) -> str | None:
         """Return why there is no node for anything; None if there are some that might be used."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from triocql.metadata.node import Distance
+
 if TYPE_CHECKING:
-    from triocql.metadata.node import Distance, Node
+    from triocql.metadata.node import Node
     from triocql.metadata.snapshot import Snapshot
     from triocql.policies.balancing.contract import RoutedRequest
 
@@ -21,8 +23,8 @@ class RoundRobin:
         self._position = 0
 
     def distance(self, node: Node, snapshot: Snapshot) -> Distance:
-        """Return the distance that the node has, LOCAL to begin with (`BalancingPolicy`)."""
-        return node.distance
+        """Return LOCAL: all nodes are alike (`BalancingPolicy`)."""
+        return Distance.LOCAL
 
     def plan(self, request: RoutedRequest, snapshot: Snapshot) -> tuple[Node, ...]:
         """Return the nodes from the next position on (`BalancingPolicy`)."""
