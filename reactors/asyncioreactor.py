@@ -147,6 +147,7 @@ class AsyncioReactor(ReactorBase[AsyncioTransport]):
     """
 
     name = "asyncio"
+    cancellation = asyncio.CancelledError
     now: Callable[[], float] = staticmethod(_not_running)
 
     def __init__(self) -> None:
@@ -254,13 +255,7 @@ class AsyncioReactor(ReactorBase[AsyncioTransport]):
 
     def spawn(self, fn: Callable[..., Awaitable[None]], *args: Any) -> Callable[[], None]:
         """Run `await fn(*args)` in the background; returns its cancel."""
-        return _Background(self, partial(self._run_background, fn, args)).cancel
-
-    async def _run_background(self, fn: Callable[..., Awaitable[None]], args: tuple[Any, ...]) -> None:
-        try:
-            await fn(*args)
-        except Exception as error:
-            self.report_bug(error)
+        return _Background(self, partial(self.run_background, fn, args)).cancel
 
     def protect(self, fn: Callable[P, T]) -> Callable[P, T]:
         """Return `fn` as it is: `asyncio.run` makes the first Ctrl-C a cancellation, which tears nothing."""
@@ -310,7 +305,7 @@ class AsyncioReactor(ReactorBase[AsyncioTransport]):
         socket_options: Sequence[SocketOption] = (),
     ) -> AsyncioTransport:
         """Open a connection and start to drive `link` by it."""
-        how = Dialling(timeout, local_port, socket_options)
+        how = Dialling(timeout, self.reached, local_port, socket_options)
         sock = await dial(self, self.loop.sock_connect, address, how)
         return await self.adopt(sock, link)
 

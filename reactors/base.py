@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
+from triocql.abc import Address
 from triocql.errors import UsageError
 
 logger = logging.getLogger("triocql.reactors.base")
@@ -65,12 +66,16 @@ class ReactorBase(ABC, Generic[TransportT]):
 
     Attributes:
         transports: those of the connections that are open.
+        reached: where names led to last (`dial`).
     """
 
-    on_bug: Callable[[Exception], None] | None = None
+    on_bug: Callable[[BaseException], None] | None = None
+    cancellation: type[BaseException]
+    """What the loop raises in a task that it cancels."""
 
     def __init__(self) -> None:
         self.transports: set[TransportT] = set()
+        self.reached: dict[Address, Any] = {}
 
     @abstractmethod
     def now(self) -> float:
@@ -96,7 +101,7 @@ class ReactorBase(ABC, Generic[TransportT]):
     def check_caller(self) -> None:
         """Nobody but what runs in the loop has this reactor, unless it says otherwise."""
 
-    def report_bug(self, error: Exception) -> None:
+    def report_bug(self, error: BaseException) -> None:
         """Report an exception that nobody awaits to `on_bug`; without one, log it."""
         if self.on_bug is None:
             logger.error("a background task failed", exc_info=error)
@@ -105,6 +110,15 @@ class ReactorBase(ABC, Generic[TransportT]):
             self.on_bug(error)
         except Exception:
             logger.exception("on_bug itself failed")
+
+    async def run_background(self, fn: Callable[..., Awaitable[None]], args: tuple[Any, ...]) -> None:
+        """Await `fn(*args)`; report what it raises, unless it is ended from outside."""
+        try:
+            await fn(*args)
+        except (self.cancellation, GeneratorExit):
+            raise
+        except BaseException as error:
+            self.report_bug(error)
 
     async def outlast(self, wait: Callable[[], Awaitable[None]]) -> None:
         """Await `wait()` to its end, whatever the caller is told meanwhile, which is raised after that.

@@ -20,6 +20,8 @@ from .base import nothing
 ATTEMPT_DELAY = 0.25
 """Seconds after which the next address is tried beside one that does not answer (RFC 8305, section 5)."""
 
+_MOST_KEPT = 1024
+
 ConnectSocket = Callable[[socket.socket, Any], Awaitable[None]]
 """Connects a non-blocking socket to a socket address; raises OSError."""
 
@@ -35,9 +37,14 @@ class Target(NamedTuple):
 
 
 class Dialling(NamedTuple):
-    """The options of `Reactor.connect`."""
+    """The options of `Reactor.connect`.
+
+    `reached` is kept from one dial of a reactor to the next: where names led to last. That is tried first if it is
+    still among what they stand for, so that an address that does not answer lets wait but once.
+    """
 
     timeout: float
+    reached: dict[Address, Target]
     local_port: int | None = None
     socket_options: Sequence[SocketOption] = ()
 
@@ -116,7 +123,9 @@ class _Race:
             raise
 
     async def _look_up(self) -> None:
-        self._targets = await look_up(self._reactor, self._address)
+        targets = await look_up(self._reactor, self._address)
+        last = self._how.reached.get(self._address)
+        self._targets = sorted(targets, key=lambda target: target != last)
         self._start_next()
 
     def _start_next(self) -> None:
@@ -133,6 +142,7 @@ class _Race:
         except OSError as error:
             self._failed(target, error)
         else:
+            _keep(self._how.reached, self._address, target)
             self._won(sock)
 
     async def _connected(self, target: Target) -> socket.socket:
@@ -179,6 +189,13 @@ class _Race:
                 error.add_note(f"{other} ({other.__notes__[0]})")
         self.stop()
         self.waiter.reject(error)
+
+
+def _keep(reached: dict[Address, Target], address: Address, target: Target) -> None:
+    """Keep where an address led to, of a bounded number of them."""
+    if len(reached) >= _MOST_KEPT:
+        reached.clear()
+    reached[address] = target
 
 
 async def look_up(reactor: Reactor, address: Address) -> list[Target]:

@@ -42,6 +42,7 @@ class ThreadReactor(ReactorBase[ThreadTransport]):
     """
 
     name = "thread"
+    cancellation = Cancelled
     now = staticmethod(ThreadLoop.now)
 
     def __init__(self) -> None:
@@ -131,16 +132,10 @@ class ThreadReactor(ReactorBase[ThreadTransport]):
             self._tasks.discard(task)
             self._ended_one()
 
-        task = Task(loop, partial(self._run_background, fn, args), ended)
+        task = Task(loop, partial(self.run_background, fn, args), ended)
         self._tasks.add(task)
         loop.soon(task.step)
         return task.cancel
-
-    async def _run_background(self, fn: Callable[..., Awaitable[None]], args: tuple[Any, ...]) -> None:
-        try:
-            await fn(*args)
-        except Exception as error:
-            self.report_bug(error)
 
     def protect(self, fn: Callable[P, T]) -> Callable[P, T]:
         """Return `fn` as it is: KeyboardInterrupt is raised in the main thread, not in the loop's."""
@@ -188,7 +183,7 @@ class ThreadReactor(ReactorBase[ThreadTransport]):
         socket_options: Sequence[SocketOption] = (),
     ) -> ThreadTransport:
         """Open a connection and start to drive `link` by it."""
-        how = Dialling(timeout, local_port, socket_options)
+        how = Dialling(timeout, self.reached, local_port, socket_options)
         sock = await dial(self, self._connect_socket, address, how)
         return await self.adopt(sock, link)
 

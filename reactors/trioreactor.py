@@ -120,6 +120,7 @@ class TrioReactor(ReactorBase[TrioTransport]):
     """
 
     name = "trio"
+    cancellation = trio.Cancelled
     now = staticmethod(trio.current_time)
 
     def __init__(self) -> None:
@@ -219,10 +220,7 @@ class TrioReactor(ReactorBase[TrioTransport]):
         self, scope: trio.CancelScope, fn: Callable[..., Awaitable[None]], args: tuple[Any, ...]
     ) -> None:
         with scope:
-            try:
-                await fn(*args)
-            except Exception as error:
-                self.report_bug(error)
+            await self.run_background(fn, args)
 
     def protect(self, fn: Callable[P, T]) -> Callable[P, T]:
         """Hold KeyboardInterrupt back while `fn` runs. What is compiled has no frame to be found by."""
@@ -261,7 +259,7 @@ class TrioReactor(ReactorBase[TrioTransport]):
     ) -> TrioTransport:
         """Open a connection and start to drive `link` by it."""
         self._running_nursery()
-        how = Dialling(timeout, local_port, socket_options)
+        how = Dialling(timeout, self.reached, local_port, socket_options)
         sock = await dial(self, connect_socket, address, how)
         return await self.adopt(sock, link)
 

@@ -133,11 +133,12 @@ class Reactor(Protocol):
     def spawn(self, fn: Callable[..., Awaitable[None]], *args: Any) -> Callable[[], None]:
         """Run `await fn(*args)` in the background; returns the function that cancels it.
 
-        An exception from it does not reach the user's tasks: it is passed to `on_bug`, if set, else logged. Where a
-        program can cancel it, by listing all tasks, it is run again.
+        An exception from it does not reach the user's tasks: it is passed to `on_bug`, if set, else logged; so is what
+        is no `Exception`, such as SystemExit, but for the loop's own cancellation. Where a program can cancel it, by
+        listing all tasks, it is run again.
         """
 
-    on_bug: Callable[[Exception], None] | None
+    on_bug: Callable[[BaseException], None] | None
 
     def protect(self, fn: Callable[P, T]) -> Callable[P, T]:
         """Return `fn` such that KeyboardInterrupt is held back while it runs."""

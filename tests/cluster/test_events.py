@@ -91,10 +91,11 @@ def test_nodes_that_join_move_and_leave() -> None:
         world.reactor.advance(3.0)
         here = known(session, joining)
         assert of(seen, NodeAdded) == [NodeAdded(here)]
+        former = here.address
         joining.move("127.0.0.77")
         world.server.announce("TOPOLOGY_CHANGE", "NEW_NODE", joining)
         world.reactor.advance(3.0)
-        assert of(seen, NodeMoved) == [NodeMoved(here)]
+        assert of(seen, NodeMoved) == [NodeMoved(here, former)]
         assert known(session, joining) is here
         joining.member = False
         world.server.announce("TOPOLOGY_CHANGE", "REMOVED_NODE", joining)

@@ -15,7 +15,7 @@ from tests.faults.scene import Scene
 from triocql import errors
 from triocql.abc import Address
 from triocql.metadata.node import Node, NodeState
-from triocql.testing.server import ErrorCode, Gate, ServerNode, as_usual, error, rows
+from triocql.testing.server import ErrorCode, Gate, Opcode, ServerNode, as_usual, error, rows
 from triocql.testing.server.connection import ServerConnection
 
 PEERS = re.compile("FROM system.peers_v2")
@@ -83,10 +83,15 @@ def test_s25_a_flood_of_events_while_the_tables_are_read() -> None:
         before = readings(scene)
         scene.server.announce("TOPOLOGY_CHANGE", "NEW_NODE", Address("10.9.9.9", 9042))
         await scene.until(lambda: readings(scene) == before + 1)
+        undisturbed = (await scene.read(0).wait()).took
         body = b"\0\x0dSTATUS_CHANGE\0\x02UP\4\x0a\x09%b\0\0\x23\x52"
-        for _ in range(20):
+        for _ in range(20):  # 100,000 a second
+            calls = [scene.read(number) for number in range(3)]
             for number in range(2_000):
                 link.send_event(body % number.to_bytes(2, "big"))
+            for call in calls:
+                assert (await call.wait()).succeeded
+                assert call.took <= 2 * undisturbed
             await serves(scene, 3)
             await scene.sleep(0.02)
         scene.server.call(gate.open)
@@ -467,6 +472,42 @@ def test_s36_a_node_that_does_not_speak_the_version_of_the_others_is_left_alone(
         await row(scene)
 
     run(opened, before=before)
+
+
+def test_s36_a_version_that_is_a_beta_there_is_stepped_down_from_once() -> None:
+    beta = "Beta version of the protocol used (5/v5-beta), but USE_BETA flag is unset"
+
+    async def before(scene: Scene) -> None:
+        refused = error(ErrorCode.PROTOCOL_ERROR, beta)
+        scene.server.when(opcode=Opcode.OPTIONS).then(
+            lambda request: [refused] if request.version == 5 else [as_usual()]
+        )
+
+    async def row(scene: Scene) -> None:
+        await serves(scene)
+        assert {link.version for link in scene.server.connections} == {4}
+        assert {connection.framing.version for connection in scene.connections} == {4}
+
+    run(row, before=before)
+
+
+def test_s36_a_forced_version_that_no_node_speaks_is_an_error_at_once() -> None:
+    async def before(scene: Scene) -> None:
+        for node in scene.server.nodes:
+            node.versions = (3, 4)
+        began, asked = scene.now(), len(scene.server.log.everything)
+        with pytest.raises(errors.UnsupportedVersion, match="leave protocol_version= out"):
+            await scene.connecting(protocol_version=5).__aenter__()
+        assert scene.now() - began < 1.0
+        assert len(scene.server.log.everything) - asked <= len(scene.server.nodes)
+        await scene.sleep(1)
+        assert scene.clients == 0
+
+    async def row(scene: Scene) -> None:
+        await serves(scene)
+        assert {connection.framing.version for connection in scene.connections} == {4}
+
+    run(row, before=before)
 
 
 @pytest.mark.parametrize("column", ["cluster_name", "partitioner"])

@@ -241,6 +241,40 @@ def test_next_address_while_one_hangs(run: Run[None]) -> None:
     run(scenario)
 
 
+def test_where_a_name_led_to_is_tried_first_the_next_time(run: Run[None]) -> None:
+    """If it is still among what the name stands for."""
+
+    async def scenario(reactor: Any) -> None:
+        with contextlib.ExitStack() as stack:
+            port = free_port_of_all_hosts()
+            stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            stack.enter_context(socket.create_server(("127.0.0.3", port)))
+            stack.enter_context(black_hole("127.0.0.2", port))
+            patch = stack.enter_context(pytest.MonkeyPatch.context())
+            tried: list[str] = []
+            original = dial._Race._attempt
+
+            async def attempt(race: Any, target: dial.Target) -> None:
+                tried.append(target.sockaddr[0])
+                await original(race, target)
+
+            patch.setattr(dial._Race, "_attempt", attempt)
+            patch.setattr(dial, "ATTEMPT_DELAY", 0.01)
+            address = Address("db.example", port)
+            with resolving_to("127.0.0.2", "127.0.0.1"):
+                await reactor.connect(address, RecordingLink(reactor), timeout=10)
+                assert tried == ["127.0.0.2", "127.0.0.1"]
+                tried.clear()
+                await reactor.connect(address, RecordingLink(reactor), timeout=10)
+                assert tried == ["127.0.0.1"]
+            tried.clear()
+            with resolving_to("127.0.0.3"):
+                await reactor.connect(address, RecordingLink(reactor), timeout=10)
+                assert tried == ["127.0.0.3"]
+
+    run(scenario)
+
+
 def test_cancelled(run_hosted: Run[None]) -> None:
     async def scenario(reactor: Any) -> None:
         with black_hole() as address:

@@ -404,7 +404,7 @@ def test_received_bytes_do_not_outlive_the_call() -> None:
 @pytest.mark.parametrize("method", ["data_to_send", "data_received", "eof_received", "connection_lost"])
 def test_a_link_with_a_bug(method: str) -> None:
     reactor = SimulatedReactor()
-    bugs: list[Exception] = []
+    bugs: list[BaseException] = []
     reactor.on_bug = bugs.append
     listener = reactor.listen(HOST, lambda: RecordingLink(reactor))
     link = connect_once(reactor)

@@ -303,6 +303,24 @@ def test_bug_in_the_background(run_any: Run[None]) -> None:
     run_any(scenario)
 
 
+@pytest.mark.parametrize("error", [SystemExit(3), BaseExceptionGroup("two", [SystemExit(3)])])
+def test_what_is_no_exception_in_the_background(run_any: Run[None], error: BaseException) -> None:
+    """It is told like a bug, and ends neither the loop nor the program."""
+
+    async def scenario(reactor: Any) -> None:
+        bugs: list[BaseException] = []
+        reactor.on_bug = bugs.append
+
+        async def task() -> None:
+            raise error
+
+        reactor.spawn(task)
+        await ticks(reactor)
+        assert bugs == [error]
+
+    run_any(scenario)
+
+
 def test_on_bug_with_a_bug(run_any: Run[None], caplog: pytest.LogCaptureFixture) -> None:
     async def scenario(reactor: Any) -> None:
         def on_bug(error: Exception) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from triocql.abc import Reactor
+from ipaddress import ip_address
+
+from triocql.abc import Address, Reactor
 from triocql.cluster.connector import Connector
 from triocql.cluster.contacts import Contacts
 from triocql.cluster.control import Control
@@ -14,11 +16,14 @@ from triocql.config.options import Options
 from triocql.engine.executing.executor import Executor
 from triocql.engine.requests.clock import Clock
 from triocql.engine.routing.router import Router
-from triocql.errors import SessionClosed
+from triocql.errors import InternalError, SessionClosed
 from triocql.metadata.node import Node
+from triocql.metadata.snapshot import Snapshot
 from triocql.observability.logs import get_logger
 
 logger = get_logger(__name__)
+
+_MOST_TOLD = 20
 
 
 class Cluster:
@@ -76,7 +81,9 @@ class Cluster:
             self._nodes = Nodes(self._connector, self.router, self._executor)
             try:
                 others = (node for node in contact_points if node is not first.node)
-                self._nodes.apply(await self._control.open((first.node, *others)))
+                snapshot = await self._control.open((first.node, *others), deadline)
+                self._nodes.apply(snapshot)
+                _tell_unknown(snapshot, self.options.contact_points)
                 self.router.check_use()
             except BaseException:
                 first.abort(_closed())
@@ -132,11 +139,39 @@ class Cluster:
         self.hub.end()
         self.clock.close()
 
-    def _bug(self, error: Exception) -> None:
+    def _bug(self, error: BaseException) -> None:
         """A background task failed with a bug: every later call says so."""
         if self.router.ending is None:
             logger.error("the session ends because of a bug: %r", error, exc_info=error)
+        if not isinstance(error, Exception):
+            # SystemExit, say, of code that was given: it ends the session, and not those who use it.
+            reason = InternalError(f"a task of the session ended with {error!r}")
+            reason.__cause__ = error
+            error = reason
         self._end(error)
+
+
+def _tell_unknown(snapshot: Snapshot, contact_points: tuple[Address, ...]) -> None:
+    """Log the contact points that are no node's address: they serve only where no node can be reached.
+
+    A name may stand for any of the nodes, and a socket has no address to compare.
+    """
+    known = {address for node in snapshot.nodes for address in (node.address, node.told)}
+    unknown = [each for each in contact_points if each not in known and _is_literal(each)]
+    if unknown:
+        logger.warning(
+            "contact points that are none of the cluster's nodes are left out: %s",
+            ", ".join(map(str, unknown[:_MOST_TOLD])),
+        )
+
+
+def _is_literal(address: Address) -> bool:
+    """Return whether `address` is a number, not a name."""
+    try:
+        ip_address(address.host)
+    except ValueError:
+        return False
+    return True
 
 
 def _closed() -> SessionClosed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from triocql.abc import Waiter
+from triocql.cluster.attempts import NEXT, none_of
 from triocql.cluster.connector import Connector
 from triocql.engine.connections.connection import Connection
 from triocql.errors import Attempt, ConnectError, Error
@@ -89,9 +90,10 @@ class Contacts:
         if (thrown := _thrown(error)) is not None:
             self._end(thrown)
             return
-        self._failed[node] = Attempt(node, error, elapsed, "next contact point")
+        self._failed[node] = Attempt(node, error, elapsed, NEXT)
         if len(self._failed) == len(self._nodes):
-            self._end(_none_connected([self._failed[each] for each in self._nodes]))
+            attempts = [self._failed[each] for each in self._nodes]
+            self._end(none_of(attempts, "no connection to any contact point"))
         else:
             self._dial_next()
 
@@ -105,19 +107,4 @@ def _thrown(error: BaseException | None) -> BaseException | None:
     """Return what the authenticator raised if that is no `Exception`: such as SystemExit, which is the caller's."""
     while isinstance(error, Exception):
         error = error.__cause__
-    return error
-
-
-def _none_connected(attempts: list[Attempt]) -> Exception:
-    """Return the error for attempts that all failed: of their common kind, where they have one."""
-    if len(attempts) == 1:
-        return attempts[0].error
-    kinds = {type(attempt.error) for attempt in attempts}
-    kind = kinds.pop() if len(kinds) == 1 else ConnectError
-    error = kind("no connection to any contact point")
-    assert isinstance(error, ConnectError)
-    error.attempts = (*attempts[:-1], attempts[-1]._replace(decision="raised"))
-    error.is_transient = any(
-        each.error.is_transient for each in attempts if isinstance(each.error, ConnectError)
-    )
     return error

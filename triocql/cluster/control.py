@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
+from triocql.cluster.attempts import NEXT, none_of
 from triocql.cluster.backoff import BackOff
 from triocql.cluster.connector import Connector
 from triocql.cluster.events import EventWindow, News, read_events
@@ -88,22 +89,23 @@ class Control:
         self._closed = False
         self._cancel: Callable[[], None] | None = None
 
-    async def open(self, nodes: Iterable[Node]) -> Snapshot:
-        """Return the cluster, as the first of these nodes tells that is reached and does. Raises ConnectError."""
+    async def open(self, nodes: Sequence[Node], deadline: float) -> Snapshot:
+        """Return the cluster, as the first of these nodes tells that is reached and does, all of them by one deadline.
+
+        One that lets wait leaves half of the time to the others. Raises ConnectError.
+        """
         attempts: list[Attempt] = []
         for node in nodes:
             began = self._reactor.now()
+            left = max(0.0, deadline - began)
+            by = deadline if node is nodes[-1] else began + left / 2
             try:
-                change = await self._connect(node, Snapshot())
+                change = await self._connect(node, Snapshot(), by)
             except ConnectError as error:
-                attempts.append(Attempt(node, error, self._reactor.now() - began))
+                attempts.append(Attempt(node, error, self._reactor.now() - began, NEXT))
             else:
                 return change.snapshot
-        if len(attempts) == 1:
-            raise attempts[0].error
-        none_tells = ConnectError("no contact point tells what its cluster is made of")
-        none_tells.attempts = tuple(attempts)
-        raise none_tells
+        raise none_of(attempts, "no contact point tells what its cluster is made of")
 
     def start(self, nodes: Nodes, watcher: Watcher) -> None:
         """Keep the connection from now on, and have `nodes` follow what it tells."""
@@ -146,10 +148,14 @@ class Control:
             connection.abort(error)
 
     async def _read(
-        self, connection: Connection, known: Snapshot, removed: frozenset[Address] = frozenset()
+        self,
+        connection: Connection,
+        known: Snapshot,
+        removed: frozenset[Address] = frozenset(),
+        by: float = inf,
     ) -> Change:
         self._read_at = self._reactor.now()
-        tables = Tables(self._reactor, connection, self._timeout)
+        tables = Tables(self._reactor, connection, self._timeout, by)
         facts = await self._topology.read(tables, known)
         # What is known of keyspaces may be newer than this reading.
         return self._topology.follow(self._known, facts, tables, removed)
@@ -185,9 +191,11 @@ class Control:
         if not hub.listeners:
             return
         added, removed = change.snapshot.since(former)
-        for kind, nodes in ((NodeAdded, added), (NodeRemoved, removed), (NodeMoved, change.moved)):
+        for kind, nodes in ((NodeAdded, added), (NodeRemoved, removed)):
             for node in nodes:
                 hub.publish(kind(node))
+        for node, address in change.moved:
+            hub.publish(NodeMoved(node, address))
 
     @property
     def _known(self) -> Snapshot:
@@ -239,12 +247,15 @@ class Control:
         self._due.when = self._reactor.now() + pause
         logger.warning("no node takes the control connection, trying again in %.1f s: %s", pause, failure)
 
-    async def _connect(self, node: Node, known: Snapshot) -> Change:
-        """Make the control connection one to `node`, and read the cluster from it. Raises ConnectError."""
-        connection = await self._connector.open(node, None, owner=self)
+    async def _connect(self, node: Node, known: Snapshot, by: float = inf) -> Change:
+        """Make the control connection one to `node`, and read the cluster from it, `by` that time at the latest.
+
+        Each step has the connect timeout, too. Raises ConnectError.
+        """
+        connection = await self._connector.open(node, None, by, owner=self)
         try:
-            await self._register(connection)
-            change = await self._read(connection, known)
+            await self._register(connection, by)
+            change = await self._read(connection, known, by=by)
         except BaseException as error:
             connection.abort(error if isinstance(error, Exception) else Error("it was given up"))
             if isinstance(error, Error):
@@ -258,10 +269,9 @@ class Control:
             self._reactor.spawn(Heartbeat(self._reactor, connection, self._connector.options.connection).run)
         return change
 
-    async def _register(self, connection: Connection) -> None:
-        queries = InternalQueries(
-            self._reactor, connection, self._reactor.now() + self._timeout, self._timeout
-        )
+    async def _register(self, connection: Connection, by: float) -> None:
+        deadline = min(by, self._reactor.now() + self._timeout)
+        queries = InternalQueries(self._reactor, connection, deadline, self._timeout)
         await queries.ask(Opcode.REGISTER, register(_EVENTS))
 
     def _candidates(self) -> Iterator[Node]:

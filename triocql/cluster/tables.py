@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from triocql.abc import Reactor
@@ -41,11 +42,13 @@ class Tables:
 
     Args:
         timeout: seconds for each page.
+        by: when all pages have to be there, in any case.
     """
 
-    def __init__(self, reactor: Reactor, connection: Connection, timeout: float) -> None:
+    def __init__(self, reactor: Reactor, connection: Connection, timeout: float, by: float = inf) -> None:
         self.connection = connection
         self.timeout = timeout
+        self.by = by
         self.reactor = reactor
         self.registry = Registry()  # what users register is for their rows
 
@@ -95,7 +98,7 @@ class _Reading:
     def ask(self, state: bytes | None) -> None:
         """Ask for the page that begins at `state`."""
         tables = self._tables
-        deadline = tables.reactor.now() + tables.timeout
+        deadline = min(tables.by, tables.reactor.now() + tables.timeout)
         queries = InternalQueries(tables.reactor, tables.connection, deadline, tables.timeout)
         parameters = QueryParameters(Consistency.ONE, page_size=_PAGE, paging_state=state)
         self._exchange = queries.start(Opcode.QUERY, query(self._version, self._text, parameters))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from triocql.abc import Address
 from triocql.metadata.node import Node
 from triocql.protocol.responses import SchemaChange
 
@@ -41,9 +42,15 @@ class NodeRemoved:
 
 @dataclass(frozen=True, slots=True)
 class NodeMoved:
-    """A node has another address than before; it is the same node, by its host_id."""
+    """A node has another address than before; it is the same node, by its host_id.
+
+    Attributes:
+        node: the node, with its new address.
+        former: the address that it was dialled at before.
+    """
 
     node: Node
+    former: Address
 
 
 # --- Status ------------------------------------------------------------------------------------------------

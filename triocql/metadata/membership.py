@@ -21,13 +21,13 @@ class Change(NamedTuple):
 
     Attributes:
         snapshot: the one that follows.
-        moved: the nodes that have another address than before.
+        moved: the nodes that have another address than before, and the one that each was dialled at.
         upgraded: those that run another release than before.
         doubted: those that the reading lacks, and that are kept all the same: another one has to confirm it.
     """
 
     snapshot: Snapshot
-    moved: tuple[Node, ...]
+    moved: tuple[tuple[Node, Address], ...]
     upgraded: tuple[Node, ...]
     doubted: tuple[Node, ...]
 
@@ -62,8 +62,9 @@ class Membership:
             node = by_id.pop(each.host_id, None) or Node(self._translate(each.told))
             if node.host_id is not None and node.release != each.release:
                 upgraded.append(node)
+            former = node.address
             if self._learn(node, each):
-                moved.append(node)
+                moved.append((node, former))
             nodes.append(node)
         missing = [node for node in known.nodes if by_id.get(node.host_id) is node]
         doubted = self._doubt(missing, nodes, removed)

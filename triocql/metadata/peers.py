@@ -6,6 +6,7 @@ Their rows come from a server, and some are known to be wrong at times: what can
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
@@ -110,7 +111,7 @@ class _Reader:
         ids, addresses = {itself.host_id}, {itself.told}
         found = []
         for row in rows:
-            name = str(row.get("peer"))
+            name = _host(row, "peer") or "without an address"
             facts = self.read(row, name)
             if facts is None:
                 continue
@@ -177,10 +178,10 @@ class _Reader:
 
 
 def _host(row: Row, *columns: str) -> str | None:
-    """Return the first of these addresses that there is."""
+    """Return the first of these addresses that there is. Text is none: what it says would be looked up as a name."""
     for column in columns:
-        if row.get(column) is not None:
-            return str(row[column])
+        if isinstance(found := row.get(column), (IPv4Address, IPv6Address)):
+            return str(found)
     return None
 
 

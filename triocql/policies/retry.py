@@ -69,10 +69,21 @@ class RetryPolicy(Protocol):
         """
 
 
+_NEXT = (
+    errors.ConnectionLost,
+    errors.AttemptTimeout,
+    errors.Overloaded,
+    errors.ServerError,
+    errors.TruncateError,
+)
+"""What another node may do better, unless this one may have done it."""
+
+
 class DefaultRetryPolicy:
     """Retries what cannot do harm and is likely to help, once on the same node or along the nodes.
 
-    - nothing was executed (bootstrapping, connection ended or attempt timed out before sending): the next node, always;
+    - nothing was executed (bootstrapping, connection ended or attempt timed out before sending, a node that shuts down
+      and says so): the next node, always;
     - UNAVAILABLE, unless it is of a batch that is not idempotent: the next node, once, which may see other
       replicas alive;
     - READ_TIMEOUT of an idempotent request with enough replicas but without the data: the same node, once;
@@ -86,7 +97,7 @@ class DefaultRetryPolicy:
         """Decide as the class says."""
         if isinstance(error, errors.IsBootstrapping):
             return Decision.NEXT
-        if isinstance(error, (errors.ConnectionLost, errors.AttemptTimeout)):
+        if isinstance(error, _NEXT):
             return Decision.NEXT if idempotent or not error.maybe_executed else Decision.RAISE
         if isinstance(error, errors.Unavailable):
             harmless = idempotent or not error.maybe_executed
@@ -99,8 +110,6 @@ class DefaultRetryPolicy:
             return Decision.SAME if retries == 0 and harmless else Decision.RAISE
         if isinstance(error, errors.RateLimitReached):
             return Decision.NEXT if retries == 0 and idempotent else Decision.RAISE
-        if isinstance(error, (errors.Overloaded, errors.ServerError, errors.TruncateError)):
-            return Decision.NEXT if idempotent else Decision.RAISE
         return Decision.RAISE
 
 

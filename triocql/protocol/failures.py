@@ -22,7 +22,7 @@ def read_error(reader: Reader, version: int) -> ResponseError:
     message = reader.string()
     kind, fields = _ERRORS.get(code, (ResponseError, _none))
     error = kind(message, code=code, **fields(reader, version))
-    error.maybe_executed = code not in _NOT_EXECUTED
+    error.maybe_executed = code not in _NOT_EXECUTED and (code, message) not in _NOT_BEGUN
     return error
 
 
@@ -132,3 +132,12 @@ _NOT_EXECUTED = frozenset(
     }
 )
 """The codes after which nothing was executed: the statement was refused before any replica was asked."""
+
+_NOT_BEGUN = frozenset(
+    {
+        (ErrorCode.OVERLOADED, "Server is shutting down"),
+        (ErrorCode.OVERLOADED, "Query timed out before it could start"),
+    }
+)
+"""What Cassandra 5.0 answers in place of executing a request, which nobody has looked at. (Other answers of that code
+come in the middle of a write, from a replica's queue of hints.)"""

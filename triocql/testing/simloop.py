@@ -150,14 +150,7 @@ class SimLoop(ReactorBase[TransportT]):
 
     def spawn(self, fn: Callable[..., Awaitable[None]], *args: Any) -> Callable[[], None]:
         """Run `await fn(*args)` in the background; returns its cancel."""
-
-        async def background() -> None:
-            try:
-                await fn(*args)
-            except Exception as error:
-                self.report_bug(error)
-
-        task = self.start(background, name=_name(fn))
+        task = self.start(partial(self.run_background, fn, args), name=_name(fn))
         self._background.add(task)
         return task.cancel
 

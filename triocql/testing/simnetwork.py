@@ -58,6 +58,7 @@ class SimNetwork:
     def __init__(self, reactor: SimLoop[SimTransport]) -> None:
         self.names: dict[str, list[str]] = {}
         self.listeners: dict[Address, SimListener] = {}
+        self._reached: dict[Address, str] = {}
         self.clients = reactor.transports
         self.reactor = reactor
 
@@ -69,10 +70,11 @@ class SimNetwork:
         return listener
 
     async def dial(self, address: Address, waiter: SimWaiter) -> None:
-        """Find a listener that accepts, and give it to the waiter."""
+        """Find a listener that accepts, and give it to the waiter; where the last one was is looked at first."""
         failure = OSError(f"{address.host} stands for no host")
         hangs = False
-        for host in self.names.get(address.host, [address.host]):
+        last = self._reached.get(address)
+        for host in sorted(self.names.get(address.host, [address.host]), key=lambda host: host != last):
             listener = self.listeners.get(Address(host, address.port))
             await self.reactor.sleep(listener.delay if listener else 0)
             if listener is not None and listener.black_hole:
@@ -83,6 +85,7 @@ class SimNetwork:
                     errno.ECONNREFUSED, f"nothing listens at {host}:{address.port}"
                 )
             else:
+                self._reached[address] = host
                 waiter.resolve(listener)
                 return
         if not hangs:

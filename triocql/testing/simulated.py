@@ -46,6 +46,7 @@ class SimulatedReactor(SimLoop[SimTransport]):
     """
 
     name = "simulated"
+    cancellation = SimCancelled
 
     def __init__(self, seed: int = 0, *, level: bool = False) -> None:
         super().__init__(seed, level=level)

@@ -25,7 +25,7 @@ SLOW_MACHINE = {
 @pytest.fixture(scope="package")
 def three_nodes() -> Iterator[CassandraCluster]:
     require_cassandra()
-    with CassandraCluster(nodes=3, name="three", yaml=SLOW_MACHINE) as cluster:
+    with CassandraCluster(nodes=3, name="three", yaml=SLOW_MACHINE, start_timeout=300.0) as cluster:
         create_schema(cluster)
         yield cluster
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.cassandra.services import eventually, held
 
-from .checks import BACK_OFF, CONNECTIONS, check, go_on, wait_for_pools
+from .checks import BACK_OFF, CONNECTIONS, check, go_on, resting, wait_for_pools
 from .running import Running, running
 
 if TYPE_CHECKING:
@@ -82,13 +82,15 @@ def pause(node: Node, loads: Sequence[Running]) -> None:
 def kill(node: Node, loads: Sequence[Running]) -> None:
     node.kill()
     go_on(loads)
-    node.start()
+    with resting(*loads):
+        node.start()
 
 
 def stop(node: Node, loads: Sequence[Running]) -> None:
     node.stop()
     go_on(loads)
-    node.start()
+    with resting(*loads):
+        node.start()
 
 
 def quiet(loads: Sequence[Running]) -> None:

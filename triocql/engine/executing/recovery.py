@@ -18,20 +18,6 @@ from triocql.protocol.constants import Opcode
 from triocql.protocol.responses import read_answer
 from triocql.statements.prepared import PreparedQuery
 
-# After these answers, nothing was executed.
-_NOT_EXECUTED = (
-    errors.ProtocolViolation,
-    errors.BadCredentials,
-    errors.Unavailable,
-    errors.IsBootstrapping,
-    errors.SyntaxError,
-    errors.Unauthorized,
-    errors.InvalidQuery,
-    errors.ConfigurationError,
-    errors.AlreadyExists,
-    errors.Unprepared,
-)
-
 # What a node answers to values of other types than its own; its tables may have changed.
 _NOT_VALID = (errors.InvalidQuery, errors.ServerError)
 
@@ -78,10 +64,9 @@ class Recovery:
         error.coordinator = connection.node
         if hint := _hint(error, attempt):
             error.args = (f"{error.message}; {hint}",)
-        error.maybe_executed = not isinstance(error, _NOT_EXECUTED) or (
+        if isinstance(error, errors.Unavailable) and attempt.opcode == Opcode.BATCH:
             # Its partitions are written one after the other: those before the unavailable one may be there.
-            isinstance(error, errors.Unavailable) and attempt.opcode == Opcode.BATCH
-        )
+            error.maybe_executed = True
         if isinstance(error, errors.Unprepared):
             self._repreparing.unprepared(attempt, connection, error)
         else:

@@ -1,0 +1,34 @@
+"""What becomes of several attempts to reach a cluster that have all failed: one error that tells of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from triocql.errors import ConnectError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from triocql.errors import Attempt
+
+
+NEXT = "next contact point"
+"""What is decided when one cannot be used."""
+
+
+def none_of(attempts: Sequence[Attempt], what: str) -> Exception:
+    """Return the error for attempts that all failed: of their common kind, where they have one.
+
+    It is the error itself if there was one attempt; `what` says it for several.
+    """
+    if len(attempts) == 1:
+        return attempts[0].error
+    kinds = {type(attempt.error) for attempt in attempts}
+    kind = kinds.pop() if len(kinds) == 1 else ConnectError
+    error = kind(what)
+    assert isinstance(error, ConnectError)
+    error.attempts = (*attempts[:-1], attempts[-1]._replace(decision="raised"))
+    error.is_transient = any(
+        each.error.is_transient for each in attempts if isinstance(each.error, ConnectError)
+    )
+    return error
