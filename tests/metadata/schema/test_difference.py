@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.metadata.schema.model import Server
 from tests.metadata.schema.schemas import NAME, changes, schemas
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+@settings(deadline=None)
 @given(schemas())
 def test_equal_schemas_differ_in_nothing(schema: dict[str, Keyspace]) -> None:
     assert difference(schema, dict(schema)) == ()
 
 
+@settings(deadline=None)
 @given(changes())
 def test_a_server_that_takes_the_steps_has_the_other_schema(
     schemas: tuple[dict[str, Keyspace], dict[str, Keyspace]],
@@ -36,6 +38,7 @@ def test_a_server_that_takes_the_steps_has_the_other_schema(
     assert server.state == Server.of(new.get(NAME)).state
 
 
+@settings(deadline=None)
 @given(changes())
 def test_no_data_is_lost_in_silence(schemas: tuple[dict[str, Keyspace], dict[str, Keyspace]]) -> None:
     for step in difference(*schemas):

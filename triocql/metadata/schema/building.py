@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from triocql.codecs.values import FrozenMap
+from triocql.metadata.building import finish
 from triocql.metadata.schema.callables import Aggregate, Function
-from triocql.metadata.schema.columns import NOTHING
 from triocql.metadata.schema.keyspace import Keyspace
 from triocql.metadata.schema.reading import (
     Parts,
@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from triocql.metadata.schema.systemtables import Contents, Row
     from triocql.protocol.types import CqlType
 
+T = TypeVar("T")
 R = TypeVar("R", bound=Relation)
 F = TypeVar("F", Function, Aggregate)
 
-_COLUMNS_A_STEP: Final = 96
+_COLUMNS_A_STEP: Final = 64
+_NAMES_A_STEP: Final = 1024
 _EXTRA: Final = ("view_virtual_columns", "computed_columns")
 _PARTS: Final = ("columns", "column_masks", "dropped_columns", "indexes", "triggers", "scylla_tables")
 # Nodes leave rows in the other tables when a table, a view or a column is dropped.
@@ -84,7 +86,7 @@ class Builder:
             is_loaded=earlier.is_loaded or contents.has("tables"),
             tables=tables,
             views=views,
-            types=_mapping(types.found, earlier.types),
+            types=(yield from _settled(types.found, earlier.types)),
             functions=functions,
             aggregates=aggregates,
         )
@@ -103,8 +105,8 @@ class Builder:
             tables, views = kept_tables.get(name), kept_views.get(name)
         built = replace(
             earlier,
-            tables=_mapping(_put(earlier.tables, name, tables), earlier.tables),
-            views=_mapping(_put(earlier.views, name, views), earlier.views),
+            tables=finish(_settled(_put(earlier.tables, name, tables), earlier.tables)),
+            views=finish(_settled(_put(earlier.views, name, views), earlier.views)),
         )
         return earlier if built == earlier else built
 
@@ -128,7 +130,7 @@ class Builder:
         self._halves(
             contents, {name for part in _HALVES for name in contents.of(part)} - named, tables, views
         )
-        return _mapping(tables, earlier.tables), _mapping(views, earlier.views)
+        return (yield from _settled(tables, earlier.tables)), (yield from _settled(views, earlier.views))
 
     def _each(
         self,
@@ -201,7 +203,7 @@ class Builder:
             if self._worked >= _COLUMNS_A_STEP:
                 self._worked = 0
                 yield
-        return _mapping(found, relations)
+        return (yield from _settled(found, relations))
 
     # --- Functions and aggregates --------------------------------------------------------------------------
 
@@ -212,12 +214,13 @@ class Builder:
         for row in rows:
             try:
                 built = read(row)
-                put(found, built.signature, built)
+                earlier = before.get(built.signature)
+                put(found, built.signature, earlier if earlier is not None and earlier == built else built)
             except Unreadable as error:
                 kept = {key: each for key, each in before.items() if each.name == row.get(column)}
                 found = {**kept, **found}
                 self._complain(shown(row.get(column)), str(error), bool(kept))
-        return _mapping(found, before)
+        return finish(_settled(found, before))
 
 
 def _parts(contents: Contents, name: str) -> Parts:
@@ -237,12 +240,16 @@ def _check_keys(built: Relation, earlier: Relation | None) -> None:
                 raise Unreadable(f"its key has {shown(now.names)} instead of {shown(before.names)}")
 
 
-def _mapping(found: Mapping[str, Any], before: FrozenMap[str, Any]) -> FrozenMap[str, Any]:
-    """Return what was found by name; the same mapping as before if nothing has changed, with the same objects."""
-    if not found:
-        return NOTHING
-    kept = {name: before[name] if before.get(name) == each else each for name, each in sorted(found.items())}
-    return before if kept == before else FrozenMap(kept)
+def _settled(found: Mapping[str, T], before: FrozenMap[str, T]) -> Steps[FrozenMap[str, T]]:
+    """Return what was found by name; the same mapping as before if it has the same objects."""
+    is_same = len(found) == len(before)
+    kept = {}
+    for number, name in enumerate(sorted(found)):
+        kept[name] = found[name]
+        is_same = is_same and before.get(name) is found[name]
+        if number % _NAMES_A_STEP == _NAMES_A_STEP - 1:
+            yield
+    return before if is_same else FrozenMap(kept)
 
 
 def _put(before: Mapping[str, R], name: str, built: R | None) -> dict[str, R]:

@@ -19,7 +19,7 @@ logger = get_logger(__name__)
 
 SCHEMA: Final = "system_schema"
 VIRTUAL: Final = "system_virtual_schema"
-_ROWS_A_STEP: Final = 2048
+_ROWS_A_STEP: Final = 1024
 
 
 class SystemTable(NamedTuple):
