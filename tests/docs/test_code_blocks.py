@@ -23,6 +23,7 @@ import trio
 
 import triocql
 from tests.docs.pages import PAGES, ROOT, Block, Run, blocks_of, runs_of
+from triocql import commands
 from triocql.testing.cassandra import __main__ as launcher
 
 if TYPE_CHECKING:
@@ -203,6 +204,9 @@ def test_console(block: Block, command: str) -> None:
         assert set(words[1:]) <= set(targets)
     elif words[1:3] == ["-m", "triocql.testing.cassandra"]:
         launcher._parser().parse_args(words[3:])
+    elif words[1:3] == ["-m", "triocql"]:
+        arguments = list(itertools.takewhile(lambda word: word != ">", words[3:]))
+        assert not arguments or commands._parser().parse_args(arguments)
     elif words[1:3] == ["-m", "pip"]:
         _check_pip(words[3:])
     elif program.startswith("python") and words[1] == "-m":
