@@ -358,17 +358,41 @@ def test_a_route_chooses_a_node_that_the_plan_may_begin_with() -> None:
         policy.latencies.slow = frozenset({nodes[3]})
         router._dispatcher.rank()
         targets = router.pools.targets
+        routes = router.turn.routes
         for in_order in (False, True):
-            route = router.turn.routes.route(KEYSPACE, (0,), in_order)
             for number in range(200):
                 request = RoutedRequest(
                     "", keyspace=KEYSPACE, routing_key=partial(key_of, number), is_lwt=in_order
                 )
                 plans = [policy.plan(request, snapshot) for _ in range(30)]
                 firsts = {next(node for node in plan if targets[node].streams) for plan in plans}
-                target = route.choose(replicas(snapshot, number))
+                target = routes.choose(replicas(snapshot, number), in_order)
                 (chosen,) = [node for node in nodes if targets[node] is target]
                 assert chosen in firsts
+
+
+@pytest.mark.parametrize("count", [1, 3, 12])
+def test_no_first_attempt_asks_the_default_policy_for_a_plan(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(count=count, keyspace=KEYSPACE)
+    with world.session() as session:
+        snapshot = know(world, session, snapshot_of(nodes_of(session)))
+        statement = keyed(world, session, INSERT)
+        policy = default_of(session._context.executor.router._policy)
+        asked: list[RoutedRequest] = []
+        monkeypatch.setattr(
+            policy, "plan", lambda request, _: asked.append(request) or iter(nodes_of(session))
+        )
+        found: Counter[Node] = Counter()
+        for number in range(40 * count):
+            batch = triocql.Batch().add(statement, [number])
+            for keyed_one in (statement.bind(number), batch):
+                assert world.call(session.execute, keyed_one).coordinator in replicas(snapshot, number)
+            assert ask(world, session, statement, number) in replicas(snapshot, number)
+            found[world.call(session.execute, "SELECT x").coordinator] += 1
+        assert asked == []
+        assert len(found) == count
 
 
 # --- One node, and one kind, by request --------------------------------------------------------------------------

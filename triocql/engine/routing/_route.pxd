@@ -14,20 +14,22 @@ cdef Py_ssize_t _MANY
 cdef class Routes:
     cdef object _snapshot
     cdef dict _targets
-
-
-cdef class Route:
-    cdef ReplicaMap _replicas
-    cdef tuple _partition_key
-    cdef dict _targets
-    cdef bint _in_order
     cdef long long _seed
 
     @cython.locals(target=Target)
-    cpdef bint send(self, bytes values, Request request) except -1
+    cpdef bint send(self, tuple replicas, bint in_order, Request request) except -1
     @cython.locals(
         first=Target, second=Target, target=Target, count=Py_ssize_t, total=Py_ssize_t, begin=Py_ssize_t,
         number=Py_ssize_t, place=Py_ssize_t,
     )
-    cpdef Target choose(self, tuple replicas)
+    cpdef Target choose(self, tuple replicas, bint in_order)
     cdef Py_ssize_t _random(self, Py_ssize_t count)
+
+
+cdef class Route:
+    cdef Routes _routes
+    cdef ReplicaMap _replicas
+    cdef tuple _partition_key
+    cdef bint _in_order
+
+    cpdef bint send(self, bytes values, Request request) except -1

@@ -21,7 +21,7 @@ from triocql.engine.routing.pools import Pools
 from triocql.errors import RequestError
 from triocql.metadata.snapshot import Snapshot
 from triocql.policies.balancing import default_of
-from triocql.policies.balancing.default import FAR
+from triocql.policies.balancing.default import SLOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from triocql.engine.requests import Request
     from triocql.engine.requests.queue import RequestQueue
     from triocql.metadata.node import Node
-    from triocql.policies.balancing import BalancingPolicy
+    from triocql.policies.balancing import BalancingPolicy, RoutedRequest
 
 # Nothing can be sent to it: where requests wait, who comes later waits behind them.
 _NOWHERE = Target()
@@ -55,6 +55,7 @@ class Dispatcher:
         # Whoever chooses another policy wants it to be asked for each request.
         self._default = default_of(policy)
         self._routes: Routes | None = None
+        self._position = -1
 
     def follow(self, snapshot: Snapshot) -> None:
         """Have the policy decide by `snapshot` from now on."""
@@ -90,11 +91,13 @@ class Dispatcher:
 
     def submit(self, request: Request) -> None:
         """Send `request`, or have it held, or fail it. Never raises."""
-        if request.plan is None and self._is_anyones(request):
-            if self.turn.target.send(request):
-                return
-            if self._is_only_one and not self._backlog.queue.held and self.turn.target.serve(request):
-                return
+        if (
+            request.plan is None
+            and request.node is None
+            and request.balancing is None
+            and self._serve(request)
+        ):
+            return
         if request.node is None and self._backlog.queue_of(request).held:
             self._hold(request, None)
             return
@@ -107,19 +110,35 @@ class Dispatcher:
         if not sent:
             self._hold(request, named)
 
-    @property
-    def _is_only_one(self) -> bool:
-        """Whether the node whose turn it is has no other one beside it, so that the policy has nothing to decide."""
-        return self._default is not None and len(self._pools) == 1 and self.turn.target.rank < FAR
+    def _serve(self, request: Request) -> bool:
+        """Send a first attempt to where the default policy would, without asking it; return whether it was sent.
 
-    def _is_anyones(self, request: Request) -> bool:
-        """Whether it does not matter which node gets `request`: no node is known to have its partition."""
-        if request.node is not None or request.balancing is not None:
+        What is different from its first choice, as where a node has no room, is the policy's to decide.
+        """
+        if self._default is None or self._backlog.queue.held:
             return False
-        if self._routes is None or not request.has_key:
-            return True
-        keyspace = request.routed().keyspace
-        return keyspace is None or self.snapshot.replica_map(keyspace) is None
+        self.turn.routes = routes = self._routes  # while requests waited there were none
+        if routes is not None and request.has_key:
+            routed = request.routed()
+            replicas = self._replicas(routed)
+            if replicas:
+                return routes.send(replicas, routed.is_lwt, request)
+        return self.turn.target.send(request) or self._begin_turn(request)
+
+    def _replicas(self, request: RoutedRequest) -> tuple[Node, ...]:
+        keyspace, key = request.keyspace, request.routing_key
+        return () if keyspace is None or key is None else self.snapshot.replicas(keyspace, key)
+
+    def _begin_turn(self, request: Request) -> bool:
+        """Send `request` to the local node after the last one, whose turn it is then; whether any has room."""
+        nodes, targets = self._pools.nodes, self._pools.targets
+        for _ in nodes:
+            self._position = (self._position + 1) % len(nodes)
+            target = targets[nodes[self._position]]
+            if target.rank < SLOW and target.serve(request):
+                self.turn.target = target
+                return True
+        return False
 
     def delay(self, request: Request, when: float, node: Node | None) -> None:
         """Send `request` at `when`, by the loop's clock: to `node`, if there is one and it has room."""
@@ -184,16 +203,8 @@ class Dispatcher:
             if pool is not None:
                 named.append(pool)
                 if pool.send(request):
-                    if self._default is not None and plan is None:
-                        self._take_turn(request, pool)
                     return True
         return request.holder is not holder or request.phase is Phase.DONE
-
-    def _take_turn(self, request: Request, pool: Pool) -> None:
-        if self._is_anyones(request):
-            self.turn.target = pool.target
-        if not self._backlog.queue.held:
-            self.turn.routes = self._routes
 
     def _nodes(self, request: Request) -> Iterator[Node]:
         policy = request.balancing
