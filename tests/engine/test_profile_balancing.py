@@ -160,6 +160,27 @@ def test_a_profile_whose_nodes_are_busy_keeps_nobody_else_waiting() -> None:
         assert session.stats().queued == 0
 
 
+@pytest.mark.parametrize("busy", ["far", "default"])
+def test_a_window_waits_where_the_queue_of_its_profile_is_full_and_there_only(busy: str) -> None:
+    world = world_of(max_in_flight=1, max_queue=2)
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        nodes = world.nodes[2:] if busy == "far" else world.nodes[:2]
+        for node in nodes:
+            node.holding = True
+        values = [[number] for number in range(20)]
+        load = session.execute_concurrent_with_args
+        slow = world.start(load, insert, values, concurrency=10, profile=busy)
+        assert session.stats().queued == 2
+        other = "default" if busy == "far" else "far"
+        assert len(world.call(load, insert, values, concurrency=10, profile=other)) == 20
+        for node in nodes:
+            node.release()
+            node.holding = False
+        world.settle()
+        assert all(outcome.success for outcome in slow.result())
+
+
 def test_and_waits_for_nobody_else() -> None:
     world = world_of(max_in_flight=1)
     with world.session() as session:

@@ -28,6 +28,7 @@ cdef class Window:
     cdef Py_ssize_t _concurrency
     cdef object _call
     cdef object _throttling
+    cdef object _is_full
     cdef object _on_ended
     cdef dict _live
     cdef object _statement

@@ -25,6 +25,7 @@ from triocql.engine.messages.descriptions import Descriptions, PrepareKey
 from triocql.engine.messages.query import QueryMessage
 from triocql.engine.messages.reading import ResultReader
 from triocql.engine.phase import Phase
+from triocql.engine.requests.queue import RequestQueue
 from triocql.engine.requests.single import Wait
 from triocql.engine.routing.keyspaces import Keyspaces
 from triocql.engine.routing.router import Router
@@ -174,6 +175,13 @@ class Executor:
         """Return whether a node would look up the names in `query` where it did; before v5 that is where it is now."""
         here = self.version >= V5 or query.keyspace == self.keyspaces.current
         return here and self.router.ending is None
+
+    def queue(self, call: RequestOptions) -> RequestQueue[Any]:
+        """Return what requests with these options wait for room in, if their statements have none. Raises OptionError
+        for a profile that there is not.
+        """
+        recovery = self.settings.of_profile(call.profile or DEFAULT).context.recovery
+        return self.router.queue_of(recovery)
 
     def throttling(self, call: RequestOptions) -> Admitting | None:
         """Return what requests with these options wait for, if their statements have none. Raises OptionError for a

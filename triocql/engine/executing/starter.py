@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from triocql.engine.executing.context import ExecutionContext
     from triocql.engine.executing.execution import Execution
     from triocql.engine.executing.template import ExecuteTemplate
+    from triocql.engine.requests.queue import RequestQueue
     from triocql.engine.routing.router import Router
     from triocql.statements.statement import Parameters
 
@@ -24,6 +25,9 @@ class Starter(Protocol):
         self, sink: Sink, statement: Any, parameters: Parameters = ..., call: RequestOptions = ...
     ) -> Execution:
         """Start a request. Raises what the caller did wrong."""
+
+    def queue(self, call: RequestOptions) -> RequestQueue[Any]:
+        """Return what requests with these options wait for room in. Raises OptionError for an unknown profile."""
 
     def throttling(self, call: RequestOptions) -> Admitting | None:
         """Return what requests with these options wait for. Raises OptionError for a profile that there is not."""

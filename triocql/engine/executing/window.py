@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from triocql.engine.requests.telling import as_error, report
@@ -64,9 +65,11 @@ class Window:
         self.occupied = 0
         self._executor = executor
         self._router = executor.router
-        self._queued = executor.router.queue.held
         self._concurrency = concurrency
         self._call = call
+        queue = executor.queue(call)
+        self._queued = queue.held
+        self._is_full = partial(executor.router.is_full, queue)
         self._throttling = executor.throttling(call)
         self._on_ended = on_ended
         self._live: dict[int, Entry] = {}
@@ -91,7 +94,7 @@ class Window:
         # With requests of its own under way, a full queue is a reason to wait; without, only an error would tell.
         if live and self._throttling is not None and self._throttling.is_full:
             return False
-        return not (live and self._queued and self._router.is_full)
+        return not (live and self._queued and self._is_full())
 
     def start(self, statement: Any, parameters: Parameters) -> Entry:
         """Start a request. What the caller did wrong is an outcome of the entry like any other."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from triocql.config.groups import PoolOptions
 from triocql.engine.connections.pool import Pool
@@ -19,6 +19,15 @@ from triocql.errors import QueueFull
 
 if TYPE_CHECKING:
     from triocql.engine.requests import Request
+    from triocql.policies.balancing import BalancingPolicy
+
+
+class Balanced(Protocol):
+    """A request, or what knows about several."""
+
+    @property
+    def balancing(self) -> BalancingPolicy | None:
+        """The policy that says where it goes; None for the session's."""
 
 
 class Backlog:
@@ -45,12 +54,8 @@ class Backlog:
         self._options = options
         self._pools = pools
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the queue takes no more requests."""
-        return self._is_full(self.queue)
-
-    def _is_full(self, queue: RequestQueue[Request]) -> bool:
+    def is_full(self, queue: RequestQueue[Request]) -> bool:
+        """Whether a queue of what waits for room takes no more requests."""
         return len(queue) >= self._options.max_queue or queue.size >= self._options.max_queue_bytes
 
     @property
@@ -58,8 +63,8 @@ class Backlog:
         """All queues of what waits for room."""
         return self.queue, *self.apart.values()
 
-    def queue_of(self, request: Request) -> RequestQueue[Request]:
-        """Return the queue that `request` would wait in."""
+    def queue_of(self, request: Balanced) -> RequestQueue[Request]:
+        """Return the queue that `request` would wait in for room."""
         policy = request.balancing
         return self.queue if policy is None else self.apart[id(policy)]
 
@@ -77,7 +82,7 @@ class Backlog:
                 request.fail(
                     QueueFull(f"every connection to {request.node.name}, the one node for it, is full")
                 )
-            elif self._is_full(queue := self.queue_of(request)):
+            elif self.is_full(queue := self.queue_of(request)):
                 request.fail(_queue_full(queue))
             else:
                 queue.enter(request, Phase.QUEUED)

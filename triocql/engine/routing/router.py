@@ -60,6 +60,7 @@ class Router:
         self.turn, self.plan = dispatcher.turn, dispatcher.plan
         self.submit, self.delay = dispatcher.submit, dispatcher.delay
         self.next_connection = dispatcher.next_connection
+        self.is_full, self.queue_of = backlog.is_full, backlog.queue_of
         self.others, self.add_queue = backlog.others, backlog.others.append
         self._absence, self._apart = backlog.absence, backlog.apart
         self.drain, self.end, self.ended_error = ending.drain, ending.end, ending.error
@@ -75,11 +76,6 @@ class Router:
     def held(self) -> int:
         """How many requests wait, for whatever it is."""
         return len(self._backlog.requests())
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the queue takes no more requests."""
-        return self._backlog.is_full
 
     # --- What those tell who run things for the nodes ------------------------------------------------------
 
