@@ -20,6 +20,7 @@ from triocql.metadata.node import Distance, Node, NodeState
 from triocql.policies.retry import Decision, Retry, RetryPolicy
 from triocql.protocol.authenticator import Authenticator, AuthProvider
 from triocql.protocol.constants import SERVER, UNSET, Consistency
+from triocql.protocol.types import quote_name
 from triocql.results.result import Result, Trace, TraceEvent
 from triocql.results.row import Row
 from triocql.session.concurrent import ConcurrentStream
@@ -94,6 +95,7 @@ __all__ = [
     "max_time_uuid",
     "min_time_uuid",
     "open_request_nursery",
+    "quote_name",
     "stream_concurrent",
     "time_of",
     "time_uuid_from",

@@ -112,7 +112,10 @@ class ColumnSpec(NamedTuple):
 
 
 def quote_name(name: str) -> str:
-    """Return an identifier as it has to be written in CQL: in double quotes unless it is plain lower case.
+    """Return the name of a keyspace, table, column, … as CQL takes it: in double quotes unless it is plain lower case
+    and no word that Cassandra from 3.11 on, or Scylla, wants to be quoted anywhere.
+
+    Raises nothing, whatever the name has.
 
     >>> quote_name("users"), quote_name("Users"), quote_name("order")
     ('users', '"Users"', '"order"')
