@@ -16,7 +16,7 @@ PURE   := $(addprefix tests/,protocol codecs metadata engine session concurrency
           --ignore=tests/sync/test_greenlets.py --ignore=tests/session/test_typing.py
 PURE_ALONE := $(addprefix tests/cassandra/test_,types.py typed_rows.py sync.py)
 
-.PHONY: demo test test-shared-nodes test-own-nodes test-long test-all lint format bench bench-compare docs clean cassandra tools
+.PHONY: demo test test-shared-nodes test-own-nodes test-long test-all lint format asan bench bench-columns bench-compare docs clean cassandra tools
 
 demo: $(VENV)/.flights cassandra
 	$(PY) examples/flights.py
@@ -54,6 +54,14 @@ format: $(VENV)/.group-lint
 
 bench: $(VENV)/.group-bench
 	TRIOCQL_IMPL=$(IMPL) $(PY) -m tests.benchmarks
+
+# Values as columns, against their goals; the pure twin needs pyarrow.
+bench-columns: $(VENV)/.group-test
+	$(PY) -m tests.benchmarks.bench_columns
+
+# The decoder of columns under AddressSanitizer, built apart: whatever reads outside of a page, or releases twice, ends it.
+asan: $(VENV)/.group-test
+	.ci/asan $(PY)
 
 # The files as they are against a revision: make bench-compare BASE=main, ARGS=--instructions on a busy machine.
 BASE ?= HEAD

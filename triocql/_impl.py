@@ -19,6 +19,7 @@ _COMPILED = (
     "triocql.codecs._node",
     "triocql.codecs._rows",
     "triocql.codecs._bind",
+    "triocql.codecs.columns._batches",
     "triocql.codecs._routing",
     "triocql.metadata._murmur3",
     "triocql.observability._histogram",

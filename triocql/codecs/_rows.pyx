@@ -59,8 +59,8 @@ cdef class Page:
 
     cdef readonly RowPlan plan
     cdef readonly Py_ssize_t row_count
-    cdef bytes body
-    cdef Py_ssize_t offset
+    cdef readonly bytes body
+    cdef readonly Py_ssize_t offset
 
     def read_by(self, RowPlan plan not None):
         """Return the same rows, to be read by another plan for the same columns."""

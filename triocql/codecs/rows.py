@@ -56,19 +56,21 @@ class Page:
     Attributes:
         plan: the plan of its columns.
         row_count: how many rows it has.
+        body: the response.
+        offset: where in it the rows start.
     """
 
-    __slots__ = ("_body", "_offset", "plan", "row_count")
+    __slots__ = ("body", "offset", "plan", "row_count")
 
     def __init__(self, plan: RowPlan, body: bytes, offset: int, row_count: int) -> None:
         self.plan = plan
         self.row_count = row_count
-        self._body = body
-        self._offset = offset
+        self.body = body
+        self.offset = offset
 
     def read_by(self, plan: RowPlan) -> Page:
         """Return the same rows, to be read by another plan for the same columns."""
-        return Page(plan, self._body, self._offset, self.row_count)
+        return Page(plan, self.body, self.offset, self.row_count)
 
     def rows(self, row_class: type[Any] = tuple) -> list[Any]:
         """Return all rows as instances of `row_class`: `tuple`, a subclass of it whose `__new__` need not be
@@ -82,7 +84,7 @@ class Page:
 
     def cursor(self) -> RowCursor:
         """Return a cursor, by which the rows can be read in slices."""
-        return RowCursor(self.plan, self._body, self._offset, self.row_count)
+        return RowCursor(self.plan, self.body, self.offset, self.row_count)
 
 
 class RowCursor:

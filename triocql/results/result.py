@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, overload
 
 from triocql._hints import RESULT, old_names
 from triocql.errors import NoSingleRow, PagesRemain, UsageError
+from triocql.results.columns import AsColumns
 from triocql.results.factories import APPLIED, R_co
 from triocql.statements.paging import PagingState, Progress
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Self
     from uuid import UUID
 
+    from triocql.codecs.rows import Page
     from triocql.engine.requests import Response
     from triocql.metadata.node import Node
     from triocql.protocol.constants import Consistency
@@ -86,12 +88,13 @@ class Pager(Protocol):
 
 
 @old_names(RESULT)
-class BaseResult(Generic[R_co]):
+class BaseResult(AsColumns, Generic[R_co]):
     """The base of the results of asynchronous and of blocking sessions: the page that is here."""
 
     __slots__ = ("_factory", "_pager", "_response", "_rows")
 
     _ALL_PAGES: ClassVar[str]
+    _ALL_COLUMNS: ClassVar[str]
 
     def __init__(self, response: Response, factory: RowFactory[R_co], pager: Pager | None = None) -> None:
         self._response = response
@@ -174,6 +177,13 @@ class BaseResult(Generic[R_co]):
             raise
 
     __reversed__ = None  # else a loop over this page alone
+
+    def _only_page(self) -> Page | None:
+        if self.has_more_pages:
+            raise PagesRemain(
+                f"this result has more pages, which columns would lack: write {self._ALL_COLUMNS}"
+            )
+        return self._response.page
 
     # --- What follows ---
 
@@ -269,6 +279,7 @@ class Result(BaseResult[R_co]):
     __slots__ = ()
 
     _ALL_PAGES = "`async for` or `await result.all()`"
+    _ALL_COLUMNS = "`await session.stream(...).arrow()`"
 
     def __iter__(self) -> Iterator[R_co]:
         """Iterate over the rows. Raises PagesRemain if there are more pages than this one."""

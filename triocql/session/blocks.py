@@ -16,21 +16,22 @@ class Block:
     Attributes:
         is_open: whether the block was entered and not left yet.
         exhausted: whether everything was read.
+        entered: whether the block was ever entered.
     """
 
-    __slots__ = ("_entered", "_line", "exhausted", "is_open")
+    __slots__ = ("_line", "entered", "exhausted", "is_open")
 
     def __init__(self, line: str) -> None:
         self.is_open = False
         self.exhausted = False
-        self._entered = False
+        self.entered = False
         self._line = line
 
     def enter(self) -> None:
         """Enter the block. Raises UsageError the second time."""
-        if self._entered:
+        if self.entered:
             raise UsageError(f"a stream is entered once; make another one: `{self._line}:`")
-        self._entered = self.is_open = True
+        self.entered = self.is_open = True
 
     def leave(self) -> None:
         """Leave the block."""
@@ -38,7 +39,7 @@ class Block:
 
     def check_open(self) -> None:
         """Raise UsageError outside the block."""
-        if not self._entered:
+        if not self.entered:
             raise UsageError(f"write `{self._line}:` around the loop")
         if not self.is_open:
             raise UsageError(

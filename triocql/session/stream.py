@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
+from triocql.errors import UsageError
+from triocql.results.columns import Batches, no_page
 from triocql.results.factories import R_co
 from triocql.session.blocks import AsyncBlock, Block
 from triocql.session.pages import PageReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
     from typing import Self
+
+    import pyarrow as pa
 
     from triocql.config.requests import RequestOptions
     from triocql.results.factories import RowFactory
     from triocql.session.context import SessionContext
     from triocql.statements.executable import Executable
     from triocql.statements.statement import Parameters
+
+CELLS_AT_ONCE = 250_000
+"""A page with more cells becomes columns in a thread: here it would hold the loop for more than 2 milliseconds."""
 
 
 class RowStream(AsyncBlock, Generic[R_co]):
@@ -27,7 +34,7 @@ class RowStream(AsyncBlock, Generic[R_co]):
     once all rows were read, another one raises UsageError, as everything does that is not within the block.
     """
 
-    __slots__ = ("_block", "_factory", "_pages", "_rows")
+    __slots__ = ("_block", "_context", "_factory", "_pages", "_rows")
 
     def __init__(
         self,
@@ -40,6 +47,7 @@ class RowStream(AsyncBlock, Generic[R_co]):
     ) -> None:
         self._block = Block("async with session.stream(...) as rows")
         self._pages = PageReader(context, statement, parameters, call, prefetch, self._block)
+        self._context = context
         self._factory = factory
         self._rows: Iterator[R_co] | None = None  # within the block only
 
@@ -73,3 +81,31 @@ class RowStream(AsyncBlock, Generic[R_co]):
                 return row
         self._block.exhausted = True
         raise StopAsyncIteration
+
+    async def arrow(self, *, types: Mapping[str, Any] | None = None) -> pa.Table:
+        """Return the rows of all pages as a table of Arrow, in which each page is a chunk.
+
+        It needs no block of its own. Within one, it reads what no loop has begun to read. Arguments and errors are
+        those of `Result.arrow`, and what executing the statement can raise.
+
+        >>> table = await session.stream("SELECT * FROM events").arrow()                 # doctest: +SKIP
+        """
+        if self._block.entered:
+            return await self._arrow(types)
+        async with self:
+            return await self._arrow(types)
+
+    async def _arrow(self, types: Mapping[str, Any] | None) -> pa.Table:
+        self._block.check_unread()
+        for _ in self._rows or ():
+            raise UsageError("a loop has read rows of this page: read all by the loop, or all as columns")
+        batches: Batches | None = None
+        read = []
+        while (page := await self._pages.next()) is not None:
+            batches = batches or Batches(page.plan, types)
+            if page.row_count * len(page.plan.columns) > CELLS_AT_ONCE:
+                read.append(await self._context.reactor.run_blocking(batches.read, page))
+            else:
+                read.append(batches.read(page))
+        self._block.exhausted = True
+        return (batches or Batches(no_page().plan, types)).table(read)

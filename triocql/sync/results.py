@@ -37,6 +37,7 @@ class Result(BaseResult[R_co]):
     __slots__ = ("_portal",)
 
     _ALL_PAGES = "a plain loop or `result.all()`"
+    _ALL_COLUMNS = "`session.stream(...)` instead"
 
     def __init__(
         self,

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Generic
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Generic
 
+from triocql.codecs.columns import require
 from triocql.errors import UsageError
+from triocql.results.columns import Batches, no_page, to_pandas
 from triocql.results.factories import R_co
 from triocql.session.blocks import Block, BlockingBlock
 from triocql.session.pages import PageReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
     from typing import Self
 
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    from triocql.codecs.rows import Page
     from triocql.config.requests import RequestOptions
     from triocql.results.factories import RowFactory
     from triocql.statements.executable import Executable
@@ -76,3 +84,61 @@ class RowStream(BlockingBlock, Generic[R_co]):
                 return row
         self._block.exhausted = True
         raise StopIteration
+
+    # --- Columns: each page is a batch; no block is needed, as all is read ---
+
+    def arrow(self, *, types: Mapping[str, Any] | None = None) -> pa.Table:
+        """Return the rows of all pages as a table of Arrow, in which each page is a chunk. Arguments and errors are
+        those of `Result.arrow`, and what executing the statement can raise.
+
+        >>> session.stream("SELECT * FROM events").arrow()                               # doctest: +SKIP
+        """
+        batches, pages = self._columns(types)
+        return batches.table(map(batches.read, pages))
+
+    def polars(self, *, types: Mapping[str, Any] | None = None) -> pl.DataFrame:
+        """Return the rows of all pages as a data frame of polars, as `arrow` does."""
+        return require("polars").DataFrame(_Live(*self._columns(types)))  # type: ignore[no-any-return]
+
+    def pandas(self, *, types: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Return the rows of all pages as a data frame of pandas, as `arrow` does."""
+        return to_pandas(self.arrow(types=types))
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> Any:
+        """Return a capsule of Arrow's C stream interface: whoever has it pulls a page at a time.
+
+        >>> duckdb.from_arrow(session.stream("SELECT * FROM events"))                    # doctest: +SKIP
+        """
+        return _Live(*self._columns(None)).__arrow_c_stream__()
+
+    def _columns(self, types: Mapping[str, Any] | None) -> tuple[Batches, Iterator[Page]]:
+        """Fetch the first page, and return what reads it and those after it."""
+        pages = self._pages_in_block()
+        first = next(pages, None) or no_page()
+        return Batches(first.plan, types), chain((first,), pages)
+
+    def _pages_in_block(self) -> Iterator[Page]:
+        if self._block.entered:
+            self._block.check_unread()
+            for _ in self._rows:
+                raise UsageError("a loop has read rows of this page: read all by the loop, or all as columns")
+            yield from self._all_pages()
+            return
+        with self:
+            yield from self._all_pages()
+
+    def _all_pages(self) -> Iterator[Page]:
+        while (page := self._portal.run(self._pages.next)) is not None:
+            yield page
+        self._block.exhausted = True
+
+
+class _Live:
+    """What shows pages as a stream of Arrow while they are fetched."""
+
+    def __init__(self, batches: Batches, pages: Iterator[Page]) -> None:
+        self._batches = batches
+        self._pages = pages
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> Any:
+        return self._batches.decoder.stream(map(self._batches.read, self._pages))

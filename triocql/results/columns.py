@@ -1,0 +1,142 @@
+"""Pages as columns: for Arrow, polars, pandas, NumPy, and whatever reads Arrow's C data interface."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from triocql.codecs.columns import choices_of, decoder_of, require
+from triocql.codecs.registry import Registry
+from triocql.errors import DecodeError
+from triocql.results.arrays import array_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import numpy as np
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    from triocql.codecs.columns.batches import Decoder
+    from triocql.codecs.rows import Page, RowPlan
+
+
+class Batches:
+    """The pages of one result as batches of Arrow, all of one schema.
+
+    Args:
+        plan: that of its first page.
+        types: the Arrow types that are chosen for some columns.
+
+    Attributes:
+        decoder: makes the batches.
+
+    Raises OptionError for a choice that there is not, and MissingExtraError if a package is needed that is not there.
+    """
+
+    __slots__ = ("_columns", "decoder")
+
+    def __init__(self, plan: RowPlan, types: Mapping[str, Any] | None) -> None:
+        self.decoder: Decoder = decoder_of(plan, choices_of(types), None)
+        self._columns = plan.columns
+
+    def read(self, page: Page) -> Any:
+        """Return the batch of a page. Raises DecodeError, for a page of other columns, too."""
+        if page.plan.columns is not self._columns and page.plan.columns != self._columns:
+            raise DecodeError(
+                "the columns changed from one page to the next, as the table was altered meanwhile: read it again"
+            )
+        return self.decoder.batch(page)
+
+    def table(self, batches: Iterable[Any]) -> pa.Table:
+        """Return batches as one table."""
+        arrow = require("pyarrow")
+        made = [arrow.record_batch(batch) for batch in batches]
+        return arrow.Table.from_batches(made, schema=arrow.schema(self))
+
+    def __arrow_c_schema__(self) -> Any:
+        return self.decoder.schema()
+
+
+class AsColumns:
+    """A base of results whose only page can be had as columns."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _only_page(self) -> Page | None:
+        """Return the page, None if there is none. Raises PagesRemain if more follow."""
+
+    def _batch(self, types: Mapping[str, Any] | None) -> tuple[Batches, Any]:
+        page = self._only_page() or no_page()
+        batches = Batches(page.plan, types)
+        return batches, batches.read(page)
+
+    def arrow(self, *, types: Mapping[str, Any] | None = None) -> pa.Table:
+        """Return the rows as a table of Arrow.
+
+        The Arrow types follow from those of the columns alone; null, and an empty value of a type whose values have
+        bytes, are null. Codecs and classes that are registered are for rows, and play no part in it. Needs the extra
+        `arrow`.
+
+        Args:
+            types: other Arrow types for some columns, of pyarrow or as text: ``decimal128(precision, scale)`` for
+                decimal and varint, which are text by default; ``string`` for uuid and timeuuid.
+
+        Raises PagesRemain if there are more pages than this one; DecodeError for a value that is not valid, or is not
+        exactly one of the type that was chosen; OptionError for `types` that there are not.
+
+        >>> result.arrow(types={"price": "decimal128(18, 2)"})                           # doctest: +SKIP
+        """
+        batches, batch = self._batch(types)
+        return batches.table((batch,))
+
+    def polars(self, *, types: Mapping[str, Any] | None = None) -> pl.DataFrame:
+        """Return the rows as a data frame of polars; arguments and errors are those of `arrow`.
+
+        Needs the extra `polars`, and no pyarrow if triocql is compiled. polars knows no UUIDs, which are bytes there.
+        """
+        frame = require("polars")
+        return frame.DataFrame(self._batch(types)[1])  # type: ignore[no-any-return]
+
+    def pandas(self, *, types: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Return the rows as a data frame of pandas, whose columns are those of Arrow; arguments and errors are those
+        of `arrow`. Needs the extra `pandas`.
+        """
+        return to_pandas(self.arrow(types=types))
+
+    def numpy(self, column: str) -> np.ndarray[Any, Any]:
+        """Return one column as an array of NumPy, without copying where the values lie side by side.
+
+        Numbers, boolean, timestamp (``datetime64[ms]``), date (``datetime64[D]``) and time (``timedelta64[ns]``) have
+        a dtype of their own; of vectors of numbers, the array has a second dimension. Where there is null, it is a
+        masked array of the same dtype. Of all other types, it is an array of objects, which are those of rows. It
+        cannot be written to. Needs the extra `numpy`.
+
+        Raises PagesRemain if there are more pages than this one; UsageError if there is no such column; DecodeError.
+        """
+        found: np.ndarray[Any, Any] = array_of(self._only_page() or no_page(), column)
+        return found
+
+    def __arrow_c_schema__(self) -> Any:
+        page = self._only_page() or no_page()
+        return Batches(page.plan, None).decoder.schema()
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> Any:
+        return self._batch(None)[1].__arrow_c_array__()
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> Any:
+        return self._batch(None)[1].__arrow_c_stream__()
+
+
+def to_pandas(table: pa.Table) -> pd.DataFrame:
+    """Return a table as a data frame of pandas. Raises MissingExtraError."""
+    return table.to_pandas(types_mapper=require("pandas").ArrowDtype)
+
+
+@cache
+def no_page() -> Page:
+    """Return what stands for the page of a statement that gives no rows."""
+    return Registry().plan(()).page(b"", 0, 0)
