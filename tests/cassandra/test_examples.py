@@ -35,6 +35,10 @@ SAID = {
 100 answers, \{'[0-9.]+'\}, asyncio
 [0-9,]+ rows until the scope was cancelled \(True\)
 """,
+    "columns.py": r"""north: 499,750\.00
+south: 499,750\.00
+nearest to an apple: apple, pear, hammer
+""",
     "paging_web.py": r"""Post 24 of cats … Post 15 of cats, next: [0-9a-f]{16}…
 Post 14 of cats … Post 5 of cats, next: [0-9a-f]{16}…
 Post 4 of cats … Post 0 of cats, and no more

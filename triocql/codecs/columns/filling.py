@@ -170,12 +170,12 @@ class Filling:
         return self._array(layout, len(cells), flags, offsets, b"".join(cells))
 
     def _text(self, layout: Layout, cells: Cells) -> Any:
-        return self._bytes(
-            layout, [cell if cell is None or _is_utf8(cell) else odd.utf8_of(cell) for cell in cells]
-        )
+        if not b"".join(filter(None, cells)).isascii():
+            cells = [cell if cell is None or _is_utf8(cell) else odd.utf8_of(cell) for cell in cells]
+        return self._bytes(layout, cells)
 
     def _ascii(self, layout: Layout, cells: Cells) -> Any:
-        if not all(cell is None or cell.isascii() for cell in cells):
+        if not b"".join(filter(None, cells)).isascii():
             raise DecodeError(odd.ASCII)
         return self._bytes(layout, cells)
 
@@ -274,7 +274,7 @@ def _int128(number: int) -> bytes:
 
 def _is_utf8(raw: bytes) -> bool:
     try:
-        return raw.isascii() or raw.decode() is not None
+        return raw.decode() is not None
     except UnicodeDecodeError:
         return False
 
@@ -314,10 +314,20 @@ def _split(raw: bytes, each: int, found: Cells) -> None:
     if not 0 <= count * each * 4 <= len(raw) - 4:
         raise DecodeError(odd.COUNT)
     at = 4
-    for _ in range(count * each):
-        at = _next(raw, at, found)
+    add = found.append
+    try:
+        for _ in range(count * each):
+            length = _length(raw, at)[0]
+            at += 4
+            if length < 0:
+                add(None)
+            else:
+                add(raw[at : at + length])
+                at += length
+    except struct.error:
+        at = len(raw) + 1
     if at != len(raw):
-        raise DecodeError(odd.REST)
+        raise DecodeError(odd.OVERRUN if at > len(raw) else odd.REST)
 
 
 def _split_fields(raw: bytes, count: int, found: Cells, *, strict: bool) -> int:
