@@ -81,6 +81,7 @@ SESSION = {
     "metadata",
     "prepare",
     "protocol_version",
+    "refresh_schema",
     "schema_agreement",
     "stats",
     "stream",

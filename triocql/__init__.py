@@ -17,6 +17,7 @@ from triocql.config.profiles import Profile
 from triocql.config.requests import RequestOptions
 from triocql.errors import Error, RequestTimeout
 from triocql.metadata.node import Distance, Node, NodeState
+from triocql.metadata.snapshot import Snapshot
 from triocql.policies.retry import Decision, Retry, RetryPolicy
 from triocql.protocol.authenticator import Authenticator, AuthProvider
 from triocql.protocol.constants import SERVER, UNSET, Consistency
@@ -83,6 +84,7 @@ __all__ = [
     "Row",
     "RowStream",
     "Session",
+    "Snapshot",
     "Statement",
     "Time",
     "Timestamp",

@@ -224,6 +224,8 @@ class Node:
             asked.answer(wire.RESULT, wire.set_keyspace(asked.link.keyspace))
         elif asked.text.startswith("SELECT * FROM system."):
             asked.answer(wire.RESULT, self._table(asked.text))
+        elif " FROM system_" in asked.text:  # it has no schema
+            asked.answer(wire.RESULT, wire.rows([("keyspace_name", "text")], []))
         elif asked.text in self.pages:
             self._page(asked, INTS)
         elif asked.text.startswith("SELECT"):

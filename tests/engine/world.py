@@ -21,7 +21,7 @@ from triocql.testing.simulated import SimTask, SimulatedReactor
 T = TypeVar("T")
 
 # Nodes are asked what a test has them asked, and nothing beside that.
-_NOTHING_IN_ADVANCE = {"prepare_on_all_hosts": False, "reprepare_on_up": False}
+_NOTHING_IN_ADVANCE = {"prepare_on_all_hosts": False, "reprepare_on_up": False, "schema": False}
 
 INSERT = "INSERT INTO t (k) VALUES (?)"
 SELECT = "SELECT v FROM t WHERE k = ?"

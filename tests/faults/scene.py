@@ -136,7 +136,8 @@ class Scene:
 
     def connecting(self, **options: Any) -> Connecting:
         """Return what `triocql.connect` does for the nodes, with the row's options and these."""
-        in_advance = {"prepare_on_all_hosts": False, "reprepare_on_up": False}  # unless a row says otherwise
+        # Unless a row says otherwise.
+        in_advance = {"prepare_on_all_hosts": False, "reprepare_on_up": False, "schema": False}
         options = {
             "connections_local": 1,
             "reconnection_jitter": 0.0,

@@ -94,7 +94,9 @@ class Cluster:
             )
             self._control.start(self._nodes, self._schema)
             await self._schema.refresh.load(deadline)
+            self._schema.loader.start()
             await self._nodes.warm_up(deadline)
+            await self._schema.loader.loaded(deadline)
             logger.info("opened a session with %s", self.router.pools.names)
         except BaseException:
             self.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
@@ -50,8 +50,9 @@ class AnotherNode(ConnectError):
 class Watcher(Protocol):
     """Told of what happens to the cluster."""
 
-    def changed(self, changes: Sequence[SchemaChange], *, incomplete: bool) -> None:
-        """Called with the events of a window that are about the schema; if it is `incomplete`, there were more."""
+    def changed(self, changes: Mapping[SchemaChange, float], count: int, *, incomplete: bool) -> None:
+        """Called with the events of a window that are about the schema, and when they came; `count` are all events,
+        and if they are `incomplete`, there were more."""
 
     def moved(self) -> None:
         """Called when the control connection is another one: events may have been lost."""
@@ -304,9 +305,14 @@ class Control:
             return
         if self._reactor.now() < self._window.due:
             self._watch_window()
+        else:
+            self.read_events()
+
+    def read_events(self) -> None:
+        """Look at the events that have come."""
+        if self._closed or self._nodes is None or self._window.due == inf:
             return
-        events, incomplete = self._window.take()
-        news = read_events(events, self._connector.version or VERSIONS[0], incomplete=incomplete)
+        news = read_events(self._window.take(), self._connector.version or VERSIONS[0])
         if news.problems:
             logger.warning("events that cannot be read are ignored, such as one: %s", news.problems[0])
         self._take(news, self._nodes)
@@ -314,7 +320,7 @@ class Control:
     def _take(self, news: News, nodes: Nodes) -> None:
         """Do at once what events of known nodes ask for, and have the tables read if they may say more."""
         if self._watcher is not None:
-            self._watcher.changed(news.schema, incomplete=news.incomplete)
+            self._watcher.changed(news.schema, news.count, incomplete=news.incomplete)
         for address, up in news.up.items():
             node = nodes.snapshot.node_told(address)
             if node is None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from triocql.abc import Address
 from triocql.errors import ProtocolError
 from triocql.protocol.constants import Opcode
 from triocql.protocol.responses import SchemaChange, StatusChange, TopologyChange, read_answer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 QUIET = 0.1
 """Seconds without another event after which a window closes."""
@@ -22,6 +20,20 @@ LONGEST = 1.0
 
 _MOST = 1024
 _LONGEST_BODY = 4096
+
+
+class Window(NamedTuple):
+    """What was in a window.
+
+    Attributes:
+        events: each different event by the flags and the body of its frame, with the time when it came last.
+        total: how many came, equal ones included.
+        overflowed: whether there were others.
+    """
+
+    events: Mapping[tuple[int, bytes], float]
+    total: int
+    overflowed: bool
 
 
 class EventWindow:
@@ -39,28 +51,30 @@ class EventWindow:
         self.due = inf
         self.overflowed = False
         self._closes = inf
-        self._events: dict[tuple[int, bytes], None] = {}
+        self._events: dict[tuple[int, bytes], float] = {}
+        self._count = 0
 
     def add(self, flags: int, body: bytes, now: float) -> None:
         """Take an event in."""
         key = (flags, body)
+        self._count += 1
         events = self._events
         if key not in events and (len(events) == _MOST or len(body) > _LONGEST_BODY):
             self.overflowed = True
         else:
             events.pop(key, None)
-            events[key] = None
+            events[key] = now
         if self._closes == inf:
             self._closes = now + LONGEST
         self.due = min(now + QUIET, self._closes)
 
-    def take(self) -> tuple[list[tuple[int, bytes]], bool]:
-        """Close the window: return what is in it, and whether there was more."""
-        events, overflowed = list(self._events), self.overflowed
-        self._events.clear()
+    def take(self) -> Window:
+        """Close the window, and return what is in it."""
+        window = Window(self._events, self._count, self.overflowed)
+        self._events, self._count = {}, 0
         self.overflowed = False
         self.due = self._closes = inf
-        return events, overflowed
+        return window
 
 
 @dataclass(slots=True)
@@ -71,16 +85,18 @@ class News:
         up: whether a node is up, by its address: the last word on each counts.
         present: the addresses of nodes that should be among those of the cluster.
         removed: the addresses of nodes that should not.
-        schema: the changes of the schema, in their order.
+        schema: the changes of the schema, in their order, with the times when they came.
         problems: why events could not be read.
+        count: how many events came, equal ones included.
         incomplete: whether there were more of them than were kept.
     """
 
     up: dict[Address, bool] = field(default_factory=dict)
     present: set[Address] = field(default_factory=set)
     removed: set[Address] = field(default_factory=set)
-    schema: list[SchemaChange] = field(default_factory=list)
+    schema: dict[SchemaChange, float] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    count: int = 0
     incomplete: bool = False
 
     @property
@@ -89,20 +105,21 @@ class News:
         return bool(self.present or self.removed or any(self.up.values()) or self.incomplete)
 
 
-def read_events(events: Iterable[tuple[int, bytes]], version: int, *, incomplete: bool = False) -> News:
-    """Return what events say, given by the flags and bodies of their frames."""
-    news = News(incomplete=incomplete)
-    for flags, body in events:
+def read_events(window: Window, version: int) -> News:
+    """Return what the events of a window say."""
+    news = News(count=window.total, incomplete=window.overflowed)
+    for (flags, body), came in window.events.items():
         try:
-            _read(read_answer(Opcode.EVENT, flags, body, version), news)
+            _read(read_answer(Opcode.EVENT, flags, body, version), came, news)
         except ProtocolError as error:
             news.problems.append(str(error))
     return news
 
 
-def _read(event: object, news: News) -> None:
+def _read(event: object, came: float, news: News) -> None:
     if isinstance(event, SchemaChange):
-        news.schema.append(event)
+        news.schema.pop(event, None)
+        news.schema[event] = came
     elif isinstance(event, StatusChange):
         news.up[Address(str(event.address), event.port)] = event.change == "UP"
     elif isinstance(event, TopologyChange):

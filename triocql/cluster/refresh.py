@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import inf
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from triocql.cluster.waiting import Due, nothing, until
+from triocql.cluster.waiting import Due, nothing, sliced, until
 from triocql.errors import Error, ProtocolError
 from triocql.metadata.placer import Placer
 from triocql.metadata.schema import read_heads
+from triocql.metadata.schema.following import with_heads
 from triocql.observability.logs import get_logger
 
 if TYPE_CHECKING:
@@ -18,19 +19,15 @@ if TYPE_CHECKING:
 
     from triocql.abc import Reactor, Waiter
     from triocql.cluster.nodes import Nodes
-    from triocql.metadata.building import Steps
     from triocql.metadata.schema import Keyspace
 
+    Keyspaces = Mapping[str, Keyspace]
     Read = Callable[[str], Awaitable[Sequence[Mapping[str, Any]]]]
-
-T = TypeVar("T")
 
 logger = get_logger(__name__)
 
 _KEYSPACES = "SELECT keyspace_name, replication, durable_writes FROM system_schema.keyspaces"
 
-# Seconds between two readings that nobody waits for.
-_SPACING = 1.0
 # Seconds after which a reading that has failed is tried again, unless the control connection moves before.
 _AGAIN = 1.0
 
@@ -39,19 +36,24 @@ class Refresh:
     """One task, which reads and builds whenever something has changed. What is known stays until there is something
     newer; each change of it is one new snapshot.
 
+    What is in the keyspaces is read by another one: see `triocql.cluster.loading`.
+
     Args:
         nodes: whose snapshot is kept.
         read: reads a table on the control connection. Raises errors of the driver.
+        on_built: called with the keyspaces before and after, when there is a new snapshot.
     """
 
-    def __init__(self, reactor: Reactor, nodes: Nodes, read: Read) -> None:
+    def __init__(
+        self, reactor: Reactor, nodes: Nodes, read: Read, on_built: Callable[[Keyspaces, Keyspaces], None]
+    ) -> None:
         self._reactor = reactor
         self._nodes = nodes
         self._read = read
+        self._on_built = on_built
         self._placer = Placer()
         self._stale = True
         self._doubted = False
-        self._read_at = -inf
         self._due = Due(reactor)
         self._first: Waiter[None] | None = None
         self._served: list[Waiter[bool]] = []
@@ -82,11 +84,6 @@ class Refresh:
     def nodes_changed(self) -> None:
         """There are other nodes, or other tokens: build."""
         self._due.by(self._reactor.now())
-
-    def schema_told(self) -> None:
-        """Events say that keyspaces have changed: read, together with what others say meanwhile."""
-        self._stale = True
-        self._due.by(max(self._reactor.now(), self._read_at + _SPACING))
 
     def moved(self) -> None:
         """The control connection is another one: events may have been lost, so read."""
@@ -119,17 +116,16 @@ class Refresh:
         self._due.when = inf
         served = tuple(self._served)
         keyspaces = await self._read_keyspaces() if self._stale else None
-        await self._build(self._nodes.snapshot.keyspaces if keyspaces is None else keyspaces)
+        await self._build(keyspaces)
         if keyspaces is not None:
             for waiter in served:
                 waiter.resolve(True)
         if self._first is not None:
             self._first.resolve(None)
 
-    async def _read_keyspaces(self) -> Mapping[str, Keyspace] | None:
+    async def _read_keyspaces(self) -> Keyspaces | None:
         """Return the keyspaces; None if they cannot be read, which is tried again."""
         self._stale = False
-        self._read_at = self._reactor.now()
         try:
             keyspaces = read_heads({"system_schema.keyspaces": await self._read(_KEYSPACES)})
             self._check(keyspaces)
@@ -141,7 +137,7 @@ class Refresh:
             return None
         return keyspaces
 
-    def _check(self, keyspaces: Mapping[str, Keyspace]) -> None:
+    def _check(self, keyspaces: Keyspaces) -> None:
         """Doubt a node that tells of no keyspace, where there were some, until it does twice. Raises ProtocolError."""
         self._doubted = not (keyspaces or self._doubted) and bool(self._nodes.snapshot.keyspaces)
         if self._doubted:
@@ -149,24 +145,16 @@ class Refresh:
                 "the node tells of no keyspace any more; that is believed once it is told again"
             )
 
-    async def _build(self, keyspaces: Mapping[str, Keyspace]) -> None:
-        placed = await self._sliced(self._placer.place(self._nodes.snapshot, keyspaces))
-        if not self._closed:
-            self._nodes.apply(
-                replace(
-                    self._nodes.snapshot,
-                    ring=placed.ring,
-                    keyspaces=keyspaces,
-                    replica_maps=placed.replica_maps,
-                )
-            )
-
-    async def _sliced(self, steps: Steps[T]) -> T:
-        """Take all steps, and let others run in between."""
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                built: T = end.value
-                return built
-            await self._reactor.sleep(0)
+    async def _build(self, heads: Keyspaces | None) -> None:
+        """Build for the keyspaces that were read, or for those that are known."""
+        known = self._nodes.snapshot.keyspaces if heads is None else heads
+        placed = await sliced(self._reactor, self._placer.place(self._nodes.snapshot, known))
+        if self._closed:
+            return
+        # What is in keyspaces may have been read meanwhile.
+        before = self._nodes.snapshot.keyspaces
+        after = before if heads is None else with_heads(before, heads)
+        self._nodes.apply(
+            replace(self._nodes.snapshot, ring=placed.ring, keyspaces=after, replica_maps=placed.replica_maps)
+        )
+        self._on_built(before, after)

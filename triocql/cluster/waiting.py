@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from triocql.abc import Reactor, Waiter
+    from triocql.metadata.building import Steps
 
 T = TypeVar("T")
 
@@ -22,6 +23,17 @@ async def until(reactor: Reactor, waiter: Waiter[T], when: float, otherwise: T) 
         return await waiter.wait()
     finally:
         cancel()
+
+
+async def sliced(reactor: Reactor, steps: Steps[T]) -> T:
+    """Take all steps, let others run in between, and return what they build."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            built: T = end.value
+            return built
+        await reactor.sleep(0)
 
 
 class Due:

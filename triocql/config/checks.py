@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 from math import inf
 from typing import Any
 
@@ -15,6 +16,7 @@ __all__ = [
     "require",
     "require_integer",
     "require_keyspace",
+    "require_keyspaces",
     "require_seconds",
     "require_type",
 ]
@@ -50,3 +52,13 @@ def require_keyspace(value: object, name: str) -> None:
         value,
         "the name of a keyspace, without quotes and with upper and lower case as it has them",
     )
+
+
+def require_keyspaces(value: object, name: str) -> None:
+    """Raise unless `value` is True, False, or some names of keyspaces."""
+    if isinstance(value, bool):
+        return
+    is_some = isinstance(value, Collection) and not isinstance(value, (str, bytes)) and len(value) > 0
+    require(is_some, name, value, 'True, False, or a list of names of keyspaces, such as ["shop"]')
+    for each in value:  # type: ignore[attr-defined]
+        require_keyspace(each, name)

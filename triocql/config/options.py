@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from triocql._hints import check_options, hinted
 from triocql.abc import Address, SocketOption
 from triocql.codecs.registry import Registry
-from triocql.config.checks import require, require_integer, require_keyspace, require_seconds, require_type
+from triocql.config.checks import (
+    require,
+    require_integer,
+    require_keyspace,
+    require_keyspaces,
+    require_seconds,
+    require_type,
+)
 from triocql.config.contactpoints import read_contact_points
 from triocql.config.groups import Compression, ConnectionOptions, PoolOptions, ReconnectionOptions
 from triocql.config.policies import PolicyOptions
@@ -56,6 +63,7 @@ class ConnectKeywords(TypedDict, total=False):
     prepared_cache: int
     prepare_on_all_hosts: bool
     reprepare_on_up: bool
+    schema: bool | Collection[str]
     schema_agreement_timeout: float
     policies: PolicyOptions
     profiles: Mapping[str, Profile]
@@ -109,6 +117,8 @@ class Options:
         server_hostname: the name that the certificates have to be for; None for the contact point's own.
         codecs: codecs and classes of your own, by a `triocql.Registry`, of which each session has a copy.
         prepared_cache: how many statements that were prepared behind the scenes are kept.
+        schema: which keyspaces are known with all that is in them, in `Session.metadata`: all (True), none (False), or
+            those with these names. Opening the session waits until they have been read, within `connect_timeout`.
         schema_agreement_timeout: seconds that a statement which has changed the schema waits until all nodes have the
             change, beside its `timeout`; 0 for no waiting: see `Result.schema_agreed`.
         prepare_on_all_hosts: whether a statement that one node has prepared is prepared on the others, too, in the
@@ -143,6 +153,7 @@ class Options:
     prepared_cache: int = 1000
     prepare_on_all_hosts: bool = True
     reprepare_on_up: bool = True
+    schema: bool | Collection[str] = True
     schema_agreement_timeout: float = 10.0
     policies: PolicyOptions = field(default=PolicyOptions(), repr=False)
     profiles: Mapping[str, Profile] = field(default_factory=Profiles)
@@ -166,6 +177,7 @@ class Options:
         require_integer(self.prepared_cache, "prepared_cache", 1, MAX_INT)
         for name in ("prepare_on_all_hosts", "reprepare_on_up"):
             require_type(getattr(self, name), bool, name, "True or False")
+        require_keyspaces(self.schema, "schema")
         require_seconds(self.schema_agreement_timeout, "schema_agreement_timeout", zero=True)
         require_type(self.policies, PolicyOptions, "policies", "a triocql.PolicyOptions")
         if not isinstance(self.profiles, Profiles):
@@ -199,6 +211,13 @@ class Options:
             raise OptionError(
                 f"auth is of type {type(self.auth).__name__}; it has to be an Authenticator or an AuthProvider"
             )
+
+    @property
+    def schema_keyspaces(self) -> Collection[str] | None:
+        """The names of the keyspaces whose contents are known, None for all."""
+        if isinstance(self.schema, bool):
+            return None if self.schema else ()
+        return self.schema
 
     @property
     def balancing_policy(self) -> BalancingPolicy:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from triocql.abc import Address
 from triocql.metadata.node import Node
+from triocql.metadata.schema import Aggregate, Function, Keyspace, Relation, UserType
 from triocql.protocol.responses import SchemaChange
 
 __all__ = [
@@ -21,7 +22,12 @@ __all__ = [
     "NodeRemoved",
     "NodeUp",
     "SchemaChange",
+    "SchemaChanged",
+    "SchemaObject",
 ]
+
+SchemaObject: TypeAlias = Keyspace | Relation | UserType | Function | Aggregate
+"""What changes of the schema are about; a `Relation` is a `Table` or a `View`."""
 
 # --- Topology ----------------------------------------------------------------------------------------------
 
@@ -68,6 +74,25 @@ class NodeDown:
     """A node takes no requests any more: there is no connection to it, and none can be made."""
 
     node: Node
+
+
+# --- The schema --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaChanged(SchemaChange):
+    """A change of the schema, whoever has made it; told once `Session.metadata` has it.
+
+    Changes of one object that come together are read once: then all of them have the object that is there now.
+
+    Attributes:
+        old: the object as it was known before; None if it was not.
+        new: the object as it is known now; None if it is gone. Both are None where the session does not know of it,
+            because of its option ``schema``.
+    """
+
+    old: SchemaObject | None = None
+    new: SchemaObject | None = None
 
 
 # --- The connections of the session ------------------------------------------------------------------------
@@ -128,10 +153,10 @@ Event: TypeAlias = (
     | NodeMoved
     | NodeUp
     | NodeDown
-    | SchemaChange
+    | SchemaChanged
     | Connected
     | Disconnected
     | DialFailed
     | Missed
 )
-"""Anything that `Session.events` gives. `SchemaChange` is the one of `Result.schema_change`, too."""
+"""Anything that `Session.events` gives. A `SchemaChanged` is a `SchemaChange`, as `Result.schema_change` is one."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from triocql.config.requests import RequestKeywords
     from triocql.engine.executing import Execution
     from triocql.engine.requests import Request, Response
+    from triocql.metadata.snapshot import Snapshot
     from triocql.protocol.constants import Consistency
     from triocql.results.factories import RowFactory
     from triocql.results.result import Pager
@@ -129,10 +130,27 @@ class SessionContext:
         if router.ending is not None:
             raise router.ended_error()
         seconds = self.cluster.options.schema_agreement_timeout or _AGREEMENT
-        agreed = await self.cluster.schema.agreement.wait(seconds if timeout is None else timeout)
+        agreed = await self.cluster.schema.agreed(seconds if timeout is None else timeout)
         if not agreed and router.ending is not None:
             raise router.ended_error()
         return agreed
+
+    async def refresh_schema(self, keyspace: str | None, table: str | None) -> Snapshot:
+        """Read the schema anew: `Session.refresh_schema`."""
+        if keyspace is not None:
+            require_keyspace(keyspace, "keyspace")
+        if table is not None and not (isinstance(table, str) and table):
+            raise UsageError(f"refresh_schema() takes the name of a table, not {table!r}")
+        if table is not None and keyspace is None:
+            raise UsageError(f"in which keyspace is the table {table!r}? Write keyspace=, too")
+        self.check_caller()
+        router = self.executor.router
+        error = router.ended_error() if router.ending is not None else None
+        if error is None:
+            error = await self.cluster.schema.read(keyspace, table)
+        if error is not None:
+            raise error if router.ending is None else router.ended_error()
+        return self.cluster.nodes.snapshot
 
     async def prepare(self, text: str, keyspace: str | None, timeout: float | None) -> PreparedStatement:
         """Prepare a statement: `Session.prepare`."""

@@ -272,13 +272,15 @@ class Session(NoOtherAttributes):
 
     @property
     def metadata(self) -> Snapshot:
-        """What is known of the cluster: nodes, keyspaces, and which nodes have which partitions.
+        """What is known of the cluster: nodes, keyspaces with their tables, and which nodes have which partitions.
 
         A snapshot never changes, and any thread may read it; each change of the cluster gives another one. Nodes
         are objects that remain, with their state of the moment.
 
         >>> session.metadata.keyspaces["shop"].replication                             # doctest: +SKIP
         SimpleStrategy(replication_factor=ReplicationFactor(all=3, transient=0))
+        >>> session.metadata.keyspaces["shop"].tables["events"].columns["id"].type     # doctest: +SKIP
+        NativeType(name='uuid')
         """
         return self._context.cluster.nodes.snapshot
 
@@ -290,7 +292,8 @@ class Session(NoOtherAttributes):
         """Wait until all nodes that are up have the same schema; return whether they do.
 
         `execute` does so by itself after a statement that has changed the schema: see `Result.schema_agreed`. This is
-        for changes made by others, or by `execute_concurrent`, nurseries and streams, which do not wait.
+        for changes made by others, or by `execute_concurrent`, nurseries and streams, which do not wait. `metadata` has
+        what nodes have told of then.
 
         Args:
             timeout: seconds; by default `schema_agreement_timeout` of the session.
@@ -326,6 +329,26 @@ class Session(NoOtherAttributes):
         CREATE KEYSPACE shop WITH replication = ...
         """
         return await describe(self._context, name, internals=internals, timeout=timeout)
+
+    async def refresh_schema(self, *, keyspace: str | None = None, table: str | None = None) -> Snapshot:
+        """Read the schema anew, and return what is known then: what `metadata` is from then on.
+
+        There is seldom a reason to: changes are followed when nodes tell of them, and statements of the session's own
+        that change the schema return when `metadata` has the change. A keyspace that the option ``schema`` has left out
+        is read all the same, and followed from then on.
+
+        Args:
+            keyspace: read this one only; by default, all that the option ``schema`` says, or all if that is False.
+            table: read this table or view of the keyspace only.
+
+        Raises OptionError and UsageError for what is no name, errors as `execute` does if the tables of the schema
+        cannot be read, and SessionClosed.
+
+        >>> known = await session.refresh_schema(keyspace="shop")                      # doctest: +SKIP
+        >>> list(known.keyspaces["shop"].tables)                                       # doctest: +SKIP
+        ['users', 'orders']
+        """
+        return await self._context.refresh_schema(keyspace, table)
 
     def events(self) -> Events:
         """Listen to what happens to the cluster and to the session's connections: see `triocql.metadata.events`.

@@ -314,6 +314,10 @@ class Session(NoOtherAttributes):
         """
         return self._run(describe, self._portal.context, name, internals=internals, timeout=timeout)
 
+    def refresh_schema(self, *, keyspace: str | None = None, table: str | None = None) -> Snapshot:
+        """Read the schema anew, and return what is known then: see `triocql.Session.refresh_schema`."""
+        return self._run(self._portal.context.refresh_schema, keyspace, table)
+
     def events(self) -> Events:
         """Listen to what happens to the cluster and to the session's connections, as `triocql.Session.events`.
 

@@ -1,0 +1,61 @@
+"""The pace at which the schema is read: soon after a change, seldom while changes come without end. Without I/O."""
+
+from __future__ import annotations
+
+from math import inf
+
+SHORTEST = 1.0
+"""Seconds between two readings that nobody waits for; twice as long after each that follows at once."""
+
+LONGEST = 16.0
+"""Seconds between them at most."""
+
+CALM = 1.5
+"""Seconds without a storm of changes after which it is read: longer than a window of events is open."""
+
+STORM = 64
+"""How many events of one window are a storm. Its end is waited for: a reading before would be out of date at once."""
+
+LONGEST_STORM = 10.0
+"""Seconds after the beginning of a storm when it is read in any case."""
+
+_LONGEST_PAUSE = 60.0
+
+
+class Pace:
+    """Says when to read.
+
+    Attributes:
+        failures: how many readings have failed, since one was a success.
+    """
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self._read_at = -inf
+        self._spacing = SHORTEST
+        self._storm_began = inf
+
+    def next(self, now: float) -> float:
+        """Return when to read after a change."""
+        return max(now, self._read_at + self._spacing)
+
+    def calm(self, now: float) -> float:
+        """Return when to read after a storm: later than was said before, if it goes on."""
+        self._storm_began = min(self._storm_began, now)
+        return min(now + CALM, max(now, self._storm_began + LONGEST_STORM))
+
+    def read(self, now: float) -> None:
+        """It is read now."""
+        follows = now < self._read_at + 2 * self._spacing
+        self._spacing = min(2 * self._spacing, LONGEST) if follows else SHORTEST
+        self._read_at = now
+        self._storm_began = inf
+
+    def succeeded(self) -> None:
+        """A reading was a success."""
+        self.failures = 0
+
+    def failed(self) -> float:
+        """A reading has failed; return how many seconds later to try again."""
+        self.failures += 1
+        return float(min(2 ** min(self.failures - 1, 6), _LONGEST_PAUSE))
