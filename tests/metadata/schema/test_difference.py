@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 
+from tests.metadata.schema.golden import load
 from tests.metadata.schema.model import Server
 from tests.metadata.schema.schemas import NAME, changes, schemas
 from tests.metadata.schema.test_rows import built, column, shop
 from triocql.codecs.values import FrozenMap
 from triocql.errors import UsageError
+from triocql.metadata.building import finish
 from triocql.metadata.replication import ReplicationFactor, SimpleStrategy
-from triocql.metadata.schema import Keyspace, Risk, difference
+from triocql.metadata.schema import Keyspace, Risk, build_keyspaces, difference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,3 +111,32 @@ def test_the_keyspaces_of_the_server_are_left_out() -> None:
     assert step.cql == (
         "ALTER KEYSPACE system_traces WITH replication = {'class': 'NetworkTopologyStrategy', 'a': '1'};"
     )
+
+
+@pytest.mark.parametrize("series", ["4.0", "4.1", "5.0"])
+def test_from_nothing_the_steps_are_what_a_real_node_described(series: str) -> None:
+    """In another order: what depends on something comes after it, whatever the names."""
+    for golden in load(series):
+        schema = finish(build_keyspaces(golden.rows, {}))
+        steps = difference({}, {golden.keyspace: schema[golden.keyspace]})
+        assert sorted(step.cql for step in steps) == sorted(each.cql for each in golden.described)
+        kinds = [step.kind for step in steps]
+        order = ["keyspace", "type", "function", "aggregate", "table", "index", "materialized_view"]
+        assert kinds == sorted(kinds, key=order.index)
+
+
+@pytest.mark.parametrize("series", ["4.0", "4.1"])
+def test_what_only_another_version_has_is_no_difference(series: str) -> None:
+    """The same statements make tables of more options on a newer server, in their defaults."""
+    for golden in load(series):
+        schema = finish(build_keyspaces(golden.rows, {}))[golden.keyspace]
+        newer = replace(
+            schema,
+            tables=FrozenMap(
+                {
+                    name: replace(table, options=FrozenMap({**table.options, "allow_auto_snapshot": None}))
+                    for name, table in schema.tables.items()
+                }
+            ),
+        )
+        assert difference({"shop": schema}, {"shop": newer}) == ()
