@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -109,6 +110,38 @@ async def test_an_answer_that_is_no_description(server: CqlServer, session: Sess
     server.when(EVERYTHING).then(answer)
     with pytest.raises(UnfitAnswer, match="no description"):
         await session.describe()
+
+
+SCHEMA = """
+CREATE KEYSPACE shop WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1};
+CREATE TABLE shop.order (a int PRIMARY KEY, b text);
+CREATE TABLE shop.other (a int PRIMARY KEY);
+CREATE INDEX by_b ON shop.order (b);
+"""
+PARTS = {
+    None: [("keyspace", "shop"), ("table", '"order"'), ("index", "by_b"), ("table", "other")],
+    "shop": [("keyspace", "shop"), ("table", '"order"'), ("index", "by_b"), ("table", "other")],
+    "shop.order": [("table", '"order"'), ("index", "by_b")],
+    "shop.by_b": [("index", "by_b")],
+    "shop.other": [("table", "other")],
+}
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_server_of_before_describe(known: bool) -> None:
+    """What it would say is put together, whether the session has read the schema before or not."""
+    async with CqlServer(schema=SCHEMA) as server:
+        server.when(re.compile("DESCRIBE")).then(
+            error(ErrorCode.SYNTAX_ERROR, "no viable alternative at DESCRIBE")
+        )
+        async with triocql.connect(server.contact_points, schema=known) as session:
+            for name, objects in PARTS.items():
+                description = await session.describe(name)
+                assert [(each.kind, each.name) for each in description.objects] == objects
+            assert description.statements[0].startswith("CREATE TABLE shop.other (")
+            for name in ("nix", "shop.nix"):
+                with pytest.raises(UsageError, match="there is no"):
+                    await session.describe(name)
 
 
 def test_a_session_that_blocks() -> None:

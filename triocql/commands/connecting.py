@@ -52,7 +52,7 @@ def connect(arguments: argparse.Namespace) -> triocql.sync.Session:
         raise OptionError(
             "HOST takes no user and no password: others may read the arguments of a process; use --user"
         )
-    keywords: ConnectKeywords = {}
+    keywords: ConnectKeywords = {"schema": False}  # what a command needs of it, it reads
     if arguments.user is not None:
         keywords["auth"] = PlainTextAuth(arguments.user, _password(arguments.user))
     if (context := _tls(arguments)) is not None:

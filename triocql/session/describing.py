@@ -37,7 +37,7 @@ async def describe(
     try:
         return await _ask(context, statement, call)
     except errors.SyntaxError:
-        return _of_what_is_known(context, name, internals=internals)
+        return await _of_what_is_known(context, name, internals=internals)
     except InvalidQuery as error:
         if _CHANGED not in str(error):
             raise
@@ -63,21 +63,21 @@ async def _ask(context: SessionContext, statement: str, call: RequestOptions) ->
     return Description(tuple([_described(row) for row in await result.all()]))
 
 
-def _of_what_is_known(context: SessionContext, name: str | None, *, internals: bool) -> Description:
-    """Return what a server without DESCRIBE would say, by what the session knows."""
-    keyspaces = context.cluster.nodes.snapshot.keyspaces
+async def _of_what_is_known(context: SessionContext, name: str | None, *, internals: bool) -> Description:
+    """Return what a server without DESCRIBE would say, by the tables of its schema."""
+    keyspace, dot, part = (name or "").partition(".")
+    keyspaces = (await context.refresh_schema(keyspace or None, None)).keyspaces
     if name is None:
         of_users = [each for each in keyspaces.values() if not each.is_virtual and each.name not in _SYSTEM]
         return describe_keyspaces(of_users, internals)
-    keyspace, dot, part = name.partition(".")
     if keyspace not in keyspaces:
-        raise UsageError(f"the session knows no keyspace {keyspace!r}")
+        raise UsageError(f"there is no keyspace {keyspace!r}")
     whole = keyspaces[keyspace].describe(internals)
     if not dot:
         return whole
     found = tuple(_of_part(whole.objects, quote_name(part)))
     if not found:
-        raise UsageError(f"the session knows no table, view or index {part!r} in the keyspace {keyspace!r}")
+        raise UsageError(f"there is no table, view or index {part!r} in the keyspace {keyspace!r}")
     return Description(found)
 
 

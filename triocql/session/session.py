@@ -311,8 +311,8 @@ class Session(NoOtherAttributes):
     ) -> Description:
         """Return the schema, or a part of it, as the CQL that makes it.
 
-        A node says it, in the words of its version; if it is of before DESCRIBE, what the session knows is put together
-        in the same way. The text is ``str(description)``, to be printed or kept; its
+        A node says it, in the words of its version; if it is of before DESCRIBE, the tables of its schema are read and
+        put together in the same way. The text is ``str(description)``, to be printed or kept; its
         statements, one by one in an order in which they can be executed, are ``description.statements``.
 
         Args:
