@@ -37,7 +37,8 @@ def flushed(begin: Callable[[Flusher, list[str], trio.Nursery], None]) -> list[s
             nursery.start_soon(flusher.run)
             await wait_all_tasks_blocked()
             begin(flusher, log, nursery)
-            await wait_all_tasks_blocked()
+            for _ in range(2):  # what waits for that, too, goes on and is done
+                await wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
 
     trio.run(main)
