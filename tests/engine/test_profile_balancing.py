@@ -112,6 +112,28 @@ def test_the_policies_know_their_own_distances() -> None:
         ]
 
 
+@pytest.mark.parametrize("ring", [False, True])
+def test_what_the_session_leaves_out_it_does_not_use_where_a_profile_does(ring: bool) -> None:
+    """Nor does a profile use what only the session does."""
+    near = DefaultBalancing(local_data_centre="dc1")
+    profiles = {"other": Profile(balancing=FilteredBalancing(near, deny=["10.0.0.2"]))}
+    policies = PolicyOptions(balancing=FilteredBalancing(near, deny=["10.0.0.1"]))
+    world = world_of(profiles, local_data_centre=None, policies=policies)
+    with world.session() as session:
+        if ring:
+            know(world, session, snapshot_of(nodes_of(session), {**EVERYWHERE, "dc1": "2"}))
+        insert = keyed(world, session, INSERT)
+        for profile, expected in (("default", "10.0.0.2:9042"), ("other", "10.0.0.1:9042")):
+            for number in range(30):
+                for statement, values in [
+                    (insert, [number]),
+                    (insert.bind(number), None),
+                    ("SELECT 1", None),
+                ]:
+                    result = world.call(session.execute, statement, values, profile=profile)
+                    assert str(result.coordinator) == expected
+
+
 def test_what_is_tried_again_and_copies_go_to_the_nodes_of_the_profile() -> None:
     world = world_of(policies=PolicyOptions(speculation=ConstantSpeculation(0.05)))
     with world.session() as session:

@@ -46,7 +46,7 @@ class Node:
         address: the address that it is dialled at.
         name: the address as text: in errors, results and the log.
         state: whether it can be reached.
-        distance: how far it is, as the balancing policy says.
+        distance: how far it is, as the balancing policy says; the nearest, where profiles have policies of their own.
         statistics: live figures: what is under way with it.
         told: the address that the cluster tells; the one it is dialled at may be another one, by which it was
             reached first, or which an address was translated to. None until the cluster has told, as all that follows.

@@ -102,6 +102,11 @@ class DefaultBalancing:
             self._find_local(snapshot)
         return self._distances.put(node, snapshot, self._found(node))
 
+    def leave_out(self, node: Node, snapshot: Snapshot) -> None:
+        """Have no use for `node` in `snapshot`, as a filter says."""
+        self._local = None, ()
+        self._distances.put(node, snapshot, Distance.IGNORED)
+
     def _found(self, node: Node) -> Distance:
         if self.local_data_centre is None or node.data_centre is None:
             return self._distances.of(node)

@@ -66,8 +66,13 @@ class FilteredBalancing:
 
     def distance(self, node: Node, snapshot: Snapshot) -> Distance:
         """Return IGNORED for what is left out, else what the policy says (`BalancingPolicy`)."""
-        distance = self.policy.distance(node, snapshot) if self._uses(node) else Distance.IGNORED
-        return self._distances.put(node, snapshot, distance)
+        if self._uses(node):
+            return self._distances.put(node, snapshot, self.policy.distance(node, snapshot))
+        if (
+            default := default_of(self)
+        ) is not None:  # whose ranks requests go by, without the filter being asked
+            default.leave_out(node, snapshot)
+        return self._distances.put(node, snapshot, Distance.IGNORED)
 
     def plan(self, request: RoutedRequest, snapshot: Snapshot) -> Iterator[Node]:
         """Give the nodes of the policy that are not left out (`BalancingPolicy`)."""
