@@ -10,6 +10,7 @@ from triocql.cluster.changes import SchemaChanges
 from triocql.cluster.loading import Loader
 from triocql.cluster.refresh import Refresh
 from triocql.cluster.tables import NoSuchTable, Tables
+from triocql.codecs.registry import Registry
 from triocql.engine.connections.connection import State
 from triocql.errors import ConnectionLost, Error
 from triocql.metadata.schema.scope import Scope
@@ -71,6 +72,7 @@ class Schema:
             self._give_up,
         )
         self._reactor = reactor
+        self._registry = Registry()
         self._bound = options.schema_agreement_timeout
         self._timeout = timeout
         self._router = router
@@ -165,7 +167,7 @@ class Schema:
         connection = self._control.connection
         if connection is None:
             raise ConnectionLost("there is no control connection now")
-        return Tables(self._reactor, connection, self._timeout)
+        return Tables(self._reactor, connection, self._timeout, registry=self._registry)
 
     def _give_up(self, error: Error) -> None:
         """Have the control connection be one to another node, if there is one: this one does not answer."""
@@ -186,7 +188,7 @@ class Schema:
         if connection is None:
             raise ConnectionLost("there is no connection now")
         try:
-            tables = Tables(self._reactor, connection, self._timeout)
+            tables = Tables(self._reactor, connection, self._timeout, registry=self._registry)
             local = [row.get("schema_version") for row in await tables.read(_LOCAL)]
             peers = await self._read_peers(tables)
         except Error:

@@ -43,14 +43,23 @@ class Tables:
     Args:
         timeout: seconds for each page.
         by: when all pages have to be there, in any case.
+        registry: has the codecs: one that is kept knows the columns from before. None of users', which are for their
+            rows.
     """
 
-    def __init__(self, reactor: Reactor, connection: Connection, timeout: float, by: float = inf) -> None:
+    def __init__(
+        self,
+        reactor: Reactor,
+        connection: Connection,
+        timeout: float,
+        by: float = inf,
+        registry: Registry | None = None,
+    ) -> None:
         self.connection = connection
         self.timeout = timeout
         self.by = by
         self.reactor = reactor
-        self.registry = Registry()  # what users register is for their rows
+        self.registry = Registry() if registry is None else registry
 
     @property
     def node(self) -> Node:
@@ -146,6 +155,8 @@ class _Reading:
     async def _decode(self, body: bytes, header: RowsHeader, rows: Rows) -> None:
         """Read the rows of a page into `rows`, in slices."""
         assert header.metadata is not None, "it was looked at"
+        if not header.row_count:
+            return
         columns = max(1, len(header.metadata.columns))
         if header.row_count * columns * 4 > len(body):
             raise ProtocolError(f"the node answered {self._text!r} with fewer rows than it says")
