@@ -105,8 +105,8 @@ class Builder:
             tables, views = kept_tables.get(name), kept_views.get(name)
         built = replace(
             earlier,
-            tables=finish(_settled(_put(earlier.tables, name, tables), earlier.tables)),
-            views=finish(_settled(_put(earlier.views, name, views), earlier.views)),
+            tables=_put(earlier.tables, name, tables),
+            views=_put(earlier.views, name, views),
         )
         return earlier if built == earlier else built
 
@@ -252,11 +252,16 @@ def _settled(found: Mapping[str, T], before: FrozenMap[str, T]) -> Steps[FrozenM
     return before if is_same else FrozenMap(kept)
 
 
-def _put(before: Mapping[str, R], name: str, built: R | None) -> dict[str, R]:
-    found = {key: each for key, each in before.items() if key != name}
-    if built is not None:
+def _put(before: FrozenMap[str, R], name: str, built: R | None) -> FrozenMap[str, R]:
+    """Return what there was with one in place of the other, or of none."""
+    if before.get(name) is built:
+        return before
+    found = dict(before.items())
+    if built is None:
+        del found[name]
+    else:
         found[name] = built
-    return found
+    return FrozenMap(found if name in before else dict(sorted(found.items())))
 
 
 def _with_scylla(rows: Iterable[Row], scylla: Iterable[Row]) -> list[Row]:
