@@ -22,7 +22,7 @@ _COMPILED = (
     "triocql.codecs.columns._batches",
     "triocql.codecs._routing",
     "triocql.metadata._murmur3",
-    "triocql.observability._histogram",
+    "triocql.observability._meter",
     "triocql.metadata._placement",
     "triocql.metadata._ring",
     "triocql.policies._timestamps",

@@ -298,6 +298,10 @@ class Abandoned(RequestError):
     """The request was cancelled by its handle, or its nursery ended before the answer came."""
 
 
+class Overtaken(Abandoned):
+    """A copy of the request was answered first by another node: how an attempt ended, and never what is raised."""
+
+
 class UnpreparedLoop(RequestError):
     """A node goes on answering UNPREPARED, however often the statement is prepared again."""
 

@@ -130,8 +130,10 @@ def test_who_waits_no_longer_and_what_comes_too_late(tracker: Notes) -> None:
         world.node.release()
     assert tracker.notes == [
         (1, "start"),
+        (1, "attempt", "10.0.0.1:9042", 0.0, errors.Abandoned),
         (1, "finish", errors.Abandoned),
         (2, "start"),
+        (2, "attempt", "10.0.0.1:9042", 1.0, errors.RequestTimeout),
         (2, "finish", errors.RequestTimeout),
     ]
 
@@ -207,7 +209,8 @@ def test_a_tracker_sees_a_request_that_is_prepared_again(tracker: Notes) -> None
 
         world.node.script = script
         assert world.call(session.execute, select, [7]).scalar() == 7
-    assert tracker.hooks() == ["start", "attempt", "finish"]
+    assert tracker.hooks() == ["start", "attempt", "attempt", "finish"]
+    assert [note[-1] for note in tracker.notes if note[1] == "attempt"] == [errors.Unprepared, type(None)]
 
 
 def test_what_is_no_tracker_is_refused() -> None:

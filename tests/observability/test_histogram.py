@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triocql.observability import histogram as pure
-from triocql.observability.histogram import EDGES
+from triocql.observability import meter as pure
+from triocql.observability.meter import EDGES
 from triocql.observability.metrics import Durations
 
-if TYPE_CHECKING or find_spec("triocql.observability._histogram") is None:
+if TYPE_CHECKING or find_spec("triocql.observability._meter") is None:
     compiled: Any = None
 else:
-    from triocql.observability import _histogram as compiled
+    from triocql.observability import _meter as compiled
 
 BOTH = [
     pytest.param(module, id=name, marks=pytest.mark.skipif(module is None, reason="it is not compiled"))

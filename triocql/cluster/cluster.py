@@ -8,18 +8,22 @@ from triocql.abc import Address, Reactor
 from triocql.cluster.connector import Connector
 from triocql.cluster.contacts import Contacts
 from triocql.cluster.control import Control
+from triocql.cluster.measuring import read
 from triocql.cluster.nodes import Nodes
 from triocql.cluster.schema import Schema
 from triocql.cluster.waiting import nothing, until
 from triocql.codecs.registry import Registry
 from triocql.config.options import Options
 from triocql.engine.executing.executor import Executor
+from triocql.engine.executing.slowlog import SlowLog
 from triocql.engine.requests.clock import Clock
 from triocql.engine.routing.router import Router
 from triocql.errors import InternalError, SessionClosed
 from triocql.metadata.node import Node
 from triocql.metadata.snapshot import Snapshot
 from triocql.observability.logs import get_logger
+from triocql.observability.meters import Meters
+from triocql.observability.metrics import Metrics
 
 logger = get_logger(__name__)
 
@@ -31,6 +35,7 @@ class Cluster:
 
     Attributes:
         hub: the events of the session.
+        meters: what is counted.
     """
 
     def __init__(self, reactor: Reactor, options: Options, registry: Registry) -> None:
@@ -39,13 +44,20 @@ class Cluster:
         self.registry = registry
         self.clock = Clock(reactor)
         self.router = Router(self.clock, options.pool, options.balancing_policy)
-        self._connector = Connector(reactor, self.clock, options, self.router)
+        self.meters = Meters(self.clock.moment, self._slow_log())
+        self._connector = Connector(reactor, self.clock, options, self.router, self.meters)
         self.hub = self._connector.hub
         self._control = Control(self._connector)
         self._executor: Executor | None = None
         self._nodes: Nodes | None = None
         self._schema: Schema | None = None
         reactor.on_bug = self._bug
+
+    def _slow_log(self) -> SlowLog | None:
+        seconds, shows_values = self.options.slow_request, self.options.slow_request_values
+        if seconds is None:
+            return None
+        return SlowLog(seconds, shows_values=shows_values, registry=self.registry)
 
     @property
     def executor(self) -> Executor:
@@ -65,6 +77,10 @@ class Cluster:
         assert self._schema is not None
         return self._schema
 
+    def metrics(self) -> Metrics:
+        """Return what was counted so far, and what is under way."""
+        return read(self.meters, self.executor, self.nodes.snapshot.nodes)
+
     async def open(self) -> None:
         """Connect to the first contact point that answers, read what its cluster is made of, and connect to its nodes,
         within the connect timeout.
@@ -77,7 +93,8 @@ class Cluster:
         contact_points = tuple(map(Node, self.options.contact_points))
         try:
             first = await Contacts(self._connector, contact_points, deadline).connect()
-            self._executor = Executor(self.router, self.options, self.registry, first.framing.version)
+            version = first.framing.version
+            self._executor = Executor(self.router, self.options, self.registry, version, self.meters)
             self._nodes = Nodes(self._connector, self.router, self._executor)
             try:
                 others = (node for node in contact_points if node is not first.node)

@@ -17,6 +17,7 @@ from triocql.engine.contracts import Owner
 from triocql.engine.requests.clock import Clock
 from triocql.metadata.node import Node, NodeState
 from triocql.observability.logs import get_logger
+from triocql.observability.meters import Meters
 from triocql.protocol.constants import V4, VERSIONS, Opcode
 from triocql.protocol.framing import Framing
 from triocql.protocol.handshake import Handshake, Request, VersionRefused
@@ -29,14 +30,18 @@ class Connector:
     """Opens connections to any node with the options of one session.
 
     Attributes:
+        meters: count what goes on.
         version: the protocol version; fixed once the first connection is made, so that all are alike.
         hub: told of what happens to nodes and connections.
         check: raises ConnectError, or another error, unless a new connection leads to the node that it is for.
     """
 
-    def __init__(self, reactor: Reactor, clock: Clock, options: Options, owner: Owner) -> None:
+    def __init__(
+        self, reactor: Reactor, clock: Clock, options: Options, owner: Owner, meters: Meters
+    ) -> None:
         self.reactor = reactor
         self.clock = clock
+        self.meters = meters
         self.options = options
         self.owner = owner
         self.version = options.connection.protocol_version
@@ -106,7 +111,8 @@ class _Opening:
         self._deadline = deadline
         self._wire = Framing(version, max_frame=limits.max_frame)
         self._wire.use_compression(limits.compression)
-        self._connection = Connection(node, self._wire, connector.clock, limits, owner)
+        meter = connector.meters.node(node)
+        self._connection = Connection(node, self._wire, connector.clock, limits, owner, meter)
         self._queries = InternalQueries(connector.reactor, self._connection, deadline, limits.connect_timeout)
         self._transport: Transport | None = None
         self.step = "dialling"

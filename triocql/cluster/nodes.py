@@ -48,6 +48,7 @@ class Nodes:
         """
         self.snapshot = snapshot
         self._router.apply(snapshot)
+        self._connector.meters.forget(snapshot.nodes)
         wanted = {node: size for node in snapshot.nodes if (size := self._sizes[node.distance])}
         stopped = [
             refiller for node, refiller in self._refillers.items() if node not in wanted or refiller.has_moved

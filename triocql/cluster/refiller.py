@@ -92,6 +92,9 @@ class PoolRefiller:
         if self.pool.add(connection):
             self._hub.show(self.pool.node, Sign.CONNECTED)
             logger.info("connected to %s", connection.name)
+            meter = connection.meter
+            meter.connected += 1
+            meter.reconnected += meter.reconnected < meter.lost
             if self._hub.listeners:
                 self._hub.publish(Connected(self.pool.node))
             self._reactor.spawn(Heartbeat(self._reactor, connection, self._connector.options.connection).run)
@@ -204,6 +207,7 @@ class PoolRefiller:
 
     def _failed(self, error: ConnectError, began: float) -> None:
         now = self._reactor.now()
+        self._connector.meters.node(self.pool.node).failed_dials += 1
         self._refused = True
         unfit = isinstance(error, (ForeignNode, UnsupportedVersion))
         self._hub.show(self.pool.node, Sign.REFUSED if unfit else Sign.DIAL_FAILED)
@@ -253,6 +257,7 @@ class PoolRefiller:
         now = self._reactor.now()
         if self._hub.listeners:
             self._hub.publish(Disconnected(self.pool.node, connection.error))
+        connection.meter.lost += 1
         if not self.pool.has_open():
             self._hub.show(self.pool.node, Sign.LOST)
         if now - connection.began >= _LASTING:

@@ -71,6 +71,8 @@ class ConnectKeywords(TypedDict, total=False):
     local_rack: str | None
     remote_data_centres: Collection[str]
     tracker: Tracker | None
+    slow_request: float | None
+    slow_request_values: bool
 
     timeout: float
     attempt_timeout: float | None
@@ -136,6 +138,9 @@ class Options:
         pool: the number of connections, and the bounds of the queue.
         reconnection: the delays between attempts to connect.
         tracker: follows each request, see `triocql.observability.tracker.Tracker`.
+        slow_request: seconds from which on a request is slow, and is logged, whatever its outcome: by the logger
+            `triocql.engine.executing.slowlog`; None for no such log.
+        slow_request_values: whether the values of slow requests are shown there, those in the text included.
 
     Raises OptionError for a value that is not allowed.
 
@@ -165,6 +170,8 @@ class Options:
     pool: PoolOptions = field(default_factory=PoolOptions)
     reconnection: ReconnectionOptions = field(default_factory=ReconnectionOptions)
     tracker: Tracker | None = field(default=None, repr=False)
+    slow_request: float | None = None
+    slow_request_values: bool = False
 
     def __post_init__(self) -> None:
         require(len(self.contact_points) > 0, "contact_points", self.contact_points, "at least one address")
@@ -175,7 +182,9 @@ class Options:
             name is None or (isinstance(name, str) and name != ""), "server_hostname", name, "a name, or None"
         )
         require_integer(self.prepared_cache, "prepared_cache", 1, MAX_INT)
-        for name in ("prepare_on_all_hosts", "reprepare_on_up"):
+        if self.slow_request is not None:
+            require_seconds(self.slow_request, "slow_request", zero=True)
+        for name in ("prepare_on_all_hosts", "reprepare_on_up", "slow_request_values"):
             require_type(getattr(self, name), bool, name, "True or False")
         require_keyspaces(self.schema, "schema")
         require_seconds(self.schema_agreement_timeout, "schema_agreement_timeout", zero=True)

@@ -141,8 +141,11 @@ class Racing(Protocol):
     def resume(self) -> None:
         """Called after a wait on no connection."""
 
-    def end(self, attempt: Any, is_won: bool) -> None:
-        """Called when the execution has ended whose attempt this was: with a good answer to any, or without."""
+    def win(self, attempt: Any) -> None:
+        """Called with the attempt that was answered."""
+
+    def end(self, attempt: Any, error: BaseException | None) -> None:
+        """Called when the execution has ended whose attempt this was: by an answer to any of them, or by `error`."""
 
 
 class Recovering(Protocol):

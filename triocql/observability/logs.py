@@ -15,6 +15,19 @@ EVERY = 60.0
 _LINES = 1000
 
 
+class Aside:
+    """Something that is told in a line and makes it no other one, as numbers do not.
+
+    >>> logging.getLogger("shop").warning("%s was slow: %s", "a request", Aside("queued 2.5 s"))
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+
 class _Line:
     """A line that was logged: when it is due again, and how often it was left out since."""
 
@@ -26,7 +39,7 @@ class _Line:
 
 
 class OnceAMinute(logging.Filter):
-    """Lets a line pass that did not for `EVERY` seconds. Numbers do not make it another line.
+    """Lets a line pass that did not for `EVERY` seconds. Numbers, and what is an `Aside`, do not make it another line.
 
     Threads may log at the same time; a signal handler may, in the middle of this.
     """
@@ -65,7 +78,7 @@ class OnceAMinute(logging.Filter):
 
     def _line(self, record: logging.LogRecord, now: float) -> _Line:
         args = record.args if isinstance(record.args, tuple) else ()
-        words = (_text(arg) for arg in args if not isinstance(arg, (int, float)))
+        words = (_text(arg) for arg in args if not isinstance(arg, (int, float, Aside)))
         key = (record.name, record.levelno, record.msg, *words)
         if len(self._lines) >= _LINES:
             kept = [

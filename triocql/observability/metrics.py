@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from triocql.observability.histogram import EDGES
+from triocql.observability.meter import EDGES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from triocql.observability.histogram import Histogram
+    from triocql.metadata.node import Node, NodeState
+    from triocql.observability.meter import Histogram, Meter
 
 SUCCESS = "success"
 """The outcome of what ended with an answer."""
@@ -21,7 +22,7 @@ class Durations:
     """How long some requests took.
 
     Attributes:
-        counts: how many are in each bucket: up to each of `triocql.observability.histogram.EDGES`, in seconds, and,
+        counts: how many are in each bucket: up to each of `triocql.observability.meter.EDGES`, in seconds, and,
             in the last one, beyond them.
         sum: all of them together, in seconds.
         largest: the longest one, in seconds.
@@ -70,3 +71,166 @@ class Durations:
             if reached >= wanted and reached:
                 return min(edge, self.largest)
         return self.largest
+
+
+def outcomes(meter: Meter) -> dict[str, Durations]:
+    """Return what a meter has counted so far, by outcome; those that there were none of are left out."""
+    read = {SUCCESS: Durations.read(meter.success)}
+    read.update((kind, Durations.read(histogram)) for kind, histogram in meter.failures.copy().items())
+    return {outcome: durations for outcome, durations in read.items() if durations.count}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestMetrics:
+    """Requests of one kind: those that have the same profile, keyspace and operation.
+
+    Attributes:
+        profile: the name of the execution profile; "" for none.
+        keyspace: the keyspace of the statement or of the session; "" where neither is known.
+        operation: the first word of the statement, such as SELECT; BATCH; PREPARE, which is asked once for all who wait
+            for it; OTHER.
+        outcomes: seconds from the start to the end of a request, its pages one by one: a histogram for each outcome.
+            That is "success", the name of the class of the error, "Cancelled" if nobody waited any more, or "Other" for
+            errors that are not triocql's.
+        timeouts: requests that have ended with RequestTimeout, by the phase that they were in: a counter.
+        retries: attempts that followed one that had failed: a counter.
+        copies: attempts beside others that were under way, as a speculation policy says: a counter.
+        copies_won: those of them that were answered first: a counter.
+    """
+
+    profile: str = ""
+    keyspace: str = ""
+    operation: str = ""
+    outcomes: Mapping[str, Durations] = field(default_factory=dict)
+    timeouts: Mapping[str, int] = field(default_factory=dict)
+    retries: int = 0
+    copies: int = 0
+    copies_won: int = 0
+
+    @property
+    def durations(self) -> Durations:
+        """All outcomes together."""
+        return Durations.together(self.outcomes.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeMetrics:
+    """One node, as the session sees it.
+
+    Attributes:
+        node: the node; None for several together.
+        state: the state that it was in; None for several together.
+        is_slow: whether others are preferred because it has taken long to answer lately: a gauge, 0 or 1.
+        attempts: seconds from writing to the end of an attempt: a histogram for each outcome, as of requests, and
+            "Overtaken" where another node was faster. What was never written counts as 0 s.
+        retries: attempts, anywhere, that followed one that had failed here: a counter.
+        copies: attempts here beside others that were under way on other nodes: a counter.
+        prepared_again: statements that were prepared because the node did not know them any more: a counter.
+        connections: connections that are open for requests: a gauge.
+        in_flight: requests that are on a connection and not answered: a gauge.
+        orphans: stream ids that are taken until the answer to an abandoned request comes: a gauge.
+        connected: connections that were made for requests: a counter.
+        lost: connections for requests that ended, but for the end of the session: a counter.
+        reconnected: connections that were made in place of a lost one: a counter.
+        failed_dials: attempts to connect that failed: a counter.
+        bytes_sent: bytes written, compressed, before encryption; of all connections, the control connection
+            included: a counter.
+        bytes_received: bytes read, as for `bytes_sent`: a counter.
+        events: events that the node told: a counter.
+    """
+
+    node: Node | None = None
+    state: NodeState | None = None
+    is_slow: bool = False
+    attempts: Mapping[str, Durations] = field(default_factory=dict)
+    retries: int = 0
+    copies: int = 0
+    prepared_again: int = 0
+    connections: int = 0
+    in_flight: int = 0
+    orphans: int = 0
+    connected: int = 0
+    lost: int = 0
+    reconnected: int = 0
+    failed_dials: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    events: int = 0
+
+    @classmethod
+    def together(cls, several: Iterable[NodeMetrics]) -> NodeMetrics:
+        """Return the figures of several nodes, added up."""
+        nodes = tuple(several)
+        return cls(
+            attempts=_added_up(node.attempts for node in nodes),
+            **{name: sum(getattr(node, name) for node in nodes) for name in _NUMBERS},
+        )
+
+
+_NUMBERS = tuple(name for name, kind in NodeMetrics.__annotations__.items() if kind == "int")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """What a session has counted up to one moment, and what it has under way.
+
+    Attributes:
+        requests: each kind of requests that there were. There are 1,000 kinds at most; what comes after them is counted
+            as of the profile, keyspace and operation "OTHER".
+        nodes: each node that the session knows.
+        former_nodes: the nodes that have left the cluster, added up.
+        queued: requests that wait while every connection is full: a gauge.
+        queued_bytes: bytes of these requests: a gauge.
+        waiting: requests that wait for a connection, or for a statement to be prepared: a gauge.
+        throttled: requests that wait for their turn, as a throttling policy says: a gauge.
+        backing_off: requests that wait before they are tried again: a gauge.
+        prepared: statements that are kept prepared: a gauge.
+    """
+
+    requests: tuple[RequestMetrics, ...] = ()
+    nodes: tuple[NodeMetrics, ...] = ()
+    former_nodes: NodeMetrics = NodeMetrics()
+    queued: int = 0
+    queued_bytes: int = 0
+    waiting: int = 0
+    throttled: int = 0
+    backing_off: int = 0
+    prepared: int = 0
+
+    @property
+    def all_nodes(self) -> NodeMetrics:
+        """All nodes together, those that have left included: the figures of the session, whose counters never fall."""
+        return NodeMetrics.together((*self.nodes, self.former_nodes))
+
+    def durations(
+        self,
+        *,
+        profile: str | None = None,
+        keyspace: str | None = None,
+        operation: str | None = None,
+        outcome: str | None = None,
+    ) -> Durations:
+        """Return how long requests took: all of them, or those of one profile, keyspace, operation, outcome.
+
+        >>> Metrics().durations(operation="SELECT", outcome="success").count
+        0
+        """
+        wanted = profile, keyspace, operation
+        return Durations.together(
+            durations
+            for kind in self.requests
+            if all(
+                want in (None, has)
+                for want, has in zip(wanted, (kind.profile, kind.keyspace, kind.operation), strict=True)
+            )
+            for name, durations in kind.outcomes.items()
+            if outcome in (None, name)
+        )
+
+
+def _added_up(several: Iterable[Mapping[str, Durations]]) -> dict[str, Durations]:
+    parts: dict[str, list[Durations]] = {}
+    for each in several:
+        for outcome, durations in each.items():
+            parts.setdefault(outcome, []).append(durations)
+    return {outcome: Durations.together(all_of_it) for outcome, all_of_it in parts.items()}

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from triocql.engine.requests import Response
     from triocql.metadata.description import Description
     from triocql.metadata.snapshot import Snapshot
+    from triocql.observability.metrics import Metrics
     from triocql.results.row import Row
     from triocql.session.outcomes import ExecutionResult
     from triocql.session.sources import Statements
@@ -283,6 +284,20 @@ class Session(NoOtherAttributes):
         NativeType(name='uuid')
         """
         return self._context.cluster.nodes.snapshot
+
+    @property
+    def metrics(self) -> Metrics:
+        """What the session has counted up to now, and what it has under way: see `triocql.observability.metrics`.
+
+        It is made when it is asked for, and never changes. Any thread may ask. What is read on the session's own thread
+        belongs together; from another one each figure is right by itself, and a request that ends just then may be in
+        one and not yet in another. After the end of the session it has its last figures.
+
+        >>> selects = session.metrics.durations(operation="SELECT", outcome="success") # doctest: +SKIP
+        >>> selects.count, selects.percentile(99)                                      # doctest: +SKIP
+        (91000, 0.003)
+        """
+        return self._context.cluster.metrics()
 
     def stats(self) -> Stats:
         """Return what is under way now."""

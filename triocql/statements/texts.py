@@ -5,7 +5,7 @@ errors show of it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,15 @@ _PASSWORD = re.compile(
 )
 _LONGEST = 100
 
+# What is kept comes first: comments, quoted names, and words, which may have digits in them.
+_LITERAL = re.compile(
+    r"""(--[^\r\n]*+|//[^\r\n]*+|/\*.*?(?:\*/|\Z)|"(?:[^"]|"")*+"?)"""
+    r"""|'(?:[^']|'')*+'?|\$\$.*?(?:\$\$|\Z)"""
+    r"""|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"""
+    r"""|(?<!\w)\d[\w.]*+(?:(?<=[eE])[+-]\d++)?""",
+    re.DOTALL | re.ASCII,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Answers:
@@ -37,6 +46,7 @@ class Answers:
         pages: rows in more than one page.
         schema_change: a change of the schema.
         keyspace: the keyspace of USE, "" for any, None if it is no USE.
+        operation: what is done, by the first word of the statement: one of `OPERATIONS`.
     """
 
     void: bool = True
@@ -44,14 +54,28 @@ class Answers:
     pages: bool = True
     schema_change: bool = True
     keyspace: str | None = None
+    operation: str = "OTHER"
 
 
-SELECT = Answers(void=False, schema_change=False)
+SELECT = Answers(void=False, schema_change=False, operation="SELECT")
 """The only statement that may be executed twice without asking."""
-MODIFICATION = Answers(pages=False, schema_change=False)
-"""INSERT, UPDATE, DELETE and batches: conditional ones give rows, in one page."""
+BATCH = Answers(pages=False, schema_change=False, operation="BATCH")
+"""As all that modifies: conditional statements give rows, in one page."""
+_MODIFICATIONS = {word: replace(BATCH, operation=word) for word in ("INSERT", "UPDATE", "DELETE")} | {
+    "BEGIN": BATCH
+}
+_USE = Answers(void=False, rows=False, pages=False, schema_change=False, operation="USE")
 _OTHER = Answers()
-_BY_VERB = {"SELECT": SELECT, **dict.fromkeys(("INSERT", "UPDATE", "DELETE", "BEGIN"), MODIFICATION)}
+_OTHERS = ("TRUNCATE", "CREATE", "ALTER", "DROP", "GRANT", "REVOKE", "LIST", "DESCRIBE")
+_BY_VERB = {
+    "SELECT": SELECT,
+    **_MODIFICATIONS,
+    "DESC": replace(_OTHER, operation="DESCRIBE"),
+    **{word: replace(_OTHER, operation=word) for word in _OTHERS},
+}
+PREPARE = "PREPARE"
+OPERATIONS = frozenset({answers.operation for answers in (*_BY_VERB.values(), _USE, _OTHER)} | {PREPARE})
+"""What requests are counted by; "OTHER" is what is none of these, "PREPARE" what users do not write."""
 
 
 def shown(text: str) -> str:
@@ -62,6 +86,15 @@ def shown(text: str) -> str:
     """
     line = " ".join(_PASSWORD.sub(r"\1'…'", text).split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+
+
+def without_values(text: str) -> str:
+    """Return a statement with ``?`` in place of its literals: texts, numbers, blobs, UUIDs, durations.
+
+    >>> without_values("UPDATE t SET a = 'x', b2 = -1.5e3 WHERE k = 0xCAFE AND c = 'it''s'")
+    'UPDATE t SET a = ?, b2 = -? WHERE k = ? AND c = ?'
+    """
+    return _LITERAL.sub(lambda match: match[0] if match[1] else "?", text)
 
 
 def verb(text: str) -> str:
@@ -82,7 +115,7 @@ def answers_to(text: str) -> Answers:
     """
     word = verb(text)
     if word == "USE":
-        return Answers(void=False, rows=False, pages=False, schema_change=False, keyspace=_used(text))
+        return replace(_USE, keyspace=_used(text))
     return _BY_VERB.get(word, _OTHER)
 
 
@@ -115,7 +148,7 @@ def is_conditional(text: str) -> bool:
     >>> is_conditional("INSERT INTO t (k) VALUES (?) IF NOT EXISTS"), is_conditional("DELETE FROM t WHERE k = 'IF'")
     (True, False)
     """
-    if answers_to(text) is not MODIFICATION or _IF.search(text) is None:
+    if verb(text) not in _MODIFICATIONS or _IF.search(text) is None:
         return False
     return any(token.upper() == "IF" for token in _tokens(text))
 

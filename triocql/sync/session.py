@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from triocql.config.requests import RequestKeywords
     from triocql.metadata.description import Description
     from triocql.metadata.snapshot import Snapshot
+    from triocql.observability.metrics import Metrics
     from triocql.results.result import BaseResult
     from triocql.results.row import Row
     from triocql.session.context import Stats
@@ -294,6 +295,11 @@ class Session(NoOtherAttributes):
     def metadata(self) -> Snapshot:
         """What is known of the cluster: see `triocql.Session.metadata`."""
         return self._portal.context.cluster.nodes.snapshot
+
+    @property
+    def metrics(self) -> Metrics:
+        """What the session has counted up to now, and what it has under way: see `triocql.Session.metrics`."""
+        return self._portal.context.cluster.metrics()
 
     def stats(self) -> Stats:
         """Return what is under way now."""

@@ -2,6 +2,7 @@
 cimport cython
 
 from triocql.engine.requests._request cimport Request
+from triocql.observability._meter cimport Meter
 
 
 cdef object _SENDING, _WAITING, _DONE
@@ -11,6 +12,7 @@ cdef int _FEW
 
 cdef class Streams:
     cdef readonly object connection
+    cdef readonly Meter meter
     cdef object _clock
     cdef list _outgoing
     cdef readonly dict in_flight
@@ -27,7 +29,7 @@ cdef class Streams:
     @cython.locals(outgoing=list, frames=list, request=Request, now=double)
     cpdef list take(self)
     @cython.locals(in_flight=dict, free=list, used=list, request=Request)
-    cpdef dispatch(self, list frames)
+    cpdef dispatch(self, list frames, double now)
     cdef _refill(self)
     @cython.locals(request=Request)
     cpdef list close(self)

@@ -16,6 +16,7 @@ from triocql.engine.requests.clock import Clock
 from triocql.engine.requests.telling import call, expire, report, tell
 from triocql.errors import ConnectionLost, Error, ProtocolError
 from triocql.metadata.node import Node
+from triocql.observability.meters import NodeMeter
 from triocql.protocol.features import Features
 from triocql.protocol.frames import Frame
 from triocql.protocol.framing import Framing
@@ -33,7 +34,13 @@ class Connection:
     """A `Link` that multiplexes requests over stream ids. Past `max_orphans` it drains, and its owner replaces it."""
 
     def __init__(
-        self, node: Node, framing: Framing, clock: Clock, limits: ConnectionOptions, owner: Owner
+        self,
+        node: Node,
+        framing: Framing,
+        clock: Clock,
+        limits: ConnectionOptions,
+        owner: Owner,
+        meter: NodeMeter,
     ) -> None:
         self.node = node
         self.name = node.name
@@ -48,7 +55,8 @@ class Connection:
         self.drain_by = inf
         self.on_end: Callable[[], None] | None = None
         self.void = Response(coordinator=self.node)
-        self.streams = Streams(self, clock, limits.max_in_flight)
+        self.meter = meter
+        self.streams = Streams(self, clock, limits.max_in_flight, meter)
         self.in_flight = self.streams.in_flight
         self.orphans = self.streams.orphans
         self.free = self.streams.free
@@ -141,6 +149,7 @@ class Connection:
     def pushed(self, flags: int, body: bytes) -> None:
         """The server sent an event. Raises ProtocolError if that is too much for the owner."""
         self.events += 1
+        self.meter.events += 1
         self._owner.on_event(self, body, flags)
 
     # --- The reactor's side (`Link`) -------------------------------------------------------------------------
@@ -157,17 +166,22 @@ class Connection:
         """Hand over every request that is still wanted, as one batch."""
         try:
             frames = self.streams.take()
-            return self.framing.encode(frames) if frames else b""
+            if not frames:
+                return b""
+            data = self.framing.encode(frames)
         except Exception as bug:
             self.abort(bug)
             report(bug)
             return b""
+        self.meter.bytes_sent += len(data)
+        return data
 
     def data_received(self, data: bytes | memoryview) -> None:
         """Called with bytes of the node; hands every response that became complete to its request (`Link`)."""
         if self.state is State.CLOSED:
             return
         now, events, count = self._clock.now(), self.events, 0
+        self.meter.bytes_received += len(data)
         self._owner.on_reading()
         try:
             while True:
@@ -175,7 +189,7 @@ class Connection:
                 count += len(frames)
                 if now >= self._statistics.due:
                     self._measure(frames, now)
-                self.streams.dispatch(frames)
+                self.streams.dispatch(frames, now)
                 if not self.framing.has_more or self.streams.closed:
                     break
                 data = b""

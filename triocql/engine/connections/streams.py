@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from triocql.engine.contracts import StreamsOwner
     from triocql.engine.requests.clock import Clock
+    from triocql.observability.meters import NodeMeter
     from triocql.protocol.frames import Frame
 else:
     from triocql import _cython as cython
@@ -46,14 +47,16 @@ class Streams:
         "connection",
         "free",
         "in_flight",
+        "meter",
         "open",
         "orphans",
         "spare",
         "used",
     )
 
-    def __init__(self, connection: StreamsOwner, clock: Clock, size: int) -> None:
+    def __init__(self, connection: StreamsOwner, clock: Clock, size: int, meter: NodeMeter) -> None:
         self.connection = connection
+        self.meter = meter
         self._clock = clock
         self._outgoing: list[Request] = []
         self.in_flight: dict[int, Request] = {}
@@ -69,6 +72,7 @@ class Streams:
         """Take a stream id and put `request` into the next batch. What has ended is not sent."""
         if request.phase is _DONE:
             return
+        request.at = self.meter
         if self.closed:
             request.lost(self.connection, self.connection.end_error, written=False)
             return
@@ -113,8 +117,9 @@ class Streams:
                 self.release(request, _SENDING)
         return frames
 
-    def dispatch(self, frames: list[Frame]) -> None:
-        """Hand each response to its request; raises ProtocolError for one that belongs to no request."""
+    def dispatch(self, frames: list[Frame], now: float) -> None:
+        """Hand each response, read `now`, to its request; raises ProtocolError for one that belongs to no request."""
+        self.meter.moment.now = now
         connection, in_flight, free, used = self.connection, self.in_flight, self.free, self.used
         for stream, flags, opcode, body in frames:
             request = in_flight.get(stream)

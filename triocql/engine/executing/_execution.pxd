@@ -3,6 +3,7 @@ cimport cython
 
 from triocql.engine.messages._message cimport Message
 from triocql.engine.requests._request cimport Request, give, has_gone
+from triocql.observability._meter cimport Meter
 
 
 cdef object _NEW, _SENDING, _WAITING, _DONE
@@ -15,6 +16,8 @@ cdef class Attempt(Request):
 
     @cython.locals(execution=Execution, message=Message)
     cpdef answered(self, connection, int opcode, int flags, bytes body)
+    @cython.locals(execution=Execution, at=Meter, seconds=double)
+    cpdef over(self, error)
     cpdef fail(self, error)
     cpdef abandon(self)
     cpdef bint is_unwanted(self) except -1
@@ -31,6 +34,7 @@ cdef class Execution:
     cdef public object race
     cdef public object permit
     cdef public object history
+    cdef public Meter meter
     cdef public object tracker
     cdef public object token
     cdef public double started
@@ -44,5 +48,7 @@ cdef class Execution:
     cpdef succeed(self, value)
     cpdef fail(self, error)
     cpdef abandon(self)
-    @cython.locals(attempt=Attempt)
-    cdef _end(self, error)
+    @cython.locals(attempt=Attempt, at=Meter)
+    cdef _end(self, error, value)
+    @cython.locals(meter=Meter, seconds=double)
+    cdef _count(self, Attempt attempt, error, value)

@@ -6,6 +6,7 @@ from triocql.engine.executing._execution cimport Attempt, Execution
 from triocql.engine.messages._joining cimport join
 from triocql.engine.messages._message cimport ExecuteMessage
 from triocql.engine.routing._route cimport Route
+from triocql.observability._meter cimport Meter
 from triocql.policies._timestamps cimport MonotonicTimestamps
 
 
@@ -28,6 +29,8 @@ cdef class ExecuteTemplate:
     cdef object _now
     cdef object _ask
     cdef object _tracker
+    cdef object _meters
+    cdef Meter _meter
     cdef object _speculation
     cdef object _throttling
     cdef object _fixed_timestamp

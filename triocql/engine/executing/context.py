@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from triocql.engine.contracts import Admitting, Recovering, Sink, Speculating
 from triocql.engine.messages.reading import ResultReader
 from triocql.engine.routing.router import Router
+from triocql.observability.meters import Meters
 from triocql.observability.tracker import GuardedTracker
 from triocql.policies.timestamps import MonotonicTimestamps
 from triocql.statements.prepared import PreparedQuery
@@ -28,6 +29,7 @@ class ExecutionContext(NamedTuple):
     reader: ResultReader
     timestamps: MonotonicTimestamps
     now: Callable[[], float]
+    meters: Meters
     tracker: GuardedTracker | None
     speculation: Speculating | None
     throttling: Admitting | None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from triocql.engine.messages.descriptions import Descriptions
     from triocql.engine.messages.reading import ResultReader
     from triocql.engine.routing.router import Router
+    from triocql.observability.meters import Meters
     from triocql.policies.balancing import BalancingPolicy
     from triocql.policies.retry import RetryPolicy
     from triocql.policies.speculation import SpeculationPolicy
@@ -39,6 +40,7 @@ class Contexts:
         router: sends requests.
         reader: reads results.
         descriptions: what nodes have told of statements.
+        meters: count requests.
         doubt: called with statements whose types may have changed.
         options: of the session.
     """
@@ -48,11 +50,13 @@ class Contexts:
         router: Router,
         reader: ResultReader,
         descriptions: Descriptions,
+        meters: Meters,
         doubt: Doubt,
         options: Options,
     ) -> None:
         self._router = router
         self._reader = reader
+        self._meters = meters
         self._doubt = doubt
         self._options = options
         self._tracker = None if options.tracker is None else GuardedTracker(options.tracker)
@@ -77,6 +81,7 @@ class Contexts:
             self._reader,
             self._once(self._timestamps, policies.timestamps),
             self._router.clock.now,
+            self._meters,
             self._tracker,
             self._once(self._speculation, policies.speculation),
             throttling,

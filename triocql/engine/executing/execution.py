@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from triocql.engine.contracts import Admitting, Racing, Recovering, Sink
     from triocql.engine.routing.plan import Plan
     from triocql.metadata.node import Node
+    from triocql.observability.meters import RequestMeter
     from triocql.observability.tracker import GuardedTracker
     from triocql.policies.balancing import BalancingPolicy, RoutedRequest
 else:
@@ -107,18 +108,28 @@ class Attempt(Request):
             except BaseException as error:  # a class or a codec of the caller's may have raised it
                 execution.recovery.unreadable(self, connection, error)
                 return
-        if execution.tracker is not None:
-            self.over(connection, None)
         if race is not None:
+            self.over(None)
+            race.win(self)
             execution.message = message  # which the next page is asked for by
         execution.succeed(response)
 
-    def over(self, connection: Connection, error: BaseException | None) -> None:
-        """Report to the tracker, if there is one, that the attempt has ended: with a good answer, or by `error`."""
+    def over(self, error: BaseException | None) -> None:
+        """Count, and tell the tracker if there is one, that what a connection was given has ended: by a good answer, or
+        by `error`. Only the first time counts, until a connection is given it again.
+        """
+        at = self.at
+        if at is None:
+            return
+        self.at = None
         execution = self.execution
-        if execution.tracker is not None:
+        if error is None:
+            seconds = at.succeeded(self.sent)
+        else:
             seconds = execution.recovery.now() - self.sent if self.phase is _WAITING else 0.0
-            execution.tracker.attempt(execution.token, connection.node, seconds, error)
+            at.failed(error, seconds)
+        if execution.tracker is not None:
+            execution.tracker.attempt(execution.token, at.node, seconds, error)
 
     def lost(self, connection: Connection, error: Exception, *, written: bool) -> None:
         """Have recovery decide."""
@@ -181,6 +192,7 @@ class Execution:
         plan: the nodes that come next; None up to the second attempt.
         permit: what lets so many executions through at a time, and did this one; None where nothing does.
         race: the other attempts that are under way, and when one will be; None for most, which have one at a time.
+        meter: counts it when it ends; None if it is not to be counted.
         tracker: follows it; None if there is none, and once the execution has ended.
         token: what the tracker knows it by.
         started, timeout, deadline: seconds, by the loop's clock.
@@ -194,6 +206,7 @@ class Execution:
         "history",
         "idempotent",
         "message",
+        "meter",
         "permit",
         "plan",
         "race",
@@ -233,12 +246,13 @@ class Execution:
             self.message: Message | None = None
             self.plan: Plan | None = None
             self.history: History | None = None
+            self.meter: RequestMeter | None = None
             self.tracker: GuardedTracker | None = None
             self.token: Any = None
             self.race: Racing | None = None
             self.permit: Admitting | None = None
             self.attempt_timeout = 0.0
-            attempt.holder = None
+            attempt.holder = attempt.at = None
             attempt.sent = 0.0
         self.attempt: Attempt | None = attempt
         return attempt
@@ -338,7 +352,7 @@ class Execution:
     def succeed(self, value: Any) -> None:
         """End with `value`, once."""
         if self.sink is not None:
-            sink = self._end(None)
+            sink = self._end(None, value)
             give(sink, value)
 
     def fail(self, error: BaseException) -> None:
@@ -346,19 +360,20 @@ class Execution:
         if self.sink is not None:
             if self.history is not None and isinstance(error, (RequestError, SessionClosed)):
                 self.history.explain(error)
-            refuse(self._end(error), error)
+            refuse(self._end(error, None), error)
 
     def abandon(self) -> None:
         """End without telling anybody: whoever waited is gone. What was not written will not be sent."""
         if self.sink is not None:
-            self._end(None if self.tracker is None else Abandoned("nobody waits for it any more"))
+            self._end(Abandoned("nobody waits for it any more"), None)
 
     def withdraw(self, error: BaseException) -> None:
-        """End because of `error`, which kept it from being started and is raised to the caller."""
+        """End because of `error`, which kept it from being started and is raised to the caller: it is not counted."""
         if self.sink is not None:
-            self._end(error)
+            self.meter = None
+            self._end(error, None)
 
-    def _end(self, error: BaseException | None) -> Sink:
+    def _end(self, error: BaseException | None, value: Any) -> Sink:
         """Be done, and return the sink. It is forgotten, as the attempt and the token are: they may know their
         execution, and would be garbage with it that waits for a collection.
         """
@@ -368,8 +383,17 @@ class Execution:
         self.sink = self.attempt = None
         if self.race is not None:
             race, self.race = self.race, None
-            race.end(attempt, error is None)
+            race.end(attempt, error)
+        at = attempt.at
+        if at is not None:
+            if error is None and tracker is None:  # as for most: what `over` does, in few steps
+                attempt.at = None
+                at.succeeded(attempt.sent)
+            else:
+                attempt.over(error)
         attempt.finish()
+        if self.meter is not None:
+            self._count(attempt, error, value)
         if self.permit is not None:
             permit, self.permit = self.permit, None
             permit.give()
@@ -377,3 +401,15 @@ class Execution:
             token, self.tracker, self.token = self.token, None, None
             tracker.finish(token, error)
         return sink
+
+    def _count(self, attempt: Attempt, error: BaseException | None, value: Any) -> None:
+        """Count how it has ended, with `attempt` as its last one."""
+        meter = self.meter
+        assert meter is not None, "what is counted has one"
+        if error is None:
+            seconds = meter.succeeded(self.started)
+        else:
+            seconds = self.recovery.now() - self.started
+            meter.failed(error, seconds)
+        if seconds >= meter.slow:
+            meter.was_slow(self, attempt, error, value, seconds)

@@ -14,7 +14,7 @@ from triocql.config.profiles import DEFAULT, ResolvedProfile
 from triocql.config.requests import INHERIT, RequestOptions, ResolvedOptions
 from triocql.engine.contracts import Admitting, Sink
 from triocql.engine.executing import ExecuteTemplate, Execution
-from triocql.engine.executing.batches import BatchBuilder
+from triocql.engine.executing.batches import BatchBuilder, keyspace_of
 from triocql.engine.executing.context import ExecutionContext
 from triocql.engine.executing.contexts import Contexts
 from triocql.engine.executing.preparing import Preparing
@@ -30,17 +30,20 @@ from triocql.engine.requests.single import Wait
 from triocql.engine.routing.keyspaces import Keyspaces
 from triocql.engine.routing.router import Router
 from triocql.errors import PreparedIdMismatch, ProtocolError, UsageError
+from triocql.observability.meters import Meters, RequestMeter
 from triocql.policies.timestamping import ServerTimestamps
 from triocql.protocol.constants import SERVER, V5
 from triocql.statements.prepared import BoundStatement, PreparedQuery, PreparedStatement
 from triocql.statements.statement import Batch, Parameters, Statement, snapshot
-from triocql.statements.texts import SELECT, answers_to
+from triocql.statements.texts import BATCH, PREPARE, SELECT, answers_to
 
 
 class Executor:
     """Starts executions. What the caller did wrong is raised by `start`, every other error goes to the sink."""
 
-    def __init__(self, router: Router, options: Options, registry: Registry, version: int) -> None:
+    def __init__(
+        self, router: Router, options: Options, registry: Registry, version: int, meters: Meters
+    ) -> None:
         self.router = router
         self.version = version
         self.keyspaces = Keyspaces(router, version, options.connection.connect_timeout, options.keyspace)
@@ -49,6 +52,7 @@ class Executor:
             router,
             ResultReader(descriptions, version, self.keyspaces.changed),
             descriptions,
+            meters,
             self._doubt,
             options,
         )
@@ -108,7 +112,7 @@ class Executor:
         message = _paged(execution)
         settings = message.encoder
         assert isinstance(settings, RequestSettings), "executions are started with these"
-        following = self._new_execution(sink, settings, message.text, idempotent=True)
+        following = self._new_execution(sink, settings, message.text, execution.meter, idempotent=True)
         return _begun(following, lambda: following.send(message.page(paging_state)))
 
     def fingerprint(self, execution: Execution) -> bytes:
@@ -143,16 +147,18 @@ class Executor:
         sink: Sink,
         settings: RequestSettings,
         statement: str,
+        meter: RequestMeter | None,
         *,
         idempotent: bool,
         is_internal: bool = False,
     ) -> Execution:
-        """Return an execution that says nothing yet."""
+        """Return an execution that says nothing yet, which `meter` counts."""
         options = settings.options
         if options.idempotent is not None:
             idempotent = options.idempotent
         context = self._internal if is_internal else settings.context
         execution = Execution(sink, context.recovery, context.now(), options.timeout, idempotent)
+        execution.meter = meter
         execution.limit(options.attempt_seconds)
         if context.tracker is not None:
             execution.track(context.tracker, statement, is_internal=is_internal)
@@ -206,7 +212,8 @@ class Executor:
             timestamp = self.timestamp(settings)
             message = QueryMessage(text, answers, timestamp, settings, self.context.reader, keyspace)
             message = settings.resumed(message)
-            execution = self._new_execution(sink, settings, text, idempotent=answers is SELECT)
+            meter = self.context.meters.of(settings.profile, keyspace, answers.operation)
+            execution = self._new_execution(sink, settings, text, meter, idempotent=answers is SELECT)
             return _begun(execution, partial(execution.send, message))
         key = self.key(text, settings.options.keyspace)
         prepared = self.preparing.get(key)
@@ -214,7 +221,8 @@ class Executor:
             return settings.templates[prepared].start(sink, parameters)
         self._check_open()
         answers = answers_to(text)
-        execution = self._new_execution(sink, settings, text, idempotent=answers is SELECT)
+        meter = self.context.meters.of(settings.profile, key.keyspace, answers.operation)
+        execution = self._new_execution(sink, settings, text, meter, idempotent=answers is SELECT)
         # Until there are values, this is what an error shows.
         execution.message = QueryMessage(text, answers, SERVER, settings, self.context.reader)
         return self._begin_parked(
@@ -249,7 +257,9 @@ class Executor:
         """
         if not self.can_ask(text):
             raise refusal
-        execution = self._new_execution(sink, settings, text.text, idempotent=text.idempotent)
+        keyspace = text.state.keyspace or text.keyspace
+        meter = self.context.meters.of(settings.profile, keyspace, text.answers.operation)
+        execution = self._new_execution(sink, settings, text.text, meter, idempotent=text.idempotent)
         execution.message = QueryMessage(text.text, text.answers, SERVER, settings, self.context.reader)
         key = PrepareKey(text.keyspace, text.text)
         return self._begin_parked(
@@ -290,12 +300,16 @@ class Executor:
             raise UsageError("the values of a batch belong to its statements: batch.add(statement, values)")
         self._check_open()
         settings = self._settings_of(batch.options, call)
-        execution = self._new_execution(sink, settings, "BATCH", idempotent=False)
+        keyspace = keyspace_of(batch) or settings.options.keyspace or self.keyspaces.current
+        meter = self.context.meters.of(settings.profile, keyspace, BATCH.operation)
+        execution = self._new_execution(sink, settings, "BATCH", meter, idempotent=False)
         return _begun(execution, lambda: BatchBuilder(self, execution, batch, settings).start())
 
-    def _internal_execution(self, sink: Sink, text: str) -> Execution:
+    def _internal_execution(self, sink: Sink, key: PrepareKey) -> Execution:
         """Return an execution that may be tried again freely, for a PREPARE."""
-        return self._new_execution(sink, self.settings.default, text, idempotent=True, is_internal=True)
+        meter = self.context.meters.of("", key.keyspace, PREPARE)
+        settings = self.settings.default
+        return self._new_execution(sink, settings, key.text, meter, idempotent=True, is_internal=True)
 
     def _check_open(self) -> None:
         if self.router.ending is not None:

@@ -80,7 +80,7 @@ class Preparing:
         version: int,
         capacity: int,
         descriptions: Descriptions,
-        new_execution: Callable[[Sink, str], Execution],
+        new_execution: Callable[[Sink, PrepareKey], Execution],
         on_new: Callable[[PreparedQuery, Node | None], None],
     ) -> None:
         self._router = router
@@ -118,7 +118,7 @@ class Preparing:
             return
         flight = _Flight(self, key)
         flight.message = message
-        flight.execution = self._new_execution(flight, key.text)
+        flight.execution = self._new_execution(flight, key)
         flight.join(sink, deadline)
         self._flights[key] = flight
         try:

@@ -10,7 +10,7 @@ from triocql.engine.executing import Execution
 from triocql.engine.executing.laterattempt import LaterAttempt
 from triocql.engine.phase import Phase
 from triocql.engine.requests.telling import report, tell
-from triocql.errors import Abandoned
+from triocql.errors import Overtaken
 from triocql.observability.logs import get_logger
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ class Race:
             execution.attempt = self._copies.pop(0)
         else:
             self._copies.remove(attempt)
+        attempt.over(error)
         attempt.finish()  # last: who lets go of it may have others told, and the execution ended
         known = self._nodes.pop(attempt, None)
         node = node or known
@@ -131,19 +132,23 @@ class Race:
             execution.recall().failed(node, error, elapsed, _WAITS)
         return True
 
-    def end(self, attempt: Attempt, is_won: bool) -> None:
+    def win(self, attempt: Attempt) -> None:
+        """Learn, and count it if a copy was answered before those that had been sent earlier (`Racing`)."""
+        execution = self._execution
+        self._speculation.learn(execution.recovery.now() - execution.started)
+        if isinstance(attempt, Copy) and execution.meter is not None:
+            execution.meter.copies_won += 1
+
+    def end(self, attempt: Attempt, error: BaseException | None) -> None:
         """Let go of all attempts, of which `attempt` is the execution's own (`Racing`)."""
-        execution, copies = self._execution, self._copies
-        self._copies = []
+        copies, self._copies = self._copies, []
         if self._cancel is not None:
             self._cancel()
             self._cancel = None
-        if is_won:
-            self._speculation.learn(execution.recovery.now() - execution.started)
-            for each in (attempt, *copies):
-                if each.holder is not None and each.phase in _ON_A_NODE:
-                    each.over(_connection(each), Abandoned("another node has answered first"))
+        if error is None:
+            attempt.over(Overtaken("another node has answered first"))
         for each in copies:
+            each.over(error or Overtaken("another node has answered first"))
             each.finish()
 
     # --- Copies ----------------------------------------------------------------------------------------------
@@ -176,6 +181,9 @@ class Race:
         self._nodes[copy] = connection.node
         self._copies.append(copy)
         self._sent += 1
+        connection.meter.copies += 1
+        if execution.meter is not None:
+            execution.meter.copies += 1
         tell((copy,), connection.send)
         return True
 

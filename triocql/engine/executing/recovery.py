@@ -68,6 +68,7 @@ class Recovery:
             # Its partitions are written one after the other: those before the unavailable one may be there.
             error.maybe_executed = True
         if isinstance(error, errors.Unprepared):
+            attempt.over(error)
             self._repreparing.unprepared(attempt, connection, error)
         else:
             if isinstance(error, _NOT_VALID):
@@ -84,7 +85,7 @@ class Recovery:
                 cause, error = error, errors.RequestError(f"reading the answer raised {type(error).__name__}")
                 error.__cause__ = cause
             error.maybe_executed = True
-        attempt.over(connection, error)
+        attempt.over(error)
         attempt.fail(error)
         if isinstance(error, errors.UnfitAnswer):
             connection.abort(errors.copy_of(error))
@@ -94,7 +95,7 @@ class Recovery:
         if self.router.ending is not None:
             ended = self.router.ended_error()
             ended.maybe_executed = written
-            attempt.over(connection, ended)
+            attempt.over(ended)
             attempt.fail(ended)
             return
         state = "was waiting for its answer" if written else "had not been written"

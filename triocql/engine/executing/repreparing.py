@@ -56,7 +56,10 @@ class Repreparing:
 
     def unprepared(self, attempt: Attempt, connection: Connection, error: errors.Unprepared) -> None:
         """Called with the answer UNPREPARED to `attempt`: prepare and send again, or fail it."""
-        text, execution = attempt.message.statement(error.id), attempt.execution
+        execution = attempt.execution
+        if execution.is_done:
+            return  # a tracker has ended it
+        text = attempt.message.statement(error.id)
         if text is None:
             attempt.fail(
                 errors.ProtocolError(
@@ -83,6 +86,7 @@ class Repreparing:
         flight = self._flights.get((connection, id_))
         if flight is None:
             flight = _Flight(self, connection, text)
+            connection.meter.prepared_again += 1
             flight.request = request = InternalRequest(flight, 0.0, attempt.execution.timeout)
             request.opcode = int(Opcode.PREPARE)
             keyspace = text.keyspace if self._version >= V5 else None

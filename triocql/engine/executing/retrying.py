@@ -27,7 +27,7 @@ class Retrying:
     def decide(self, attempt: Attempt, connection: Connection, error: errors.RequestError) -> None:
         """Have decided what follows `error` of an attempt on `connection`, and do it."""
         execution = attempt.execution
-        attempt.over(connection, error)
+        attempt.over(error)
         if execution.is_done or attempt.lose(connection.node, error):
             return  # a tracker has ended it, or others are under way
         retries = execution.retries
@@ -46,6 +46,7 @@ class Retrying:
         if execution.is_done:
             return  # the policy has ended it
         if decision is Decision.IGNORE and attempt.opcode != _PREPARE:  # which has no empty result
+            self._router.clock.look()
             execution.succeed(connection.void)
         elif not isinstance(decision, Retry) or not self._retry(attempt, connection, error, decision):
             attempt.fail(error)
@@ -67,6 +68,9 @@ class Retrying:
         elsewhere = retry.where is Decision.NEXT and not isinstance(error, errors.ConnectionLost)
         if elsewhere and not retry.delay and not _has_others(router, attempt, plan):
             return False
+        connection.meter.retries += 1
+        if execution.meter is not None:
+            execution.meter.retries += 1
         following = LaterAttempt(execution, now, retry.consistency)
         execution.retry(following, connection.node, error, now, _told(retry))
         same = retry.where is Decision.SAME

@@ -52,6 +52,8 @@ class ExecuteTemplate:
         "_idempotent",
         "_is_pinned",
         "_may_be_void",
+        "_meter",
+        "_meters",
         "_now",
         "_parameters",
         "_payload",
@@ -85,6 +87,7 @@ class ExecuteTemplate:
         self._timestamps = context.timestamps
         self._now = context.now
         self._tracker = context.tracker
+        self._meters = context.meters
         self._query = query
         self._encoder = encoder
         self._ask = ask
@@ -103,6 +106,8 @@ class ExecuteTemplate:
     def _adopt(self, state: PreparedState) -> None:
         parameters = self._encoder.for_values(skip_metadata=state.skip_metadata)
         self._state = state
+        keyspace, operation = state.keyspace or self._query.keyspace, self._query.answers.operation
+        self._meter = self._meters.of(self._encoder.profile, keyspace, operation)
         self._routes = None
         self._parameters = parameters
         self._bind = state.binder.bind
@@ -135,6 +140,7 @@ class ExecuteTemplate:
         execution = Execution.__new__(Execution)
         attempt = execution.fill(sink, self._recovery, now, self._timeout, self._idempotent)
         execution.message = message
+        execution.meter = self._meter
         attempt.opcode = _EXECUTE
         attempt.flags = self._flags
         attempt.body = body
@@ -198,6 +204,7 @@ class ExecuteTemplate:
     def execution(self, sink: Sink) -> Execution:
         """Return an execution that says nothing yet."""
         execution = Execution(sink, self._recovery, self._now(), self._timeout, self._idempotent)
+        execution.meter = self._meter
         execution.limit(self._attempt_timeout)
         if self._tracker is not None:
             execution.track(self._tracker, self._query.text)

@@ -14,7 +14,7 @@ from triocql.policies.balancing import RoutedRequest
 from triocql.protocol.constants import Opcode
 from triocql.protocol.requests import QueryParameters, parameters_head, parameters_tail
 from triocql.statements.prepared import PreparedQuery, PreparedState, check_values_fit
-from triocql.statements.texts import MODIFICATION
+from triocql.statements.texts import BATCH
 
 _BATCH = int(Opcode.BATCH)
 
@@ -100,7 +100,7 @@ class BatchMessage(Message):
 
     def read(self, flags: int, body: bytes, connection: Connection) -> Response:
         """Read the answer (`Message`)."""
-        return self._reader.read(flags, body, connection, MODIFICATION)
+        return self._reader.read(flags, body, connection, BATCH)
 
     def texts(self) -> list[PreparedQuery]:
         """Return the prepared statements in it (`Message`)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from triocql.config.profiles import DEFAULT
 from triocql.engine.messages.parameters import EncodedParameters
 from triocql.policies.balancing import RoutedRequest
 from triocql.statements.paging import PagingState
@@ -28,12 +29,18 @@ P = TypeVar("P", bound=Paged)
 
 
 class ParametersEncoder:
-    """Encodes the parameters of requests that have the same options, and keeps what does not change among them."""
+    """Encodes the parameters of requests that have the same options, and keeps what does not change among them.
 
-    __slots__ = ("_version", "_with_metadata", "_without_metadata", "options")
+    Attributes:
+        options: the options.
+        profile: the name of the execution profile that they are of, "" for the session's own options.
+    """
+
+    __slots__ = ("_version", "_with_metadata", "_without_metadata", "options", "profile")
 
     def __init__(self, options: ResolvedOptions, version: int) -> None:
         self.options = options
+        self.profile = "" if options.profile in (None, DEFAULT) else options.profile
         self._version = version
         self._with_metadata: EncodedParameters | None = None
         self._without_metadata: EncodedParameters | None = None

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from triocql.metadata.node import Node
     from triocql.protocol.constants import Consistency
     from triocql.protocol.responses import Prepared
+    from triocql.protocol.types import ColumnSpec
     from triocql.statements.prepared import PreparedQuery, PreparedState
 else:
     from triocql import _cython as cython
@@ -120,6 +121,10 @@ class Message:
     def statement(self, statement_id: bytes) -> PreparedQuery | None:
         """Return the prepared statement in it that has this id, if any."""
         return None
+
+    def bound(self) -> tuple[Sequence[ColumnSpec], bytes]:
+        """Return the columns of its bind markers, and their values as they are sent."""
+        return (), b""
 
     def reprepared(self, statement: PreparedQuery, state: PreparedState) -> None:
         """Go on with the new state of a statement in it; raises PreparedIdMismatch if the values do not fit it."""
@@ -245,6 +250,10 @@ class ExecuteMessage(Message):
     def statement(self, statement_id: bytes) -> PreparedQuery | None:
         """Return the statement, if it has this id (`Message`)."""
         return self._query if statement_id == self._state.id else None
+
+    def bound(self) -> tuple[Sequence[ColumnSpec], bytes]:
+        """Return the values (`Message`)."""
+        return self._state.bind_columns, self._values
 
     def reprepared(self, statement: PreparedQuery, state: PreparedState) -> None:
         """Go on with `state`; raises PreparedIdMismatch if the values were encoded for other types (`Message`)."""

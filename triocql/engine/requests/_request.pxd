@@ -1,6 +1,8 @@
 # What `request.py` is, compiled: types of attributes, and which methods are called without a look-up.
 cimport cython
 
+from triocql.observability._meter cimport Meter
+
 
 cdef object _NEW, _DONE
 
@@ -24,6 +26,7 @@ cpdef bint has_gone(sink) except -1
 
 cdef class Request:
     cdef public object holder
+    cdef public Meter at
     cdef public object phase
     cdef public bytes body
     cdef public double deadline

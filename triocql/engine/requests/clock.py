@@ -14,6 +14,7 @@ from triocql.abc import Reactor
 from triocql.engine.requests.alarms import Alarms
 from triocql.engine.requests.telling import report
 from triocql.engine.requests.timer import FINEST, LATE, Timer
+from triocql.observability.meters import Moment
 
 if TYPE_CHECKING:
     from triocql.engine.contracts import Source
@@ -27,6 +28,7 @@ class Clock(Timer):
 
     Attributes:
         alarms: makes calls at times, for what may not wait for a sweep.
+        moment: when it was read last, for those who count what happens then.
     """
 
     def __init__(self, reactor: Reactor) -> None:
@@ -34,6 +36,12 @@ class Clock(Timer):
         # Queues come before connections: who waits for a shared request learns first that its own time is up.
         self._sources: dict[Source, None] = {}
         self.alarms = Alarms(reactor)
+        self.moment = Moment()
+
+    def look(self) -> float:
+        """Read it for what is counted next."""
+        self.moment.now = now = self.now()
+        return now
 
     def add(self, source: Source) -> None:
         """Sweep `source` from now on."""
@@ -50,7 +58,7 @@ class Clock(Timer):
 
     def ring(self) -> None:
         """Sweep (`Timer`)."""
-        now = self.now()
+        now = self.look()
         earliest, waiting = inf, 0
         for source in tuple(self._sources):
             try:

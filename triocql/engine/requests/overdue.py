@@ -43,7 +43,7 @@ def timed_out(request: Timed, phase: Phase, now: float, node: Node | None) -> Re
     message = f"no answer {f'from {node} ' if node is not None else ''}within {request.timeout:g} s"
     message += f" to {statement!r}" if statement else ""
     return RequestTimeout(
-        f"{message}: {_told(phases)}",
+        f"{message}: {told_phases(phases)}",
         phase=phase.value,
         written=phase is Phase.WAITING,
         timeout=float(request.timeout),  # an int will do as an option
@@ -91,7 +91,7 @@ def attempt_timed_out(attempt: TimedAttempt, connection: StreamsOwner, now: floa
     )
 
 
-def _told(phases: tuple[Spent, ...]) -> str:
+def told_phases(phases: tuple[Spent, ...]) -> str:
     """Return where the time went: of very many nodes, where most of it did."""
     several = len({each.node for each in phases if each.node is not None}) > 1
     longest = sorted(phases, key=attrgetter("seconds"), reverse=True)[:_MOST]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from triocql.engine.contracts import Holder, Sink
     from triocql.engine.history import History
     from triocql.metadata.node import Node
+    from triocql.observability.meters import NodeMeter
     from triocql.policies.balancing import BalancingPolicy
     from triocql.protocol.responses import Extras
 
@@ -88,13 +89,15 @@ class Request:
 
     Attributes:
         sent: when it was written, in seconds of the loop's clock.
+        at: the meter of the node that it was given to, until it is counted how that has ended.
     """
 
-    __slots__ = ("body", "deadline", "flags", "holder", "opcode", "phase", "sent", "stream")
+    __slots__ = ("at", "body", "deadline", "flags", "holder", "opcode", "phase", "sent", "stream")
 
     def __init__(self) -> None:
         self.phase = Phase.NEW
         self.holder: Holder | None = None
+        self.at: NodeMeter | None = None
         self.deadline = 0.0
         self.sent = 0.0
         self.stream = -1

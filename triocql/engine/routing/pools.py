@@ -55,7 +55,8 @@ class Pools:
 
     def connections(self) -> list[Connection]:
         """Return every connection, those that drain included."""
-        return [*(connection for pool in self for connection in pool.connections), *self._draining]
+        pooled = (connection for pool in self for connection in pool.connections)
+        return [*pooled, *self._draining.copy()]  # any thread may ask
 
     def has(self, connection: Connection) -> bool:
         """Whether `connection` is in the pool of its node."""

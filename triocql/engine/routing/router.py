@@ -152,6 +152,10 @@ class Router:
         if any(changes):
             self._dispatcher.rank()
 
+    def is_slow(self, node: Node) -> bool:
+        """Whether others are preferred to `node`, as it has taken long to answer lately."""
+        return self._default is not None and node in self._default.latencies.slow
+
     def on_connected(self) -> None:
         """Called when a pool got a connection."""
         self._dispatcher.send_waiting()
