@@ -451,7 +451,7 @@ def test_a_tracker_learns_of_each_attempt() -> None:
         assert task.done
         winner = str(world.addresses[world.nodes.index(second.link.node)])
         (loser,) = {str(address) for address in world.addresses} - {winner}
-        assert told == [(winner, type(None)), (loser, errors.Abandoned), ("finish", None)]
+        assert told == [(winner, type(None)), (loser, errors.Overtaken), ("finish", None)]
 
 
 @pytest.mark.parametrize(

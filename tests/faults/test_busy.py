@@ -11,8 +11,10 @@ from tests.faults.scene import Scene
 from triocql import errors
 from triocql.config.policies import PolicyOptions
 from triocql.policies import ExponentialBackoffRetry
+from triocql.protocol import failures
 from triocql.testing.server import ErrorCode, Opcode, error
 
+RATE_LIMIT = 0x4321
 BUSY = [ErrorCode.OVERLOADED, ErrorCode.IS_BOOTSTRAPPING]
 
 
@@ -36,9 +38,44 @@ def test_s44_while_one_node_is_busy_the_others_do_its_work(code: ErrorCode, poli
         values = [tuple(request.values) for request in rule.calls]
         assert 0 < len(values) == len(set(values))
         assert scene.links == links
+        _is_seen(scene, len(rule.calls), {ErrorCode.OVERLOADED: "Overloaded"}.get(code, "IsBootstrapping"))
 
     options: dict[str, Any] = {} if policy is None else {"policies": PolicyOptions(retry=policy)}
     run("simulated", row, nodes=3, **options)
+
+
+def _is_seen(scene: Scene, refused: int, outcome: str) -> None:
+    """The metrics show which node refuses, how often, and that others had to do it."""
+    metrics = scene.session.metrics
+    busy, *others = sorted(metrics.nodes, key=lambda node: outcome not in node.attempts)
+    assert busy.attempts[outcome].count == busy.retries == refused
+    assert all(node.attempts.keys() <= {"success"} and not node.retries for node in others)
+    writes = [each for each in metrics.requests if each.operation == "INSERT"]
+    assert {key for each in writes for key in each.outcomes} == {"success"}
+    assert sum(each.durations.count for each in writes) == len(scene.calls)
+    assert sum(each.retries for each in writes) == refused
+    assert not metrics.queued
+
+
+def test_s44_a_node_that_limits_the_rate_is_left_alone_and_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error of Scylla's that says so has a number that nodes tell when they are connected to."""
+    monkeypatch.setitem(failures._ERRORS, RATE_LIMIT, (errors.RateLimitReached, failures._none))
+
+    async def row(scene: Scene) -> None:
+        links = scene.links
+        rule = scene.server.when(node=0).then(error(RATE_LIMIT))
+        end = scene.now() + 30
+        while scene.now() < end:
+            scene.write(len(scene.calls), idempotent=True)
+            await scene.sleep(0.1)
+        await scene.sleep(5)
+        assert all(call.succeeded for call in scene.calls)
+        values = [tuple(request.values) for request in rule.calls]
+        assert 0 < len(values) == len(set(values))
+        assert scene.links == links
+        _is_seen(scene, len(values), "RateLimitReached")
+
+    run("simulated", row, nodes=3)
 
 
 @pytest.mark.parametrize("code", BUSY)

@@ -28,6 +28,7 @@ from tests.session.loops import settled
 from triocql import Session
 from triocql.engine.connections import Streams
 from triocql.engine.requests.single import SingleRequest
+from triocql.observability.meters import Moment, NodeMeter
 from triocql.reactors.trioreactor import TrioReactor
 from triocql.testing.server import CqlServer
 
@@ -224,7 +225,7 @@ def test_c09_ctrl_c_in_a_compiled_step() -> None:
     async def main() -> None:
         async with TrioReactor() as reactor:
             connection: Any = Waking()
-            streams = Streams(connection, connection, 4)
+            streams = Streams(connection, connection, 4, NodeMeter(None, Moment()))
             request = SingleRequest(connection, 10.0, 10.0)
             reactor.protect(streams.send)(request)
             ended.append(request)

@@ -9,15 +9,27 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+import triocql
 from tests.engine import wire
 from tests.engine.peer import Asked
+from tests.engine.test_tracker import Notes
 from tests.engine.world import INSERT, SELECT, World, check
 from triocql import errors
-from triocql.engine.executing import Execution
+from triocql.engine.executing import Attempt, Execution
 from triocql.engine.phase import Phase
 from triocql.protocol.constants import Opcode
 
 MAX_IN_FLIGHT, MAX_ORPHANS, MAX_QUEUE = 4, 2, 3
+
+COPIES = triocql.PolicyOptions(speculation=triocql.policies.ConstantSpeculation(0.05))
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "tracker": st.none(),  # one that takes notes
+        "policies": st.just(COPIES),
+        "attempt_timeout": st.sampled_from([0.2, 2.0]),
+    },
+)
 
 
 class User:
@@ -48,8 +60,10 @@ class User:
 class Requests(RuleBasedStateMachine):
     """A session with two nodes that answer when they are told to, in any order, rightly or wrongly."""
 
-    @initialize(seed=st.integers(0, 1 << 16), version=st.sampled_from([4, 5]))
-    def connect(self, seed: int, version: int) -> None:
+    @initialize(seed=st.integers(0, 1 << 16), version=st.sampled_from([4, 5]), options=OPTIONS)
+    def connect(self, seed: int, version: int, options: dict[str, Any]) -> None:
+        self.notes = Notes()
+        options = {name: self.notes if name == "tracker" else value for name, value in options.items()}
         self.world = World(
             version,
             count=2,
@@ -58,6 +72,7 @@ class Requests(RuleBasedStateMachine):
             max_orphans=MAX_ORPHANS,
             max_queue=MAX_QUEUE,
             timeout=10.0,
+            **options,
         )
         self.block = self.world.session()
         self.session = self.block.__enter__()
@@ -182,6 +197,40 @@ class Requests(RuleBasedStateMachine):
                     assert row == (user.token,)
 
     @invariant()
+    def each_request_is_counted_once(self) -> None:
+        ended = sum(bool(user.outcomes) or user.abandoned for user in self.users)
+        metrics = self.session.metrics
+        requests = [each for each in metrics.requests if each.operation != "PREPARE"]
+        assert sum(each.durations.count for each in requests) == ended
+        succeeded = sum(
+            not isinstance(user.outcomes[0], errors.Error) for user in self.users if user.outcomes
+        )
+        assert (
+            metrics.durations(operation="INSERT", outcome="success").count
+            + (metrics.durations(operation="SELECT", outcome="success").count)
+            == succeeded
+        )
+
+    @invariant()
+    def attempts_add_up(self) -> None:
+        """Each one that a connection was given ends once, at its node, and that a request succeeds is due to one."""
+        metrics = self.session.metrics
+        together = metrics.all_nodes
+        ended = {outcome: durations.count for outcome, durations in together.attempts.items()}
+        assert ended.get("success", 0) == metrics.durations(outcome="success").count
+        asked = sum(len([each for each in node.asked if each.id or each.text]) for node in self.world.nodes)
+        under_way = sum(
+            isinstance(request, Attempt)
+            for connection in self.session._context.executor.router.connections()
+            for request in connection.in_flight.values()
+        )
+        assert sum(ended.values()) + under_way >= asked - together.prepared_again
+        if self.notes.notes:
+            assert self.notes.hooks().count("attempt") == sum(ended.values())
+            ends = sum(each.durations.count for each in metrics.requests)
+            assert self.notes.hooks().count("finish") == ends
+
+    @invariant()
     def nothing_is_sent_after_it_was_abandoned(self) -> None:
         for user in self.users:
             if user.abandoned and not user.written_when_abandoned:
@@ -208,6 +257,12 @@ class Requests(RuleBasedStateMachine):
         for user in self.users:
             assert len(user.outcomes) == (1 if not user.abandoned else len(user.outcomes) and 1)
         assert self.session.stats()[1:] == (0, 0, 0)
+        metrics, together = self.session.metrics, self.session.metrics.all_nodes
+        assert (together.in_flight, together.orphans, together.connections) == (0, 0, 2)
+        assert (metrics.queued, metrics.queued_bytes, metrics.waiting, metrics.backing_off) == (0, 0, 0, 0)
+        assert metrics.durations(operation="INSERT").count + metrics.durations(
+            operation="SELECT"
+        ).count == len(self.users)
         assert len(self.session._context.executor.router.connections()) == 2
         assert self.world.call(self.session.execute, self.select, [7]).scalar() == 7
         self.block.__exit__(None, None, None)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from triocql.observability.meters import RequestMeter
 from triocql.observability.metrics import Metrics, NodeMetrics
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def read(meters: Meters, executor: Executor, nodes: Iterable[Node]) -> Metrics:
     measured = {meter.node: of(meter) for meter in meters.nodes()}
     known = tuple(measured.pop(node) for node in nodes if node in measured)
     return Metrics(
-        requests=tuple(meter.read() for meter in meters.requests()),
+        requests=tuple(each for each in map(RequestMeter.read, meters.requests()) if each.outcomes),
         nodes=known,
         former_nodes=NodeMetrics.together((meters.forgotten, *measured.values())),
         queued=len(router.queue),

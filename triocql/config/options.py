@@ -182,8 +182,6 @@ class Options:
             name is None or (isinstance(name, str) and name != ""), "server_hostname", name, "a name, or None"
         )
         require_integer(self.prepared_cache, "prepared_cache", 1, MAX_INT)
-        if self.slow_request is not None:
-            require_seconds(self.slow_request, "slow_request", zero=True)
         for name in ("prepare_on_all_hosts", "reprepare_on_up", "slow_request_values"):
             require_type(getattr(self, name), bool, name, "True or False")
         require_keyspaces(self.schema, "schema")
@@ -199,7 +197,7 @@ class Options:
                 "policies= has a balancing policy; give data centres and rack to that: "
                 "DefaultBalancing(local_data_centre=...)"
             )
-        self._check_tracker()
+        self._check_watching()
         if self.ssl_context is None and self.server_hostname is not None:
             raise OptionError("server_hostname is for TLS, which is off; set ssl_context=, too")
         if self.ssl_context is not None:
@@ -256,9 +254,11 @@ class Options:
         delays = self.reconnection
         return ExponentialBackoff(delays.base, delays.maximum, delays.jitter)
 
-    def _check_tracker(self) -> None:
+    def _check_watching(self) -> None:
         tracker = self.tracker
         hooks = ("start", "attempt", "retry", "finish")
+        if self.slow_request is not None:
+            require_seconds(self.slow_request, "slow_request", zero=True)
         if tracker is None:
             return
         if isinstance(tracker, type) or not all(callable(getattr(tracker, hook, None)) for hook in hooks):

@@ -95,7 +95,7 @@ class RequestMetrics:
         timeouts: requests that have ended with RequestTimeout, by the phase that they were in: a counter.
         retries: attempts that followed one that had failed: a counter.
         copies: attempts beside others that were under way, as a speculation policy says: a counter.
-        copies_won: those of them that were answered first: a counter.
+        copies_won: attempts among these copies that were answered first: a counter.
     """
 
     profile: str = ""

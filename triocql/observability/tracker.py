@@ -32,14 +32,31 @@ class Tracked(NamedTuple):
 class Tracker(Protocol):
     """Follows requests. Called on the loop, in the middle of things: it must not block, and should be quick.
 
-    What it raises fails no request; the first time, it is logged.
+    - Each request has one `start` and one `finish`, whatever happens to it: an answer, an error, a timeout, a
+      cancellation, the end of the session. The next page of a result is a request of its own, and so is a PREPARE,
+      which may be shared by many who wait for it.
+    - Each time that a node's connection is given a request, that is an attempt, and `attempt` is called once, when it
+      is over, before `finish`. So a request that never came to a connection has none; one that was tried again, copied, or
+      answered UNPREPARED has several. `retry` follows the `attempt` that it is due to.
+    - What it raises fails no request; the first time, it is logged. It may start, abandon or end what it likes: a
+      request that it ends in `attempt` or `retry` is not tried again.
+    - Without a tracker, a request pays for two tests of an attribute, one when it starts and one when it ends.
     """
 
     def start(self, request: Tracked) -> Any:
         """Called when a request begins; returns the token that the other methods are called with."""
 
     def attempt(self, token: Any, node: Node, seconds: float, error: BaseException | None) -> None:
-        """Called when an attempt is over that was sent to `node` `seconds` before; None for a good answer."""
+        """Called when an attempt is over.
+
+        Args:
+            token: what `start` has returned.
+            node: the node whose connection was given it.
+            seconds: since it was written; 0 if it never was.
+            error: None for a good answer. Else the error that the node has answered, or that it was lost by;
+                AttemptTimeout or RequestTimeout if that took too long; Abandoned if nobody waited any more, and
+                Overtaken if another node was faster; whatever else the request has ended with.
+        """
 
     def retry(self, token: Any, error: Exception) -> None:
         """Called when the request is tried again, because of `error`."""

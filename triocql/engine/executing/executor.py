@@ -257,8 +257,7 @@ class Executor:
         """
         if not self.can_ask(text):
             raise refusal
-        keyspace = text.state.keyspace or text.keyspace
-        meter = self.context.meters.of(settings.profile, keyspace, text.answers.operation)
+        meter = _meter(settings, text)
         execution = self._new_execution(sink, settings, text.text, meter, idempotent=text.idempotent)
         execution.message = QueryMessage(text.text, text.answers, SERVER, settings, self.context.reader)
         key = PrepareKey(text.keyspace, text.text)
@@ -335,6 +334,12 @@ def _paged(execution: Execution) -> QueryMessage | ExecuteMessage:
     return message
 
 
+def _meter(settings: RequestSettings, text: PreparedQuery) -> RequestMeter:
+    """Return what counts executions of a prepared statement."""
+    keyspace = text.state.keyspace or text.keyspace
+    return settings.context.meters.of(settings.profile, keyspace, text.answers.operation)
+
+
 class _Continuation:
     """Goes on with an execution once its text is prepared; a sink."""
 
@@ -359,6 +364,7 @@ class _Continuation:
         state = prepared.state
         try:
             values = state.binder.bind(self._parameters)
+            execution.meter = _meter(self._settings, prepared)  # its keyspace may be known by now
             execution.send(self._settings.templates[prepared].message(state, values))
         except BaseException as error:  # a codec's, or that of a value: the caller's in any case
             execution.fail(error)

@@ -87,7 +87,9 @@ class SlowLog:
 
 def _node(execution: Execution, error: BaseException | None, value: Any) -> Node | None:
     """Return the node that was waited for last, if there is any."""
-    for source, name in ((value, "coordinator"), (error, "coordinator"), (error, "node")):
+    message = execution.message
+    sources = (value, "coordinator"), (error, "coordinator"), (error, "node"), (message, "node")
+    for source, name in sources:
         if (node := getattr(source, name, None)) is not None:
             found: Node = node
             return found
