@@ -83,6 +83,7 @@ SESSION = {
     "protocol_version",
     "refresh_schema",
     "schema_agreement",
+    "metrics",
     "stats",
     "stream",
     "stream_concurrent",

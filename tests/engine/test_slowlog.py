@@ -82,7 +82,7 @@ def test_the_same_request_is_told_of_once_a_minute(
         monkeypatch.setattr(logger, "filters", [own])
         for number in range(3):
             slow(world, session, f"SELECT x FROM t WHERE n = {number}", seconds=0.5 + number / 10)
-        slow(world, session, "SELECT y FROM t")
+        slow(world, session, "SELECT y FROM t", seconds=0.6)
         world.reactor.advance(EVERY)
         slow(world, session, "SELECT x FROM t WHERE n = 9")
     told = lines(caplog)

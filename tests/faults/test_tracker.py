@@ -196,7 +196,9 @@ def test_it_may_close_the_session(loop: str, hook: str) -> None:
         tracker.calls.clear()
         tracker.hooks[hook] = lambda *_: scene.session._context.cluster.close()
         call = await scene.read(1).wait()
-        ends = {"start": errors.SessionClosed, "attempt": errors.Overloaded, "retry": errors.SessionClosed}
+        closed = errors.SessionClosed
+        # The first attempt may have been answered UNPREPARED: there is no other one then.
+        ends: dict[str, Any] = {"start": closed, "attempt": (errors.Overloaded, closed), "retry": closed}
         assert call.value == 1 if hook == "finish" else isinstance(call.error, ends[hook])
         assert tracker.count("start") == tracker.count("finish") == 1
 

@@ -36,8 +36,8 @@ class Tracker(Protocol):
       cancellation, the end of the session. The next page of a result is a request of its own, and so is a PREPARE,
       which may be shared by many who wait for it.
     - Each time that a node's connection is given a request, that is an attempt, and `attempt` is called once, when it
-      is over, before `finish`. So a request that never came to a connection has none; one that was tried again, copied, or
-      answered UNPREPARED has several. `retry` follows the `attempt` that it is due to.
+      is over, before `finish`. So a request that never came to a connection has none; one that was tried again, copied,
+      or answered UNPREPARED has several. `retry` follows the `attempt` that it is due to.
     - What it raises fails no request; the first time, it is logged. It may start, abandon or end what it likes: a
       request that it ends in `attempt` or `retry` is not tried again.
     - Without a tracker, a request pays for two tests of an attribute, one when it starts and one when it ends.
