@@ -8,6 +8,7 @@ from functools import partial
 from triocql.config.groups import PoolOptions
 from triocql.engine.connections.connection import Connection
 from triocql.engine.connections.pool import Pool
+from triocql.engine.requests import Request
 from triocql.engine.requests.clock import Clock
 from triocql.engine.requests.queue import RequestQueue
 from triocql.engine.requests.telling import call
@@ -76,6 +77,11 @@ class Router:
     def held(self) -> int:
         """How many requests wait, for whatever it is."""
         return len(self._backlog.requests())
+
+    @property
+    def queues(self) -> tuple[RequestQueue[Request], ...]:
+        """All queues of what waits for room."""
+        return tuple(self._backlog.queues)
 
     # --- What those tell who run things for the nodes ------------------------------------------------------
 
@@ -154,7 +160,7 @@ class Router:
 
     def is_slow(self, node: Node) -> bool:
         """Whether others are preferred to `node`, as it has taken long to answer lately."""
-        return self._default is not None and node in self._default.latencies.slow
+        return any(node in latencies.slow for latencies in self._learning)
 
     def on_connected(self) -> None:
         """Called when a pool got a connection."""
