@@ -227,7 +227,8 @@ def test_connections_that_are_lost_and_made_anew() -> None:
 @pytest.mark.parametrize("tracked", [False, True])
 def test_what_is_under_way_when_the_session_closes_is_counted_once(tracked: bool) -> None:
     notes = Notes()
-    world = World(max_in_flight=2, **({"tracker": notes} if tracked else {}))
+    options: dict[str, Any] = {"tracker": notes} if tracked else {}
+    world = World(max_in_flight=2, **options)
     with world.session() as session:
         world.node.holding = True
         tasks = [world.start(session.execute, "INSERT 1") for _ in range(5)]

@@ -225,7 +225,7 @@ def test_c09_ctrl_c_in_a_compiled_step() -> None:
     async def main() -> None:
         async with TrioReactor() as reactor:
             connection: Any = Waking()
-            streams = Streams(connection, connection, 4, NodeMeter(None, Moment()))
+            streams = Streams(connection, connection, 4, NodeMeter(connection, Moment()))
             request = SingleRequest(connection, 10.0, 10.0)
             reactor.protect(streams.send)(request)
             ended.append(request)

@@ -145,7 +145,7 @@ class NodeMeter(Meter):
         "retries",
     )
 
-    def __init__(self, node: Node | None, moment: Moment) -> None:
+    def __init__(self, node: Node, moment: Moment) -> None:
         Meter.__init__(self, moment)
         self.node = node
         self.retries = self.copies = self.prepared_again = 0
