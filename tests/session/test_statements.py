@@ -25,6 +25,7 @@ VALUES: dict[str, Any] = {
     "consistency": Consistency.QUORUM,
     "serial_consistency": Consistency.LOCAL_SERIAL,
     "page_size": 10,
+    "profile": "reports",
     "paging_state": b"here",
     "timestamp": 123,
     "tracing": True,
@@ -145,7 +146,7 @@ def test_what_may_be_secret_is_in_no_repr_or_message() -> None:
 def test_the_keywords_are_the_fields_and_have_their_types() -> None:
     keywords = {name: kind.__forward_arg__ for name, kind in RequestKeywords.__annotations__.items()}
     by_name = dict.fromkeys(("consistency", "serial_consistency"), "Consistency | str | None")
-    assert keywords == {**RequestOptions.__annotations__, **by_name}
+    assert keywords == {each.name: each.type for each in dataclasses.fields(RequestOptions)} | by_name
 
 
 def test_statement() -> None:
