@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -240,6 +239,8 @@ def read_table(row: Row, parts: Parts, read_type: ReadType) -> Table:
 def read_virtual_table(row: Row, parts: Parts, read_type: ReadType) -> VirtualTable:
     """Read a virtual table. Raises Unreadable."""
     read = _relation(row, "table_name", _OF_TABLES, parts, read_type)
+    import hashlib  # not at the top: it loads OpenSSL
+
     # So since Cassandra 4.1; the table has none in its row.
     digest = hashlib.md5(
         f"{read['keyspace']}{read['name']}".encode("utf-8", "replace"), usedforsecurity=False
