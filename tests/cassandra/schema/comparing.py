@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .grammar import generate
 from .oracle import Refused, build, create, describe, differences, execute, read_rows
-from .writer import Schema, Server, quoted
+from .writer import UNQUOTED, Schema, Server, quoted
 
 if TYPE_CHECKING:
     from triocql.sync import Session
@@ -51,7 +51,7 @@ class Comparison:
             ours = keyspace.describe(internals)
             if found := differences(ours.objects, theirs):
                 return f"{found}\n\n{schema}"
-        if not ours.comments_only:
+        if not ours.comments_only and UNQUOTED not in schema.features:
             execute(session, [f"DROP {what}", *ours.statements])
             self.replayed += 1
             if found := differences(describe(session, what, internals=True), theirs):

@@ -90,6 +90,8 @@ def _aggregate(writer: Writer, taken: set[str]) -> None:
     start = writer.pick(_STATES[state])
     initial = f" INITCOND {start}" if start is not None else ""
     name = writer.word(taken)
+    for each in (step, end, name):
+        writer.has_called(each)
     writer.write(
         f"CREATE AGGREGATE {writer.qualified(name)} (int) SFUNC {quoted(step)} STYPE {state}{final}{initial}"
     )

@@ -47,14 +47,14 @@ def _write_keyspace(writer: Writer, *, transient: bool) -> None:
 
 
 def generate(server: Server, count: int) -> list[Schema]:
-    """Return so many schemas, the same ones each time.
+    """Return so many different schemas, the same ones each time.
 
     They are made beforehand: on a slow node nothing is to be tried twice, or shrunk. What is found is shown by objects.
     """
-    found: list[Schema] = []
+    found: dict[str, Schema] = {}
 
     @settings(
-        max_examples=count,
+        max_examples=2 * count,
         deadline=None,
         derandomize=True,
         database=None,
@@ -63,7 +63,7 @@ def generate(server: Server, count: int) -> list[Schema]:
     )
     @given(schemas(server))
     def keep(schema: Schema) -> None:
-        found.append(schema)
+        found.setdefault(repr(schema), schema)
 
     keep()
-    return found
+    return list(found.values())[:count]

@@ -112,6 +112,10 @@ NAMES = (
 )
 """Names of any kind."""
 
+_UNQUOTED_WORDS = {"json", "ttl", "counter", "int", "cast", "distinct"}
+UNQUOTED = "types and functions that DESCRIBE does not quote"
+"""Those with names that Cassandra takes in quotes only, and writes without."""
+
 TEXTS = st.sampled_from(
     ["", "plain", "it's", "''", 'a "b"', "$$", "a;b", "/* a */", "-- b", "日本 ☕", "a\nb", "\\n"]
 )
@@ -149,6 +153,11 @@ class Writer:
     def has(self, feature: str) -> None:
         """Note that the schema has a feature."""
         self.schema.features.add(feature)
+
+    def has_called(self, name: str) -> None:
+        """Note that a type or a function has a name."""
+        if name in _UNQUOTED_WORDS:
+            self.has(UNQUOTED)
 
     def write(self, statement: str) -> None:
         """Add a statement."""
