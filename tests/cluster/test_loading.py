@@ -423,7 +423,7 @@ def test_changes_without_end_are_read_ever_more_seldom() -> None:
             world.reactor.advance(0.2)
         world.reactor.advance(20.0)
         followed(world, session)
-        assert world.asked("system_schema.tables") <= 14
+        assert world.asked("system_schema.tables") <= 22
 
 
 @pytest.mark.parametrize("table", ["tables", "columns"])

@@ -5,7 +5,10 @@ from __future__ import annotations
 from math import inf
 
 SHORTEST = 1.0
-"""Seconds between two readings that nobody waits for; twice as long after each that follows at once."""
+"""Seconds between two readings that nobody waits for."""
+
+PATIENCE = 8
+"""How many may follow each other so; the pause before each one more is twice as long."""
 
 LONGEST = 16.0
 """Seconds between them at most."""
@@ -33,6 +36,7 @@ class Pace:
         self.failures = 0
         self._read_at = -inf
         self._spacing = SHORTEST
+        self._in_a_row = 0
         self._storm_began = inf
 
     def next(self, now: float) -> float:
@@ -47,7 +51,8 @@ class Pace:
     def read(self, now: float) -> None:
         """It is read now."""
         follows = now < self._read_at + 2 * self._spacing
-        self._spacing = min(2 * self._spacing, LONGEST) if follows else SHORTEST
+        self._in_a_row = self._in_a_row + 1 if follows else 0
+        self._spacing = min(SHORTEST * 2.0 ** max(0, self._in_a_row - PATIENCE), LONGEST)
         self._read_at = now
         self._storm_began = inf
 
