@@ -364,6 +364,19 @@ def test_events_refresh_the_objects_that_they_name() -> None:
         assert asked(world) == ONE_TABLE + 1
 
 
+def test_events_are_followed_after_somebody_has_asked_for_agreement() -> None:
+    world = World(schema=SCHEMA)
+    with world.session() as session:
+        by_others(world, "ALTER TABLE ks.t ADD one int")
+        world.reactor.settle()
+        assert world.run(session.schema_agreement()) is True
+        assert "one" in columns(session, "t")
+        world.reactor.advance(2.0)
+        by_others(world, "ALTER TABLE ks.t ADD two int")
+        world.reactor.advance(2.0)
+        assert "two" in columns(session, "t")
+
+
 def test_a_type_of_others_takes_its_tables_along() -> None:
     world = World(schema=SCHEMA)
     with world.session() as session:

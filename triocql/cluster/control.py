@@ -301,7 +301,7 @@ class Control:
     def _window_due(self) -> None:
         """Close the window, unless more events have come since this was asked for."""
         self._close_window = None
-        if self._closed or self._nodes is None:
+        if self._closed or self._nodes is None or self._window.due == inf:
             return
         if self._reactor.now() < self._window.due:
             self._watch_window()
