@@ -151,6 +151,8 @@ def write_types(writer: Writer) -> list[UserType]:
     types: list[UserType] = []
     for _ in range(writer.count(0, 3)):
         name, taken = writer.name(), set[str]()
+        if name in ("int", "counter"):  # Cassandra keeps them without quotes, and cannot read them any more
+            name += "_"
         writer.has_called(name)
         fields = [
             (writer.name(taken), draw_type(writer, types, field=True)) for _ in range(writer.count(1, 4))

@@ -112,7 +112,7 @@ NAMES = (
 )
 """Names of any kind."""
 
-_UNQUOTED_WORDS = {"json", "ttl", "counter", "int", "cast", "distinct"}
+_UNQUOTED_WORDS = {"json", "ttl", "counter", "int"}
 UNQUOTED = "types and functions that DESCRIBE does not quote"
 """Those with names that Cassandra takes in quotes only, and writes without."""
 
