@@ -381,10 +381,13 @@ def test_no_first_attempt_asks_the_default_policy_for_a_plan(
         statement = keyed(world, session, INSERT)
         policy = default_of(session._context.executor.router._policy)
         asked: list[RoutedRequest] = []
-        monkeypatch.setattr(
-            policy, "plan", lambda request, _: asked.append(request) or iter(nodes_of(session))
-        )
-        found: Counter[Node] = Counter()
+
+        def plan(request: RoutedRequest, _: Snapshot) -> Iterator[Node]:
+            asked.append(request)
+            return iter(nodes_of(session))
+
+        monkeypatch.setattr(policy, "plan", plan)
+        found: Counter[Node | None] = Counter()
         for number in range(40 * count):
             batch = triocql.Batch().add(statement, [number])
             for keyed_one in (statement.bind(number), batch):

@@ -17,6 +17,7 @@ from triocql.engine.requests.clock import Clock
 from triocql.engine.routing.router import Router
 from triocql.errors import ConnectError, ConnectTimeout, TlsError
 from triocql.metadata.node import Node
+from triocql.observability.meters import Meters
 from triocql.reactors.base import nothing
 
 from .certificates import EXPIRED, NAME, NOT_VALID_YET, client_context, self_signed_context, server_context
@@ -60,7 +61,7 @@ async def open_connection(reactor: Reactor, address: Address, **options: Any) ->
     clock = Clock(reactor)
     router = Router(clock, chosen.pool)
     try:
-        await Connector(reactor, clock, chosen, router).open(Node(address), None)
+        await Connector(reactor, clock, chosen, router, Meters(clock.moment)).open(Node(address), None)
     finally:
         clock.close()
 

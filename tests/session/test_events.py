@@ -11,13 +11,13 @@ from tests.session.loops import LOOPS, Stage, run_on
 from triocql.abc import Address
 from triocql.cluster.hub import CAPACITY, EventHub
 from triocql.errors import InternalError, UsageError
-from triocql.metadata.events import Event, Missed, NodeAdded, NodeDown, NodeUp, SchemaChange
+from triocql.metadata.events import Event, Missed, NodeAdded, NodeDown, NodeUp, SchemaChanged
 from triocql.metadata.node import Node
 from triocql.session.session import Session
 
 NODE = Node(Address("10.0.0.9", 9042))
 UP, DOWN = NodeUp(NODE), NodeDown(NODE)
-CREATED = SchemaChange("CREATED", "KEYSPACE", "shop")
+CREATED = SchemaChanged("CREATED", "KEYSPACE", "shop")
 
 EVERYWHERE = pytest.mark.parametrize("loop", LOOPS)
 

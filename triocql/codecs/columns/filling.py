@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import struct
 import sys
 from array import array
@@ -282,6 +281,8 @@ def _is_utf8(raw: bytes) -> bool:
 def _address(raw: bytes) -> str:
     if len(raw) not in (4, 16):
         raise DecodeError(odd.LENGTH)
+    import socket  # which whoever imports triocql may have reasons to load later
+
     return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw)
 
 
