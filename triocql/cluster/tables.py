@@ -80,8 +80,11 @@ class Tables:
         size = 0
         try:
             for reading in readings:
-                reading.ask(None)
+                if self.connection.free:
+                    reading.ask(None)
             for reading in readings:
+                if not reading.is_asked:  # there were too few stream ids
+                    reading.ask(None)
                 found.append(await reading.rows(MOST_BYTES - size))
                 size += reading.size
         finally:
@@ -111,6 +114,11 @@ class _Reading:
         queries = InternalQueries(tables.reactor, tables.connection, deadline, tables.timeout)
         parameters = QueryParameters(Consistency.ONE, page_size=_PAGE, paging_state=state)
         self._exchange = queries.start(Opcode.QUERY, query(self._version, self._text, parameters))
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether its first page was asked for."""
+        return self._exchange is not None
 
     def abandon(self) -> None:
         """Want no more. Idempotent."""
