@@ -9,7 +9,7 @@ from triocql.abc import Reactor
 from triocql.cluster.query import Exchange, InternalQueries
 from triocql.codecs.registry import Registry
 from triocql.engine.connections.connection import Connection
-from triocql.errors import ProtocolError, ResponseError
+from triocql.errors import ConnectionLost, ProtocolError, ResponseError
 from triocql.protocol.constants import Consistency, ErrorCode, Opcode
 from triocql.protocol.requests import QueryParameters, query
 from triocql.protocol.responses import RowsHeader, read_answer
@@ -110,6 +110,8 @@ class _Reading:
     def ask(self, state: bytes | None) -> None:
         """Ask for the page that begins at `state`."""
         tables = self._tables
+        if not tables.connection.free:
+            raise ConnectionLost(f"{tables.connection.name} has no stream id left, to ask for {self._text!r}")
         deadline = min(tables.by, tables.reactor.now() + tables.timeout)
         queries = InternalQueries(tables.reactor, tables.connection, deadline, tables.timeout)
         parameters = QueryParameters(Consistency.ONE, page_size=_PAGE, paging_state=state)
