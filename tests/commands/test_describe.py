@@ -62,6 +62,8 @@ def test_nobody_answers(server: CqlServer, capsys: Captured) -> None:
         (["127.0.0.1", "--consistency", "most"], "consistency"),
         (["127.0.0.1", "--key", "x.pem"], "--certificate"),
         (["127.0.0.1", "--ca", "/nowhere/ca.pem"], "/nowhere/ca.pem cannot be used"),
+        (["127.0.0.1", "--ca", ""], "which is empty here"),
+        (["127.0.0.1", "--certificate", ""], "which is empty here"),
         (["127.0.0.1", "--user", "app"], "set TRIOCQL_PASSWORD"),
     ],
 )
@@ -90,6 +92,22 @@ def test_ctrl_c_is_told_as_shells_do(monkeypatch: pytest.MonkeyPatch, capsys: Ca
     monkeypatch.setattr(describe, "connect", interrupted)
     assert commands.run(["describe", "127.0.0.1"]) == 130
     assert capsys.readouterr() == ("", "")
+
+
+def test_where_stdin_is_closed_no_password_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.delenv(connecting.PASSWORD, raising=False)
+    monkeypatch.setattr(sys, "stdin", None)
+    assert commands.run(["describe", "127.0.0.1", "--user", "app"]) == 2
+    assert "set TRIOCQL_PASSWORD" in capsys.readouterr().err
+
+
+def test_where_stdout_is_closed_nothing_is_asked(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    with monkeypatch.context() as closed:
+        closed.setattr(sys, "stdout", None)
+        assert commands.run(["describe", "127.0.0.1"]) == 1
+    assert "stdout is closed" in capsys.readouterr().err
 
 
 def test_the_password_of_the_environment_logs_in(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:

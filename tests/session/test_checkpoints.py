@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from itertools import count
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 import pytest
@@ -23,6 +24,7 @@ PAGES = "SELECT v FROM pages"
 PREPARED_PAGES = "SELECT v FROM pages WHERE k = ?"
 TRACED = "SELECT traced"
 CHANGE = "CREATE KEYSPACE shop"
+DESCRIBED = ("keyspace_name", "type", "name", "create_statement")
 TRACE_ID = UUID("11111111-2222-1333-8444-555555555555")
 
 TRACE_SESSION = (
@@ -59,6 +61,9 @@ def scripted() -> Node:
         elif asked.opcode == Opcode.QUERY and asked.text == CHANGE:
             change = b"".join(map(wire.string, ("CREATED", "KEYSPACE", "shop")))
             asked.answer(wire.RESULT, wire.integer(5) + change)
+        elif asked.opcode == Opcode.QUERY and asked.text == "DESCRIBE SCHEMA":
+            texts = [b"shop", b"keyspace", b"shop", b"CREATE KEYSPACE shop;"]
+            asked.answer(wire.RESULT, described([(name, "text") for name in DESCRIBED], [texts]))
         elif asked.opcode == Opcode.EXECUTE and "system_traces.sessions" in asked.text:
             durations.reverse()
             cells = [b"Query", None, bytes(4), bytes(4), bytes(8), durations[0]]
@@ -123,6 +128,25 @@ async def change_schema(session: Session) -> None:
 
 async def schema_agreement(session: Session) -> None:
     assert await session.schema_agreement()
+
+
+async def describe(session: Session) -> None:
+    assert [each.name for each in (await session.describe()).objects] == ["shop"]
+
+
+async def refresh_schema(session: Session) -> None:
+    assert await session.refresh_schema() is session.metadata
+
+
+async def columns(session: Session) -> None:
+    assert (await session.stream(PAGES).polars()).rows() == [(1,), (2,), (3,)]
+    async with session.stream(PAGES) as rows:
+        assert list((await rows.pandas())["v"]) == [1, 2, 3]
+
+
+async def columns_in_a_thread(session: Session) -> None:
+    with patch("triocql.session.stream.CELLS_AT_ONCE", 0):
+        assert (await session.stream(PAGES).arrow()).num_rows == 3
 
 
 async def all_pages(session: Session) -> None:
@@ -233,6 +257,10 @@ SCENARIOS: Mapping[str, Callable[[Session], Coroutine[Any, Any, None]]] = {
         use,
         change_schema,
         schema_agreement,
+        describe,
+        refresh_schema,
+        columns,
+        columns_in_a_thread,
         all_pages,
         iterate,
         trace,

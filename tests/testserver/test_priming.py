@@ -250,11 +250,11 @@ def test_a_changed_result_is_described_anew() -> None:
 
 def test_the_handshake_can_be_primed_too() -> None:
     world = World()
-    world.server.when(opcode=Opcode.STARTUP).then(delay(4.9), as_usual())
+    world.server.when(opcode=Opcode.STARTUP).then(delay(2.4), as_usual())
     started = world.reactor.now()
 
     async def scenario(session: Session) -> None:
-        assert world.reactor.now() - started == pytest.approx(2 * 4.9)  # the control connection, too
+        assert world.reactor.now() - started == pytest.approx(2 * 2.4)  # the control connection, too
 
     world.run(scenario)
     world.server.when(opcode=Opcode.STARTUP).then(raw(b"HTTP/1.1 400 Bad Request\r\n\r\n"))

@@ -23,6 +23,9 @@ def run(argv: Sequence[str]) -> int:
     """Execute a command and return the exit status. What it finds goes to stdout, all else to stderr."""
     parser = _parser()
     arguments = parser.parse_args(argv)
+    if sys.stdout is None:
+        print(f"{parser.prog} {arguments.command}: stdout is closed", file=sys.stderr)
+        return FAILED
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # of CQL, whatever the terminal's is
     try:

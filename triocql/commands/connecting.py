@@ -68,7 +68,7 @@ def _password(user: str) -> str:
     password = os.environ.get(PASSWORD)
     if password is not None:
         return password
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise OptionError(f"there is no terminal to ask for the password of {user!r}: set {PASSWORD}")
     try:
         return getpass(f"password of {user}: ")
@@ -79,13 +79,15 @@ def _password(user: str) -> str:
 def _tls(arguments: argparse.Namespace) -> ssl.SSLContext | None:
     if arguments.key is not None and arguments.certificate is None:
         raise OptionError("--key is the key of a certificate: give --certificate, too")
-    if not (arguments.tls or arguments.ca or arguments.certificate):
+    files = [each for each in (arguments.ca, arguments.certificate, arguments.key) if each is not None]
+    if "" in files:  # as of a variable of the shell that is not set: no reason to do without TLS
+        raise OptionError("--ca, --certificate and --key take the name of a file, which is empty here")
+    if not (arguments.tls or files):
         return None
     try:
         context = ssl.create_default_context(cafile=arguments.ca)
         if arguments.certificate is not None:
             context.load_cert_chain(arguments.certificate, arguments.key)
     except OSError as error:
-        files = [each for each in (arguments.ca, arguments.certificate, arguments.key) if each is not None]
         raise OptionError(f"{', '.join(files)} cannot be used: {error}") from error
     return context

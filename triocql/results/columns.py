@@ -12,7 +12,7 @@ from triocql.errors import DecodeError
 from triocql.results.arrays import array_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import numpy as np
     import pandas as pd
@@ -58,6 +58,19 @@ class Batches:
 
     def __arrow_c_schema__(self) -> Any:
         return self.decoder.schema()
+
+
+class Live:
+    """Batches as a stream of Arrow, for whoever takes such a stream: each is made when it is pulled."""
+
+    __slots__ = ("_batches", "_read")
+
+    def __init__(self, batches: Batches, read: Iterator[Any]) -> None:
+        self._batches = batches
+        self._read = read
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> Any:
+        return self._batches.decoder.stream(self._read)
 
 
 class AsColumns:

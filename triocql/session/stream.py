@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic
 
+from triocql.codecs.columns import require
 from triocql.errors import UsageError
-from triocql.results.columns import Batches, no_page
+from triocql.results.columns import Batches, Live, no_page, to_pandas
 from triocql.results.factories import R_co
 from triocql.session.blocks import AsyncBlock, Block
 from triocql.session.pages import PageReader
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    import pandas as pd
+    import polars as pl
     import pyarrow as pa
 
     from triocql.config.requests import RequestOptions
@@ -52,14 +55,20 @@ class RowStream(AsyncBlock, Generic[R_co]):
         self._rows: Iterator[R_co] | None = None  # within the block only
 
     async def __aenter__(self) -> Self:
-        self._block.enter()
-        self._rows = iter(())
-        self._pages.open()
+        self._enter()
         return self
 
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
+        self._leave()
+
+    def _enter(self) -> None:
+        self._block.enter()
+        self._rows = iter(())
+        self._pages.open()
+
+    def _leave(self) -> None:
         self._block.leave()
         self._rows = None
         self._pages.close()
@@ -90,12 +99,30 @@ class RowStream(AsyncBlock, Generic[R_co]):
 
         >>> table = await session.stream("SELECT * FROM events").arrow()                 # doctest: +SKIP
         """
-        if self._block.entered:
-            return await self._arrow(types)
-        async with self:
-            return await self._arrow(types)
+        batches, read = await self._columns(types)
+        return batches.table(read)
 
-    async def _arrow(self, types: Mapping[str, Any] | None) -> pa.Table:
+    async def polars(self, *, types: Mapping[str, Any] | None = None) -> pl.DataFrame:
+        """Return the rows of all pages as a data frame of polars, as `arrow` does."""
+        frame = require("polars")
+        batches, read = await self._columns(types)
+        return frame.DataFrame(Live(batches, iter(read)))  # type: ignore[no-any-return]
+
+    async def pandas(self, *, types: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Return the rows of all pages as a data frame of pandas, as `arrow` does."""
+        return to_pandas(await self.arrow(types=types))
+
+    async def _columns(self, types: Mapping[str, Any] | None) -> tuple[Batches, list[Any]]:
+        """Return all pages as batches, and what has read them."""
+        if self._block.entered:
+            return await self._read_columns(types)
+        self._enter()
+        try:
+            return await self._read_columns(types)
+        finally:
+            self._leave()
+
+    async def _read_columns(self, types: Mapping[str, Any] | None) -> tuple[Batches, list[Any]]:
         self._block.check_unread()
         for _ in self._rows or ():
             raise UsageError("a loop has read rows of this page: read all by the loop, or all as columns")
@@ -108,4 +135,4 @@ class RowStream(AsyncBlock, Generic[R_co]):
             else:
                 read.append(batches.read(page))
         self._block.exhausted = True
-        return (batches or Batches(no_page().plan, types)).table(read)
+        return batches or Batches(no_page().plan, types), read

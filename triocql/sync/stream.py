@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from triocql.codecs.columns import require
 from triocql.errors import UsageError
-from triocql.results.columns import Batches, no_page, to_pandas
+from triocql.results.columns import Batches, Live, no_page, to_pandas
 from triocql.results.factories import R_co
 from triocql.session.blocks import Block, BlockingBlock
 from triocql.session.pages import PageReader
@@ -98,7 +98,7 @@ class RowStream(BlockingBlock, Generic[R_co]):
 
     def polars(self, *, types: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """Return the rows of all pages as a data frame of polars, as `arrow` does."""
-        return require("polars").DataFrame(_Live(*self._columns(types)))  # type: ignore[no-any-return]
+        return require("polars").DataFrame(self._live(types))  # type: ignore[no-any-return]
 
     def pandas(self, *, types: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Return the rows of all pages as a data frame of pandas, as `arrow` does."""
@@ -109,7 +109,11 @@ class RowStream(BlockingBlock, Generic[R_co]):
 
         >>> duckdb.from_arrow(session.stream("SELECT * FROM events"))                    # doctest: +SKIP
         """
-        return _Live(*self._columns(None)).__arrow_c_stream__()
+        return self._live(None).__arrow_c_stream__()
+
+    def _live(self, types: Mapping[str, Any] | None) -> Live:
+        batches, pages = self._columns(types)
+        return Live(batches, map(batches.read, pages))
 
     def _columns(self, types: Mapping[str, Any] | None) -> tuple[Batches, Iterator[Page]]:
         """Fetch the first page, and return what reads it and those after it."""
@@ -131,14 +135,3 @@ class RowStream(BlockingBlock, Generic[R_co]):
         while (page := self._portal.run(self._pages.next)) is not None:
             yield page
         self._block.exhausted = True
-
-
-class _Live:
-    """What shows pages as a stream of Arrow while they are fetched."""
-
-    def __init__(self, batches: Batches, pages: Iterator[Page]) -> None:
-        self._batches = batches
-        self._pages = pages
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> Any:
-        return self._batches.decoder.stream(map(self._batches.read, self._pages))

@@ -42,6 +42,13 @@ def test_golden_pages(page: GoldenPage) -> None:
     agree(page.columns, page.body, page.row_count)
 
 
+@pytest.mark.parametrize("name", ["date", "int", "timestamp", "double", "uuid", "inet", "time", "boolean"])
+def test_an_empty_value_of_a_type_whose_values_have_bytes_is_null(name: str) -> None:
+    cols = columns(NativeType(name))
+    for impl in IMPLS:
+        assert batch_of(impl, cols, bytes(4), 1).column(0).null_count == 1
+
+
 def test_what_a_real_node_has_written() -> None:
     agree(SERVER_COLUMNS, BODY, 1, OFFSET)
 

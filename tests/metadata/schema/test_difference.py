@@ -93,6 +93,9 @@ def test_a_keyspace_that_was_not_loaded_has_no_difference() -> None:
     old = built(shop())
     with pytest.raises(UsageError, match="not loaded"):
         difference({"shop": old}, {"shop": Keyspace("shop", old.replication)})
+    unknown = {"shop": Keyspace("shop", old.replication)}
+    with pytest.raises(UsageError, match="not loaded"):
+        difference(unknown, dict(unknown))
 
 
 def test_identities_and_what_was_dropped_are_no_difference() -> None:

@@ -116,9 +116,7 @@ class Filling:
         return self._array(layout, len(cells), flags, _swapped(layout, joined))
 
     def _date(self, layout: Layout, cells: Cells) -> Any:
-        flags, joined = self._joined(
-            layout, [cell or b"\x80\0\0\0" if cell is not None else None for cell in cells]
-        )
+        flags, joined = self._joined(layout, cells)
         flipped = int.from_bytes(joined) ^ int.from_bytes(b"\x80\0\0\0" * len(cells))
         return self._array(layout, len(cells), flags, _swapped(layout, flipped.to_bytes(len(joined))))
 

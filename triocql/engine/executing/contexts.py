@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from triocql.config.policies import require_policy
 from triocql.engine.executing.context import ExecutionContext
 from triocql.engine.executing.racing import Speculation
 from triocql.engine.executing.recovery import Doubt, Recovery
@@ -119,5 +120,7 @@ class Contexts:
     def _throttling(self, policy: ThrottlingPolicy | None) -> Throttling | None:
         if policy is None or isinstance(policy, NeverThrottle):
             return None
-        own: Callable[[], ThrottlingPolicy] | None = getattr(policy, "in_session", None)
-        return Throttling(self._router, policy if own is None else own(), self._options.pool.max_queue_bytes)
+        in_session: Callable[[], ThrottlingPolicy] | None = getattr(policy, "in_session", None)
+        own = policy if in_session is None else in_session()
+        require_policy(own, "throttling")
+        return Throttling(self._router, own, self._options.pool.max_queue_bytes)

@@ -50,7 +50,7 @@ def difference(old: Mapping[str, Keyspace], new: Mapping[str, Keyspace]) -> tupl
         if after is None:
             if before is not None and name not in _OWN:
                 _drop_keyspace(before, steps)
-        elif before is None or before != after:
+        elif before is None or before != after or not after.is_loaded:
             _Difference(before, after, steps).find()
     return steps.ordered()
 
