@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triocql.statements.texts import SELECT, answers_to, keyspace_named, verb
+from triocql.statements.texts import SELECT, answers_to, keyspace_named, shown, verb, without_values
 
 
 def is_select(text: str) -> bool:
@@ -103,3 +103,25 @@ def test_the_first_word() -> None:
         "",
         "DESCRIBE",
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE ROLE x WITH PASSWORD = 'hunter2'",
+        "CREATE ROLE x WITH PASSWORD /* c */ = 'hunter2'",
+        "CREATE ROLE x WITH PASSWORD = -- c\n 'hunter2'",
+        "CREATE ROLE x WITH PASSWORD // c\n= 'hunter2'",
+        "CREATE ROLE x WITH PASSWORD'hunter2'",
+        "ALTER ROLE x WITH OPTIONS = {'password': 'hunter2'}",
+        "UPDATE users SET password = $$hunter2$$ WHERE id = 5",
+    ],
+)
+def test_passwords_are_not_shown(text: str) -> None:
+    assert "hunter2" not in shown(text)
+
+
+def test_values_and_comments_are_left_out() -> None:
+    text = 'UPDATE "A -- b" SET d = -P1Y2M, e = P3W, f = P0001-02-03T04:05:06, g = 1µs5ns WHERE p1 = 5 -- hunter2'
+    known = 'UPDATE "A -- b" SET d = -?, e = ?, f = ?, g = ? WHERE p1 = ?'
+    assert without_values(text).strip() == known

@@ -20,18 +20,20 @@ _TOKEN = re.compile(
     rf"""{_BLANK}|('(?:[^']|'')*+'?|"(?:[^"]|"")*+"?|\$\$.*?(?:\$\$|\Z)|\w++|.)""", re.DOTALL | re.ASCII
 )
 
-# A literal after this word: a role's, or the value of a column of that name.
+# A literal after this word: a role's, that of an option, or what a column of that name is set to.
 _PASSWORD = re.compile(
-    r"""(\bpassword"?\s*+=?\s*+)(?:'(?:[^']|'')*+'?|\$\$.*?(?:\$\$|\Z))""", re.DOTALL | re.IGNORECASE
+    rf"""(\bpassword['"]?(?:{_BLANK}|[=:])*+)(?:'(?:[^']|'')*+'?|\$\$.*?(?:\$\$|\Z))""",
+    re.DOTALL | re.IGNORECASE,
 )
 _LONGEST = 100
 
-# What is kept comes first: comments, quoted names, and words, which may have digits in them.
+# Quoted names, which are kept; blanks, of which comments are some; literals: words may have digits in them.
 _LITERAL = re.compile(
-    r"""(--[^\r\n]*+|//[^\r\n]*+|/\*.*?(?:\*/|\Z)|"(?:[^"]|"")*+"?)"""
+    rf"""("(?:[^"]|"")*+"?)|({_BLANK})"""
     r"""|'(?:[^']|'')*+'?|\$\$.*?(?:\$\$|\Z)"""
     r"""|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"""
-    r"""|(?<!\w)\d[\w.]*+(?:(?<=[eE])[+-]\d++)?""",
+    r"""|\b[pP]\d++(?:-\d\d-\d\d[tT][\d:]++|(?:[a-zA-Z](?![\w_])|[a-zA-Z]\d++)++)"""
+    r"""|(?<!\w)\d[\w.\u00b5\u03bc]*+(?:(?<=[eE])[+-]\d++)?""",
     re.DOTALL | re.ASCII,
 )
 
@@ -89,12 +91,13 @@ def shown(text: str) -> str:
 
 
 def without_values(text: str) -> str:
-    """Return a statement with ``?`` in place of its literals: texts, numbers, blobs, UUIDs, durations.
+    """Return a statement with ``?`` in place of its literals: texts, numbers, blobs, UUIDs, durations. Comments, where
+    some programs note what they do it for, are left out.
 
     >>> without_values("UPDATE t SET a = 'x', b2 = -1.5e3 WHERE k = 0xCAFE AND c = 'it''s'")
     'UPDATE t SET a = ?, b2 = -? WHERE k = ? AND c = ?'
     """
-    return _LITERAL.sub(lambda match: match[0] if match[1] else "?", text)
+    return _LITERAL.sub(lambda match: match[1] or (" " if match[2] else "?"), text)
 
 
 def verb(text: str) -> str:
