@@ -78,6 +78,14 @@ def test_a_uuid_may_be_text(impl: Impl) -> None:
         one(impl, columns("uuid")[0], b"abc", choices=(("c0", "string"),))
 
 
+def test_more_digits_than_128_bits_have_are_refused() -> None:
+    column = columns("decimal")[0]
+    raw = Registry().binder((column,)).bind([Decimal(25).scaleb(18)])[2:]
+    for impl in IMPLS:
+        with pytest.raises(DecodeError, match="not exactly one"):
+            batch_of(impl, (column,), raw, 1, choices=(("c0", "decimal128(38, 19)"),))
+
+
 def test_the_twins_choose_alike() -> None:
     column = columns("decimal")[0]
 

@@ -260,18 +260,21 @@ cdef int read_decimal(Context* context, Vec* vec, Cell* cell, uint8_t* out) noex
     cdef int64_t steps
     cdef int128 number
     cdef int128 most = 1
+    cdef int128 tenth = 0
     cdef int i
     if not head < cell.size <= head + 8:
         return -1 if in_python(context, vec, cell, out) < 0 else 0
     steps = vec.scale - (<int64_t><int32_t>read32(p) if head else 0)
     number = read_integer(p + head, cell.size - head)
     for i in range(vec.count):
+        tenth = most
         most = most * 10
     while steps > 0 and number != 0:
+        # Before it is multiplied: beyond 38 digits it would be another number.
+        if number >= tenth or number <= -tenth:
+            return refuse(context, BAD_NUMBER, cell.at)
         number = number * 10
         steps -= 1
-        if number >= most or number <= -most:
-            return refuse(context, BAD_NUMBER, cell.at)
     while steps < 0 and number != 0:
         if number % 10 != 0:
             return refuse(context, BAD_NUMBER, cell.at)
