@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, Protocol, TypeVar
@@ -57,6 +58,18 @@ class Abortable(Protocol):
 
 
 TransportT = TypeVar("TransportT", bound=Abortable)
+
+
+_NOTHING = memoryview(b"")
+
+
+def send_some(sock: socket.socket, data: bytes | memoryview) -> memoryview:
+    """Send what a non-blocking socket takes at once; return the rest."""
+    try:
+        sent = sock.send(data)
+    except BlockingIOError:
+        sent = 0
+    return _NOTHING if sent == len(data) else memoryview(data)[sent:]
 
 
 class ReactorBase(ABC, Generic[TransportT]):

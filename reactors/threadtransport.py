@@ -8,7 +8,7 @@ from selectors import EVENT_READ, EVENT_WRITE
 
 from triocql.abc import Link
 
-from .base import FLUSH_TIMEOUT, ReactorBase, nothing
+from .base import FLUSH_TIMEOUT, ReactorBase, nothing, send_some
 from .threadloop import ThreadLoop
 
 
@@ -102,12 +102,8 @@ class ThreadTransport:
 
     def _send(self, data: bytes | memoryview) -> None:
         """Send what the socket takes, and keep the rest until it takes more."""
-        try:
-            sent = self._sock.send(data)
-        except BlockingIOError:
-            sent = 0
-        if sent < len(data) or self._unsent:
-            self._unsent = memoryview(data)[sent:]
+        former, self._unsent = self._unsent, send_some(self._sock, data)
+        if former or self._unsent:
             self._watch()
 
     def _receive(self) -> None:

@@ -22,7 +22,7 @@ from trio.lowlevel import (
 
 from triocql.abc import Link
 
-from .base import FLUSH_TIMEOUT, READ_SIZE, Flushable, ReactorBase, nothing
+from .base import FLUSH_TIMEOUT, READ_SIZE, Flushable, ReactorBase, nothing, send_some
 
 FAIR_SHARE = 256 * 1024
 """Bytes that a reader takes from a peer that never stops sending before it lets other tasks run."""
@@ -72,9 +72,8 @@ class Flusher:
         while True:
             if not self._dirty:
                 await self._waiting.park()
-            if (
-                len(self._dirty) > 1
-            ):  # what comes from several nodes in this tick goes to them as one batch each
+            if len(self._dirty) > 1:
+                # What comes from several nodes in this tick goes to them as one batch each.
                 await cancel_shielded_checkpoint()
             dirty, self._dirty = self._dirty, []
             for transport in dirty:
@@ -201,7 +200,7 @@ class TrioTransport:
                 await self._writing.park()
                 continue
             await wait_writable(self._fd)
-            self._send(self._unsent)
+            self._unsent = send_some(self._sock, self._unsent)
             if not self._unsent and (self._dirty or self.closing):
                 self._flusher.flush_soon(self)
 
@@ -213,7 +212,7 @@ class TrioTransport:
         try:
             data = self._link.data_to_send()
             if data:
-                self._send(data)
+                self._unsent = send_some(self._sock, data)
                 if self._unsent:
                     self._writing.unpark()
         except OSError as error:
@@ -222,15 +221,6 @@ class TrioTransport:
             self._bug(error)
         if self.closing and not (self._unsent or self._dirty):
             self._shut(None)
-
-    def _send(self, data: bytes | memoryview) -> None:
-        """Send what the socket takes, and keep the rest until it takes more."""
-        try:
-            sent = self._sock.send(data)
-        except BlockingIOError:
-            sent = 0
-        if sent < len(data) or self._unsent:
-            self._unsent = memoryview(data)[sent:]
 
     # --- The end -------------------------------------------------------------------------------------------
 

@@ -7,10 +7,11 @@ from math import inf
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from triocql.cluster.changes import is_shown
+from triocql.cluster.doubt import Doubt
 from triocql.cluster.pace import STORM, Pace
 from triocql.cluster.tables import NoSuchTable
 from triocql.cluster.waiting import Due, nothing, sliced, until
-from triocql.errors import Error, ProtocolError, RequestTimeout, SessionClosed
+from triocql.errors import Error, RequestTimeout, SessionClosed
 from triocql.metadata.schema import build_keyspaces, rebuild_keyspace, rebuild_table
 from triocql.metadata.schema.following import with_contents
 from triocql.metadata.schema.scope import Scope
@@ -93,7 +94,7 @@ class Loader:
         self._pace = Pace()
         self._absent: set[str] = set()
         self._reads_virtual = True
-        self._doubted = False
+        self._doubt = Doubt("table")
         self._noted: dict[object, float] = {}
         self._looks = 0
         self._turning = False
@@ -310,7 +311,8 @@ class Loader:
         known = self._nodes.snapshot.keyspaces
         if part.everything or part.keyspaces:
             if part.everything:
-                self._check(rows, known)
+                had_some = any(each.tables for each in known.values() if not each.is_virtual)
+                self._doubt.check(tells=bool(rows.get(_TABLES)), had=had_some)
             earlier = (
                 known if part.everything else {name: known[name] for name in part.keyspaces if name in known}
             )
@@ -339,13 +341,6 @@ class Loader:
 
     def _is_read(self, table: SystemTable) -> bool:
         return table.full_name not in self._absent and (self._reads_virtual or table.keyspace != _VIRTUAL)
-
-    def _check(self, rows: Rows, known: Keyspaces) -> None:
-        """Doubt a node that tells of no table, where there were some, until it does twice. Raises ProtocolError."""
-        had_some = any(each.tables for each in known.values() if not each.is_virtual)
-        self._doubted = had_some and not (rows.get(_TABLES) or self._doubted)
-        if self._doubted:
-            raise ProtocolError("the node tells of no table any more; that is believed once it is told again")
 
     def _apply(self, built: Keyspaces, virtual: Keyspaces | None) -> None:
         snapshot = self._nodes.snapshot

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import inf
 
+from triocql.policies.reconnection import ExponentialBackoff
+
 SHORTEST = 1.0
 """Seconds between two readings that nobody waits for."""
 
@@ -22,7 +24,7 @@ STORM = 64
 LONGEST_STORM = 10.0
 """Seconds after the beginning of a storm when it is read in any case."""
 
-_LONGEST_PAUSE = 60.0
+_PAUSES = ExponentialBackoff(base=1.0, maximum=60.0, jitter=0.0)
 
 
 class Pace:
@@ -63,4 +65,4 @@ class Pace:
     def failed(self) -> float:
         """A reading has failed; return how many seconds later to try again."""
         self.failures += 1
-        return float(min(2 ** min(self.failures - 1, 6), _LONGEST_PAUSE))
+        return _PAUSES.delay(self.failures)

@@ -6,8 +6,9 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
 
+from triocql.cluster.doubt import Doubt
 from triocql.cluster.waiting import Due, nothing, sliced, until
-from triocql.errors import Error, ProtocolError
+from triocql.errors import Error
 from triocql.metadata.placer import Placer
 from triocql.metadata.schema import read_heads
 from triocql.metadata.schema.following import with_heads
@@ -53,7 +54,7 @@ class Refresh:
         self._on_built = on_built
         self._placer = Placer()
         self._stale = True
-        self._doubted = False
+        self._doubt = Doubt("keyspace")
         self._due = Due(reactor)
         self._first: Waiter[None] | None = None
         self._served: list[Waiter[bool]] = []
@@ -128,7 +129,7 @@ class Refresh:
         self._stale = False
         try:
             keyspaces = read_heads({"system_schema.keyspaces": await self._read(_KEYSPACES)})
-            self._check(keyspaces)
+            self._doubt.check(tells=bool(keyspaces), had=bool(self._nodes.snapshot.keyspaces))
         except Error as error:
             if not self._closed:
                 logger.warning("the keyspaces cannot be read, trying again in %.1f s: %s", _AGAIN, error)
@@ -136,14 +137,6 @@ class Refresh:
             self._due.by(self._reactor.now() + _AGAIN)
             return None
         return keyspaces
-
-    def _check(self, keyspaces: Keyspaces) -> None:
-        """Doubt a node that tells of no keyspace, where there were some, until it does twice. Raises ProtocolError."""
-        self._doubted = not (keyspaces or self._doubted) and bool(self._nodes.snapshot.keyspaces)
-        if self._doubted:
-            raise ProtocolError(
-                "the node tells of no keyspace any more; that is believed once it is told again"
-            )
 
     async def _build(self, heads: Keyspaces | None) -> None:
         """Build for the keyspaces that were read, or for those that are known."""

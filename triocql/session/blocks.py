@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 from triocql.errors import UsageError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 class Block:
     """The state of the ``with`` block around a stream.
@@ -51,6 +54,12 @@ class Block:
         self.check_open()
         if self.exhausted:
             raise UsageError("this stream was read to its end already; make another one to read it again")
+
+    def check_whole(self, rows: Iterable[object]) -> None:
+        """Raise UsageError as `check_unread` does, or if there are `rows`: those that a loop has left of its page."""
+        self.check_unread()
+        for _ in rows:
+            raise UsageError("a loop has read rows of this page: read all by the loop, or all as columns")
 
 
 class AsyncBlock:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic
 
 from triocql.codecs.columns import require
-from triocql.errors import UsageError
 from triocql.results.columns import Batches, Live, no_page, to_pandas
 from triocql.results.factories import R_co
 from triocql.session.blocks import AsyncBlock, Block
@@ -123,9 +122,7 @@ class RowStream(AsyncBlock, Generic[R_co]):
             self._leave()
 
     async def _read_columns(self, types: Mapping[str, Any] | None) -> tuple[Batches, list[Any]]:
-        self._block.check_unread()
-        for _ in self._rows or ():
-            raise UsageError("a loop has read rows of this page: read all by the loop, or all as columns")
+        self._block.check_whole(self._rows or ())
         batches: Batches | None = None
         read = []
         while (page := await self._pages.next()) is not None:

@@ -154,6 +154,11 @@ class PreparedQuery:
         self.trusts_ids = True
         self._meanings: dict[bytes, int] = {}  # hashes, for a node says how many columns there are
 
+    @property
+    def table_keyspace(self) -> str | None:
+        """The keyspace of its parameters; where it has none, that in which its names are looked up."""
+        return self.state.keyspace or self.keyspace
+
     def stands_for(self, metadata_id: bytes, metadata: RowsMetadata) -> bool:
         """Remember that the id was said to stand for these columns; return whether it is the first time, or the same
         as before.
@@ -190,7 +195,7 @@ class PreparedStatement:
     @property
     def keyspace(self) -> str | None:
         """The keyspace of its parameters, None if it has none."""
-        return self.prepared.state.keyspace or self.prepared.keyspace
+        return self.prepared.table_keyspace
 
     @property
     def columns(self) -> tuple[ColumnSpec, ...]:

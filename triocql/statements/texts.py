@@ -86,8 +86,12 @@ def shown(text: str) -> str:
     >>> shown("CREATE ROLE app\\n    WITH PASSWORD = 'secret'")
     "CREATE ROLE app WITH PASSWORD = '…'"
     """
-    line = " ".join(_PASSWORD.sub(r"\1'…'", text).split())
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+    return shortened(" ".join(_PASSWORD.sub(r"\1'…'", text).split()), _LONGEST)
+
+
+def shortened(text: str, longest: int) -> str:
+    """Return a text, or as much of its beginning as makes it so long."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def without_values(text: str) -> str:

@@ -123,9 +123,7 @@ class RowStream(BlockingBlock, Generic[R_co]):
 
     def _pages_in_block(self) -> Iterator[Page]:
         if self._block.entered:
-            self._block.check_unread()
-            for _ in self._rows:
-                raise UsageError("a loop has read rows of this page: read all by the loop, or all as columns")
+            self._block.check_whole(self._rows)
             yield from self._all_pages()
             return
         with self:

@@ -212,5 +212,5 @@ def keyspace_of(batch: Batch) -> str | None:
     """Return the keyspace of the first statement of a batch; None if that is not prepared, or tells none."""
     for statement, _ in batch:
         prepared: PreparedQuery | None = getattr(statement, "prepared", None)
-        return None if prepared is None else prepared.state.keyspace or prepared.keyspace
+        return None if prepared is None else prepared.table_keyspace
     return None

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from triocql.policies.retry import RetryPolicy
     from triocql.policies.speculation import SpeculationPolicy
     from triocql.policies.throttling import ThrottlingPolicy
-    from triocql.policies.timestamping import TimestampPolicy
-    from triocql.policies.timestamps import MonotonicTimestamps
 
 
 class Contexts:
@@ -80,7 +78,7 @@ class Contexts:
                 self._own_balancing(policies.balancing),
             ),
             self._reader,
-            self._once(self._timestamps, policies.timestamps),
+            self._once(timestamps_of, policies.timestamps),
             self._router.clock.now,
             self._meters,
             self._tracker,
@@ -96,9 +94,6 @@ class Contexts:
 
     def _retrying(self, policy: RetryPolicy) -> Retrying:
         return Retrying(self._router, policy)
-
-    def _timestamps(self, policy: TimestampPolicy | None) -> MonotonicTimestamps:
-        return timestamps_of(policy)
 
     def _speculation(self, policy: SpeculationPolicy | None) -> Speculation | None:
         if policy is None or isinstance(policy, NeverSpeculate):

@@ -336,8 +336,7 @@ def _paged(execution: Execution) -> QueryMessage | ExecuteMessage:
 
 def _meter(settings: RequestSettings, text: PreparedQuery) -> RequestMeter:
     """Return what counts executions of a prepared statement."""
-    keyspace = text.state.keyspace or text.keyspace
-    return settings.context.meters.of(settings.profile, keyspace, text.answers.operation)
+    return settings.context.meters.of(settings.profile, text.table_keyspace, text.answers.operation)
 
 
 class _Continuation:

@@ -12,7 +12,7 @@ from triocql.errors import Spent
 from triocql.observability.logs import Aside, get_logger
 from triocql.observability.meter import outcome_of
 from triocql.observability.metrics import SUCCESS
-from triocql.statements.texts import shown, without_values
+from triocql.statements.texts import shortened, shown, without_values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,8 +74,7 @@ class SlowLog:
         if not self._shows_values or execution.message is None:
             return ""
         columns, values = execution.message.bound()
-        text = f" with {self._read(columns, values)}" if columns else ""
-        return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+        return shortened(f" with {self._read(columns, values)}" if columns else "", _LONGEST)
 
     def _read(self, columns: Sequence[ColumnSpec], values: bytes) -> str:
         """Return values as text: they are sent as a row is, after their number."""

@@ -44,7 +44,7 @@ class Throttling:
     @property
     def is_full(self) -> bool:
         """Whether the queue takes no more requests."""
-        return len(self.queue) >= self._most or self.queue.size >= self._most_bytes
+        return self.queue.is_full(self._most, self._most_bytes)
 
     def submit(self, attempt: Attempt) -> None:
         """Send a first attempt, now or in its turn, or fail it. Never raises."""

@@ -30,6 +30,10 @@ class RequestQueue(Generic[R]):
     def __len__(self) -> int:
         return len(self.held)
 
+    def is_full(self, most: int, most_bytes: int) -> bool:
+        """Whether it has so many requests, or so many bytes."""
+        return len(self.held) >= most or self.size >= most_bytes
+
     def enter(self, request: R, phase: Phase, wanted: Any = None) -> None:
         """Hold `request`, which waits for what is `wanted`, until it is released or its deadline passes. What has ended
         is not held."""

@@ -56,7 +56,7 @@ class Backlog:
 
     def is_full(self, queue: RequestQueue[Request]) -> bool:
         """Whether a queue of what waits for room takes no more requests."""
-        return len(queue) >= self._options.max_queue or queue.size >= self._options.max_queue_bytes
+        return queue.is_full(self._options.max_queue, self._options.max_queue_bytes)
 
     @property
     def queues(self) -> Iterable[RequestQueue[Request]]:

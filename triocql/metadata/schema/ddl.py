@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from triocql.protocol.types import quoted
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -94,7 +96,7 @@ def name(text: str) -> str:
     """
     if _BARE.fullmatch(text) and text not in _RESERVED:
         return text
-    return '"' + text.replace('"', '""') + '"'
+    return quoted(text)
 
 
 def qualified(keyspace: str, text: str) -> str:

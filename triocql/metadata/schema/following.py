@@ -56,24 +56,24 @@ def _with_head(known: Keyspace | None, head: Keyspace) -> Keyspace:
     facts = known.replication, known.durable_writes, known.replication_options
     if facts == (head.replication, head.durable_writes, head.replication_options):
         return known
-    return replace(
-        known,
-        replication=head.replication,
-        durable_writes=head.durable_writes,
-        replication_options=head.replication_options,
-    )
+    return _headed(known, head)
 
 
 def _with_contents(known: Keyspace, read: Keyspace | None) -> Keyspace:
     if read is None or read is known:
         return known
-    follows = replace(
-        read,
-        replication=known.replication,
-        durable_writes=known.durable_writes,
-        replication_options=known.replication_options,
-    )
+    follows = _headed(read, known)
     return known if follows == known else follows
+
+
+def _headed(keyspace: Keyspace, head: Keyspace) -> Keyspace:
+    """Return a keyspace that is by itself what another one is."""
+    return replace(
+        keyspace,
+        replication=head.replication,
+        durable_writes=head.durable_writes,
+        replication_options=head.replication_options,
+    )
 
 
 def _same(known: Keyspaces, found: Keyspaces) -> bool:

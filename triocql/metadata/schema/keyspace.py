@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from triocql.codecs.values import FrozenMap
@@ -52,18 +52,6 @@ class Keyspace:
     types: FrozenMap[str, callables.UserType] = NOTHING
     functions: FrozenMap[str, Function] = NOTHING
     aggregates: FrozenMap[str, Aggregate] = NOTHING
-
-    def with_contents_of(self, other: Keyspace) -> Keyspace:
-        """Return it with the tables, views, types, functions and aggregates of another one."""
-        return replace(
-            self,
-            is_loaded=other.is_loaded,
-            tables=other.tables,
-            views=other.views,
-            types=other.types,
-            functions=other.functions,
-            aggregates=other.aggregates,
-        )
 
     def as_cql(self, internals: bool = False) -> str:
         """Return the statements that make it, with all that is in it, as ``DESCRIBE KEYSPACE`` of Cassandra does.

@@ -23,12 +23,7 @@ def as_hash_map(keys: Sequence[T], hash_code: Callable[[T], int]) -> list[T]:
     capacity = 1
     while capacity < int(len(keys) / _LOAD + 1.0):
         capacity *= 2
-
-    def bucket(key: T) -> int:
-        spread = hash_code(key)
-        return (spread ^ spread >> 16) & (capacity - 1)
-
-    return sorted(keys, key=bucket)
+    return _by_bucket(keys, hash_code, capacity)
 
 
 def as_grown_hash_map(keys: Sequence[T], hash_code: Callable[[T], int]) -> list[T]:
@@ -36,6 +31,11 @@ def as_grown_hash_map(keys: Sequence[T], hash_code: Callable[[T], int]) -> list[
     capacity = 16
     while len(keys) > capacity * _LOAD:
         capacity *= 2
+    return _by_bucket(keys, hash_code, capacity)
+
+
+def _by_bucket(keys: Sequence[T], hash_code: Callable[[T], int], capacity: int) -> list[T]:
+    """Return keys in the order of a HashMap with so many buckets."""
 
     def bucket(key: T) -> int:
         spread = hash_code(key)
