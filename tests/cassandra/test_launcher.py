@@ -14,8 +14,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from triocql.testing.cassandra import CassandraCluster, LauncherError, MissingTool, StartError, _java
+from triocql.testing.cassandra._install import Installation
+from triocql.testing.cassandra._java import Java
+from triocql.testing.cassandra._loopback import LoopbackBlock
+from triocql.testing.cassandra._node import ClusterFacts, Node
 from triocql.testing.cassandra._probe import accepts_password
-from triocql.testing.cassandra._versions import LATEST
+from triocql.testing.cassandra._topology import Place
+from triocql.testing.cassandra._versions import LATEST, version_of
 from triocql.testing.fixtures import require_cassandra
 
 if TYPE_CHECKING:
@@ -44,7 +49,7 @@ def gone(pid: int) -> bool:
     except ProcessLookupError:
         return True
     try:
-        return bool(select.select([fd], [], [], 10)[0])
+        return bool(select.select([fd], [], [], 60)[0])
     finally:
         os.close(fd)
 
@@ -94,6 +99,7 @@ def test_kill_and_start_on_the_same_data(cluster: CassandraCluster) -> None:
     assert node.is_up()
 
 
+@pytest.mark.long
 def test_start_after_it_ended_by_itself(cluster: CassandraCluster) -> None:
     (node,) = cluster.nodes
     assert node.pid is not None
@@ -127,6 +133,46 @@ def test_a_failed_start_shows_the_log_and_leaves_nothing() -> None:
     with pytest.raises(StartError, match=r"ended while it was starting(.|\n)*NoSuchPartitioner"):
         broken.start()
     assert broken.nodes == []
+
+
+# In place of Java: each start is a line of a file, and the first ones meet no peers.
+LONELY = """#!/bin/sh
+echo started >> starts
+test $(wc -l < starts) -gt {times} && exec sleep 600
+echo "ERROR {reason}"
+exit 3
+"""
+
+
+def lonely_node(folder: Path, *, times: int, reason: str) -> Node:
+    """A node whose starts fail some times, and whose log has an error of long ago before that."""
+    program = folder / "java"
+    program.write_text(LONELY.format(times=times, reason=reason))
+    program.chmod(0o755)
+    folder.joinpath("node.log").write_text("ERROR of an earlier day\n" + "INFO nothing\n" * 100)
+    ready = Installation(version_of("5.0"), Java(program, 17, "none"), folder)
+    facts = ClusterFacts("lonely", ready, LoopbackBlock.reserve(), ("127.0.0.1",), 60.0, None)
+    return Node(facts, 0, Place("dc1", "rack1"), folder, tokens=None, yaml={}, jvm=())
+
+
+def test_a_start_that_meets_no_peers_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = lonely_node(tmp_path, times=2, reason="Unable to gossip with any peers")
+    starts = tmp_path / "starts"
+    monkeypatch.setattr(Node, "is_up", lambda it: it.running and starts.read_text().count("started") == 3)
+    try:
+        node.start()
+        assert node.running
+    finally:
+        node.remove()
+        node._facts.block.release()
+
+
+def test_a_failed_start_tells_of_itself_and_not_of_what_its_log_has_from_before(tmp_path: Path) -> None:
+    node = lonely_node(tmp_path, times=1, reason="of today")
+    with pytest.raises(StartError, match="of today") as caught:
+        node.start()
+    node._facts.block.release()
+    assert "earlier day" not in str(caught.value)
 
 
 @pytest.mark.anyio

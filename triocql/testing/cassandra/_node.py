@@ -96,6 +96,7 @@ class Node:
         self._paused = False
         self._first_start = True
         self._launched_at = datetime.min.replace(tzinfo=UTC)
+        self._log_before = 0
 
     def __repr__(self) -> str:
         state = "paused" if self._paused else "running" if self.running else "stopped"
@@ -168,6 +169,7 @@ class Node:
         command = self._java(java, flags, "org.apache.cassandra.service.CassandraDaemon")
         self._paused = False
         self._launched_at = datetime.now(UTC)
+        self._log_before = self.log_path.stat().st_size if self.log_path.exists() else 0
         self._process = OwnedProcess(
             command, folder=self.folder, output=self.log_path, keep_open=(facts.block.fileno(),)
         )
@@ -175,14 +177,15 @@ class Node:
     def wait_until_ready(self) -> None:
         """Wait until it is ready, as `start` does."""
         deadline = time.monotonic() + self._facts.start_timeout
-        try:
-            self._await(self.is_up, deadline, "answer OPTIONS")
-        except StartError:
-            if self.running or _NO_PEERS not in self._log_tail():
-                raise
+        while True:
+            try:
+                self._await(self.is_up, deadline, "answer OPTIONS")
+                break
+            except StartError:
+                if self.running or _NO_PEERS not in self._log():
+                    raise
             # Its peers have no more than the short ring delay to answer, and are on the same, busy machine.
             self.launch()
-            self._await(self.is_up, deadline, "answer OPTIONS")
         if self._makes_superuser:
             self._await(self._has_superuser, deadline, "create its first superuser")
 
@@ -212,8 +215,12 @@ class Node:
         archive = [f"-XX:SharedArchiveFile={ready.archive}"] if ready.archive.exists() else []
         return [str(java), "-Xshare:auto", *archive, *flags, "-cp", ready.classpath, main]
 
+    def _log(self) -> str:
+        """What it has logged since it was last launched."""
+        return self.log_path.read_bytes()[self._log_before :].decode(errors="replace")
+
     def _log_tail(self) -> str:
-        lines = self.log_path.read_text(errors="replace").splitlines()
+        lines = self._log().splitlines()
         errors = (i for i, line in enumerate(lines) if line.startswith("ERROR"))
         start = next(errors, max(0, len(lines) - _LOG_TAIL))
         return "\n".join(
