@@ -328,6 +328,24 @@ def test_what_others_undo_meanwhile_keeps_nobody_waiting() -> None:
         assert "mine" not in ks(session).tables
 
 
+def test_who_asks_for_agreement_waits_for_what_is_being_read() -> None:
+    world = World(schema=SCHEMA)
+    gate = Gate()
+    with world.session() as session:
+        text = "SELECT * FROM system_schema.columns WHERE keyspace_name = 'ks' AND table_name = 'mine'"
+        world.server.when(text, times=1).then(gate, as_usual())
+        by_others(world, "CREATE TABLE ks.mine (k int PRIMARY KEY)")
+        world.reactor.advance(2.0)
+        assert gate.waiting
+        task = world.start(session.schema_agreement())
+        world.reactor.advance(1.0)
+        assert not task.done
+        gate.open()
+        world.reactor.settle()
+        assert task.result() is True
+        assert columns(session, "mine") == ["k"]
+
+
 def test_nobody_waits_longer_than_for_agreement() -> None:
     world = World(schema=SCHEMA, schema_agreement_timeout=1.0)
     with world.session() as session:
@@ -454,6 +472,89 @@ def test_half_of_the_rows_leaves_the_old_object_until_the_other_half_is_there(ta
         world.server.edit(f"system_schema.{table}", lambda _node, rows: rows)
         world.reactor.advance(20.0)
         followed(world, session)
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what was said of what cannot be read."""
+    return [line for line in caplog.messages if "cannot be read" in line]
+
+
+@pytest.mark.parametrize("table", ["tables", "columns"])
+def test_nothing_is_said_of_what_is_half_there_for_a_moment(
+    table: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(schema=SCHEMA)
+    with world.session() as session:
+        for _ in range(3):
+            by_others(
+                world, f"DROP KEYSPACE ks; {SCHEMA.partition(';')[0]}; CREATE TABLE ks.t (k int PRIMARY KEY)"
+            )
+            world.server.edit(f"system_schema.{table}", lambda _node, rows: [])
+            world.reactor.advance(0.9)
+            world.server.edit(f"system_schema.{table}", lambda _node, rows: rows)
+            world.reactor.advance(5.0)
+        followed(world, session)
+    assert warnings_of(caplog) == []
+
+
+def test_what_stays_wrong_is_said_once_and_read_seldom_however_often_others_change(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(schema=SCHEMA)
+    with world.session() as session:
+        world.server.edit(
+            "system_schema.columns",
+            lambda _node, rows: [
+                {**row, "kind": "odd"} if row["table_name"] == "t" and row["column_name"] == "v" else row
+                for row in rows
+            ],
+        )
+        by_others(world, "ALTER TABLE ks.t ADD more int")
+        world.reactor.advance(120.0)
+        (line,) = warnings_of(caplog)
+        assert (
+            line
+            == "the schema of ks.t cannot be read: the column 'v' is of the kind 'odd'; what was known of it stays"
+        )
+        world.server.log.clear()
+        for number in range(20):
+            by_others(world, f"ALTER TABLE ks.u ADD c{number} int")
+            world.reactor.advance(100.0)
+        assert world.asked("system_schema.columns") == 20
+        world.server.log.clear()
+        by_others(world, "ALTER TABLE ks.t ADD even_more int")
+        world.reactor.advance(100.0)
+        assert world.asked("system_schema.columns") == 2  # once more, as it may be half there
+        assert len(warnings_of(caplog)) == 1
+        world.server.edit("system_schema.columns", lambda _node, rows: rows)
+        by_others(world, "ALTER TABLE ks.t ADD last int")
+        world.reactor.advance(100.0)
+        followed(world, session)
+
+
+def test_what_is_said_is_short_however_long_the_text_of_a_type(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(schema=SCHEMA)
+    with world.session() as session:
+        long = "odd<" * 30_000
+        world.server.edit(
+            "system_schema.columns",
+            lambda _node, rows: [{**row, "type": long} if row["column_name"] == "v" else row for row in rows],
+        )
+        by_others(world, "ALTER TABLE ks.t ADD more int")
+        world.reactor.advance(60.0)
+        assert "more" in columns(session, "t")
+        (line,) = warnings_of(caplog)
+        assert line.startswith("the schema of ks.t cannot be read: the type 'odd<")
+        assert len(line) < 500
+        assert not any(len(entry.text) > 1000 for entry in world.server.log.everything)
+
+
+def test_keyspaces_are_read_once_before_a_session_is_open() -> None:
+    world = World(schema=SCHEMA)
+    session = world.run(world._open())
+    assert sum(entry.text.startswith("SELECT keyspace_name") for entry in world.server.log.everything) == 1
+    followed(world, session)
+    world.run(session.aclose())
 
 
 def test_a_node_that_tells_of_no_table_is_believed_when_it_does_twice() -> None:

@@ -18,10 +18,11 @@ NUMBERS = "SELECT n FROM system_schema.numbers"
 LETTERS = "SELECT l FROM system_schema.letters"
 
 
-def on(world: World, session: Session, timeout: float = 5.0) -> Tables:
-    connection = session._context.cluster._control.connection
+def on(world: World, session: Session) -> Tables:
+    cluster = session._context.cluster
+    connection = cluster._control.connection
     assert connection is not None
-    return Tables(world.reactor, connection, timeout)
+    return Tables(world.reactor, connection, cluster.options)
 
 
 def test_several_tables_are_asked_for_at_once() -> None:

@@ -22,10 +22,19 @@ class World:
     """A session with nodes of the test server on virtual time."""
 
     def __init__(
-        self, nodes: int = 3, *, level: bool = False, schema: str = KEYSPACE, **options: Any
+        self,
+        nodes: int = 3,
+        *,
+        topology: dict[str, dict[str, int]] | None = None,
+        level: bool = False,
+        schema: str = KEYSPACE,
+        **options: Any,
     ) -> None:
         self.reactor = SimulatedReactor(level=level)
-        self.server = CqlServer(nodes, num_tokens=8, unprimed="echo", schema=schema).run_on(self.reactor)
+        server = CqlServer(
+            None if topology else nodes, topology=topology, num_tokens=8, unprimed="echo", schema=schema
+        )
+        self.server = server.run_on(self.reactor)
         self.points = self.server.contact_points
         self.options = {"connections_local": 1, "reconnection_jitter": 0.0, **options}
 

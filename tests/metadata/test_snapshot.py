@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError
+from typing import Any
 
 import pytest
 
 from triocql.abc import Address
+from triocql.errors import UsageError
 from triocql.metadata.node import Node, NodeState
 from triocql.metadata.snapshot import Snapshot
 
@@ -54,3 +57,16 @@ def test_another_node_with_the_same_address_is_another_node() -> None:
 def test_a_snapshot_does_not_change() -> None:
     with pytest.raises(FrozenInstanceError):
         Snapshot((A,)).nodes = ()  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("key", [7, "station-01", None, [b"a"]])
+def test_a_key_that_is_no_bytes_is_refused(key: Any) -> None:
+    snapshot = Snapshot((A,))
+    asked: list[Callable[[], object]] = [
+        lambda: snapshot.token(key),
+        lambda: snapshot.replicas("shop", key),
+        lambda: snapshot.tablet("shop", "users", key),
+    ]
+    for each in asked:
+        with pytest.raises(UsageError, match=rf"not {type(key).__name__}; .*bind\(\.\.\.\)"):
+            each()

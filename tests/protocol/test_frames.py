@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import tracemalloc
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -100,6 +101,16 @@ def test_bad_headers_are_refused_at_every_split(impl: Implementation, data: byte
             feed(impl.FrameDecoder(0x84), *chunks)
 
 
+def test_after_a_header_that_was_refused_there_is_no_frame_of_it(impl: Implementation) -> None:
+    data = b"\x84\x00\x00\x00\x08\xff\xff\xff\xff"
+    for first, second in halves(data):
+        decoder = impl.FrameDecoder(0x84)
+        for chunk in (first, second):
+            with suppress(ProtocolError):
+                assert decoder.feed(chunk) == []
+        assert decoder.feed(b"") == []
+
+
 @pytest.mark.parametrize("length", [1025, 256 * 1024 * 1024 + 1, 2**31 - 1])
 def test_a_length_over_the_limit_is_refused_by_its_header(impl: Implementation, length: int) -> None:
     header = b"\x84\x00\x00\x01\x08" + length.to_bytes(4, "big")
@@ -165,6 +176,21 @@ def test_a_body_that_is_longer_than_frames_can_be_is_not_sent(
         impl.encode_frames(4, [(1, 0, 7, b"short"), (2, 0, 7, body)], compress)
     with pytest.raises(UsageError, match="268,435,457 bytes"):
         impl.encode_segments(5, [(1, 0, 7, b"short"), (2, 0, 7, body)])
+
+
+def test_a_long_frame_takes_memory_as_it_comes(impl: Implementation) -> None:
+    size = 20_000_000
+    whole = impl.encode_frames(0x84, [(3, 2, 8, bytes(range(250)) * (size // 250))])
+    decoder = impl.FrameDecoder(0x84)
+    tracemalloc.start()
+    try:
+        assert decoder.feed(whole[:100]) == []
+        assert tracemalloc.get_traced_memory()[0] < size / 4
+    finally:
+        tracemalloc.stop()
+    assert decoder.feed(whole[100 : size // 2]) == []
+    assert decoder.feed(whole[size // 2 :] + whole[:7]) == [(3, 2, 8, whole[9:])]
+    assert decoder.mid_frame
 
 
 def test_the_longest_length_of_all_is_waited_for(impl: Implementation) -> None:

@@ -141,7 +141,11 @@ def test_every_truncation_of_a_body_is_valid_or_a_protocol_error(path: Path) -> 
             continue
 
 
-@settings(max_examples=1000, deadline=None)
+MANY = 10 * settings().max_examples
+"""More than of other properties: an example takes little time."""
+
+
+@settings(max_examples=MANY)
 @given(
     path=st.sampled_from(MESSAGES),
     changes=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=6),
@@ -186,7 +190,7 @@ def feed_wire(wire: Framing, chunks: list[bytes], version: int) -> None:
             read(version, frame)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=MANY // 2)
 @given(
     version=st.sampled_from([3, 4, 5]),
     opcode=st.integers(0, 20),

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import random
 from itertools import chain
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +16,8 @@ from triocql.protocol.compression import BlockCompression, block_compression
 from triocql.protocol.segments import MAX_PAYLOAD, crc24
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tests.protocol.implementation import Implementation
     from triocql.protocol.frames import Frame
 
@@ -128,6 +132,14 @@ def test_the_checksum_of_headers() -> None:
     assert crc24(stream[start : start + 3]) == int.from_bytes(stream[start + 3 : start + 6], "little")
 
 
+@pytest.mark.parametrize("sizes", [range(300), [1000, 4095, 65_536, MAX_PAYLOAD - 10, MAX_PAYLOAD - 9]])
+def test_the_checksum_of_payloads_of_all_sizes(impl: Implementation, sizes: Iterable[int]) -> None:
+    chance = random.Random(5)
+    for size in sizes:
+        data = impl.encode_segments(5, [(1, 0, 8, chance.randbytes(size))])
+        assert int.from_bytes(data[-4:], "little") == crc32(data[6:-4], crc32(b"\xfa\x2d\x55\xca"))
+
+
 @compressions
 def test_every_flipped_bit_is_found(impl: Implementation, compression: BlockCompression | None) -> None:
     data = impl.encode_segments(0x85, [(1, 0, 8, b"some body" * 3)], compression)
@@ -141,8 +153,6 @@ def test_every_flipped_bit_is_found(impl: Implementation, compression: BlockComp
 
 def seal(payload: bytes, fields: int, head: int = 3) -> bytes:
     """A segment with right checksums around whatever it is given."""
-    from zlib import crc32
-
     header = fields.to_bytes(head, "little")
     checksum = crc32(payload, crc32(b"\xfa\x2d\x55\xca")).to_bytes(4, "little")
     return header + crc24(header).to_bytes(3, "little") + payload + checksum

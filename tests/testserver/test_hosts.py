@@ -266,9 +266,9 @@ def test_a_later_answer_does_not_wait_for_the_acknowledgement_of_one_before_it()
 def test_accepted_sockets_do_not_delay(run: Callable[[Main], Any], monkeypatch: pytest.MonkeyPatch) -> None:
     accepted: list[bool] = []
 
-    async def serve(listener: Any, client: socket.socket) -> None:
+    async def serve(listener: Any, client: socket.socket, peer_port: int) -> None:
         accepted.append(bool(client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)))
-        await really(listener, client)
+        await really(listener, client, peer_port)
 
     really = hosts._SocketListener._serve
     monkeypatch.setattr(hosts._SocketListener, "_serve", serve)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -376,3 +377,24 @@ def test_parameters_that_cannot_be_told() -> None:
 
     world.run(scenario)
     assert world.server.log.find(text)[0].values == ["value"]
+
+
+def test_a_system_table_that_it_does_not_have_is_answered_by_rules() -> None:
+    world = World()
+    world.server.when(SELECT).then(rows(NAME, [["Ann"]]))
+    known = {"request": "text", "parameters": "map<text, text>", "client": "inet"}
+    known |= {"coordinator": "inet", "started_at": "timestamp", "duration": "int"}
+    row = {"coordinator": "127.0.0.1", "started_at": datetime(2026, 7, 1, tzinfo=UTC), "duration": 731}
+
+    async def scenario(session: Session) -> None:
+        result = await session.execute(SELECT, [7], tracing=True)
+        with pytest.raises(errors.InvalidQuery, match=r"system_traces\.sessions .*parameters=\{\.\.\.\}"):
+            await result.trace()
+        for table, answer in (("sessions", rows(known, [row])), ("events", rows({"activity": "text"}))):
+            rule = world.server.when(
+                re.compile(f"FROM system_traces.{table}"), parameters={"session_id": "uuid"}
+            )
+            rule.then(answer)
+        assert (await result.trace()).duration == 731
+
+    world.run(scenario)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from triocql.abc import Transport
 from triocql.testing.server import CqlServer, Opcode, Request
 from triocql.testing.server.connection import ServerConnection
+from triocql.testing.server.doors import Accepted
 from triocql.testing.server.framing import (
     Compression,
     Frame,
@@ -45,7 +46,7 @@ class Transportless(Transport):
 
 def connected() -> tuple[CqlServer, ServerConnection]:
     server = CqlServer()
-    connection = ServerConnection(server.nodes[0], 0, lambda: None)
+    connection = ServerConnection(server.nodes[0], Accepted(0), lambda: None)
     server.nodes[0].connections.append(connection)
     connection.connection_made(Transportless())
     return server, connection
@@ -165,7 +166,7 @@ def test_bad_checksums() -> None:
 
 def test_no_password_is_kept() -> None:
     server = CqlServer(users={"ann": "canary"})
-    connection = ServerConnection(server.nodes[0], 0, lambda: None)
+    connection = ServerConnection(server.nodes[0], Accepted(0), lambda: None)
     connection.connection_made(Transportless())
     kept: list[Any] = [server.authenticator]
     for opcode, body in ((1, b"\0\0"), (15, b"\0\0\0\x0b\0ann\0canary")):

@@ -31,7 +31,7 @@ from triocql.testing.server import (
 from triocql.testing.server.tap import Tap
 
 VOID = bytes.fromhex("84 00 0001 08 00000004 00000001")
-PATIENCE = 10.0
+PATIENCE = 60.0
 STARTUP = b"\0\1\0\x0bCQL_VERSION\0\x053.0.0"
 REGISTER = b"\0\2\0\x0dSTATUS_CHANGE\0\x0dSCHEMA_CHANGE"
 EVENT = b"\x84\0\xff\xff\x0c"

@@ -49,11 +49,15 @@ class Agreement:
     Args:
         look: returns whether all nodes agree now. Raises errors of the driver if it cannot be found out; then it is
             called again later.
+
+    Attributes:
+        latest: whether they did when it was found out last; None before that.
     """
 
     def __init__(self, reactor: Reactor, look: Callable[[], Awaitable[bool]]) -> None:
         self._reactor = reactor
         self._look = look
+        self.latest: bool | None = None
         self._waiting: list[Waiter[bool]] = []
         self._running = False
         self._closed = False
@@ -111,9 +115,10 @@ class Agreement:
 
     async def _agree(self) -> bool:
         try:
-            return await self._look()
+            self.latest = agree = await self._look()
         except Error:  # of a connection, or a node; the next look may be at another one
             return False
+        return agree
 
     async def _pause(self, seconds: float) -> None:
         self._due.when = self._reactor.now() + seconds

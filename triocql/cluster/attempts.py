@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from triocql.errors import ConnectError
+from triocql.errors import ConnectError, ConnectTimeout, RequestTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from triocql.errors import Attempt
-
+    from triocql.errors import Attempt, Error
+    from triocql.metadata.node import Node
 
 NEXT = "next contact point"
 """What is decided when one cannot be used."""
@@ -32,3 +32,11 @@ def none_of(attempts: Sequence[Attempt], what: str) -> Exception:
         each.error.is_transient for each in attempts if isinstance(each.error, ConnectError)
     )
     return error
+
+
+def explained(node: Node, error: Error) -> ConnectError:
+    """Return the error of a node that cannot be used, though it is connected."""
+    kind = ConnectTimeout if isinstance(error, RequestTimeout) else ConnectError
+    found = kind(f"{node.name}, reading what its cluster is made of: {error}")
+    found.is_transient = error.is_transient
+    return found

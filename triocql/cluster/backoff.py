@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
+from triocql._brief import brief
 from triocql.observability.logs import get_logger
 
 if TYPE_CHECKING:
@@ -41,5 +42,5 @@ def _checked(delay: float) -> float:
     Raises ValueError, TypeError or OverflowError if nothing can wait so.
     """
     if not 0 <= delay < inf:
-        raise ValueError(f"the delay is {delay!r}; it has to be a number of seconds from 0")
+        raise ValueError(f"the delay is {brief(delay)}; it has to be a number of seconds from 0")
     return float(delay)

@@ -8,8 +8,10 @@ from triocql.abc import Address, Reactor
 from triocql.cluster.connector import Connector
 from triocql.cluster.contacts import Contacts
 from triocql.cluster.control import Control
+from triocql.cluster.health import HealthReader
 from triocql.cluster.measuring import read
 from triocql.cluster.nodes import Nodes
+from triocql.cluster.pulse import Pulse
 from triocql.cluster.schema import Schema
 from triocql.cluster.waiting import nothing, until
 from triocql.codecs.registry import Registry
@@ -21,9 +23,11 @@ from triocql.engine.routing.router import Router
 from triocql.errors import InternalError, SessionClosed
 from triocql.metadata.node import Node
 from triocql.metadata.snapshot import Snapshot
+from triocql.observability.health import Health
 from triocql.observability.logs import get_logger
 from triocql.observability.meters import Meters
 from triocql.observability.metrics import Metrics
+from triocql.reactors.forks import check_process, this_process
 
 logger = get_logger(__name__)
 
@@ -45,12 +49,17 @@ class Cluster:
         self.clock = Clock(reactor)
         self.router = Router(self.clock, options.pool, options.balancing_policy)
         self.meters = Meters(self.clock.moment, self._slow_log())
-        self._connector = Connector(reactor, self.clock, options, self.router, self.meters)
+        self._connector = Connector(
+            reactor, self.clock, options, self.router, self.meters, self.router.tablets
+        )
         self.hub = self._connector.hub
         self._control = Control(self._connector)
+        self._pulse = Pulse(reactor, self.clock, options.connection)
+        self._health = HealthReader(self.router, self._control, self._pulse)
         self._executor: Executor | None = None
         self._nodes: Nodes | None = None
         self._schema: Schema | None = None
+        self._process = this_process()
         reactor.on_bug = self._bug
 
     def _slow_log(self) -> SlowLog | None:
@@ -78,8 +87,15 @@ class Cluster:
         return self._schema
 
     def metrics(self) -> Metrics:
-        """Return what was counted so far, and what is under way."""
+        """Return what was counted so far, and what is under way. Raises UsageError in the child of a fork."""
+        check_process(self._process)
         return read(self.meters, self.executor, self.nodes.snapshot.nodes)
+
+    def health(self) -> Health:
+        """Return what the session can do now, as far as is known. Raises UsageError in the child of a fork."""
+        check_process(self._process)
+        agreed = self.schema.agreement.latest
+        return self._health.read(self.nodes.snapshot, self.reactor.now(), schema_agreed=agreed)
 
     async def open(self) -> None:
         """Connect to the first contact point that answers, read what its cluster is made of, and connect to its nodes,
@@ -89,6 +105,7 @@ class Cluster:
         later. Raises ConnectError with every attempt; the error itself if there was one contact point; and OptionError
         if the balancing policy has no use for any node.
         """
+        self._pulse.beat()
         deadline = self.clock.now() + self.options.connection.connect_timeout
         contact_points = tuple(map(Node, self.options.contact_points))
         try:
@@ -100,7 +117,8 @@ class Cluster:
                 others = (node for node in contact_points if node is not first.node)
                 snapshot = await self._control.open((first.node, *others), deadline)
                 self._nodes.apply(snapshot)
-                _tell_unknown(snapshot, self.options.contact_points)
+                if self._connector.routes is None:
+                    _tell_unknown(snapshot, self.options.contact_points)
                 self.router.check_use()
             except BaseException:
                 first.abort(_closed())
@@ -151,6 +169,7 @@ class Cluster:
         await until(self.reactor, waiter, self.clock.now() + seconds, None)
 
     def _end(self, reason: Exception) -> None:
+        self._pulse.stop()
         self._control.close()
         if self._schema is not None:
             self._schema.close()

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
-from triocql.cluster.attempts import NEXT, none_of
+from triocql.cluster.attempts import NEXT, explained, none_of
 from triocql.cluster.backoff import BackOff
+from triocql.cluster.clientroutes import EVENT
 from triocql.cluster.connector import Connector
 from triocql.cluster.events import EventWindow, News, read_events
 from triocql.cluster.heartbeat import Heartbeat
@@ -18,8 +19,9 @@ from triocql.cluster.query import InternalQueries
 from triocql.cluster.tables import Tables
 from triocql.cluster.topology import Topology
 from triocql.cluster.waiting import Due
+from triocql.config.report import told
 from triocql.engine.connections.connection import Connection
-from triocql.errors import Attempt, ConnectError, ConnectTimeout, Error, RequestTimeout
+from triocql.errors import Attempt, ConnectError, Error
 from triocql.metadata.events import NodeAdded, NodeMoved, NodeRemoved
 from triocql.metadata.membership import Change
 from triocql.metadata.node import Distance, Node, NodeState
@@ -30,6 +32,8 @@ from triocql.protocol.requests import register
 from triocql.protocol.responses import SchemaChange
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from triocql.abc import Address
 
 logger = get_logger(__name__)
@@ -41,6 +45,8 @@ _SHORTEST_PAUSE = 0.1
 _SHORTEST_LIFE = 0.5
 # Seconds after which what is doubtful in a reading is read again.
 _SECOND_LOOK = 1.0
+# Seconds after which client routes that could not be read are read again.
+_ROUTES_AGAIN = 30.0
 
 
 class AnotherNode(ConnectError):
@@ -68,6 +74,7 @@ class Control:
 
     Attributes:
         connection: the connection; None while there is none.
+        since: when it was made or lost, by the loop's clock.
     """
 
     def __init__(self, connector: Connector) -> None:
@@ -75,6 +82,8 @@ class Control:
         self._connector = connector
         self._reactor = connector.reactor
         self._topology = Topology(connector.reactor, connector.options.policies.addresses)
+        self._routes = connector.routes
+        self._told = told(connector.options)
         self._back_off = BackOff(connector.options)
         self._nodes: Nodes | None = None
         self._watcher: Watcher | None = None
@@ -86,7 +95,10 @@ class Control:
         self._due = Due(connector.reactor)
         self._read_at = -inf
         self._connected_at = -inf
+        self.since = connector.reactor.now()
         self._second_look = False
+        self._first = Snapshot(tablets=connector.tablets)
+        self._rerouted: frozenset[UUID] = frozenset()
         self._closed = False
         self._cancel: Callable[[], None] | None = None
 
@@ -101,7 +113,7 @@ class Control:
             left = max(0.0, deadline - began)
             by = deadline if node is nodes[-1] else began + left / 2
             try:
-                change = await self._connect(node, Snapshot(), by)
+                change = await self._connect(node, self._known, by)
             except ConnectError as error:
                 attempts.append(Attempt(node, error, self._reactor.now() - began, NEXT))
             else:
@@ -113,6 +125,7 @@ class Control:
         self._nodes = nodes
         self._watcher = watcher
         self._connector.check = self._check_node
+        self._first.tablets.on_unknown = self.look
         self._cancel = self._reactor.spawn(self.run)
 
     def close(self) -> None:
@@ -141,6 +154,7 @@ class Control:
         expected = self._present, self._removed
         self._present, self._removed = set(), set()
         try:
+            await self._read_routes(connection, everything=False)
             self._follow(await self._read(connection, self._known, frozenset(expected[1])))
             self._check(*expected)
         except Error as error:
@@ -156,10 +170,21 @@ class Control:
         by: float = inf,
     ) -> Change:
         self._read_at = self._reactor.now()
-        tables = Tables(self._reactor, connection, self._timeout, by)
+        tables = self._tables(connection, by)
         facts = await self._topology.read(tables, known)
         # What is known of keyspaces may be newer than this reading.
         return self._topology.follow(self._known, facts, tables, removed)
+
+    async def _read_routes(self, connection: Connection, by: float = inf, *, everything: bool) -> None:
+        """Read by which proxies nodes are reached, if they are."""
+        routes = self._routes
+        if routes is not None:
+            self._rerouted |= await routes.follow(self._tables(connection, by), everything=everything)
+            if routes.is_stale:
+                self._due.by(self._reactor.now() + _ROUTES_AGAIN)
+
+    def _tables(self, connection: Connection, by: float = inf) -> Tables:
+        return Tables(self._reactor, connection, self._connector.options, by)
 
     def _check(self, present: set[Address], removed: set[Address]) -> None:
         """Look once more, later, if the tables do not say yet what events have said."""
@@ -181,8 +206,10 @@ class Control:
         self._publish(former, change)
         if self._watcher is not None:
             self._watcher.nodes_changed()
-        for node in change.upgraded:
-            nodes.up(node)
+        rerouted, self._rerouted = self._rerouted, frozenset()
+        for node in change.snapshot.nodes:
+            if node in change.upgraded or node.host_id in rerouted:
+                nodes.up(node)
         if change.doubted:
             self._due.by(self._reactor.now() + _SECOND_LOOK)
 
@@ -200,7 +227,7 @@ class Control:
 
     @property
     def _known(self) -> Snapshot:
-        return Snapshot() if self._nodes is None else self._nodes.snapshot
+        return self._first if self._nodes is None else self._nodes.snapshot
 
     @property
     def _timeout(self) -> float:
@@ -209,7 +236,9 @@ class Control:
     async def _check_node(self, connection: Connection) -> None:
         """Raise unless a connection leads to the node that it is for (`Connector.check`)."""
         node = connection.node
-        host_id = await self._topology.who(Tables(self._reactor, connection, self._timeout), self._known)
+        host_id = None if node.host_id is None else connection.features.host_id
+        if host_id is None:
+            host_id = await self._topology.who(self._tables(connection), self._known)
         if node.host_id in (None, host_id):
             return
         # Not at once each time: where a node has another identity whenever it is asked, that would never end.
@@ -220,6 +249,10 @@ class Control:
             if self._nodes is not None:
                 self._nodes.apply(self._known)
         raise AnotherNode(f"it is another node: its host_id is {host_id}, not {node.host_id}")
+
+    def look(self) -> None:
+        """Have the cluster read anew, soon: a node is heard of that is not known."""
+        self._due.by(max(self._reactor.now(), self._read_at + _SECOND_LOOK))
 
     # --- Connecting ----------------------------------------------------------------------------------------
 
@@ -253,17 +286,18 @@ class Control:
 
         Each step has the connect timeout, too. Raises ConnectError.
         """
-        connection = await self._connector.open(node, None, by, owner=self)
+        connection = await self._connector.open(node, None, by, owner=self, told=self._told)
         try:
             await self._register(connection, by)
+            await self._read_routes(connection, by, everything=True)
             change = await self._read(connection, known, by=by)
         except BaseException as error:
             connection.abort(error if isinstance(error, Exception) else Error("it was given up"))
             if isinstance(error, Error):
-                raise _explained(node, error) from error
+                raise explained(node, error) from error
             raise
         self.connection = connection
-        self._connected_at = self._reactor.now()
+        self._connected_at = self.since = self._reactor.now()
         if self._closed:  # on Trio, a task that was cancelled takes one step more
             connection.close()
         else:
@@ -273,7 +307,8 @@ class Control:
     async def _register(self, connection: Connection, by: float) -> None:
         deadline = min(by, self._reactor.now() + self._timeout)
         queries = InternalQueries(self._reactor, connection, deadline, self._timeout)
-        await queries.ask(Opcode.REGISTER, register(_EVENTS))
+        events = _EVENTS if self._routes is None else (*_EVENTS, EVENT)
+        await queries.ask(Opcode.REGISTER, register(events))
 
     def _candidates(self) -> Iterator[Node]:
         """Give the nodes to be tried: those that are up, then the others, then the contact points as they are now."""
@@ -329,6 +364,8 @@ class Control:
                 nodes.up(node)
             else:
                 nodes.down(node)
+        if self._routes is not None and self._routes.told(news.routes, incomplete=news.incomplete):
+            self._due.by(self._reactor.now())
         if news.concerns_nodes:
             self._present = (self._present | news.present) - news.removed
             self._removed = (self._removed | news.removed) - news.present
@@ -365,12 +402,5 @@ class Control:
         if connection is self.connection:
             self.connection = None
             self._left = connection.node
+            self.since = self._reactor.now()
             self._due.by(max(self._reactor.now(), self._connected_at + _SHORTEST_LIFE))
-
-
-def _explained(node: Node, error: Error) -> ConnectError:
-    """Return the error of a node that cannot be used, though it is connected."""
-    kind = ConnectTimeout if isinstance(error, RequestTimeout) else ConnectError
-    explained = kind(f"{node.name}, reading what its cluster is made of: {error}")
-    explained.is_transient = error.is_transient
-    return explained

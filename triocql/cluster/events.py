@@ -10,7 +10,13 @@ from typing import NamedTuple
 from triocql.abc import Address
 from triocql.errors import ProtocolError
 from triocql.protocol.constants import Opcode
-from triocql.protocol.responses import SchemaChange, StatusChange, TopologyChange, read_answer
+from triocql.protocol.responses import (
+    ClientRoutesChange,
+    SchemaChange,
+    StatusChange,
+    TopologyChange,
+    read_answer,
+)
 
 QUIET = 0.1
 """Seconds without another event after which a window closes."""
@@ -86,6 +92,7 @@ class News:
         present: the addresses of nodes that should be among those of the cluster.
         removed: the addresses of nodes that should not.
         schema: the changes of the schema, in their order, with the times when they came.
+        routes: the changes of client routes.
         problems: why events could not be read.
         count: how many events came, equal ones included.
         incomplete: whether there were more of them than were kept.
@@ -95,6 +102,7 @@ class News:
     present: set[Address] = field(default_factory=set)
     removed: set[Address] = field(default_factory=set)
     schema: dict[SchemaChange, float] = field(default_factory=dict)
+    routes: list[ClientRoutesChange] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     count: int = 0
     incomplete: bool = False
@@ -122,6 +130,8 @@ def _read(event: object, came: float, news: News) -> None:
         news.schema[event] = came
     elif isinstance(event, StatusChange):
         news.up[Address(str(event.address), event.port)] = event.change == "UP"
+    elif isinstance(event, ClientRoutesChange):
+        news.routes.append(event)
     elif isinstance(event, TopologyChange):
         address = Address(str(event.address), event.port)
         gone = event.change == "REMOVED_NODE"

@@ -29,9 +29,8 @@ class Heartbeat:
     async def run(self) -> None:
         """Watch, until the connection has ended."""
         limits = self._limits
-        interval = min(limits.heartbeat_interval, limits.heartbeat_timeout, limits.frame_timeout)
         while self._connection.state is not State.CLOSED:
-            await self._rest(interval)
+            await self._rest(limits.watch_interval)
             now = self._reactor.now()
             if self._connection.drain_by <= now:
                 self._lose("is not wanted any more, and did not end what was in flight in time")

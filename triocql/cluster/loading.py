@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from triocql.cluster.changes import is_shown
 from triocql.cluster.doubt import Doubt
+from triocql.cluster.faults import Faults
 from triocql.cluster.pace import STORM, Pace
 from triocql.cluster.tables import NoSuchTable
 from triocql.cluster.waiting import Due, nothing, sliced, until
@@ -37,7 +38,7 @@ logger = get_logger(__name__)
 
 _VIRTUAL = "system_virtual_schema"
 _TABLES = "system_schema.tables"
-# How often what was half there, or not yet, is read again, with twice the pause each time.
+# How often a change of the session's own is looked for, with twice the pause each time.
 _LOOKS = 5
 # Seconds after which a change of the session's own is looked for again.
 _LOOK_AGAIN = 0.05
@@ -96,8 +97,9 @@ class Loader:
         self._reads_virtual = True
         self._doubt = Doubt("table")
         self._noted: dict[object, float] = {}
-        self._looks = 0
+        self._faults = Faults(grace=2)
         self._turning = False
+        self._heads_read_at = -inf
         self._first: Waiter[None] | None = None
         self._is_first_over = False
         self._closed = False
@@ -106,10 +108,11 @@ class Loader:
     # --- From opening to closing ---------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start the task, and have it read all that is wanted."""
+        """Start the task, and have it read all that is wanted, of the keyspaces that are known already."""
         self._is_first_over = self._wanted == set()
         if not self._is_first_over:
             self.moved()
+            self._heads_read_at = self._refresh.read_at
         self._cancel = self._reactor.spawn(self.run)
 
     async def loaded(self, deadline: float) -> None:
@@ -142,10 +145,10 @@ class Loader:
         self._changes.come(changes)
         scope = Scope(everything=incomplete)
         for change, came in changes.items():
+            self._faults.changed(change)
             if self._is_wanted(change) and not self._is_read_since(change, came):
                 scope.add(change)
         if scope:
-            self._looks = 0
             self._told.update(scope)
             self._schedule(is_storm=incomplete or count >= STORM)
         elif not self._told and not self._turning:
@@ -159,9 +162,9 @@ class Loader:
 
     def moved(self) -> None:
         """The control connection is another one: events may have been lost, so read."""
+        self._heads_read_at = -inf
         self._absent.clear()
         self._reads_virtual = True
-        self._looks = 0
         self._told.update(Scope(everything=True))
         self._due.by(self._reactor.now())
 
@@ -228,7 +231,7 @@ class Loader:
 
     async def read_told(self, seconds: float) -> None:
         """Wait until what is known to have changed was read."""
-        if self._told:
+        if self._told or self._turning:
             self._due.by(self._reactor.now())
             await self.read(Scope(), seconds)
 
@@ -298,13 +301,16 @@ class Loader:
         """Read a scope, and have the snapshot follow. Raises errors of the driver."""
         began = self._reactor.now()
         known = self._nodes.snapshot.keyspaces
-        if scope.everything or scope.keyspaces or not scope.names <= known.keys():
+        if self._heads_read_at > -inf:
+            began, self._heads_read_at = self._heads_read_at, -inf
+        elif scope.everything or scope.keyspaces or not scope.names <= known.keys():
             await self._refresh.refreshed(self._timeout)
         faults: list[Fault] = []
-        for part in self._of_wanted(scope).parts():
+        read = self._of_wanted(scope)
+        for part in read.parts():
             await self._load_part(part, faults)
         self._note(scope, began)
-        self._look_again(faults)
+        self._look_again(self._faults.take(faults, read))
 
     async def _load_part(self, part: Scope, faults: list[Fault]) -> None:
         rows = await self._rows(part)
@@ -353,19 +359,15 @@ class Loader:
 
     def _look_again(self, faults: Sequence[Fault]) -> None:
         """Have what was half there read once more: its other half may be on its way."""
-        if not faults or self._looks == _LOOKS:
-            return
+        faults = [fault for fault in faults if fault.keyspace in self._nodes.snapshot.keyspaces]
         for fault in faults:
-            if fault.keyspace not in self._nodes.snapshot.keyspaces:
-                continue
             if fault.name:  # of whatever it is
                 self._told.add_table(fault.keyspace, fault.name)
                 self._told.update(Scope(types={fault.keyspace}, functions={fault.keyspace}))
             else:
                 self._told.add_keyspace(fault.keyspace)
-        if self._told:
-            self._due.by(self._reactor.now() + 2.0**self._looks)
-        self._looks += 1
+        if faults:
+            self._due.by(self._reactor.now() + 2.0 ** (self._faults.looks(faults) - 1))
 
     # --- What is wanted ------------------------------------------------------------------------------------
 

@@ -5,18 +5,39 @@ Any thread may do so: nothing is waited for or changed, and what others may chan
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from triocql.observability.meters import RequestMeter
-from triocql.observability.metrics import Metrics, NodeMetrics
+from triocql.observability.metrics import Metrics, NodeMetrics, ShardMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from triocql.engine.connections.connection import Connection
     from triocql.engine.executing.executor import Executor
+    from triocql.engine.routing.router import Router
     from triocql.metadata.node import Node
     from triocql.observability.meters import Meters, NodeMeter
+
+
+class Stats(NamedTuple):
+    """Counts of what a session has under way: connections, requests in flight, queued, and abandoned."""
+
+    connections: int
+    in_flight: int
+    queued: int
+    orphans: int
+
+
+def stats(router: Router) -> Stats:
+    """Return what is under way now."""
+    connections = router.connections()
+    return Stats(
+        connections=len(connections),
+        in_flight=sum(len(connection.in_flight) for connection in connections),
+        queued=router.held,
+        orphans=sum(len(connection.orphans) for connection in connections),
+    )
 
 
 def read(meters: Meters, executor: Executor, nodes: Iterable[Node]) -> Metrics:
@@ -35,6 +56,7 @@ def read(meters: Meters, executor: Executor, nodes: Iterable[Node]) -> Metrics:
             connections=len(mine),
             in_flight=sum(len(connection.in_flight) for connection in mine),
             orphans=sum(len(connection.orphans) for connection in mine),
+            shards=_shards(node, mine),
         )
 
     measured = {meter.node: of(meter) for meter in meters.nodes()}
@@ -49,4 +71,21 @@ def read(meters: Meters, executor: Executor, nodes: Iterable[Node]) -> Metrics:
         throttled=sum(map(len, router.others)),
         backing_off=len(router.delays),
         prepared=len(executor.preparing),
+    )
+
+
+def _shards(node: Node, connections: Iterable[Connection]) -> tuple[ShardMetrics, ...]:
+    """Return what is under way with each shard of a node, by these connections."""
+    by_shard: list[list[Connection]] = [[] for _ in range(node.shard_count or 0)]
+    for connection in connections:
+        if 0 <= connection.shard < len(by_shard):
+            by_shard[connection.shard].append(connection)
+    return tuple(
+        ShardMetrics(
+            number,
+            len(mine),
+            sum(len(connection.in_flight) for connection in mine),
+            sum(len(connection.orphans) for connection in mine),
+        )
+        for number, mine in enumerate(by_shard)
     )

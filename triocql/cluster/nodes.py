@@ -6,7 +6,7 @@ from functools import partial
 
 from triocql.cluster.connector import Connector
 from triocql.cluster.permits import Permits
-from triocql.cluster.refiller import PoolRefiller
+from triocql.cluster.refiller import DRAIN, PoolRefiller
 from triocql.engine.connections.connection import Connection
 from triocql.engine.connections.pool import Pool
 from triocql.engine.executing.executor import Executor
@@ -15,9 +15,6 @@ from triocql.engine.routing.router import Router
 from triocql.metadata.node import Distance, Node
 from triocql.metadata.snapshot import Snapshot
 from triocql.metadata.states import Sign
-
-_DRAIN = 30.0
-"""Seconds that what is in flight gets on connections that are not wanted any more."""
 
 _DIALS = 32
 """How many nodes are dialled at the same time."""
@@ -96,7 +93,8 @@ class Nodes:
             refiller.resized()
 
     def _start(self, node: Node, size: int) -> None:
-        pool = Pool(node, size, self._connector.options.connection.fill_threshold)
+        options = self._connector.options
+        pool = Pool(node, size, options.connection.fill_threshold, options.scylla.connections_per_shard)
         self._router.add(pool)
         refiller = PoolRefiller(self._connector, self._router, self._executor, self._dials, pool)
         self._refillers[node] = refiller
@@ -110,4 +108,4 @@ class Nodes:
         self._router.remove(refiller.pool, self._drained_by())
 
     def _drained_by(self) -> float:
-        return self._router.clock.now() + _DRAIN
+        return self._router.clock.now() + DRAIN

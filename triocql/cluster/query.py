@@ -69,7 +69,9 @@ class InternalQueries:
 
     async def ask(self, opcode: int, body: bytes) -> Message:
         """Send one message and return what the answer says. Raises ResponseError if that is an error."""
-        message = read_answer(*await self.exchange(opcode, body), self._connection.framing.version)
+        connection = self._connection
+        answer = await self.exchange(opcode, body)
+        message = read_answer(*answer, connection.framing.version, connection.features)
         if isinstance(message, ResponseError):
             raise message
         return message

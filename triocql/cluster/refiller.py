@@ -6,23 +6,31 @@ from collections.abc import Callable
 from math import inf
 
 from triocql.abc import Waiter
+from triocql.cluster.allowance import Allowance
 from triocql.cluster.backoff import BackOff
 from triocql.cluster.connector import Connector
+from triocql.cluster.filling import Filling
 from triocql.cluster.heartbeat import Heartbeat
 from triocql.cluster.permits import Permits
 from triocql.cluster.topology import ForeignNode
 from triocql.cluster.waiting import nothing, until
-from triocql.engine.connections.connection import Connection
-from triocql.engine.connections.pool import Pool
+from triocql.cluster.ways import ShardPort
+from triocql.engine.connections.connection import Connection, State
+from triocql.engine.connections.pool import Pool, Trouble
 from triocql.engine.executing.executor import Executor
 from triocql.engine.routing.router import Router
 from triocql.errors import Attempt, ConnectError, Error, UnsupportedVersion
 from triocql.metadata.events import Connected, DialFailed, Disconnected
 from triocql.metadata.node import NodeState
+from triocql.metadata.sharding import Sharder
 from triocql.metadata.states import Sign
 from triocql.observability.logs import get_logger
 
 logger = get_logger(__name__)
+
+DRAIN = 30.0
+"""Seconds that what is in flight gets on connections that are not wanted any more."""
+
 
 # A user's request brings the next attempt forward, but not more often than this, in seconds.
 _NUDGE_EVERY = 1.0
@@ -30,6 +38,10 @@ _NUDGE_EVERY = 1.0
 _LASTING = 2.0
 # How long a node that came back may take to prepare statements before it gets requests, in seconds.
 _INTRODUCTION = 1.0
+# The part of the connect timeout that a dial of the shard-aware port may take: the node is dialled after that.
+_PART = 0.25
+# Other shards again within so many seconds, and it is no restart of the node.
+_SETTLED = 10.0
 # Less than this, in seconds, is 0.0 s to a reader of the log.
 _SHORTEST_TOLD = 0.05
 
@@ -49,11 +61,16 @@ class PoolRefiller:
         self._keyspaces = executor.keyspaces
         self._dials = dials
         self._back_off = BackOff(connector.options)  # of attempts that gave no connection that lasted
+        self._shard_port = ShardPort(pool, connector.options)
+        self._filling = Filling(pool, connector.options)
+        self._allowance = Allowance(pool)
+        self._divided = -inf
         self._counted = -inf
         self._told_up = -inf
         self._refused = False
         self._last_dial = -inf
         self._due = -inf
+        self._in_vain_until = -inf
         self._under_way = False
         self._lost_meanwhile = False
         self._waiter: Waiter[None] | None = None
@@ -82,26 +99,50 @@ class PoolRefiller:
         """Dial whenever a connection is missing and a dial is due, until the session ends."""
         self.pool.dialing = self.pool.missing
         while not self._is_over:
-            if self.pool.missing and self._reactor.now() >= self._due:
+            if self.pool.missing and self._reactor.now() >= self._next:
                 await self._dial()
             else:
                 await self._pause()
 
     def adopt(self, connection: Connection) -> None:
-        """Put a connection into the pool, and watch over it from now on."""
-        if self.pool.add(connection):
-            self._hub.show(self.pool.node, Sign.CONNECTED)
-            logger.info("connected to %s", connection.name)
-            meter = connection.meter
-            meter.connected += 1
-            meter.reconnected += meter.reconnected < meter.lost
-            if self._hub.listeners:
-                self._hub.publish(Connected(self.pool.node))
-            self._reactor.spawn(Heartbeat(self._reactor, connection, self._connector.options.connection).run)
-            self._was_tried()
-            self._router.on_connected()
-        else:
+        """Put a connection into the pool, and watch over it from now on. If its shard has enough of them, it is spare.
+
+        One that tells of other shards than before has all connections to those closed that are no more.
+        """
+        if connection.state is not State.OPEN:
             self._lost(connection)
+            return
+        now = self._reactor.now()
+        stale = [] if connection.sharder == self.pool.sharder else self._divide(connection, now)
+        if not self.pool.has_place(connection.shard):
+            self._in_vain_until = now + self._filling.keep(connection)
+            return
+        self.pool.add(connection)
+        self._router.turn.layout = connection.streams.layout
+        self._hub.show(self.pool.node, Sign.CONNECTED)
+        logger.info("connected to %s", connection.name)
+        meter = connection.meter
+        meter.connected += 1
+        meter.reconnected += meter.reconnected < meter.lost
+        if self._hub.listeners:
+            self._hub.publish(Connected(self.pool.node))
+        self._reactor.spawn(Heartbeat(self._reactor, connection, self._connector.options.connection).run)
+        self._filling.added()
+        self._was_tried()
+        self._router.on_connected()
+        self._router.let_go(stale, now + DRAIN)
+
+    def _divide(self, connection: Connection, now: float) -> list[Connection]:
+        """Have the pool follow what a connection tells of the node's shards; return the connections that are not the
+        pool's any more."""
+        stale = self._router.divide(self.pool, connection.sharder)
+        if stale:
+            logger.info("%s has other shards than before: %s", self.pool.name, _shown(connection.sharder))
+            if now - self._divided < _SETTLED:
+                # As where an address leads to several nodes. Each change has all shards dialled anew.
+                self._due = now + self._delay(now)
+            self._divided = now
+        return stale
 
     async def tried(self, by: float) -> None:
         """Wait until there was a connection, or a dial has failed; until `by` at most: then the node is down."""
@@ -126,13 +167,14 @@ class PoolRefiller:
         return self.pool.address != self.pool.node.address
 
     def up(self) -> None:
-        """The cluster says that the node is up: dial now, and let the back-off begin anew. If it is dialled already and
-        that fails, it is dialled once more soon."""
+        """The cluster says that the node is up: dial now, or soon if it says so often, and let the back-off begin anew;
+        who asks meanwhile waits for that. If it is dialled already and that fails, it is dialled once more soon."""
         self._hub.show(self.pool.node, Sign.SAID_UP)
         now = self._reactor.now()
         often = now - self._told_up < _NUDGE_EVERY
         self._told_up = now
         self._back_off.reset()
+        self._refused = False
         self._due = min(self._due, self._last_dial + _NUDGE_EVERY if often else now)
         self._lost_meanwhile = True
         self._wake(now)
@@ -140,6 +182,13 @@ class PoolRefiller:
     def resized(self) -> None:
         """The pool has another size: dial what is missing."""
         self._wake(self._reactor.now())
+
+    @property
+    def _next(self) -> float:
+        """When the next dial is due, and allowed. Where the node gives all to shards that have enough, neither requests
+        nor what the cluster says bring it forward, as long as there are connections."""
+        due = max(self._due, self._in_vain_until) if self.pool.has_open() else self._due
+        return max(due, self._allowance.next)
 
     @property
     def _is_over(self) -> bool:
@@ -166,10 +215,11 @@ class PoolRefiller:
 
     async def _dial_now(self) -> None:
         self._last_dial = now = self._reactor.now()
+        self._allowance.spend(now)
         self._lost_meanwhile = False
         keyspace = self._keyspaces.current
         try:
-            connection = await self._connector.open(self.pool.node, keyspace)
+            connection = await self._open(keyspace, now)
             await self._introduce(connection)
         except ConnectError as error:
             self._end()
@@ -180,14 +230,35 @@ class PoolRefiller:
         else:
             self._end()
             self._refused = False
-            if self._keyspaces.current != keyspace or self._is_over or not self.pool.missing:
-                connection.abort(
-                    Error(
-                        "it was not wanted any more, or the session changed its keyspace, while it was made"
-                    )
-                )
+            if self._is_over or not self.pool.missing:
+                connection.abort(Error("it was not wanted any more while it was made"))
             else:
+                self._keyspaces.follow(connection, keyspace)
                 self.adopt(connection)
+
+    async def _open(self, keyspace: str | None, now: float) -> Connection:
+        """Return a connection to the node: to the shard that lacks one, where this side can say which one it is."""
+        node, port = self.pool.node, self._shard_port
+        way = port.way(now, by_chance=self._filling.takes_chances)
+        if way is not None:
+            by = now + self._connector.options.connection.connect_timeout * _PART
+            try:
+                connection = await self._connector.open(node, keyspace, by, way=way)
+            except ConnectError as error:
+                port.failed(error)
+                self.pool.trouble = Trouble.of(error, self._reactor.now())
+                if self._hub.listeners:
+                    self._hub.publish(DialFailed(node, error, 0.0))
+            else:
+                port.landed(way, connection, self._reactor.now())
+                return connection
+        try:
+            connection = await self._connector.open(node, keyspace)
+        except ConnectError:
+            port.compared(now, reached=False)
+            raise
+        port.compared(self._reactor.now(), reached=True)
+        return connection
 
     async def _introduce(self, connection: Connection) -> None:
         """Have a node that takes requests again prepare what it will be asked for; let it go on if that takes long."""
@@ -215,8 +286,10 @@ class PoolRefiller:
         if self._lost_meanwhile and not self._is_unfit:
             # The node was there after this dial had begun: what failed says nothing of it, and who waits waits on.
             self._due = max(now, began + _NUDGE_EVERY)
+            self._refused = False
             self.pool.dialing = True
         following = "left alone" if self._is_unfit else f"dialled again in {self._due - now:.1f} s"
+        self.pool.trouble = Trouble.of(error, now)
         self.pool.last_failure = Attempt(self.pool.node, error, now - began, following)
         self._was_tried()
         if not self._is_over:
@@ -248,7 +321,7 @@ class PoolRefiller:
         """Wait until something is needed or, if a connection is missing, until the next dial is due."""
         self._waiter = waiter = self._reactor.waiter(nothing)
         try:
-            await until(self._reactor, waiter, self._due if self.pool.missing else inf, None)
+            await until(self._reactor, waiter, self._next if self.pool.missing else inf, None)
         finally:
             self._waiter = None
 
@@ -258,6 +331,9 @@ class PoolRefiller:
         if self._hub.listeners:
             self._hub.publish(Disconnected(self.pool.node, connection.error))
         connection.meter.lost += 1
+        if connection.error is not None:
+            self.pool.trouble = Trouble.of(connection.error, now)
+        self._in_vain_until = -inf
         if not self.pool.has_open():
             self._hub.show(self.pool.node, Sign.LOST)
         if now - connection.began >= _LASTING:
@@ -280,3 +356,7 @@ class PoolRefiller:
             self.pool.dialing = self.pool.missing and (self._due <= now or not self._refused)
         if self._waiter is not None:
             self._waiter.resolve(None)
+
+
+def _shown(sharder: Sharder | None) -> str:
+    return "none" if sharder is None else f"{sharder.shard_count} of them, {sharder.ignore_msb} bits ignored"

@@ -7,27 +7,27 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from triocql.cluster.doubt import Doubt
+from triocql.cluster.faults import Faults
 from triocql.cluster.waiting import Due, nothing, sliced, until
 from triocql.errors import Error
 from triocql.metadata.placer import Placer
 from triocql.metadata.schema import read_heads
 from triocql.metadata.schema.following import with_heads
+from triocql.metadata.schema.scope import Scope
+from triocql.metadata.schema.systemtables import OF_SCYLLA
 from triocql.observability.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
-    from typing import Any
+    from collections.abc import Awaitable, Callable, Mapping
 
     from triocql.abc import Reactor, Waiter
     from triocql.cluster.nodes import Nodes
-    from triocql.metadata.schema import Keyspace
+    from triocql.metadata.schema import Fault, Keyspace, Rows
 
     Keyspaces = Mapping[str, Keyspace]
-    Read = Callable[[str], Awaitable[Sequence[Mapping[str, Any]]]]
+    Read = Callable[[], Awaitable[Rows]]
 
 logger = get_logger(__name__)
-
-_KEYSPACES = "SELECT keyspace_name, replication, durable_writes FROM system_schema.keyspaces"
 
 # Seconds after which a reading that has failed is tried again, unless the control connection moves before.
 _AGAIN = 1.0
@@ -41,8 +41,11 @@ class Refresh:
 
     Args:
         nodes: whose snapshot is kept.
-        read: reads a table on the control connection. Raises errors of the driver.
+        read: reads the tables of keyspaces on the control connection. Raises errors of the driver.
         on_built: called with the keyspaces before and after, when there is a new snapshot.
+
+    Attributes:
+        read_at: when the reading began by which keyspaces are known, by the reactor's clock; -inf before there was one.
     """
 
     def __init__(
@@ -55,6 +58,9 @@ class Refresh:
         self._placer = Placer()
         self._stale = True
         self._doubt = Doubt("keyspace")
+        self._faults = Faults(grace=1)
+        self._tells_options = False
+        self.read_at = -inf
         self._due = Due(reactor)
         self._first: Waiter[None] | None = None
         self._served: list[Waiter[bool]] = []
@@ -127,8 +133,13 @@ class Refresh:
     async def _read_keyspaces(self) -> Keyspaces | None:
         """Return the keyspaces; None if they cannot be read, which is tried again."""
         self._stale = False
+        began = self._reactor.now()
         try:
-            keyspaces = read_heads({"system_schema.keyspaces": await self._read(_KEYSPACES)})
+            faults: list[Fault] = []
+            rows = await self._read()
+            keyspaces = read_heads(rows, faults)
+            self._tells_options = OF_SCYLLA in rows
+            self._faults.take(faults, Scope(everything=True))
             self._doubt.check(tells=bool(keyspaces), had=bool(self._nodes.snapshot.keyspaces))
         except Error as error:
             if not self._closed:
@@ -136,6 +147,7 @@ class Refresh:
             self._stale = True
             self._due.by(self._reactor.now() + _AGAIN)
             return None
+        self.read_at = began
         return keyspaces
 
     async def _build(self, heads: Keyspaces | None) -> None:
@@ -146,7 +158,9 @@ class Refresh:
             return
         # What is in keyspaces may have been read meanwhile.
         before = self._nodes.snapshot.keyspaces
-        after = before if heads is None else with_heads(before, heads)
+        after = before
+        if heads is not None:
+            after = with_heads(before, heads, tells_options=self._tells_options)
         self._nodes.apply(
             replace(self._nodes.snapshot, ring=placed.ring, keyspaces=after, replica_maps=placed.replica_maps)
         )

@@ -14,6 +14,9 @@ from triocql.codecs.registry import Registry
 from triocql.engine.connections.connection import State
 from triocql.errors import ConnectionLost, Error
 from triocql.metadata.schema.scope import Scope
+from triocql.metadata.schema.systemtables import OF_ALL, OF_SCYLLA
+from triocql.metadata.tabletrows import TabletRows
+from triocql.observability.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,11 +29,16 @@ if TYPE_CHECKING:
     from triocql.engine.connections.connection import Connection
     from triocql.engine.routing.router import Router
     from triocql.metadata.node import Node
-    from triocql.metadata.schema import Keyspace
+    from triocql.metadata.schema import Keyspace, Rows
+    from triocql.metadata.tablethints import Hint
     from triocql.protocol.responses import SchemaChange
 
     Keyspaces = Mapping[str, Keyspace]
 
+logger = get_logger(__name__)
+
+_KEYSPACES = "SELECT keyspace_name, replication, durable_writes FROM system_schema.keyspaces"
+_ALL = ("SELECT * FROM system_schema.keyspaces", "SELECT * FROM system_schema.scylla_keyspaces")
 _LOCAL = "SELECT schema_version FROM system.local WHERE key='local'"
 _PEERS = "SELECT host_id, schema_version FROM system.peers"
 _PEERS_V2 = f"{_PEERS}_v2"
@@ -57,10 +65,9 @@ class Schema:
         nodes: Nodes,
         hub: EventHub,
     ) -> None:
-        timeout = options.connection.connect_timeout
         self.agreement = Agreement(reactor, self._look)
         self.changes = SchemaChanges(hub, nodes)
-        self.refresh = Refresh(reactor, nodes, self._read, self._keyspaces_changed)
+        self.refresh = Refresh(reactor, nodes, self._read_keyspaces, self._keyspaces_changed)
         self.loader = Loader(
             reactor,
             nodes,
@@ -68,13 +75,14 @@ class Schema:
             self._read_all,
             self.changes,
             options.schema_keyspaces,
-            timeout,
+            options.connection.connect_timeout,
             self._give_up,
         )
         self._reactor = reactor
         self._registry = Registry()
+        self._tablets = router.tablets
         self._bound = options.schema_agreement_timeout
-        self._timeout = timeout
+        self._options = options
         self._router = router
         self._control = control
         self._nodes = nodes
@@ -92,9 +100,13 @@ class Schema:
         """Wait until all nodes have the same schema, and the snapshot has what is told of it; so long at most."""
         end = self._reactor.now() + seconds
         agreed = await self.agreement.wait(seconds)
-        self._control.read_events()
-        await self.loader.read_told(max(0.0, end - self._reactor.now()))
+        await self.read_told(max(0.0, end - self._reactor.now()))
         return agreed
+
+    async def read_told(self, seconds: float) -> None:
+        """Wait until the snapshot has what events have told up to now; so long at most. Nothing is asked otherwise."""
+        self._control.read_events()
+        await self.loader.read_told(seconds)
 
     async def read(self, keyspace: str | None, table: str | None) -> Error | None:
         """Read a table, a keyspace or all of them anew, and from now on whenever they change; return why that was not
@@ -108,6 +120,20 @@ class Schema:
             self.loader.want(keyspace)
         return await self.loader.read(scope)
 
+    async def read_tablets(self, table_id: UUID, seconds: float) -> list[Hint]:
+        """Return where all tablets of a table are, as the node tells that has the control connection; so long at most.
+        [] if it does not, as to those who may not read that. Raises nothing of its own."""
+        read = TabletRows(table_id)
+        by = self._reactor.now() + seconds
+        try:
+            while read.wanted is not None:
+                tables = self._tables()
+                tables.by = by
+                read.take(await tables.read(read.text))
+        except Error as error:
+            logger.debug("the tablets of the table %s are not told: %s", table_id, error)
+        return read.hints
+
     async def settle(self, change: SchemaChange, maker: Node | None) -> bool | None:
         """Wait, after a statement of this session's own has changed the schema, until requests that follow find it
         everywhere, and the snapshot has it. Return whether all nodes agree, None if that is not to be waited for.
@@ -117,6 +143,7 @@ class Schema:
             change: the change.
             maker: the node that has made it. Any other one may not have heard of it yet, and find that all agree still.
         """
+        self._forget_tablets(change)
         if self._bound == 0:
             if change.target == "KEYSPACE":
                 self.refresh.moved()
@@ -135,6 +162,10 @@ class Schema:
 
     def changed(self, changes: Mapping[SchemaChange, float], count: int, *, incomplete: bool) -> None:
         """Events tell of changes of the schema, whoever has made them; if they are `incomplete`, of others, too."""
+        for change in changes:
+            self._forget_tablets(change)
+        if incomplete:
+            self._tablets.forget_unwatched()
         if incomplete or changes:
             self.loader.told(changes, count, incomplete=incomplete)
             self.agreement.wake()
@@ -142,14 +173,23 @@ class Schema:
     def moved(self) -> None:
         """The control connection is one to another node: events may have been lost."""
         self._peers = _PEERS_V2
+        self._tablets.forget_unwatched()
         self.refresh.moved()
         self.loader.moved()
         self.agreement.wake()
 
     def nodes_changed(self) -> None:
         """There are other nodes than before, or other tokens."""
+        self._tablets.nodes_read()
         self.refresh.nodes_changed()
         self.agreement.wake()
+
+    def _forget_tablets(self, change: SchemaChange) -> None:
+        """Forget where the tablets are of what is not as it was."""
+        if change.target == "KEYSPACE":
+            self._tablets.forget(change.keyspace)
+        elif change.target == "TABLE":
+            self._tablets.forget(change.keyspace, change.name)
 
     def _keyspaces_changed(self, before: Keyspaces, after: Keyspaces) -> None:
         self.changes.replaced(before, after)
@@ -157,8 +197,15 @@ class Schema:
 
     # --- What is asked -------------------------------------------------------------------------------------
 
-    async def _read(self, text: str) -> list[dict[str, Any]]:
-        return await self._tables().read(text)
+    async def _read_keyspaces(self) -> Rows:
+        """Read what keyspaces are by themselves; of ScyllaDB's, that is in two tables, of which older ones lack one."""
+        tables = self._tables()
+        if not tables.connection.features.is_scylla:
+            return {OF_ALL: await tables.read(_KEYSPACES)}
+        heads, more = await tables.read_all(_ALL)
+        if isinstance(heads, NoSuchTable):
+            raise heads
+        return {OF_ALL: heads} if isinstance(more, NoSuchTable) else {OF_ALL: heads, OF_SCYLLA: more}
 
     async def _read_all(self, texts: Sequence[str]) -> list[list[dict[str, Any]] | NoSuchTable]:
         return await self._tables().read_all(texts)
@@ -167,7 +214,10 @@ class Schema:
         connection = self._control.connection
         if connection is None:
             raise ConnectionLost("there is no control connection now")
-        return Tables(self._reactor, connection, self._timeout, registry=self._registry)
+        return self._tables_on(connection)
+
+    def _tables_on(self, connection: Connection) -> Tables:
+        return Tables(self._reactor, connection, self._options, registry=self._registry)
 
     def _give_up(self, error: Error) -> None:
         """Have the control connection be one to another node, if there is one: this one does not answer."""
@@ -188,7 +238,7 @@ class Schema:
         if connection is None:
             raise ConnectionLost("there is no connection now")
         try:
-            tables = Tables(self._reactor, connection, self._timeout, registry=self._registry)
+            tables = self._tables_on(connection)
             local = [row.get("schema_version") for row in await tables.read(_LOCAL)]
             peers = await self._read_peers(tables)
         except Error:
@@ -208,6 +258,8 @@ class Schema:
         yield from usable
 
     async def _read_peers(self, tables: Tables) -> list[dict[str, Any]]:
+        if tables.connection.features.is_scylla:
+            return await tables.read(_PEERS)
         try:
             return await tables.read(self._peers)
         except NoSuchTable:

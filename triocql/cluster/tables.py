@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import ceil, inf
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from triocql.abc import Reactor
@@ -17,6 +17,7 @@ from triocql.protocol.responses import RowsHeader, read_answer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from triocql.config.options import Options
     from triocql.metadata.node import Node
 
 Rows: TypeAlias = "list[dict[str, Any]]"
@@ -25,6 +26,9 @@ _PAGE = 1000
 # Decoded at a time, which takes about 2 ms in pure Python: as many rows as have so many cells, or so many bytes.
 _CELLS_A_SLICE = 1024
 _BYTES_A_SLICE = 96 * 1024
+
+# How long the answer of a node that has given up in time may take, in seconds.
+_TO_ANSWER = 1.0
 
 MOST_BYTES = 256 * 1024 * 1024
 """How many bytes all pages of one reading may have. The largest schemas have some tens of MiB."""
@@ -41,7 +45,9 @@ class Tables:
     """Reads tables on one connection.
 
     Args:
-        timeout: seconds for each page.
+        options: say how many seconds each page may take: as many as connecting; or, where that is given, a node of
+            ScyllaDB so many by itself, and one more to answer. Others have no such thing, and take its words for an
+            error.
         by: when all pages have to be there, in any case.
         registry: has the codecs: one that is kept knows the columns from before. None of users', which are for their
             rows.
@@ -51,12 +57,17 @@ class Tables:
         self,
         reactor: Reactor,
         connection: Connection,
-        timeout: float,
+        options: Options,
         by: float = inf,
         registry: Registry | None = None,
     ) -> None:
         self.connection = connection
-        self.timeout = timeout
+        self.timeout = options.connection.connect_timeout
+        self.using = ""
+        server_timeout = options.scylla.internal_timeout
+        if server_timeout and connection.features.is_scylla:
+            self.timeout = server_timeout + _TO_ANSWER
+            self.using = f" USING TIMEOUT {ceil(server_timeout * 1000)}ms"
         self.by = by
         self.reactor = reactor
         self.registry = Registry() if registry is None else registry
@@ -66,16 +77,18 @@ class Tables:
         """The node that tells."""
         return self.connection.node
 
-    async def read(self, text: str) -> Rows:
-        """Return the rows of a query. Raises NoSuchTable, and errors of the driver."""
-        (rows,) = await self.read_all([text])
+    async def read(self, text: str, values: bytes | None = None) -> Rows:
+        """Return the rows of a query with these values. Raises NoSuchTable, and errors of the driver."""
+        (rows,) = await self._read([_Reading(self, text, values)])
         if isinstance(rows, NoSuchTable):
             raise rows
         return rows
 
     async def read_all(self, texts: Sequence[str]) -> list[Rows | NoSuchTable]:
         """Return the rows of some queries, which are sent at once. Raises errors of the driver."""
-        readings = [_Reading(self, text) for text in texts]
+        return await self._read([_Reading(self, text) for text in texts])
+
+    async def _read(self, readings: Sequence[_Reading]) -> list[Rows | NoSuchTable]:
         found: list[Rows | NoSuchTable] = []
         size = 0
         try:
@@ -100,10 +113,11 @@ class _Reading:
         size: how many bytes its pages had, as they count.
     """
 
-    def __init__(self, tables: Tables, text: str) -> None:
+    def __init__(self, tables: Tables, text: str, values: bytes | None = None) -> None:
         self.size = 0
         self._tables = tables
         self._text = text
+        self._values = values
         self._version = tables.connection.framing.version
         self._exchange: Exchange | None = None
 
@@ -114,8 +128,11 @@ class _Reading:
             raise ConnectionLost(f"{tables.connection.name} has no stream id left, to ask for {self._text!r}")
         deadline = min(tables.by, tables.reactor.now() + tables.timeout)
         queries = InternalQueries(tables.reactor, tables.connection, deadline, tables.timeout)
-        parameters = QueryParameters(Consistency.ONE, page_size=_PAGE, paging_state=state)
-        self._exchange = queries.start(Opcode.QUERY, query(self._version, self._text, parameters))
+        parameters = QueryParameters(
+            Consistency.ONE, values=self._values, page_size=_PAGE, paging_state=state
+        )
+        body = query(self._version, self._text + tables.using, parameters)
+        self._exchange = queries.start(Opcode.QUERY, body)
 
     @property
     def is_asked(self) -> bool:
@@ -151,7 +168,7 @@ class _Reading:
     async def _answer(self) -> tuple[RowsHeader, bytes] | NoSuchTable:
         assert self._exchange is not None, "it was asked for"
         opcode, flags, body = await self._exchange.answer()
-        message = read_answer(opcode, flags, body, self._version)
+        message = read_answer(opcode, flags, body, self._version, self._tables.connection.features)
         if isinstance(message, ResponseError):
             if message.code == ErrorCode.INVALID:
                 return NoSuchTable(message.message)

@@ -60,8 +60,8 @@ class Topology:
         return host_id if isinstance(host_id, UUID) else None
 
     async def _peers(self, tables: Tables, release: str) -> list[dict[str, object]]:
-        """Read the peers by the newer of two tables, which servers have had since Cassandra 4.0."""
-        if release not in self._without_v2:
+        """Read the peers by the newer of two tables, which Cassandra has had since 4.0, and ScyllaDB has not."""
+        if not tables.connection.features.is_scylla and release not in self._without_v2:
             try:
                 return await tables.read(_PEERS_V2)
             except NoSuchTable:

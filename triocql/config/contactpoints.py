@@ -8,12 +8,13 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote, unquote_plus
 
+from triocql._brief import brief
 from triocql.abc import Address
 from triocql.config.auth import PlainTextAuth
 from triocql.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 Host: TypeAlias = str | IPv4Address | IPv6Address
 ContactPoint: TypeAlias = Host | tuple[Host, int] | PathLike[str]
@@ -22,6 +23,8 @@ ContactPoint: TypeAlias = Host | tuple[Host, int] | PathLike[str]
 """
 
 _SCHEME = "cql://"
+_MOST_DIGITS = 20
+_HAS_USER = "a contact point has an '@'; a user is given in a URL: cql://user:password@host"
 
 
 @dataclass(slots=True)
@@ -51,7 +54,9 @@ def _several(points: Any) -> Sequence[object]:
     try:
         return list(points)
     except TypeError:
-        raise OptionError(f"contact_points is {points!r}; it has to be a host, or hosts in a list") from None
+        raise OptionError(
+            f"contact_points is {brief(points)}; it has to be a host, or hosts in a list"
+        ) from None
 
 
 def _is_pair(point: Any) -> bool:
@@ -72,7 +77,7 @@ def _read_address(point: object, port: int) -> Address:
         from pathlib import Path  # not at the top: few need it
 
         return Address(str(Path(point).absolute()), 0)
-    raise OptionError(f"a contact point is {point!r}; it has to be a host, a path, a URL or an Address")
+    raise OptionError(f"a contact point is {brief(point)}; it has to be a host, a path, a URL or an Address")
 
 
 def _read_host(text: str, port: int) -> Address:
@@ -80,23 +85,27 @@ def _read_host(text: str, port: int) -> Address:
     if text.startswith(("/", "@")):
         return Address(text, 0)
     if "@" in text:  # the message does not show it: it may be a password that is there
-        raise OptionError("a contact point has an '@'; a user is given in a URL: cql://user:password@host")
+        raise OptionError(_HAS_USER)
     if "," in text:
-        raise OptionError(f"the contact point {text!r} has a ','; give several as a list: {text.split(',')}")
+        raise OptionError(
+            f"the contact point {brief(text)} has a ','; give several as a list: {brief(text.split(','))}"
+        )
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         colon, number = rest[:1], rest[1:]
         if not bracket or colon not in ("", ":") or not _is_ipv6(host):
-            raise OptionError(f"the contact point {text!r} is not of the form [IPv6 address]:port")
+            raise OptionError(f"the contact point {brief(text)} is not of the form [IPv6 address]:port")
     elif text.count(":") > 1:
         host, colon, number = text, "", ""
         if not _is_ipv6(host):
-            raise OptionError(f"the contact point {text!r} is neither host:port nor an IPv6 address")
+            raise OptionError(f"the contact point {brief(text)} is neither host:port nor an IPv6 address")
     else:
         host, colon, number = text.partition(":")
     if colon:
-        if not (number.isascii() and number.isdigit()):
-            raise OptionError(f"the contact point {text!r} has {number!r} for a port; it has to be a number")
+        if not (number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS):
+            raise OptionError(
+                f"the contact point {brief(text)} has {brief(number)} for a port; it has to be a number"
+            )
         port = int(number)
     return _checked(Address(host, port), text)
 
@@ -111,10 +120,14 @@ def _is_ipv6(host: str) -> bool:
 
 def _checked(address: Address, point: object) -> Address:
     host, port = address
+    if "@" in host and not address.is_unix:
+        raise OptionError(_HAS_USER)
     if not host or any(each.isspace() for each in host):
-        raise OptionError(f"the contact point {point!r} names no host")
+        raise OptionError(f"the contact point {brief(point)} names no host")
     if not address.is_unix and not 1 <= port <= 65_535:
-        raise OptionError(f"the contact point {point!r} has the port {port}; it has to be from 1 to 65,535")
+        raise OptionError(
+            f"the contact point {brief(point)} has the port {brief(port)}; it has to be from 1 to 65,535"
+        )
     return address
 
 
@@ -140,8 +153,8 @@ def _read_url(url: str, port: int, found: ContactPoints) -> None:
     for item in filter(None, query.split("&")):
         name, equals, value = item.partition("=")
         if not equals:
-            raise OptionError(f"the URL's option {name!r} has no value: write {name}=value")
-        _put(found.query, unquote_plus(name), unquote_plus(value))
+            raise OptionError(f"the URL's option {brief(name)} has no value: write {brief(name)[1:-1]}=value")
+        _put(found.query, _decode(name, unquote_plus), _decode(value, unquote_plus))
 
 
 def _read_user(user: str) -> PlainTextAuth:
@@ -157,10 +170,10 @@ def _read_keyspace(path: str) -> str:
     return _decode(path.rstrip("/"))
 
 
-def _decode(text: str) -> str:
+def _decode(text: str, undo: Callable[..., str] = unquote) -> str:
     """Undo the percent-encoding. The error of the library would show the text, which may be a password."""
     try:
-        return unquote(text, errors="strict")
+        return undo(text, errors="strict")
     except UnicodeDecodeError:
         pass
     raise OptionError("a URL has a percent-encoding that is not UTF-8")
@@ -168,5 +181,5 @@ def _decode(text: str) -> str:
 
 def _put(options: dict[str, Any], name: str, value: Any) -> None:
     if name in options and options[name] != value:
-        raise OptionError(f"the option {name!r} is given twice, with different values")
+        raise OptionError(f"the option {brief(name)} is given twice, with different values")
     options[name] = value

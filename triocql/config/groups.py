@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from triocql._hints import hinted
 from triocql.abc import SocketOption
 from triocql.config.checks import is_number, require, require_integer, require_seconds, require_type
 from triocql.config.sockets import deviations, read_socket_options, require_keepalive
@@ -19,6 +20,7 @@ Compression: TypeAlias = Literal["lz4", "snappy"]
 _STREAM_IDS = 32_768
 
 
+@hinted()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionOptions:
     """Options of each single connection.
@@ -59,6 +61,11 @@ class ConnectionOptions:
     socket_options: Sequence[SocketOption] = ()
 
     @property
+    def watch_interval(self) -> float:
+        """The seconds from look to look at what is late."""
+        return min(self.heartbeat_interval, self.heartbeat_timeout, self.frame_timeout)
+
+    @property
     def of_sockets(self) -> tuple[SocketOption, ...]:
         """The socket options beside those that every reactor sets, which are TCP_NODELAY and keep-alive."""
         usual = deviations(nodelay=self.tcp_nodelay, keepalive=self.tcp_keepalive)
@@ -83,6 +90,7 @@ class ConnectionOptions:
         object.__setattr__(self, "socket_options", read_socket_options(self.socket_options))
 
 
+@hinted()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolOptions:
     """The number of connections, and the bounds of the queue of requests that wait for them.
@@ -117,6 +125,7 @@ class PoolOptions:
         require_integer(self.max_queue_bytes, "max_queue_bytes", 0, 2**63 - 1)
 
 
+@hinted()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReconnectionOptions:
     """The delays before connecting again after a connection was lost or refused: each is twice the one before.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from triocql._hints import check_options, hinted
@@ -16,20 +17,24 @@ from triocql.config.checks import (
     require_seconds,
     require_type,
 )
+from triocql.config.client import ClientOptions
+from triocql.config.clientroutes import ClientRoutes
 from triocql.config.contactpoints import read_contact_points
 from triocql.config.groups import Compression, ConnectionOptions, PoolOptions, ReconnectionOptions
-from triocql.config.policies import PolicyOptions
+from triocql.config.policies import PolicyOptions, of_session
 from triocql.config.profiles import DEFAULT, Profile, Profiles, ResolvedProfile
-from triocql.config.requests import ResolvedOptions
+from triocql.config.requests import Payload, ResolvedOptions
+from triocql.config.scylla import ScyllaOptions
 from triocql.config.urls import from_text, take_profiles
 from triocql.errors import OptionError
-from triocql.policies.balancing import BalancingPolicy, DefaultBalancing, in_session
+from triocql.policies.balancing import BalancingPolicy, DefaultBalancing
 from triocql.policies.reconnection import ExponentialBackoff, ReconnectionPolicy
 from triocql.protocol.constants import MAX_INT, Consistency
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Collection, Iterable, Mapping, Sequence
+    from uuid import UUID
 
     from typing_extensions import Unpack
 
@@ -38,12 +43,14 @@ if TYPE_CHECKING:
     from triocql.protocol.authenticator import Authenticator, AuthProvider
 
 __all__ = [
+    "ClientOptions",
     "ConnectKeywords",
     "ConnectionOptions",
     "Options",
     "PolicyOptions",
     "PoolOptions",
     "ReconnectionOptions",
+    "ScyllaOptions",
 ]
 
 
@@ -54,6 +61,8 @@ class ConnectKeywords(TypedDict, total=False):
     connection: ConnectionOptions
     pool: PoolOptions
     reconnection: ReconnectionOptions
+    scylla: ScyllaOptions
+    client: ClientOptions
 
     keyspace: str | None
     auth: Authenticator | AuthProvider | None
@@ -80,6 +89,7 @@ class ConnectKeywords(TypedDict, total=False):
     serial_consistency: Consistency | str
     page_size: int
     tracing: bool
+    custom_payload: Payload | None
 
     connect_timeout: float
     protocol_version: int | None
@@ -102,6 +112,19 @@ class ConnectKeywords(TypedDict, total=False):
     reconnection_base: float
     reconnection_maximum: float
     reconnection_jitter: float
+
+    shard_awareness: bool
+    shard_aware_port: bool
+    shard_aware_port_range: tuple[int, int]
+    connections_per_shard: int
+    internal_timeout: float
+    tablets_v2: bool
+    client_routes: ClientRoutes | None
+
+    application_name: str | None
+    application_version: str | None
+    client_id: UUID | str | None
+    report_options: bool
 
 
 @hinted()
@@ -137,6 +160,8 @@ class Options:
         connection: what holds for each connection.
         pool: the number of connections, and the bounds of the queue.
         reconnection: the delays between attempts to connect.
+        scylla: what is used of the features of ScyllaDB.
+        client: what nodes are told of the program.
         tracker: follows each request, see `triocql.observability.tracker.Tracker`.
         slow_request: seconds from which on a request is slow, and is logged, whatever its outcome: by the logger
             `triocql.engine.executing.slowlog`; None for no such log.
@@ -169,6 +194,8 @@ class Options:
     connection: ConnectionOptions = field(default_factory=ConnectionOptions)
     pool: PoolOptions = field(default_factory=PoolOptions)
     reconnection: ReconnectionOptions = field(default_factory=ReconnectionOptions)
+    scylla: ScyllaOptions = field(default_factory=ScyllaOptions)
+    client: ClientOptions = field(default_factory=ClientOptions)
     tracker: Tracker | None = field(default=None, repr=False)
     slow_request: float | None = None
     slow_request_values: bool = False
@@ -198,6 +225,7 @@ class Options:
                 "DefaultBalancing(local_data_centre=...)"
             )
         self._check_watching()
+        self._check_routes()
         if self.ssl_context is None and self.server_hostname is not None:
             raise OptionError("server_hostname is for TLS, which is off; set ssl_context=, too")
         if self.ssl_context is not None:
@@ -236,7 +264,8 @@ class Options:
                 local_rack=self.local_rack,
                 remote_data_centres=self.remote_data_centres,
             )
-        return in_session(policy, self.contact_points)
+        own: BalancingPolicy = of_session(policy, "balancing", self.contact_points)
+        return own
 
     def resolve(self, profile: str) -> ResolvedProfile:
         """Return the options and policies of requests with this profile. Raises OptionError if there is none."""
@@ -254,6 +283,10 @@ class Options:
         delays = self.reconnection
         return ExponentialBackoff(delays.base, delays.maximum, delays.jitter)
 
+    def _check_routes(self) -> None:
+        if self.scylla.client_routes is not None:
+            self.scylla.client_routes.check(self.policies.addresses, self.ssl_context, self.server_hostname)
+
     def _check_watching(self) -> None:
         tracker = self.tracker
         hooks = ("start", "attempt", "retry", "finish")
@@ -264,6 +297,11 @@ class Options:
         if isinstance(tracker, type) or not all(callable(getattr(tracker, hook, None)) for hook in hooks):
             kind = f"the class {tracker.__name__}" if isinstance(tracker, type) else type(tracker).__name__
             raise OptionError(f"tracker is {kind}; it has to be an object with {'(), '.join(hooks)}()")
+        for hook in (*hooks, "wants", "payload"):
+            if iscoroutinefunction(getattr(tracker, hook, None)):
+                raise OptionError(
+                    f"{hook}() of the tracker is `async def`: it is called in the midst of things, by `def`"
+                )
 
     @classmethod
     def from_arguments(
@@ -304,6 +342,8 @@ _GROUPS: dict[str, tuple[Any, str]] = {
     "connection": (ConnectionOptions, ""),
     "pool": (PoolOptions, ""),
     "reconnection": (ReconnectionOptions, "reconnection_"),
+    "scylla": (ScyllaOptions, ""),
+    "client": (ClientOptions, ""),
 }
 _OWN = {
     each.name: str(each.type) for each in fields(Options) if each.name not in ("contact_points", *_GROUPS)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from triocql._hints import PROFILE, hinted
 from triocql.errors import OptionError
@@ -75,6 +77,14 @@ class PolicyOptions:
             policy = getattr(self, each.name)
             if policy is not None or each.name == "retry":
                 require_policy(policy, each.name)
+
+
+def of_session(policy: Any, name: str, *arguments: object) -> Any:
+    """Return the policy of this kind for one session: one of its own, if it makes such, by ``in_session``."""
+    make: Callable[..., object] | None = getattr(policy, "in_session", None)
+    own = policy if make is None else make(*arguments)
+    require_policy(own, name)
+    return own
 
 
 def require_policy(policy: object, name: str) -> None:

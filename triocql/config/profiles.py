@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
+from triocql._brief import brief
 from triocql._hints import PROFILE, hinted
 from triocql.config.checks import require, require_type
 from triocql.config.policies import PolicyOptions, require_policy
@@ -84,7 +85,7 @@ _POLICIES = tuple(
 def unknown_profile(name: str, known: Iterable[str]) -> OptionError:
     """Return the error for a name that there is no profile of."""
     names = ", ".join(map(repr, sorted({DEFAULT, *known})))
-    return OptionError(f"unknown profile {name!r}; those of the session are: {names}")
+    return OptionError(f"unknown profile {brief(name)}; those of the session are: {names}")
 
 
 class ResolvedProfile(NamedTuple):
@@ -112,7 +113,7 @@ class Profiles(Mapping[str, Profile]):
             require(
                 isinstance(name, str) and name != "", "the name of a profile", name, "a str that is not empty"
             )
-            require_type(profile, Profile, f"the profile {name!r}", "a triocql.Profile")
+            require_type(profile, Profile, f"the profile {brief(name)}", "a triocql.Profile")
             if name == DEFAULT:
                 raise OptionError(
                     "'default' stands for the session's own options: give these to connect(), and profiles other names"

@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 from operator import attrgetter
-from typing import Any, TypedDict, cast
+from typing import Any, TypeAlias, TypedDict, cast
 
+from triocql._brief import brief
 from triocql._hints import check_options
 from triocql.config.checks import require, require_integer, require_keyspace, require_seconds, require_type
 from triocql.errors import OptionError
 from triocql.metadata.node import Node
 from triocql.protocol.constants import MAX_INT, SERVER, Consistency
+
+Payload: TypeAlias = "Mapping[str, bytes | None] | Callable[[], Mapping[str, bytes | None]]"
+"""A custom payload, or a function that makes one for each request."""
 
 
 class RequestKeywords(TypedDict, total=False):
@@ -26,7 +30,7 @@ class RequestKeywords(TypedDict, total=False):
     paging_state: bytes | None
     timestamp: int | None
     tracing: bool | None
-    custom_payload: Mapping[str, bytes | None] | None
+    custom_payload: Payload | None
     keyspace: str | None
     now_in_seconds: int | None
     idempotent: bool | None
@@ -50,10 +54,16 @@ def _check_bool(value: object, name: str) -> None:
 
 
 def _check_payload(value: Any, name: str) -> None:
-    require_type(value, Mapping, name, "a mapping of str to bytes")
+    if not callable(value):
+        check_payload(value, name, ", or a function that returns one")
+
+
+def check_payload(value: Any, name: str, otherwise: str = "") -> None:
+    """Raise OptionError for what is no custom payload."""
+    require_type(value, Mapping, name, f"a mapping of str to bytes{otherwise}")
     for key, item in value.items():
         require_type(key, str, f"a key of {name}", "a str")
-        require_type(item, (bytes, type(None)), f"{name}[{key!r}]", "bytes, or None")
+        require_type(item, (bytes, type(None)), f"{name}[{brief(key)}]", "bytes, or None")
 
 
 def _check_profile(value: object, name: str) -> None:
@@ -103,7 +113,7 @@ class SharedOptions:
     page_size: int | None = None
     timestamp: int | None = None
     tracing: bool | None = None
-    custom_payload: Mapping[str, bytes | None] | None = field(default=None, repr=False)
+    custom_payload: Payload | None = field(default=None, repr=False)
     keyspace: str | None = None
     now_in_seconds: int | None = None
     idempotent: bool | None = None
@@ -147,7 +157,8 @@ class RequestOptions(SharedOptions):
         timestamp: the write time of the cells, in microseconds since 1970; by default the client's clock,
             `triocql.SERVER` for the node's.
         tracing: whether the server records what it does: see `Result.trace`.
-        custom_payload: for a query handler of the server's own; protocol v4 or newer.
+        custom_payload: for a query handler of the server's own; protocol v4 or newer. A function is called for each
+            call without arguments, and returns what its requests have, an empty mapping for none.
         keyspace: where unqualified table names are looked up; protocol v5.
         now_in_seconds: the time that the server takes for "now", in seconds since 1970; protocol v5.
         idempotent: whether executing it twice does no harm, so that it may be retried. By default a SELECT is
@@ -156,7 +167,8 @@ class RequestOptions(SharedOptions):
             is that has an IF, or a serial consistency.
         paging_state: where to go on: the `Result.paging_state` of an earlier result of the same statement.
         node: the only node that it goes to: one that the session knows, such as `result.coordinator`. It does not
-            wait for room there, and is not tried again at once where the next node would be.
+            wait for room there, unless many are started at once by what bounds itself, as `execute_concurrent`, and is
+            not tried again at once where the next node would be.
         profile: the name of the profile whose options and policies it has, one of the session's `profiles`;
             "default" for the session's own, where the statement names another one.
 
@@ -191,6 +203,7 @@ class ResolvedOptions(RequestOptions):
     serial_consistency: Consistency = Consistency.SERIAL
     page_size: int = 5000
     tracing: bool = False
+    custom_payload: Payload | None = field(default=None, repr=False)
 
     @property
     def attempt_seconds(self) -> float:

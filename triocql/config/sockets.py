@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from triocql._brief import brief
 from triocql.config.checks import require, require_integer
 from triocql.errors import OptionError
 
@@ -46,7 +47,7 @@ def read_socket_options(options: Any) -> tuple[SocketOption, ...]:
         found = [tuple(option) for option in options]
     except TypeError:
         raise OptionError(
-            f"socket_options is {options!r}; it has to be a list of options, each (level, name, value): "
+            f"socket_options is {brief(options)}; it has to be a list of options, each (level, name, value): "
             "[(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)]"
         ) from None
     for option in found:

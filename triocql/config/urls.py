@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from triocql._brief import brief
 from triocql._hints import near
 from triocql.config.profiles import Profile
 from triocql.errors import OptionError
@@ -31,6 +32,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "int": int,
     "float": float,
     "str": str,
+    "UUID": str,
     "Collection[str]": _read_names,
     "Compression": str,
     "Consistency": lambda text: Consistency[text.upper()],
@@ -47,7 +49,7 @@ _EXPECTED = {
 def from_text(name: str, text: str, types: Mapping[str, str]) -> Any:
     """Read an option of a URL, whose type is written in `types`. Raises OptionError."""
     if name not in types:
-        raise OptionError(f"unknown option {name!r} in a URL{near(name, types)}")
+        raise OptionError(f"unknown option {brief(name)} in a URL{near(name, types)}")
     kind = (
         types[name].removesuffix(" | None").removesuffix(" | str")
     )  # an option given by the name of its value
@@ -57,7 +59,7 @@ def from_text(name: str, text: str, types: Mapping[str, str]) -> Any:
     try:
         return reader(text)
     except (KeyError, ValueError):
-        raise OptionError(f"{name} is {text!r} in a URL; it has to be {_EXPECTED[kind]}") from None
+        raise OptionError(f"{name} is {brief(text)} in a URL; it has to be {_EXPECTED[kind]}") from None
 
 
 def take_profiles(query: dict[str, str]) -> dict[str, Profile]:
@@ -68,12 +70,12 @@ def take_profiles(query: dict[str, str]) -> dict[str, Profile]:
         profile, dot, option = full.removeprefix(_PROFILES).rpartition(".")
         if not dot or not profile:
             raise OptionError(
-                f"{full!r} in a URL is no option of a profile: write profiles.reports.timeout=60"
+                f"{brief(full)} in a URL is no option of a profile: write profiles.reports.timeout=60"
             )
         text = query.pop(full)
         try:
             found.setdefault(profile, {})[option] = from_text(option, text, types)
         except OptionError as error:
-            error.add_note(f"it is an option of the profile {profile!r}")
+            error.add_note(f"it is an option of the profile {brief(profile)}")
             raise
     return {name: Profile(**options) for name, options in found.items()}

@@ -9,8 +9,10 @@ from triocql._impl import compiled
 if TYPE_CHECKING or not compiled:
     from triocql.metadata.placement import Placement
     from triocql.metadata.ring import ReplicaMap, Ring
+    from triocql.metadata.tablets import Tablet, TableTablets
 else:
     from triocql.metadata._placement import Placement
     from triocql.metadata._ring import ReplicaMap, Ring
+    from triocql.metadata._tablets import Tablet, TableTablets
 
-__all__ = ["Placement", "ReplicaMap", "Ring"]
+__all__ = ["Placement", "ReplicaMap", "Ring", "TableTablets", "Tablet"]

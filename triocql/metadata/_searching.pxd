@@ -1,4 +1,5 @@
-# The search of `ring.py` among the tokens of Cassandra's default partitioner, inline, for the module that is compiled.
+# How `ring.py` and `route.py` look up what is in arrays, as the tokens of Cassandra's default partitioner are: inline,
+# for the modules that are compiled.
 from cpython cimport array
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t
@@ -14,6 +15,10 @@ cdef inline int64_t token_of(bytes routing_key) except? -1:
         return INT64_MIN
     token = hashed(<const unsigned char*>PyBytes_AS_STRING(routing_key), PyBytes_GET_SIZE(routing_key))
     return INT64_MAX if token == INT64_MIN else token
+
+
+cdef inline Py_ssize_t number_at(array.array table, Py_ssize_t at) noexcept:
+    return table.data.as_uints[at]
 
 
 cdef inline Py_ssize_t first_not_less(array.array tokens, int64_t token) noexcept:

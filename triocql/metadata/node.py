@@ -55,6 +55,7 @@ class Node:
         rack: its rack within the data centre.
         release: the version of the server.
         tokens: its tokens, as text; () for a node that owns none.
+        shard_count: how many shards it has, as its latest connection has told; None where it has none, as Cassandra.
     """
 
     __slots__ = (
@@ -65,6 +66,7 @@ class Node:
         "name",
         "rack",
         "release",
+        "shard_count",
         "state",
         "statistics",
         "tokens",
@@ -83,6 +85,7 @@ class Node:
         self.rack: str | None = None
         self.release: str | None = None
         self.tokens: tuple[str, ...] = ()
+        self.shard_count: int | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         facts = {name: getattr(self, name) for name in _FACTS}
@@ -100,5 +103,5 @@ class Node:
         return self.name
 
 
-_FACTS = ("state", "told", "host_id", "data_centre", "rack", "release")
+_FACTS = ("state", "told", "host_id", "data_centre", "rack", "release", "shard_count")
 """What is told of a node in another process."""

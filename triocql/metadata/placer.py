@@ -60,7 +60,7 @@ class Placer:
         ring, known = self._placed if same else ((yield from _ring(snapshot.partitioner, seats)), {})
         maps: dict[ReplicationStrategy, ReplicaMap] = {}
         if ring is not None:
-            used = Counter(keyspace.replication for keyspace in keyspaces.values())
+            used = Counter(each.replication for each in keyspaces.values() if not each.has_tablets)
             for strategy, _ in used.most_common(MOST_MAPS):
                 maps[strategy] = known.get(strategy) or (yield from build_replicas(ring, strategy))
         self._partitioner, self._seats, self._placed = snapshot.partitioner, seats, Placed(ring, maps)

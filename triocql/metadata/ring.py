@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from bisect import bisect_left
 from typing import TYPE_CHECKING
@@ -38,9 +39,10 @@ class Ring:
         tokens: the tokens of all nodes, each one once, in order.
         owners: the index of the node that has the token, for each.
         problems: what was left out, and why: a line for each.
+        has_numbers: whether its tokens are numbers of 64 bits, as those of Cassandra's default partitioner.
     """
 
-    __slots__ = ("_numbers", "_size", "nodes", "owners", "partitioner", "problems", "tokens")
+    __slots__ = ("_size", "has_numbers", "nodes", "owners", "partitioner", "problems", "tokens")
 
     def __init__(
         self,
@@ -56,14 +58,14 @@ class Ring:
         self.owners = owners
         self.problems = problems
         self._size = len(tokens)
-        self._numbers = partitioner is MURMUR3 and isinstance(tokens, array) and tokens.typecode == "q"
+        self.has_numbers = partitioner is MURMUR3 and isinstance(tokens, array) and tokens.typecode == "q"
 
     def __repr__(self) -> str:
         return f"<Ring of {len(self.nodes)} nodes, {len(self.tokens)} tokens>"
 
     def position(self, token: Token) -> int:
         """Return which range a token is in: the number of the first token that is not less, or else of the first."""
-        at = first_not_less(self.tokens, token) if self._numbers else bisect_left(self.tokens, token)
+        at = first_not_less(self.tokens, token) if self.has_numbers else bisect_left(self.tokens, token)
         return at if at < self._size else 0
 
     def position_of(self, routing_key: bytes) -> int:
@@ -72,9 +74,13 @@ class Ring:
         Args:
             routing_key: its key, serialized as nodes hash it.
         """
-        if not self._numbers:
+        if not self.has_numbers:
             return self.position(self.partitioner.token(routing_key))
-        at = first_not_less(self.tokens, token_of(routing_key))
+        return self.position_at(token_of(routing_key))
+
+    def position_at(self, token: int) -> int:
+        """Return which range a token is in, if tokens are numbers."""
+        at = first_not_less(self.tokens, token)
         return at if at < self._size else 0
 
     def owner(self, token: Token) -> Node | None:
@@ -91,15 +97,17 @@ class ReplicaMap:
     Attributes:
         ring: the ring.
         strategy: how replicas are chosen.
+        table: the replicas of all ranges, as indexes of the ring's nodes: what is read for each request lies together.
+        width: how many of them each range has.
     """
 
-    __slots__ = ("_found", "_shared", "_table", "_width", "ring", "strategy")
+    __slots__ = ("_found", "_shared", "ring", "strategy", "table", "width")
 
     def __init__(self, ring: Ring, strategy: ReplicationStrategy, table: Sequence[int], width: int) -> None:
         self.ring = ring
         self.strategy = strategy
-        self._table = table
-        self._width = width
+        self.table = table
+        self.width = width
         # A tuple is made when it is first asked for: of a large ring they take long to make, and much memory.
         self._found: list[tuple[Node, ...] | None] = [None if width else ()] * max(len(ring.tokens), 1)
         self._shared: dict[tuple[Node, ...], tuple[Node, ...]] = {}
@@ -121,15 +129,57 @@ class ReplicaMap:
         """
         return self._at(self.ring.position_of(routing_key))
 
+    def begin_of(self, routing_key: bytes) -> int:
+        """Return where in `table` the replicas of a partition begin.
+
+        Args:
+            routing_key: its key, serialized as nodes hash it.
+        """
+        return self._begin(self.ring.position_of(routing_key))
+
+    def begin_at(self, token: int) -> int:
+        """Return where in `table` the replicas of the partitions with a token begin, if it is a number (`Ring`)."""
+        return self._begin(self.ring.position_at(token))
+
+    def weighed(self, weights: bytes) -> array[int]:
+        """Return the sum of the weights of the replicas of each range, in no particular order.
+
+        Args:
+            weights: of the ring's nodes: up to 65,535 for the replicas of a range together.
+        """
+        width, ranges = self.width, len(self._found)
+        if not width:
+            return array("H", bytes(2 * ranges))
+        table = self.table
+        if cython.compiled:
+            # Written out, for a map of a large ring has more than a million replicas.
+            sums = array("H", bytes(2 * ranges))
+            listed, by_node, by_range = table, weights, sums
+            for position in range(ranges):
+                weight = 0
+                for place in range(position * width, (position + 1) * width):
+                    weight += by_node[listed[place]]
+                by_range[position] = weight
+            return sums
+        total = 0
+        for place in range(width):
+            column = array("H", map(weights.__getitem__, table[place::width]))
+            total += int.from_bytes(column.tobytes(), sys.byteorder)  # all ranges at once: no sum has a carry
+        return array("H", total.to_bytes(2 * ranges, sys.byteorder))
+
+    def _begin(self, position: int) -> int:
+        """Return where in the table a range begins: the last range comes first."""
+        return (len(self._found) - 1 - position) * self.width
+
     def _at(self, position: int) -> tuple[Node, ...]:
         replicas = self._found[position]
         return self._make(position) if replicas is None else replicas
 
     def _make(self, position: int) -> tuple[Node, ...]:
         """Make the replicas of a range. Two threads may do so at once: `setdefault` has one result for both."""
-        end = len(self._table) - position * self._width
+        begin = self._begin(position)
         nodes = self.ring.nodes
-        replicas = tuple([nodes[node] for node in self._table[end - self._width : end]])
+        replicas = tuple([nodes[node] for node in self.table[begin : begin + self.width]])
         replicas = self._shared.setdefault(replicas, replicas)
         self._found[position] = replicas
         return replicas

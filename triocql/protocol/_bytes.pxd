@@ -1,7 +1,23 @@
 # cython: language_level=3
-"""Integers as CQL has them in bytes: big-endian."""
+"""Integers as CQL has them in bytes: big-endian; and the way from one value to the next."""
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+cdef extern from *:
+    """
+    /* Where the next cell is. That the size is what it mostly is, is guessed, by a branch: so the next address does not
+       wait for the size to be read. A compiler that knew both to be equal would move the size after all. */
+    static inline int64_t triocql_after(int64_t at, int32_t size, int32_t width) {
+        if (size == width) {
+    #ifdef __GNUC__
+            __asm__("" : "+r"(width));
+    #endif
+            return at + width;
+        }
+        return at + (size > 0 ? size : 0);
+    }
+    """
+    int64_t after_cell "triocql_after" (int64_t at, int32_t size, int32_t width) noexcept nogil
 
 
 cdef inline uint32_t read32(const uint8_t* p) noexcept nogil:

@@ -4,8 +4,8 @@
 tests/property/test_twins.py holds both to it.
 """
 
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE, PyBytes_Size
 from libc.stdint cimport int16_t, int32_t, uint8_t, uint32_t
 from libc.string cimport memcpy
@@ -18,6 +18,7 @@ from triocql.protocol.frames import check_body, decompressed, header_error
 
 cdef enum:
     FLAG_COMPRESSED = 1
+    FIRST_ROOM = 4 * 1024 * 1024  # for the body of an unfinished frame; of most, it has room for all
 
 cdef Py_ssize_t MIN_COMPRESSED = _MIN_COMPRESSED
 cdef Py_ssize_t MAX_BODY = MAX_FRAME
@@ -84,25 +85,30 @@ cdef inline void _write_header(
     store32(at + 5, <uint32_t>length)
 
 
+@cython.final
 cdef class FrameDecoder:
-    """Cuts a stream of bytes, in chunks of any size, into frames."""
+    """Cuts a stream of bytes, in chunks of any size, into frames.
+
+    The body of an unfinished frame is written where it remains, chunk by chunk.
+    """
 
     def __init__(self, int version_byte, Py_ssize_t max_frame=MAX_FRAME, decompress=None):
         self._version_byte = version_byte
         self._max_frame = max_frame
-        self._needed = HEADER_SIZE
         self._decompress = decompress
-        self._buffer = bytearray()
+        self._head_size = 0
+        self._length = self._filled = 0
+        self._body = None
 
     @property
     def mid_frame(self):
         """Whether bytes of an unfinished frame are here."""
-        return PyByteArray_GET_SIZE(self._buffer) > 0
+        return self._head_size > 0
 
     @property
     def frame_size_pending(self):
         """The declared length of the unfinished frame with its header, 0 before its header is complete."""
-        return self._needed if PyByteArray_GET_SIZE(self._buffer) >= HEADER_SIZE else 0
+        return HEADER_SIZE + self._length if self._head_size == HEADER_SIZE else 0
 
     def feed(self, data):
         """Take bytes and return the frames that they complete; raises ProtocolError for a bad header."""
@@ -117,60 +123,81 @@ cdef class FrameDecoder:
 
     cdef int take(self, const uint8_t* data, Py_ssize_t size, list frames) except -1:
         """Add the frames that some bytes complete to `frames`."""
-        cdef bytearray whole
-        cdef Py_ssize_t consumed
-        if PyByteArray_GET_SIZE(self._buffer):
-            append(self._buffer, data, size)
-            data = <const uint8_t*>PyByteArray_AS_STRING(self._buffer)
-            size = PyByteArray_GET_SIZE(self._buffer)
-            if size < self._needed:
-                return self._check_start(data, size)
-            whole, self._buffer = self._buffer, bytearray()
-        consumed = self._cut(data, size, frames)
-        append(self._buffer, data + consumed, size - consumed)
+        cdef Py_ssize_t start = 0
+        if self._head_size:
+            start = self._go_on(data, size, frames)
+        if not self._head_size:
+            start = self._cut(data, start, size, frames)
+            if start < size:
+                self._go_on(data + start, size - start, frames)
         return 0
 
-    cdef Py_ssize_t _cut(self, const uint8_t* data, Py_ssize_t size, list frames) except -1:
-        """Add the whole frames in some bytes to `frames`; return how many bytes they take."""
-        cdef Py_ssize_t start = 0, stop, length
-        cdef int flags
+    cdef Py_ssize_t _cut(self, const uint8_t* data, Py_ssize_t start, Py_ssize_t size, list frames) except -1:
+        """Add the whole frames in some bytes, from `start` on, to `frames`; return where they end."""
+        cdef Py_ssize_t stop
         cdef const uint8_t* at
-        cdef bytes body
-        self._needed = HEADER_SIZE
         while size - start >= HEADER_SIZE:
             at = data + start
-            # Narrowed for its sign, then widened: the header is added to it.
-            length = <int32_t>read32(at + 5)
-            if at[0] != self._version_byte or length < 0 or length > self._max_frame:
-                raise self._header_error(at, HEADER_SIZE)
-            stop = start + HEADER_SIZE + length
+            stop = start + HEADER_SIZE + self._checked_length(at)
             if stop > size:
-                self._needed = HEADER_SIZE + length
-                return start
-            flags = at[1]
-            body = PyBytes_FromStringAndSize(<const char*>at + HEADER_SIZE, length)
-            if flags & FLAG_COMPRESSED:
-                flags ^= FLAG_COMPRESSED
-                body = decompressed(body, self._decompress)
-            frames.append((<int16_t>((at[2] << 8) | at[3]), flags, <int>at[4], body))
+                break
+            start += HEADER_SIZE
+            self._add(at, PyBytes_FromStringAndSize(<const char*>data + start, stop - start), frames)
             start = stop
-        self._check_start(data + start, size - start)
         return start
 
-    cdef int _check_start(self, const uint8_t* data, Py_ssize_t size) except -1:
-        """Refuse a header by its first byte: TLS and HTTP servers may send fewer bytes than a header has."""
-        if size and data[0] != self._version_byte:
-            raise self._header_error(data, size)
+    cdef Py_ssize_t _go_on(self, const uint8_t* data, Py_ssize_t size, list frames) except -1:
+        """Take what the unfinished frame lacks, or the start of one; return how many bytes these are."""
+        cdef Py_ssize_t used = 0, more
+        if self._head_size < HEADER_SIZE:
+            used = min(<Py_ssize_t>(HEADER_SIZE - self._head_size), size)
+            memcpy(self._head + self._head_size, data, used)
+            if self._head_size + used < HEADER_SIZE:
+                self._head_size += <int>used
+                # By its first byte: TLS and HTTP servers may send fewer bytes than a header has.
+                if self._head_size and self._head[0] != self._version_byte:
+                    raise self._header_error(self._head, self._head_size)
+                return used
+            self._length = self._checked_length(self._head)
+            self._filled = 0
+            self._body = PyBytes_FromStringAndSize(NULL, min(self._length, <Py_ssize_t>FIRST_ROOM))
+            self._head_size = HEADER_SIZE  # not before: with a whole header there is a body
+        more = min(size - used, self._length - self._filled)
+        self._make_room(self._filled + more)
+        memcpy(PyBytes_AS_STRING(self._body) + self._filled, data + used, more)
+        self._filled += more
+        if self._filled == self._length:
+            body, self._body = self._body, None
+            self._head_size = 0
+            self._add(self._head, body, frames)
+        return used + more
+
+    cdef int _make_room(self, Py_ssize_t needed) except -1:
+        """Have the body have so many bytes: what is announced has room only as it comes."""
+        cdef bytes larger
+        if needed > PyBytes_GET_SIZE(self._body):
+            larger = PyBytes_FromStringAndSize(NULL, min(self._length, max(needed, 2 * PyBytes_GET_SIZE(self._body))))
+            memcpy(PyBytes_AS_STRING(larger), PyBytes_AS_STRING(self._body), self._filled)
+            self._body = larger
         return 0
 
+    cdef int _add(self, const uint8_t* head, bytes body, list frames) except -1:
+        """Add a frame to `frames`."""
+        cdef int flags = head[1]
+        if flags & FLAG_COMPRESSED:
+            flags ^= FLAG_COMPRESSED
+            body = decompressed(body, self._decompress)
+        frames.append((<int16_t>((head[2] << 8) | head[3]), flags, <int>head[4], body))
+        return 0
+
+    cdef Py_ssize_t _checked_length(self, const uint8_t* head) except -1:
+        """Return the length that a header announces."""
+        # Narrowed for its sign, then widened: the header is added to it.
+        cdef Py_ssize_t length = <int32_t>read32(head + 5)
+        if head[0] != self._version_byte or length < 0 or length > self._max_frame:
+            raise self._header_error(head, HEADER_SIZE)
+        return length
+
     cdef object _header_error(self, const uint8_t* data, Py_ssize_t size):
-        cdef bytes start = PyBytes_FromStringAndSize(<const char*>data, min(size, <Py_ssize_t>HEADER_SIZE))
+        cdef bytes start = PyBytes_FromStringAndSize(<const char*>data, size)
         return header_error(start, self._version_byte, self._max_frame)
-
-
-cdef int append(bytearray buffer, const uint8_t* data, Py_ssize_t size) except -1:
-    cdef Py_ssize_t old = PyByteArray_GET_SIZE(buffer)
-    if size:
-        PyByteArray_Resize(buffer, old + size)
-        memcpy(PyByteArray_AS_STRING(buffer) + old, data, size)
-    return 0

@@ -4,14 +4,16 @@
 tests/property/test_twins.py holds both to it.
 """
 
+cimport cython
 from cpython.buffer cimport PyBUF_READ, PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memmove
 
-from triocql.protocol._frames cimport HEADER_SIZE, FrameDecoder, append, join, size_of
+from triocql.protocol._crc32 cimport can_fold, folded
+from triocql.protocol._frames cimport HEADER_SIZE, FrameDecoder, join, size_of
 
 from zlib import crc32
 
@@ -26,6 +28,9 @@ cdef enum:
     CRC24_START = 0x875060
     CRC24_POLYNOMIAL = 0x1974F0B
     AT_ONCE = 1024
+
+cdef bint FOLDS = can_fold()
+cdef uint32_t START = CRC32_START
 
 
 cdef uint32_t _crc24(const uint8_t* data, Py_ssize_t size) noexcept:
@@ -44,6 +49,8 @@ cdef uint32_t _crc24(const uint8_t* data, Py_ssize_t size) noexcept:
 
 cdef uint32_t _crc32(const uint8_t* data, Py_ssize_t size) except? 0:
     """Return the checksum of a segment's payload."""
+    if FOLDS:
+        return folded(START, data, size)
     return crc32(PyMemoryView_FromMemory(<char*>data, size, PyBUF_READ), CRC32_START)
 
 
@@ -122,6 +129,8 @@ cdef bytes _segment(bytes payload, uint64_t self_contained, compression):
     return out
 
 
+@cython.auto_pickle(False)  # it would take what `_kept` points to for a text
+@cython.final
 cdef class SegmentDecoder:
     """Cuts a stream of bytes, in chunks of any size, into segments, and their payloads into frames."""
 
@@ -129,20 +138,26 @@ cdef class SegmentDecoder:
     cdef FrameDecoder _frames
     cdef object _compression
     cdef int _head_size
+    # What was begun, or is left for the next time; it has `needed` bytes at least once something can be made of it.
+    cdef uint8_t* _kept
+    cdef Py_ssize_t _size
+    cdef Py_ssize_t _room
     cdef Py_ssize_t _needed
-    cdef bytearray _buffer
 
     def __init__(self, FrameDecoder frames not None, compression=None):
         self._frames = frames
         self._compression = compression
         self._head_size = 3 if compression is None else 5
         self._needed = self._head_size + CRC24_SIZE
-        self._buffer = bytearray()
+        self._size = 0
+
+    def __dealloc__(self):
+        PyMem_Free(self._kept)
 
     @property
     def mid_frame(self):
-        """Whether bytes of an unfinished segment or frame are here."""
-        return PyByteArray_GET_SIZE(self._buffer) > 0 or self._frames.mid_frame
+        """Whether bytes of an unfinished frame or segment are here."""
+        return self._size > 0 or self._frames.mid_frame
 
     @property
     def frame_size_pending(self):
@@ -163,22 +178,56 @@ cdef class SegmentDecoder:
         return frames
 
     cdef int _take(self, const uint8_t* data, Py_ssize_t size, list frames) except -1:
-        cdef bytearray whole
-        cdef Py_ssize_t consumed
+        cdef Py_ssize_t used
         self.has_more = False
-        if PyByteArray_GET_SIZE(self._buffer):
-            append(self._buffer, data, size)
-            size = PyByteArray_GET_SIZE(self._buffer)
-            if size < self._needed:
+        while self._size:
+            # No more than is lacking: what follows can be read where it is.
+            used = max(min(self._needed - self._size, size), <Py_ssize_t>0)
+            self._keep(data, used)
+            data += used
+            size -= used
+            if self._size < self._needed:
                 return 0
-            whole, self._buffer = self._buffer, bytearray()
-            data = <const uint8_t*>PyByteArray_AS_STRING(whole)
-        consumed = self._cut(data, size, frames)
-        append(self._buffer, data + consumed, size - consumed)
+            used = self._cut(self._kept, self._size, frames)
+            self._forget(used)
+            if len(frames) >= AT_ONCE:
+                self._keep(data, size)
+                self.has_more = self._size > 0
+                return 0
+        used = self._cut(data, size, frames)
+        self._keep(data + used, size - used)
+        self.has_more = len(frames) >= AT_ONCE and self._size > 0
         return 0
 
+    cdef int _keep(self, const uint8_t* data, Py_ssize_t size) except -1:
+        """Have some bytes here until others come."""
+        cdef uint8_t* kept
+        cdef Py_ssize_t room = max(self._size + size, self._needed)
+        if not size:
+            return 0
+        if self._size + size > self._room:
+            kept = <uint8_t*>PyMem_Realloc(self._kept, room)
+            if kept == NULL:
+                raise MemoryError
+            self._kept = kept
+            self._room = room
+        memcpy(self._kept + self._size, data, size)
+        self._size += size
+        return 0
+
+    cdef void _forget(self, Py_ssize_t used) noexcept:
+        """Keep only what follows the first bytes of what is here."""
+        self._size -= used
+        if self._size:
+            memmove(self._kept, self._kept + used, self._size)
+        else:  # most connections have no use for it for long
+            PyMem_Free(self._kept)
+            self._kept = NULL
+            self._room = 0
+
     cdef Py_ssize_t _cut(self, const uint8_t* data, Py_ssize_t size, list frames) except -1:
-        """Add the frames in whole segments to `frames`; return how many bytes the segments take."""
+        """Add the frames in whole segments to `frames`, up to a segment with which they are many; return how many bytes
+        these segments take."""
         cdef Py_ssize_t start = 0, stop, stored, plain
         cdef int header_size = self._head_size + CRC24_SIZE
         cdef const uint8_t* at
@@ -206,7 +255,6 @@ cdef class SegmentDecoder:
             self._unwrap(at, stored, plain, fields & 1, frames)
             start = stop
             if len(frames) >= AT_ONCE:
-                self.has_more = start < size
                 break
         return start
 
@@ -221,9 +269,9 @@ cdef class SegmentDecoder:
             content = <bytes?>self._compression.decompress(packed, plain)
             data = <const uint8_t*>PyBytes_AS_STRING(content)
             size = PyBytes_GET_SIZE(content)
-        if self_contained and PyByteArray_GET_SIZE(self._frames._buffer):
+        if self_contained and self._frames._head_size:
             raise ProtocolError("a self-contained segment comes in the middle of a frame")
         self._frames.take(data, size, frames)
-        if self_contained and PyByteArray_GET_SIZE(self._frames._buffer):
+        if self_contained and self._frames._head_size:
             raise ProtocolError("a self-contained segment ends in the middle of a frame")
         return 0

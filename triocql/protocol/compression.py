@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from triocql._brief import brief
 from triocql.errors import LimitExceeded, MissingExtraError, OptionError, ProtocolError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def check_algorithm(algorithm: str) -> None:
                 f"compression='lz4' needs the package lz4, which cannot be loaded here: {error}"
             ) from error
     else:
-        raise OptionError(f"compression is {algorithm!r}; it can be 'lz4', 'snappy' or None")
+        raise OptionError(f"compression is {brief(algorithm)}; it can be 'lz4', 'snappy' or None")
 
 
 def block_compression() -> BlockCompression:

@@ -7,23 +7,34 @@ from typing import TYPE_CHECKING, Any
 from triocql import errors
 from triocql.errors import ProtocolError, ResponseError
 from triocql.protocol.constants import V5, Consistency, ErrorCode
+from triocql.protocol.features import PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from triocql.protocol.features import Features
     from triocql.protocol.reader import IPAddress, Reader
 
 Fields = dict[str, Any]
 
 
-def read_error(reader: Reader, version: int) -> ResponseError:
+def read_error(reader: Reader, version: int, features: Features = PLAIN) -> ResponseError:
     """Return the exception that an ERROR stands for; ResponseError itself for a code that is not known."""
     code = reader.int32()
     message = reader.string()
+    if code == features.rate_limit_code:
+        return _rate_limit(reader, message, code)
     kind, fields = _ERRORS.get(code, (ResponseError, _none))
     error = kind(message, code=code, **fields(reader, version))
     error.maybe_executed = code not in _NOT_EXECUTED and (code, message) not in _NOT_BEGUN
     return error
+
+
+def _rate_limit(reader: Reader, message: str, code: int) -> ResponseError:
+    operation, by_coordinator = reader.byte(), bool(reader.byte())
+    return errors.RateLimitReached(
+        message, code=code, op_type=operation, rejected_by_coordinator=by_coordinator
+    )
 
 
 def _none(reader: Reader, version: int) -> Fields:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from triocql.errors import AuthenticationError, ConnectError, ProtocolError, ResponseError
 from triocql.protocol import requests
 from triocql.protocol.constants import CQL_VERSION, VERSIONS, ErrorCode, Opcode
-from triocql.protocol.features import Features
+from triocql.protocol.features import Features, read_features
 from triocql.protocol.responses import (
     AuthChallenge,
     Authenticate,
@@ -21,7 +21,7 @@ from triocql.protocol.responses import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from triocql.protocol.login import Login
 
@@ -75,6 +75,9 @@ class State(Enum):
 class Handshake:
     """Sets one connection up: pass each message of the server, send what it answers, until it answers None.
 
+    Args:
+        told: options of STARTUP for those who watch over the server, none of which is one of the driver's own.
+
     Attributes:
         state: where it is.
         features: what the server offers; empty until it has answered OPTIONS.
@@ -86,11 +89,21 @@ class Handshake:
     <OPTIONS of 0 bytes>
     """
 
-    def __init__(self, version: int, login: Login, *, compression: str | None = None) -> None:
+    def __init__(
+        self,
+        version: int,
+        login: Login,
+        *,
+        compression: str | None = None,
+        tablets_v2: bool = False,
+        told: Mapping[str, str] = {},
+    ) -> None:
         self.state = State.NEW
         self.features = Features()
         self._version = version
         self._compression = compression
+        self._tablets_v2 = tablets_v2
+        self._told = told
         self._login = login
 
     def begin(self) -> Request:
@@ -130,7 +143,7 @@ class Handshake:
         return refusal
 
     def _on_supported(self, message: Supported) -> Step:
-        self.features = Features(message.options)
+        self.features = read_features(message.options, self._version, tablets_v2=self._tablets_v2)
         return State.STARTUP_SENT, Request(Opcode.STARTUP, requests.startup(self._startup_options()))
 
     def _startup_options(self) -> dict[str, str]:
@@ -144,7 +157,7 @@ class Handshake:
                 refusal.is_transient = False
                 raise refusal
             options["COMPRESSION"] = self._compression
-        return options
+        return {**self._told, **self.features.startup_options(), **options}
 
     def _on_ready(self, message: Ready) -> Step:
         return State.ESTABLISHED, None

@@ -10,13 +10,15 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from triocql._brief import brief
 from triocql.errors import BindValueError, UsageError
 from triocql.protocol import constants as c
 from triocql.protocol.frames import check_body
+from triocql.protocol.reader import Reader
 from triocql.protocol.types import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _SHORT = struct.Struct(">H")
 _INT = struct.Struct(">i")
@@ -125,6 +127,11 @@ def execute_id(version: int, statement_id: bytes, metadata_id: bytes | None) -> 
     return _short_bytes(statement_id) + _short_bytes(metadata_id)
 
 
+def extended_execute_id(statement_id: bytes, metadata_id: bytes | None) -> bytes:
+    """Return what EXECUTE starts with in v4 where ids of metadata were agreed upon; None for one that is not known."""
+    return _short_bytes(statement_id) + _short_bytes(metadata_id or b"")
+
+
 def batch(version: int, kind: int, entries: Iterable[BatchEntry], parameters: QueryParameters) -> bytes:
     """Return the body of BATCH.
 
@@ -139,6 +146,26 @@ def batch(version: int, kind: int, entries: Iterable[BatchEntry], parameters: Qu
     return b"".join(
         (head, *statements, parameters_head(version, parameters), parameters_tail(version, parameters))
     )
+
+
+def batch_entries(body: bytes) -> Iterator[BatchEntry]:
+    """Give the statements of a batch as they were given to `batch`."""
+    reader = Reader(body, 1)
+    for _ in range(reader.short()):
+        statement = reader.short_bytes() if reader.byte() else reader.raw(reader.int32()).decode()
+        begin = reader.pos
+        for _ in range(reader.short()):
+            reader.nullable_bytes()
+        yield BatchEntry(statement, body[begin : reader.pos])
+
+
+def with_statement_id(body: bytes, former: bytes, new: bytes) -> bytes:
+    """Return the body of a batch with another id of one of its prepared statements."""
+    entries = list(batch_entries(body))
+    changed = [BatchEntry(new, entry.values) if entry.statement == former else entry for entry in entries]
+    first = 3  # the kind, and how many there are
+    rest = first + sum(len(_entry(entry)) for entry in entries)
+    return b"".join((body[:first], *map(_entry, changed), body[rest:]))
 
 
 def parameters_head(version: int, parameters: QueryParameters) -> bytes:
@@ -254,5 +281,5 @@ def _number(layout: struct.Struct, value: int, name: str) -> bytes:
         return layout.pack(value)
     except struct.error as error:
         raise BindValueError(
-            f"{name} is {value!r}; it has to be an integer of {layout.size} bytes"
+            f"{name} is {brief(value)}; it has to be an integer of {layout.size} bytes"
         ) from error

@@ -10,6 +10,7 @@ from triocql.errors import LimitExceeded, ProtocolError, ResponseError
 from triocql.protocol import constants as c
 from triocql.protocol.constants import Opcode, ResultKind
 from triocql.protocol.failures import read_error
+from triocql.protocol.features import PLAIN
 from triocql.protocol.reader import IPAddress, Reader
 from triocql.protocol.types import ColumnSpec
 
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
+    from triocql.protocol.features import Features
+
 _TWO_INTS = struct.Struct(">ii")
 
 _INT = struct.Struct(">i")
+
+_FLAGS_AND_INT = struct.Struct(">Ii")
 
 _NOTHING_FOLLOWS = frozenset((c.ROWS_NO_METADATA, c.ROWS_NO_METADATA | c.ROWS_GLOBAL_TABLE_SPEC))
 """The flags of rows that come without a word about their columns: those of prepared statements, mostly."""
@@ -27,6 +32,10 @@ _NOTHING_FOLLOWS = frozenset((c.ROWS_NO_METADATA, c.ROWS_NO_METADATA | c.ROWS_GL
 _EXTRAS = c.FLAG_TRACING | c.FLAG_WARNING | c.FLAG_CUSTOM_PAYLOAD
 _KNOWN_FLAGS = _EXTRAS | c.FLAG_BETA
 _ROWS_FLAGS = c.ROWS_GLOBAL_TABLE_SPEC | c.ROWS_HAS_MORE_PAGES | c.ROWS_NO_METADATA | c.ROWS_METADATA_CHANGED
+
+
+class MissingColumns(ProtocolError):
+    """Rows came without their columns, which are not known, or were others."""
 
 
 class Extras(NamedTuple):
@@ -122,13 +131,28 @@ class SchemaChange:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientRoutesChange:
+    """An event of ScyllaDB: nodes are reached otherwise by these connections.
+
+    Attributes:
+        change: "UPDATE_NODES".
+        connection_ids: of the connections.
+        host_ids: of the nodes, one for each of these.
+    """
+
+    change: str
+    connection_ids: tuple[str, ...]
+    host_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownEvent:
     """An event of a kind that is not known; nobody registered for it."""
 
     kind: str
 
 
-Event = TopologyChange | StatusChange | SchemaChange | UnknownEvent
+Event = TopologyChange | StatusChange | SchemaChange | ClientRoutesChange | UnknownEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +194,8 @@ class RowsHeader(NamedTuple):
         metadata: the columns; None if they were left out, as asked for.
         column_count: the number of columns.
         paging_state: where this page ends; None on the last one.
-        new_metadata_id: the id of `metadata` if it changed since the statement was prepared (v5).
+        new_metadata_id: the id of `metadata` if it changed since the statement was prepared (v5, and where ids of
+            metadata were agreed upon).
         row_count: the number of rows.
         rows_offset: where in the body the first cell starts.
     """
@@ -189,10 +214,11 @@ class Prepared:
 
     Attributes:
         id: of the statement.
-        metadata_id: of `result_metadata` (v5).
+        metadata_id: of `result_metadata` (v5, and where that was agreed upon).
         bind_columns: one a bind marker.
         pk_indexes: which bind markers make up the partition key, in its order; empty if not all do (v4).
         result_metadata: the columns of the rows to come; None if there will be none, or if it is not known.
+        is_lwt: whether it is a lightweight transaction; None where nodes do not tell.
     """
 
     id: bytes
@@ -200,6 +226,7 @@ class Prepared:
     bind_columns: tuple[ColumnSpec, ...]
     pk_indexes: tuple[int, ...]
     result_metadata: RowsMetadata | None
+    is_lwt: bool | None = None
 
 
 Result = Void | RowsHeader | SetKeyspace | Prepared | SchemaChange
@@ -226,35 +253,46 @@ def split_extras(flags: int, body: bytes) -> tuple[Extras | None, int]:
 
 
 def decode_message(
-    opcode: int, body: bytes, pos: int, version: int, known: RowsMetadata | None = None
+    opcode: int,
+    body: bytes,
+    pos: int,
+    version: int,
+    known: RowsMetadata | None = None,
+    features: Features = PLAIN,
 ) -> Message:
     """Return the message at `pos` of a body; an ERROR is returned, too, not raised.
 
-    `known` is what is known of the columns of rows. Raises ProtocolError for what is no valid response.
+    `known` is what is known of the columns of rows, `features` are those of the connection. Raises ProtocolError for
+    what is no valid response.
     """
     if opcode == _RESULT and body.startswith(_VOID, pos):
         return VOID
     decode = _MESSAGES.get(opcode)
     if decode is None:
         raise ProtocolError(f"opcode {opcode:#04x} is no response")
-    return decode(Reader(body, pos), version, known)
+    return decode(Reader(body, pos), version, known, features)
 
 
-def read_answer(opcode: int, flags: int, body: bytes, version: int) -> Message:
+def read_answer(opcode: int, flags: int, body: bytes, version: int, features: Features = PLAIN) -> Message:
     """Return the message of a response, whatever precedes it in the body; an ERROR is returned, too, not raised.
 
     Raises ProtocolError for what is no valid response.
     """
-    return decode_message(opcode, body, split_extras(flags, body)[1], version)
+    return decode_message(opcode, body, split_extras(flags, body)[1], version, None, features)
 
 
 def read_rows_header(
-    body: bytes, pos_after_kind: int, version: int, known: RowsMetadata | None = None
+    body: bytes,
+    pos_after_kind: int,
+    version: int,
+    known: RowsMetadata | None = None,
+    features: Features = PLAIN,
 ) -> RowsHeader:
     """Return what precedes the cells of rows.
 
     If their columns are described by the same bytes as `known`, it is returned as it is, without parsing.
-    Raises ProtocolError if the rows cannot be in the bytes that follow, or are not as wide as `known`.
+    Raises ProtocolError if the rows cannot be in the bytes that follow, and MissingColumns if they are not as wide as
+    `known`.
     """
     start = pos_after_kind + 8
     if len(body) < start + 4:
@@ -265,13 +303,13 @@ def read_rows_header(
         if flags & ~_ROWS_FLAGS:
             raise ProtocolError(f"rows have unknown flags: {flags:#x}")
         reader = Reader(body, start)
-        paging_state, new_metadata_id = _rows_extras(reader, flags, version)
+        paging_state, new_metadata_id = _rows_extras(reader, flags, version, features)
         if not flags & c.ROWS_NO_METADATA:
             metadata = _rows_metadata(reader, flags, column_count, known)
         reader.check(4)
         start = reader.pos
     if metadata is None and known is not None and len(known.columns) != column_count:
-        raise ProtocolError(
+        raise MissingColumns(
             f"rows have {column_count} columns and no description; the statement was prepared with {len(known.columns)}"
         )
     row_count = _INT.unpack_from(body, start)[0]
@@ -296,10 +334,17 @@ def rows_head(metadata: RowsMetadata, *, described: bool) -> bytes:
     return head + metadata.raw if described else head
 
 
-def _rows_extras(reader: Reader, flags: int, version: int) -> tuple[bytes | None, bytes | None]:
+def _has_ids(version: int, features: Features) -> bool:
+    """Return whether ids of metadata are told on a connection."""
+    return version >= c.V5 or features.metadata_ids
+
+
+def _rows_extras(
+    reader: Reader, flags: int, version: int, features: Features
+) -> tuple[bytes | None, bytes | None]:
     """Read paging state and new metadata id."""
     paging_state = reader.nullable_bytes() if flags & c.ROWS_HAS_MORE_PAGES else None
-    changed = version >= c.V5 and flags & c.ROWS_METADATA_CHANGED
+    changed = flags & c.ROWS_METADATA_CHANGED and _has_ids(version, features)
     return paging_state, reader.short_bytes() if changed else None
 
 
@@ -331,30 +376,32 @@ def _columns(reader: Reader, global_spec: bool, count: int) -> tuple[ColumnSpec,
     )
 
 
-def _result(reader: Reader, version: int, known: RowsMetadata | None) -> Result:
+def _result(reader: Reader, version: int, known: RowsMetadata | None, features: Features) -> Result:
     kind = reader.int32()
     if kind == ResultKind.ROWS:
-        return read_rows_header(reader.body, reader.pos, version, known)
+        return read_rows_header(reader.body, reader.pos, version, known, features)
     if kind == ResultKind.SET_KEYSPACE:
         return SetKeyspace(reader.string())
     if kind == ResultKind.PREPARED:
-        return _prepared(reader, version)
+        return _prepared(reader, version, features)
     if kind == ResultKind.SCHEMA_CHANGE:
         return _schema_change(reader)
     raise ProtocolError(f"result kind {kind} is not known")
 
 
-def _prepared(reader: Reader, version: int) -> Prepared:
+def _prepared(reader: Reader, version: int, features: Features) -> Prepared:
     statement_id = reader.short_bytes()
-    metadata_id = reader.short_bytes() if version >= c.V5 else None
-    flags, count = _TWO_INTS.unpack(reader.raw(8))
+    metadata_id = reader.short_bytes() if _has_ids(version, features) else None
+    flags, count = _FLAGS_AND_INT.unpack(reader.raw(8))
+    mask = features.lwt_mask
+    is_lwt = flags & mask == mask if mask else None
     pk_indexes = _pk_indexes(reader, reader.count(count, 4)) if version >= c.V4 else ()
     bind_columns = _columns(reader, bool(flags & c.ROWS_GLOBAL_TABLE_SPEC), count)
     flags, count = _TWO_INTS.unpack(reader.raw(8))
-    _rows_extras(reader, flags, version)
+    _rows_extras(reader, flags, version, features)
     described = count and not flags & c.ROWS_NO_METADATA
     result_metadata = _rows_metadata(reader, flags, count, None) if described else None
-    return Prepared(statement_id, metadata_id, bind_columns, pk_indexes, result_metadata)
+    return Prepared(statement_id, metadata_id, bind_columns, pk_indexes, result_metadata, is_lwt)
 
 
 def _pk_indexes(reader: Reader, columns: int) -> tuple[int, ...]:
@@ -384,16 +431,18 @@ def _event(reader: Reader) -> Event:
         return StatusChange(reader.string(), reader.address(), reader.int32())
     if kind == "SCHEMA_CHANGE":
         return _schema_change(reader)
+    if kind == "CLIENT_ROUTES_CHANGE":
+        return ClientRoutesChange(reader.string(), reader.string_list(), reader.string_list())
     return UnknownEvent(kind)
 
 
-_MESSAGES: dict[int, Callable[[Reader, int, RowsMetadata | None], Message]] = {
-    Opcode.ERROR: lambda reader, version, known: read_error(reader, version),
-    Opcode.READY: lambda reader, version, known: READY,
-    Opcode.AUTHENTICATE: lambda reader, version, known: Authenticate(reader.string()),
-    Opcode.SUPPORTED: lambda reader, version, known: Supported(reader.string_multimap()),
+_MESSAGES: dict[int, Callable[[Reader, int, RowsMetadata | None, Features], Message]] = {
+    Opcode.ERROR: lambda reader, version, known, features: read_error(reader, version, features),
+    Opcode.READY: lambda reader, *_: READY,
+    Opcode.AUTHENTICATE: lambda reader, *_: Authenticate(reader.string()),
+    Opcode.SUPPORTED: lambda reader, *_: Supported(reader.string_multimap()),
     Opcode.RESULT: _result,
-    Opcode.EVENT: lambda reader, version, known: _event(reader),
-    Opcode.AUTH_CHALLENGE: lambda reader, version, known: AuthChallenge(reader.nullable_bytes()),
-    Opcode.AUTH_SUCCESS: lambda reader, version, known: AuthSuccess(reader.nullable_bytes()),
+    Opcode.EVENT: lambda reader, *_: _event(reader),
+    Opcode.AUTH_CHALLENGE: lambda reader, *_: AuthChallenge(reader.nullable_bytes()),
+    Opcode.AUTH_SUCCESS: lambda reader, *_: AuthSuccess(reader.nullable_bytes()),
 }

@@ -67,7 +67,9 @@ class TlsLink:
         try:
             self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
         except ValueError as error:
-            raise OptionError(f"{server_hostname!r} cannot be used as the server's name: {error}") from error
+            raise OptionError(
+                f"{str(server_hostname)[:100]!r} cannot be used as the server's name: {error}"
+            ) from error
         self._transport: Transport
         self._plain: Any = memoryview(bytearray(PLAIN_SIZE))
         self._unsent = memoryview(b"")

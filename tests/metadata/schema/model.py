@@ -159,6 +159,7 @@ class Server:
 
     def create_function(self, replace: str | None, name: str, takes: str, rest: str) -> None:
         check(self.keyspace is not None, "no keyspace")
+        rest = _with_plain_body(rest)
         types = [each.split(" ", 1)[1] for each in takes.split(", ")]
         self._check_types(takes)
         signature = f"{name}({', '.join(types)})"
@@ -220,11 +221,14 @@ class Server:
             self._mask(table, column, mask)
 
     def _mask(self, table: TableState, column: str, mask: str) -> None:
-        keyspace, name = re.match(r"(\w+)\.(\w+)\(", mask).groups()  # type: ignore[union-attr]
-        quoted = _quoted(name)
+        found = re.match(rf"({_NAME})\.({_NAME})\(", mask)
+        assert found is not None
+        keyspace, name = found.groups()
+        # DESCRIBE does without quotes.
+        quoted = _quoted(name.strip('"'))
         known = any(each.partition("(")[0] == quoted for each in self.functions)
         check(keyspace == "system" or known, f"no function {name}")
-        table.masks[column] = mask
+        table.masks[column] = f"{keyspace}.{name}({mask[found.end() :]}".replace('"', "")
 
     def _table(self, name: str) -> TableState:
         check(name in self.tables, f"no table {name}")
@@ -312,6 +316,13 @@ class Server:
 
 def _options(text: str) -> dict[str, str]:
     return dict(each.split(" = ", 1) for each in re.split(r"\s+AND ", text))
+
+
+def _with_plain_body(text: str) -> str:
+    head, _, literal = text.partition(" AS ")
+    return (
+        f"{head} AS {literal[1:-1].replace(chr(39) * 2, chr(39)) if literal[0] == chr(39) else literal[2:-2]}"
+    )
 
 
 def _quoted(name: str) -> str:

@@ -103,7 +103,7 @@ def _functions(dice: Dice, found: dict[str, UserType]) -> dict[str, Function]:
         own = dice.at(name)
         if own.choice((False, True)):
             each = own.choice(["int", *found])
-            body, returned = own.choice(["return a;", "return b;"]), own.choice(["int", "text"])
+            body, returned = own.choice(["return a;", "return '$$';"]), own.choice(["int", "text"])
             called = own.choice((False, True))
             function = Function(
                 NAME, name, (Argument("a", "int"), Argument("b", each)), returned, "java", body, called

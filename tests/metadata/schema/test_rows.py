@@ -296,3 +296,32 @@ def test_views_are_no_tables() -> None:
     keyspace = built(shop())
     assert isinstance(keyspace.views["by_day"], View)
     assert "by_day" not in keyspace.tables
+
+
+def test_equal_parts_of_tables_are_one_object() -> None:
+    rows = shop()
+    rows["system_schema.tables"].append(table("same"))
+    rows["system_schema.columns"].append(column("same", "id", "partition_key", 0))
+    plain, same = (built(rows).tables[name] for name in ("plain", "same"))
+    assert plain.columns == same.columns
+    tables = built(rows).tables
+    assert tables["plain"].columns is tables["same"].columns
+    assert tables["plain"].options is tables["same"].options
+
+
+def test_types_of_one_name_in_two_keyspaces_are_two() -> None:
+    rows = shop()
+    rows["system_schema.keyspaces"].append({**rows["system_schema.keyspaces"][0], "keyspace_name": "other"})
+    row = column("t", "id", "partition_key", 0, "frozen<address>")
+    for keyspace, fields in (("shop", ["street", "zip"]), ("other", ["line", "zip"])):
+        of = {"keyspace_name": keyspace}
+        if keyspace == "other":
+            rows["system_schema.types"].append(
+                {**of, "type_name": "address", "field_names": fields, "field_types": ["text", "int"]}
+            )
+        rows["system_schema.tables"].append({**table("t"), **of})
+        rows["system_schema.columns"].append({**row, **of})
+    keyspaces = finish(build_keyspaces(rows, {}))
+    for each in keyspaces.values():
+        assert each.tables["t"].columns["id"].type == each.types["address"].type
+    assert keyspaces["shop"].tables["t"] != keyspaces["other"].tables["t"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from triocql.codecs.typeparser import parse_type
+from triocql.errors import OptionError
 from triocql.metadata.schema import ddl
 from triocql.metadata.schema.columns import ColumnKind
+from triocql.metadata.schema.wording import MEANT
 from triocql.protocol import types
 
 if TYPE_CHECKING:
@@ -17,20 +20,33 @@ if TYPE_CHECKING:
     from triocql.metadata.schema.columns import Column
     from triocql.metadata.schema.relations import Relation, Table
 
-_NAMES: Final = re.compile(r'"((?:[^"]|"")+)"|(\w+)')
 _IN_KEY: Final = (ColumnKind.PARTITION_KEY, ColumnKind.CLUSTERING)
 _REWRITTEN: Final = ("compaction", "compression")
 
 
 def mentions(cql_type: str, names: Collection[str]) -> bool:
-    """Whether the text of a type has the name of one of these user-defined types in it.
+    """Whether a type is made of one of these user-defined types.
 
-    >>> mentions('map<text, frozen<"My type">>', {"My type"})
-    True
+    >>> mentions('map<text, frozen<"My type">>', {"My type"}), mentions("set<int>", {"int"})
+    (True, False)
     """
-    return bool(names) and any(
-        (quoted.replace('""', '"') if quoted else bare) in names for quoted, bare in _NAMES.findall(cql_type)
-    )
+    return bool(names) and not _mentioned(cql_type).isdisjoint(names)
+
+
+@lru_cache(1024)
+def _mentioned(cql_type: str) -> frozenset[str]:
+    """Return the names of the user-defined types that a type is made of; none if its text cannot be read."""
+    found: set[str] = set()
+
+    def find(keyspace: str, name: str) -> types.UserType:
+        found.add(name)
+        return types.UserType(keyspace, name, ())
+
+    try:
+        parse_type(cql_type, find)
+    except (OptionError, RecursionError):
+        return frozenset()
+    return frozenset(found)
 
 
 @dataclass(slots=True)
@@ -160,6 +176,6 @@ def type_alterations(old: UserType, new: UserType) -> list[str] | None:
     renamed = [(was, now) for was, now in zip(before, after, strict=False) if was != now]
     if any(now in before or was in after for was, now in renamed):
         return None
-    said = [f"RENAME {ddl.name(was)} TO {ddl.name(now)}" for was, now in renamed]
+    said = [f"RENAME {MEANT.name(was)} TO {MEANT.name(now)}" for was, now in renamed]
     added = zip(after[len(before) :], new.cql_types[len(before) :], strict=True)
-    return said + [f"ADD {ddl.name(name)} {cql_type}" for name, cql_type in added]
+    return said + [f"ADD {MEANT.name(name)} {MEANT.type(cql_type)}" for name, cql_type in added]

@@ -8,29 +8,26 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from triocql.codecs.values import FrozenMap
 from triocql.metadata.building import finish
 from triocql.metadata.schema.callables import Aggregate, Function
+from triocql.metadata.schema.cells import Unreadable, alike, put, shown
 from triocql.metadata.schema.keyspace import Keyspace
 from triocql.metadata.schema.reading import (
     Parts,
-    Unreadable,
-    alike,
-    put,
     read_aggregate,
     read_function,
     read_table,
     read_view,
     read_virtual_table,
-    shown,
 )
 from triocql.metadata.schema.relations import Relation, Table, View
-from triocql.metadata.schema.systemtables import Fault, tell
+from triocql.metadata.schema.systemtables import Fault
 from triocql.metadata.schema.types import Types
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from triocql.metadata.building import Steps
+    from triocql.metadata.schema.shared import Shared
     from triocql.metadata.schema.systemtables import Contents, Row
-    from triocql.protocol.types import CqlType
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Relation)
@@ -50,18 +47,17 @@ class Builder:
     Args:
         head: what the keyspace is by itself.
         earlier: what was known of it.
-        plain: texts of types that were read already, as `Types` has them.
+        shared: what the tables of this reading have in common.
         faults: filled with what could not be used.
     """
 
-    def __init__(
-        self, head: Keyspace, earlier: Keyspace | None, plain: dict[str, CqlType], faults: list[Fault]
-    ) -> None:
+    def __init__(self, head: Keyspace, earlier: Keyspace | None, shared: Shared, faults: list[Fault]) -> None:
         self.faults = faults
         self._head = head
         self._earlier = earlier or Keyspace(head.name, head.replication)
-        self._plain = plain
+        self._shared = shared
         self._worked = 0
+        self._reading = ""
 
     def build(self, contents: Contents) -> Steps[Keyspace]:
         """Build all of which rows were read; the rest stays."""
@@ -111,10 +107,10 @@ class Builder:
         return earlier if built == earlier else built
 
     def _types(self, rows: Sequence[Row] | None) -> Types:
-        return Types(self._head.name, rows, self._earlier.types, self._plain, self._complain)
+        return Types(self._head.name, rows, self._earlier.types, self._shared.plain, self._complain)
 
     def _complain(self, name: str, what: str, is_kept: bool) -> None:
-        tell(self.faults, Fault(self._head.name, name, what, is_kept))
+        self.faults.append(Fault(self._head.name, name or self._reading, what, is_kept))
 
     # --- Tables and views ----------------------------------------------------------------------------------
 
@@ -156,11 +152,11 @@ class Builder:
         rows = contents.of(system_table).get(name)
         if not rows:
             return None
-        parts = _parts(contents, name)
+        parts, self._reading = _parts(contents, name), name
         self._worked += len(parts.columns) + 1
         earlier = before.get(name)
         try:
-            built: R = self._reader(system_table)(alike(rows), parts, types.read)
+            built: R = self._reader(system_table)(alike(rows), parts, types.read, self._shared)
             _check_keys(built, earlier)
         except Unreadable as error:
             self._complain(name, str(error), earlier is not None)
@@ -191,6 +187,7 @@ class Builder:
         """Return tables or views with the types that their columns have now."""
         found: dict[str, R] = {}
         for name, relation in relations.items():
+            self._reading = name
             changed = {
                 column.name: replace(column, type=now)
                 for column in relation.columns.values()

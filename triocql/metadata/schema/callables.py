@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from triocql._hints import FUNCTION, USER_TYPE, old_names
 from triocql.codecs.values import FrozenMap
 from triocql.metadata.schema import ddl
 from triocql.metadata.schema.columns import NOTHING, Argument
+from triocql.metadata.schema.wording import DESCRIBED, MEANT, Wording
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from triocql.protocol.types import CqlType
 
 
+@old_names(USER_TYPE)
 @dataclass(frozen=True, slots=True)
 class UserType:
     """A user-defined type.
@@ -39,14 +42,16 @@ class UserType:
         """The types of its fields by their names, in order."""
         return FrozenMap(dict(self.type.fields))
 
-    def as_cql(self) -> str:
-        """Return the statement that makes it, as ``DESCRIBE`` of Cassandra does."""
+    def as_cql(self, wording: Wording = DESCRIBED) -> str:
+        """Return the statement that makes it, as ``DESCRIBE`` of Cassandra does, or in other words."""
         names = (name for name, _ in self.type.fields)
         return ddl.create_type(
-            ddl.qualified(self.keyspace, self.name), zip(names, self.cql_types, strict=True)
+            wording.qualified(self.keyspace, self.name),
+            zip(map(wording.name, names), map(wording.type, self.cql_types), strict=True),
         )
 
 
+@old_names(FUNCTION)
 @dataclass(frozen=True, slots=True)
 class Function:
     """A user-defined function.
@@ -84,20 +89,21 @@ class Function:
     @property
     def cql_signature(self) -> str:
         """The same as CQL, without the keyspace, as ``DROP FUNCTION`` takes it."""
-        return ddl.quoted_signature(self.name, self.argument_types)
+        return _cql_signature(self.name, self.argument_types)
 
-    def as_cql(self) -> str:
-        """Return the statement that makes it, as ``DESCRIBE`` of Cassandra does."""
+    def as_cql(self, wording: Wording = DESCRIBED) -> str:
+        """Return the statement that makes it, as ``DESCRIBE`` of Cassandra does, or in other words."""
         return ddl.create_function(
-            ddl.qualified(self.keyspace, self.name),
-            ((argument.name, argument.cql_type) for argument in self.arguments),
-            self.return_type,
+            f"{wording.name(self.keyspace)}.{wording.function(self.name)}",
+            ((wording.name(argument.name), wording.type(argument.cql_type)) for argument in self.arguments),
+            wording.type(self.return_type),
             self.language,
-            self.body,
+            wording.body(self.body),
             called_on_null_input=self.called_on_null_input,
         )
 
 
+@old_names(FUNCTION)
 @dataclass(frozen=True, slots=True)
 class Aggregate:
     """A user-defined aggregate.
@@ -134,18 +140,23 @@ class Aggregate:
     @property
     def cql_signature(self) -> str:
         """The same as CQL, without the keyspace, as ``DROP AGGREGATE`` takes it."""
-        return ddl.quoted_signature(self.name, self.argument_types)
+        return _cql_signature(self.name, self.argument_types)
 
-    def as_cql(self) -> str:
-        """Return the statement that makes it, as ``DESCRIBE`` of Cassandra does."""
-        clauses = [f"SFUNC {ddl.name(self.state_function)}", f"STYPE {ddl.callable_type(self.state_type)}"]
+    def as_cql(self, wording: Wording = DESCRIBED) -> str:
+        """Return the statement that makes it, as ``DESCRIBE`` of Cassandra does, or in other words."""
+        state_type = ddl.callable_type(wording.type(self.state_type))
+        clauses = [f"SFUNC {wording.function(self.state_function)}", f"STYPE {state_type}"]
         if self.reduce_function is not None:
-            clauses.append(f"REDUCEFUNC {ddl.name(self.reduce_function)}")
+            clauses.append(f"REDUCEFUNC {wording.function(self.reduce_function)}")
         if self.final_function is not None:
-            clauses.append(f"FINALFUNC {ddl.name(self.final_function)}")
+            clauses.append(f"FINALFUNC {wording.function(self.final_function)}")
         if self.initial_condition is not None:
             clauses.append(f"INITCOND {self.initial_condition}")
-        return ddl.create_aggregate(ddl.qualified(self.keyspace, self.name), self.argument_types, clauses)
+        return ddl.create_aggregate(
+            f"{wording.name(self.keyspace)}.{wording.function(self.name)}",
+            map(wording.type, self.argument_types),
+            clauses,
+        )
 
 
 def signature_of(name: str, argument_types: Iterable[str]) -> str:
@@ -155,3 +166,8 @@ def signature_of(name: str, argument_types: Iterable[str]) -> str:
     'average(int, text)'
     """
     return f"{name}({', '.join(argument_types)})"
+
+
+def _cql_signature(name: str, argument_types: Iterable[str]) -> str:
+    takes = (ddl.callable_type(MEANT.type(each)) for each in argument_types)
+    return f"{MEANT.function(name)}({', '.join(takes)})"

@@ -6,8 +6,10 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from triocql._hints import COLUMN, old_names
 from triocql.codecs.values import FrozenMap
 from triocql.metadata.schema import ddl
+from triocql.metadata.schema.wording import DESCRIBED, Wording
 from triocql.protocol.types import CustomType, ListType, MapType, SetType, UserType, quote_name
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ class Argument:
     Attributes:
         name: its name; "" for one of a mask.
         cql_type: the type as the server writes it.
-        value: of one of a mask: the value as text, None for null.
+        value: of one of a mask: the value as text, or as CQL if its type has others within; None for null.
     """
 
     name: str
@@ -57,12 +59,13 @@ class Mask:
     name: str
     arguments: tuple[Argument, ...] = ()
 
-    def as_cql(self) -> str:
-        """Return what follows ``MASKED WITH``."""
+    def as_cql(self, wording: Wording = DESCRIBED) -> str:
+        """Return what follows ``MASKED WITH``, in Cassandra's words, or others."""
         values = (ddl.argument(each.cql_type, each.value) for each in self.arguments)
-        return f"{self.keyspace}.{self.name}({', '.join(values)})"
+        return f"{wording.mask(self.keyspace, self.name)}({', '.join(values)})"
 
 
+@old_names(COLUMN)
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of a table or a view.
@@ -102,11 +105,11 @@ class Column:
             isinstance(self.type, CustomType) and not self.cql_type.startswith("'")
         )
 
-    def as_cql(self) -> str:
-        """Return the column as ``CREATE TABLE`` and ``ALTER TABLE … ADD`` take it."""
+    def as_cql(self, wording: Wording = DESCRIBED) -> str:
+        """Return the column as ``CREATE TABLE`` and ``ALTER TABLE … ADD`` take it, in Cassandra's words, or others."""
         static = " static" if self.is_static else ""
-        mask = f" MASKED WITH {self.mask.as_cql()}" if self.mask else ""
-        return f"{ddl.name(self.name)} {self.cql_type}{static}{mask}"
+        mask = f" MASKED WITH {self.mask.as_cql(wording)}" if self.mask else ""
+        return f"{wording.name(self.name)} {wording.type(self.cql_type)}{static}{mask}"
 
 
 @dataclass(frozen=True, slots=True)

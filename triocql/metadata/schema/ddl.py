@@ -173,8 +173,8 @@ def signature(text: str, argument_types: Iterable[str]) -> str:
     return f"{text}({', '.join(map(callable_type, argument_types))})"
 
 
-def quoted_signature(text: str, argument_types: Iterable[str]) -> str:
-    """Return the same with its name in quotes where that is wanted."""
+def described_signature(text: str, argument_types: Iterable[str]) -> str:
+    """Return the same with its name in quotes where Cassandra has them, for which it ends at its first bracket."""
     bare, bracket, rest = signature(text, argument_types).partition("(")
     return f"{name(bare)}{bracket}{rest}"
 
@@ -205,13 +205,14 @@ def _unquoted(items: Mapping[str, str]) -> str:
 
 
 # --- Statements --------------------------------------------------------------------------------------------
+# Names are as CQL has them already.
 
 
 def create_keyspace(keyspace: str, options: Mapping[str, str]) -> str:
     """Return the statement that makes a keyspace."""
     first, *rest = (f"{option} = {each}" for option, each in options.items())
     # DESCRIBE has two spaces there.
-    return f"CREATE KEYSPACE {name(keyspace)} WITH {first}  AND {' AND '.join(rest)};"
+    return f"CREATE KEYSPACE {keyspace} WITH {first}  AND {' AND '.join(rest)};"
 
 
 def virtual_keyspace(keyspace: str) -> str:
@@ -224,7 +225,7 @@ def virtual_keyspace(keyspace: str) -> str:
 
 def create_type(full_name: str, fields: Iterable[tuple[str, str]]) -> str:
     """Return the statement that makes a user-defined type."""
-    lines = ",\n".join(f"{INDENT}{name(field)} {cql_type}" for field, cql_type in fields)
+    lines = ",\n".join(f"{INDENT}{field} {cql_type}" for field, cql_type in fields)
     return f"CREATE TYPE {full_name} (\n{lines}\n);"
 
 
@@ -266,9 +267,9 @@ def create_index(
 ) -> str:
     """Return the statement that makes an index: by a class, or, without one, one of Cassandra's from the beginning."""
     if class_name is None:
-        return f"CREATE INDEX {name(index)} ON {table} ({target});"
+        return f"CREATE INDEX {index} ON {table} ({target});"
     more = f" WITH OPTIONS = {mapping(options)}" if options else ""
-    return f"CREATE CUSTOM INDEX {name(index)} ON {table} ({target}) USING {string(class_name)}{more};"
+    return f"CREATE CUSTOM INDEX {index} ON {table} ({target}) USING {string(class_name)}{more};"
 
 
 def create_function(
@@ -280,12 +281,12 @@ def create_function(
     *,
     called_on_null_input: bool,
 ) -> str:
-    """Return the statement that makes a function."""
-    takes = ", ".join(f"{name(argument)} {callable_type(cql_type)}" for argument, cql_type in arguments)
+    """Return the statement that makes a function, of which the body is a literal already."""
+    takes = ", ".join(f"{argument} {callable_type(cql_type)}" for argument, cql_type in arguments)
     return (
         f"CREATE FUNCTION {full_name}({takes})\n"
         f"{INDENT}{'CALLED' if called_on_null_input else 'RETURNS NULL'} ON NULL INPUT\n"
-        f"{INDENT}RETURNS {callable_type(return_type)}\n{INDENT}LANGUAGE {language}\n{INDENT}AS $${body}$$;"
+        f"{INDENT}RETURNS {callable_type(return_type)}\n{INDENT}LANGUAGE {language}\n{INDENT}AS {body};"
     )
 
 

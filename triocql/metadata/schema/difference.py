@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
+from triocql.errors import UsageError
 from triocql.metadata.schema import ddl
 from triocql.metadata.schema.alterations import (
     alterations,
@@ -14,9 +16,10 @@ from triocql.metadata.schema.alterations import (
 )
 from triocql.metadata.schema.keyspace import Keyspace, types_in_order
 from triocql.metadata.schema.steps import Phase, Risk, Step, Steps
+from triocql.metadata.schema.wording import MEANT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from triocql.metadata.schema.alterations import TableAlterations
     from triocql.metadata.schema.callables import Aggregate, Function
@@ -26,25 +29,45 @@ _LOCAL: Final = frozenset(("system", "system_schema"))
 _OWN: Final = frozenset(("system_auth", "system_distributed", "system_traces"))
 
 
-def difference(old: Mapping[str, Keyspace], new: Mapping[str, Keyspace]) -> tuple[Step, ...]:
+class HasKeyspaces(Protocol):
+    """What has a whole schema: a `Snapshot`."""
+
+    @property
+    def keyspaces(self) -> Mapping[str, Keyspace]:
+        """Keyspaces by their names."""
+
+
+Schema: TypeAlias = Mapping[str, Keyspace] | HasKeyspaces | Keyspace
+
+
+def difference(old: Schema, new: Schema) -> tuple[Step, ...]:
     """Return the steps that make the schema `new` of the schema `old`, in an order in which a server takes them.
 
-    Both are keyspaces by name, as `Snapshot.keyspaces` has them. What no ALTER can do is dropped and made anew: such a
+    Both are snapshots of a cluster (`Session.metadata`), or keyspaces by name, as `Snapshot.keyspaces` has them, or one
+    keyspace at two moments. What no ALTER can do is dropped and made anew: such a
     step has the risk `Risk.LOSES_DATA`, and its `reason` begins with "cannot be altered: recreate". Identities, and
     what was dropped before, are no difference. What belongs to the server is left out, but for the replication of
     those of its keyspaces that have one.
 
     Raises:
-        UsageError: a keyspace was not loaded.
+        UsageError: a keyspace was not loaded; one is a keyspace, and the other one is not, or has another name.
 
     >>> steps = difference(before.keyspaces, after.keyspaces)                          # doctest: +SKIP
     >>> if all(step.risk is Risk.SAFE for step in steps):                              # doctest: +SKIP
     ...     for step in steps:
     ...         await session.execute(step.cql)
     """
+    former, latter = _keyspaces(old), _keyspaces(new)
+    if isinstance(old, Keyspace) is not isinstance(new, Keyspace) or (
+        isinstance(old, Keyspace) and former.keys() != latter.keys()
+    ):
+        # The steps would drop what is not in the other one.
+        raise UsageError(
+            f"difference() takes one keyspace at two moments, or two whole schemas, not {_said(old)} and {_said(new)}"
+        )
     steps = Steps()
-    for name in sorted(old.keys() | new.keys()):
-        before, after = old.get(name), new.get(name)
+    for name in sorted(former.keys() | latter.keys()):
+        before, after = former.get(name), latter.get(name)
         if name in _LOCAL or any(each is not None and each.is_virtual for each in (before, after)):
             continue
         if after is None:
@@ -55,9 +78,27 @@ def difference(old: Mapping[str, Keyspace], new: Mapping[str, Keyspace]) -> tupl
     return steps.ordered()
 
 
+def _keyspaces(schema: Schema) -> Mapping[str, Keyspace]:
+    if isinstance(schema, Keyspace):
+        return {schema.name: schema}
+    found = schema if isinstance(schema, Mapping) else getattr(schema, "keyspaces", None)
+    if not isinstance(found, Mapping) or not all(isinstance(each, Keyspace) for each in found.values()):
+        raise UsageError(
+            "difference() takes snapshots, keyspaces by name such as session.metadata.keyspaces, or a keyspace; "
+            f"not {_said(schema)}"
+        )
+    return found
+
+
+def _said(schema: object) -> str:
+    if isinstance(schema, Keyspace):
+        return f"the keyspace {schema.name!r}"
+    return f"a {type(schema).__name__}"
+
+
 def _drop_keyspace(keyspace: Keyspace, steps: Steps) -> None:
     risk = Risk.LOSES_DATA if keyspace.tables or not keyspace.is_loaded else Risk.SAFE
-    name = ddl.name(keyspace.name)
+    name = MEANT.name(keyspace.name)
     steps.add(
         Phase.DROP_KEYSPACES, Step(keyspace.name, "keyspace", keyspace.name, f"DROP KEYSPACE {name};", risk)
     )
@@ -96,21 +137,21 @@ class _Difference:
         self._steps.add(phase, Step(self._new.name, kind, name, cql, risk, reason))
 
     def _named(self, name: str) -> str:
-        return ddl.qualified(self._new.name, name)
+        return MEANT.qualified(self._new.name, name)
 
     # --- The keyspace --------------------------------------------------------------------------------------
 
     def _keyspace(self) -> None:
         name, options = self._new.name, self._new.cql_options
         if self._is_new:
-            self._add(Phase.KEYSPACES, "keyspace", name, self._new.head_as_cql())
+            self._add(Phase.KEYSPACES, "keyspace", name, self._new.head_as_cql(MEANT))
             return
         before = self._old.cql_options
         changed = {option: value for option, value in options.items() if before.get(option) != value}
         if changed:
             risk = Risk.REWRITES if "replication" in changed else Risk.SAFE
             reason = "replicas move: repair afterwards" if "replication" in changed else ""
-            cql = f"ALTER KEYSPACE {ddl.name(name)} WITH {_options(changed)};"
+            cql = f"ALTER KEYSPACE {MEANT.name(name)} WITH {_options(changed)};"
             self._add(Phase.KEYSPACES, "keyspace", name, cql, risk, reason)
 
     # --- Types ---------------------------------------------------------------------------------------------
@@ -133,7 +174,7 @@ class _Difference:
                 self._add(Phase.DROP_TYPES, "type", name, f"DROP TYPE {self._named(name)};", reason=reason)
         for name in types_in_order(new):
             if name not in old or name in self._types:
-                self._add(Phase.TYPES, "type", name, new[name].as_cql())
+                self._add(Phase.TYPES, "type", name, new[name].as_cql(MEANT))
                 continue
             for clause in altered[name] or ():
                 self._add(Phase.TYPES, "type", name, f"ALTER TYPE {self._named(name)} {clause};")
@@ -202,14 +243,14 @@ class _Difference:
         dropping, making = phases
         for key, each in old.items():
             if key not in new or not is_replaced(key):
-                called = f"{ddl.name(self._new.name)}.{each.cql_signature}"
+                called = f"{MEANT.name(self._new.name)}.{each.cql_signature}"
                 reason = "cannot be altered: recreate" if key in new else ""
                 self._add(dropping, kind, key, f"DROP {kind.upper()} {called};", reason=reason)
         for key, each in new.items():
             if key not in old or not is_replaced(key):
-                self._add(making, kind, key, each.as_cql())
+                self._add(making, kind, key, each.as_cql(MEANT))
             elif each.as_cql() != old[key].as_cql():
-                self._add(making, kind, key, each.as_cql().replace("CREATE ", "CREATE OR REPLACE ", 1))
+                self._add(making, kind, key, each.as_cql(MEANT).replace("CREATE ", "CREATE OR REPLACE ", 1))
 
     # --- Tables --------------------------------------------------------------------------------------------
 
@@ -234,22 +275,22 @@ class _Difference:
         self._add(Phase.DROP_TABLES, "table", table.name, cql, Risk.LOSES_DATA, reason)
 
     def _create_table(self, table: Table) -> None:
-        self._add(Phase.TABLES, "table", table.name, table.as_cql())
+        self._add(Phase.TABLES, "table", table.name, table.as_cql(wording=MEANT))
         for index in table.indexes.values():
-            self._add(Phase.INDEXES, "index", index.name, index.as_cql())
+            self._add(Phase.INDEXES, "index", index.name, index.as_cql(MEANT))
         for trigger in table.triggers.values():
             self._create_trigger(table, trigger.name)
 
     def _alter_table(self, old: Table, new: Table, altered: TableAlterations) -> None:
         alter = f"ALTER TABLE {self._named(new.name)}"
         for column in altered.dropped:
-            cql = f"{alter} DROP {ddl.name(column.name)};"
+            cql = f"{alter} DROP {MEANT.name(column.name)};"
             self._add(Phase.DROP_COLUMNS, "table", new.name, cql, Risk.LOSES_DATA)
         for was, now in altered.renamed.items():
-            cql = f"{alter} RENAME {ddl.name(was)} TO {ddl.name(now)};"
+            cql = f"{alter} RENAME {MEANT.name(was)} TO {MEANT.name(now)};"
             self._add(Phase.COLUMNS, "table", new.name, cql)
         for column in altered.added:
-            self._add(Phase.COLUMNS, "table", new.name, f"{alter} ADD {column.as_cql()};")
+            self._add(Phase.COLUMNS, "table", new.name, f"{alter} ADD {column.as_cql(MEANT)};")
         self._mask(old, new, altered)
         if altered.options:
             risk = Risk.REWRITES if rewrites(altered.options) else Risk.SAFE
@@ -267,10 +308,10 @@ class _Difference:
         for name in new.columns:
             mask = new.columns[name].mask
             if name in changed and mask is not None:
-                cql = f"{alter} {ddl.name(name)} MASKED WITH {mask.as_cql()};"
+                cql = f"{alter} {MEANT.name(name)} MASKED WITH {mask.as_cql(MEANT)};"
                 self._add(Phase.MASKS, "table", new.name, cql)
             elif name in changed and former.get(name, name) not in unmasked:
-                cql = f"{alter} {ddl.name(name)} DROP MASKED;"
+                cql = f"{alter} {MEANT.name(name)} DROP MASKED;"
                 self._add(Phase.MASKS, "table", new.name, cql, reason="what it hid is shown to all")
 
     def _unmask(self, table: Table) -> set[str]:
@@ -281,7 +322,7 @@ class _Difference:
             mask = column.mask
             if mask is not None and mask.keyspace == self._new.name and mask.name in self._functions:
                 found.add(column.name)
-                cql = f"{alter} {ddl.name(column.name)} DROP MASKED;"
+                cql = f"{alter} {MEANT.name(column.name)} DROP MASKED;"
                 self._add(Phase.DROP_MASKS, "table", table.name, cql, reason="its function is dropped")
         return found
 
@@ -295,13 +336,18 @@ class _Difference:
         for name, index in new.indexes.items():
             if not is_kept(index, old.indexes.get(name)):
                 self._add(
-                    Phase.INDEXES, "index", name, index.as_cql(), Risk.REWRITES, "it is built of all rows"
+                    Phase.INDEXES,
+                    "index",
+                    name,
+                    index.as_cql(MEANT),
+                    Risk.REWRITES,
+                    "it is built of all rows",
                 )
 
     def _find_triggers(self, old: Table, new: Table) -> None:
         for name, trigger in old.triggers.items():
             if new.triggers.get(name) != trigger:
-                cql = f"DROP TRIGGER {ddl.name(name)} ON {self._named(new.name)};"
+                cql = f"DROP TRIGGER {MEANT.name(name)} ON {self._named(new.name)};"
                 self._add(Phase.DROP_TRIGGERS, "trigger", name, cql)
         for name, trigger in new.triggers.items():
             if old.triggers.get(name) != trigger:
@@ -309,7 +355,7 @@ class _Difference:
 
     def _create_trigger(self, table: Table, name: str) -> None:
         class_name = ddl.string(table.triggers[name].class_name)
-        cql = f"CREATE TRIGGER {ddl.name(name)} ON {self._named(table.name)} USING {class_name};"
+        cql = f"CREATE TRIGGER {MEANT.name(name)} ON {self._named(table.name)} USING {class_name};"
         self._add(Phase.TRIGGERS, "trigger", name, cql)
 
     # --- Views ---------------------------------------------------------------------------------------------
@@ -322,10 +368,11 @@ class _Difference:
                 self._add(Phase.DROP_VIEWS, "materialized_view", name, cql)
         for name, view in new.items():
             if name not in old or not self._is_kept(old[name], view):
-                # Of a table that was there it is built of all rows.
-                is_built = view.base_table in self._old.tables
+                # Of a table that stays it is built of all rows.
+                table = self._tables.get(view.base_table)
+                is_built = table is not None and not table.obstacle
                 risk, reason = (Risk.REWRITES, "it is built of all rows") if is_built else (Risk.SAFE, "")
-                self._add(Phase.VIEWS, "materialized_view", name, view.as_cql(), risk, reason)
+                self._add(Phase.VIEWS, "materialized_view", name, view.as_cql(wording=MEANT), risk, reason)
             elif options := changed_options(old[name], view):
                 cql = f"ALTER MATERIALIZED VIEW {self._named(name)} WITH {_options(options)};"
                 risk = Risk.REWRITES if rewrites(options) else Risk.SAFE

@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 Keyspaces = Mapping[str, Keyspace]
 
 
-def with_heads(known: Keyspaces, heads: Keyspaces) -> Keyspaces:
+def with_heads(known: Keyspaces, heads: Keyspaces, *, tells_options: bool) -> Keyspaces:
     """Return the keyspaces of `heads`, which have no contents, with the contents that are known.
 
-    Virtual ones stay: they are told of elsewhere. It is `known` itself if nothing has changed.
+    Virtual ones stay: they are told of elsewhere. It is `known` itself if nothing has changed. Other options of
+    keyspaces count only if the reading `tells_options`.
     """
     found: dict[str, Keyspace] = {}
     for name, head in heads.items():
-        found[name] = _with_head(known.get(name), head)
+        found[name] = _with_head(known.get(name), head, tells_options)
     for name, keyspace in known.items():
         if keyspace.is_virtual:
             found.setdefault(name, keyspace)
@@ -50,13 +51,14 @@ def with_contents(known: Keyspaces, read: Keyspaces, virtual: Container[str] | N
     return known if _same(known, found) else found
 
 
-def _with_head(known: Keyspace | None, head: Keyspace) -> Keyspace:
+def _with_head(known: Keyspace | None, head: Keyspace, tells_options: bool) -> Keyspace:
     if known is None or known.is_virtual:
         return head
-    facts = known.replication, known.durable_writes, known.replication_options
-    if facts == (head.replication, head.durable_writes, head.replication_options):
+    options = head.options if tells_options else known.options
+    facts = known.replication, known.durable_writes, known.replication_options, known.options
+    if facts == (head.replication, head.durable_writes, head.replication_options, options):
         return known
-    return _headed(known, head)
+    return replace(_headed(known, head), options=options)
 
 
 def _with_contents(known: Keyspace, read: Keyspace | None) -> Keyspace:

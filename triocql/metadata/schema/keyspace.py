@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from triocql._hints import KEYSPACE, old_names
 from triocql.codecs.values import FrozenMap
 from triocql.errors import UsageError
 from triocql.metadata.description import Described, Description
 from triocql.metadata.schema import ddl, ordering
 from triocql.metadata.schema.callables import Aggregate, Function
 from triocql.metadata.schema.columns import NOTHING
+from triocql.metadata.schema.wording import DESCRIBED, Wording
 from triocql.protocol.types import ListType, MapType, SetType, TupleType, UserType, VectorType
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from triocql.protocol.types import CqlType
 
 
+@old_names(KEYSPACE)
 @dataclass(frozen=True, slots=True)
 class Keyspace:
     """A keyspace, as the cluster has told.
@@ -53,6 +56,22 @@ class Keyspace:
     functions: FrozenMap[str, Function] = NOTHING
     aggregates: FrozenMap[str, Aggregate] = NOTHING
 
+    @property
+    def has_tablets(self) -> bool:
+        """Whether its tables consist of tablets, as ScyllaDB has them: where these are follows from no ring."""
+        return self.options.get("initial_tablets") is not None
+
+    @property
+    def has_leaders(self) -> bool:
+        """Whether its tablets have leaders, which requests had better go to (ScyllaDB)."""
+        return self.options.get("consistency") == "global"
+
+    @property
+    def placing(self) -> tuple[object, ...]:
+        """What decides where its data are: equal if nothing about that has changed."""
+        options = self.options
+        return self.replication_options, options.get("initial_tablets"), options.get("consistency")
+
     def as_cql(self, internals: bool = False) -> str:
         """Return the statements that make it, with all that is in it, as ``DESCRIBE KEYSPACE`` of Cassandra does.
 
@@ -82,9 +101,11 @@ class Keyspace:
         for name in types_in_order(self.types):
             yield Described(keyspace, "type", ddl.name(name), self.types[name].as_cql())
         for function in sorted(self.functions.values(), key=_signature):
-            yield Described(keyspace, "function", function.cql_signature, function.as_cql())
+            called = ddl.described_signature(function.name, function.argument_types)
+            yield Described(keyspace, "function", called, function.as_cql())
         for aggregate in sorted(self.aggregates.values(), key=_signature):
-            yield Described(keyspace, "aggregate", aggregate.cql_signature, aggregate.as_cql())
+            called = ddl.described_signature(aggregate.name, aggregate.argument_types)
+            yield Described(keyspace, "aggregate", called, aggregate.as_cql())
         for table in sorted(self.tables.values(), key=_name):
             yield Described(keyspace, "table", ddl.name(table.name), table.as_cql(internals))
             for index in sorted(table.indexes.values(), key=_name):
@@ -93,11 +114,11 @@ class Keyspace:
             for view in sorted(views, key=_name):
                 yield Described(keyspace, "materialized_view", ddl.name(view.name), view.as_cql(internals))
 
-    def head_as_cql(self) -> str:
+    def head_as_cql(self, wording: Wording = DESCRIBED) -> str:
         """Return the statement that makes the keyspace itself, without what is in it."""
         if self.is_virtual:
             return ddl.virtual_keyspace(self.name)
-        return ddl.create_keyspace(self.name, self.cql_options)
+        return ddl.create_keyspace(wording.name(self.name), self.cql_options)
 
     @property
     def cql_options(self) -> dict[str, str]:

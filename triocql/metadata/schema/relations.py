@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from triocql._hints import INDEX, RELATION, old_names
 from triocql.codecs.values import FrozenMap
 from triocql.metadata.schema import ddl, ordering
 from triocql.metadata.schema.columns import NOTHING, Column, ColumnKind, DroppedColumn, Key
+from triocql.metadata.schema.wording import DESCRIBED, Wording
 from triocql.protocol.types import quote_name
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ COMPOUND: Final = frozenset(("compound",))
 _EMPTY: Final = ("empty", "'org.apache.cassandra.db.marshal.EmptyType'")
 
 
+@old_names(INDEX)
 @dataclass(frozen=True, slots=True)
 class Index:
     """A secondary index.
@@ -52,14 +55,13 @@ class Index:
         """The class that it is by, as it was written, such as ``sai``; None for one without."""
         return self.options.get("class_name")
 
-    def as_cql(self) -> str:
-        """Return the statement that makes it, as ``DESCRIBE`` of Cassandra does."""
+    def as_cql(self, wording: Wording = DESCRIBED) -> str:
+        """Return the statement that makes it, as ``DESCRIBE`` of Cassandra does, or in other words."""
         options = {key: each for key, each in self.options.items() if key not in ("target", "class_name")}
         class_name = self.options.get("class_name", "null") if self.kind == "CUSTOM" else None
         target = self.options.get("target", "null")
-        return ddl.create_index(
-            self.name, ddl.qualified(self.keyspace, self.table), target, class_name, options
-        )
+        table = wording.qualified(self.keyspace, self.table)
+        return ddl.create_index(wording.name(self.name), table, target, class_name, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Trigger:
     extra: FrozenMap[str, Any] = NOTHING
 
 
+@old_names(RELATION)
 @dataclass(frozen=True, slots=True)
 class Relation:
     """What tables and views have in common.
@@ -130,6 +133,18 @@ class Relation:
         return self._of(ColumnKind.PARTITION_KEY, ColumnKind.CLUSTERING)
 
     @property
+    def partitioner(self) -> str | None:
+        """The class of its own partitioner, as the logs of changes (CDC) of ScyllaDB have one; None if it has that of
+        the cluster."""
+        told = self.options.get("partitioner")
+        return told if isinstance(told, str) and told else None
+
+    @property
+    def cql_columns(self) -> tuple[Column, ...]:
+        """The columns that CQL knows: tables from before CQL have some that are hidden."""
+        return tuple(self.columns.values())
+
+    @property
     def cql_options(self) -> dict[str, str]:
         """What ``WITH`` takes, by name, as CQL: what the server has told, and its defaults where it told null."""
         return ddl.table_options(self.options, is_view=False)
@@ -137,18 +152,20 @@ class Relation:
     def _of(self, *kinds: ColumnKind) -> Key:
         return Key(column for column in self.columns.values() if column.kind in kinds)
 
-    def _key_as_cql(self, clustering: Iterable[Column]) -> str:
-        partition = ", ".join(map(ddl.name, self.partition_key.names))
+    def _key_as_cql(self, clustering: Iterable[Column], wording: Wording) -> str:
+        partition = ", ".join(map(wording.name, self.partition_key.names))
         if len(self.partition_key) > 1:
             partition = f"({partition})"
-        return f"PRIMARY KEY ({', '.join([partition, *(ddl.name(column.name) for column in clustering)])})"
+        return (
+            f"PRIMARY KEY ({', '.join([partition, *(wording.name(column.name) for column in clustering)])})"
+        )
 
-    def _options_as_cql(self, internals: bool) -> list[str]:
+    def _options_as_cql(self, internals: bool, clustering: Key, wording: Wording) -> list[str]:
         options = [f"ID = {self.id}"] if internals and self.id is not None else []
-        if self.clustering_key:
+        if clustering:
             order = ", ".join(
-                f"{ddl.name(column.name)} {'DESC' if column.descending else 'ASC'}"
-                for column in self.clustering_key
+                f"{wording.name(column.name)} {'DESC' if column.descending else 'ASC'}"
+                for column in clustering
             )
             options.append(f"CLUSTERING ORDER BY ({order})")
         return options + [f"{option} = {each}" for option, each in self.cql_options.items()]
@@ -163,49 +180,57 @@ class Table(Relation):
         """Whether it is a table from before CQL, or made ``WITH COMPACT STORAGE``."""
         return "compound" not in self.flags or bool(self.flags & {"dense", "super"})
 
-    def as_cql(self, internals: bool = False) -> str:
+    def as_cql(self, internals: bool = False, wording: Wording = DESCRIBED) -> str:
         """Return the statement that makes it, without its indexes and views, as ``DESCRIBE`` of Cassandra does.
 
         Args:
             internals: with its identity, and with dropped columns: added, and dropped again by statements that follow.
+            wording: whose words it is in.
         """
-        lines = self._lines(internals)
-        options = self._options_as_cql(internals)
+        lines = self._lines(internals, wording)
+        is_ordered = wording.hidden_columns or not self._hides_columns
+        options = self._options_as_cql(internals, self.clustering_key if is_ordered else Key(), wording)
+        name = wording.qualified(self.keyspace, self.name)
         if not self.is_compact:
-            return ddl.create_table(self._described_name, lines, options) + self._drops(internals)
-        created = ddl.create_table(self._described_name, lines, ["COMPACT STORAGE", *options])
-        return ddl.legacy_table(self._described_name, created + self._drops(internals))
+            return ddl.create_table(name, lines, options) + self._drops(internals)
+        created = ddl.create_table(name, lines, ["COMPACT STORAGE", *options])
+        return wording.legacy_table(name, created + self._drops(internals))
+
+    @property
+    def _hides_columns(self) -> bool:
+        """Whether its clustering key is none that CQL knows."""
+        return not self.flags & {"dense", "super", "compound"}
 
     @property
     def _described_name(self) -> str:
         return ddl.qualified(self.keyspace, self.name)
 
-    def _described_columns(self) -> list[Column]:
-        """Return the columns that CQL knows: those from before it have some that are hidden."""
-        key, columns = self.partition_key, list(self.columns.values())
+    @property
+    def cql_columns(self) -> tuple[Column, ...]:
+        """The columns that CQL knows: tables from before CQL have some that are hidden."""
+        key, columns = self.partition_key, tuple(self.columns.values())
         if not self.is_compact:
             return columns
-        if not self.flags & {"dense", "super", "compound"}:
-            return [*key, *(replace(each, kind=ColumnKind.REGULAR) for each in columns if each.is_static)]
+        if self._hides_columns:
+            return (*key, *(replace(each, kind=ColumnKind.REGULAR) for each in columns if each.is_static))
         if any(each.cql_type in _EMPTY for each in columns):
-            return list(self.primary_key)
+            return tuple(self.primary_key)
         return columns
 
-    def _lines(self, internals: bool) -> list[str]:
+    def _lines(self, internals: bool, wording: Wording) -> list[str]:
         """Return the columns and the key, with their commas."""
         dropped = self._dropped() if internals else []
         again = {each.name for each in dropped}
         is_single = len(self.primary_key) == 1
         lines = [
-            column.as_cql()
+            column.as_cql(wording)
             + (" PRIMARY KEY" if is_single and column.kind is ColumnKind.PARTITION_KEY else "")
-            for column in self._described_columns()
+            for column in self.cql_columns
             if column.name not in again
         ]
         lines += [each.as_cql() for each in dropped]
         if not is_single:
-            is_old = not self.flags & {"dense", "super", "compound"}
-            lines.append(self._key_as_cql(() if is_old else self.clustering_key))
+            lines.append(self._key_as_cql(() if self._hides_columns else self.clustering_key, wording))
         return [f"{line}," for line in lines[:-1]] + lines[-1:]
 
     def _dropped(self) -> list[DroppedColumn]:
@@ -228,10 +253,14 @@ class Table(Relation):
 class VirtualTable(Table):
     """A table that has no data of its own: each node shows something of itself in it."""
 
-    def as_cql(self, internals: bool = False) -> str:
+    def as_cql(self, internals: bool = False, wording: Wording = DESCRIBED) -> str:
         """Return what it looks like, in a comment, as ``DESCRIBE`` of Cassandra does: CQL cannot make it."""
+        lines = self._lines(internals, wording)
         return ddl.create_table(
-            self._described_name, self._lines(internals), self._options_as_cql(internals), is_virtual=True
+            self._described_name,
+            lines,
+            self._options_as_cql(internals, self.clustering_key, wording),
+            is_virtual=True,
         )
 
     @property
@@ -256,19 +285,20 @@ class View(Relation):
     includes_all_columns: bool = False
     base_table_id: UUID | None = None
 
-    def as_cql(self, internals: bool = False) -> str:
+    def as_cql(self, internals: bool = False, wording: Wording = DESCRIBED) -> str:
         """Return the statement that makes it, as ``DESCRIBE`` of Cassandra does.
 
         Args:
             internals: with its identity.
+            wording: whose words it is in, but for its condition, which is in the server's.
         """
         return ddl.create_view(
-            ddl.qualified(self.keyspace, self.name),
-            "*" if self.includes_all_columns else ", ".join(map(ddl.name, self._selected())),
-            ddl.qualified(self.keyspace, self.base_table),
+            wording.qualified(self.keyspace, self.name),
+            "*" if self.includes_all_columns else ", ".join(map(wording.name, self._selected())),
+            wording.qualified(self.keyspace, self.base_table),
             self.where_clause,
-            self._key_as_cql(self.clustering_key),
-            self._options_as_cql(internals),
+            self._key_as_cql(self.clustering_key, wording),
+            self._options_as_cql(internals, self.clustering_key, wording),
         )
 
     @property

@@ -1,6 +1,6 @@
 """The schema out of the rows of system tables, read by the names of their columns.
 
-What cannot be used leaves the object that was known before, is logged, and told of as a `Fault`. What builds is a
+What cannot be used leaves the object that was known before, and is told of as a `Fault`. What builds is a
 generator that yields when it has worked for a while, as those of `triocql.metadata.building`:
 
     keyspaces = yield from build_keyspaces(rows, earlier)
@@ -15,10 +15,11 @@ from triocql.codecs.values import FrozenMap
 from triocql.metadata.building import finish
 from triocql.metadata.replication import LocalStrategy, strategy_of
 from triocql.metadata.schema.building import Builder
+from triocql.metadata.schema.cells import Unreadable, flag, others, shown, text_map
 from triocql.metadata.schema.columns import NOTHING
 from triocql.metadata.schema.keyspace import Keyspace
-from triocql.metadata.schema.reading import Unreadable, flag, others, shown, text_map
-from triocql.metadata.schema.systemtables import BY_NAME, SCHEMA, VIRTUAL, Fault, grouped, tell
+from triocql.metadata.schema.shared import Shared
+from triocql.metadata.schema.systemtables import BY_NAME, SCHEMA, VIRTUAL, Fault, grouped
 from triocql.observability.logs import get_logger
 
 if TYPE_CHECKING:
@@ -48,13 +49,13 @@ def build_keyspaces(
     groups = yield from grouped(rows, faults)
     for name in groups.keyspaces - heads.keys():
         is_kept = name in earlier
-        tell(faults, Fault(name, "", "it has rows, and none among the keyspaces", is_kept))
+        faults.append(Fault(name, "", "it has rows, and none among the keyspaces", is_kept))
         if is_kept:
             heads[name] = earlier[name]
     found: dict[str, Keyspace] = {}
-    plain: dict[str, Any] = {}
+    shared = Shared()
     for name, head in heads.items():
-        found[name] = yield from Builder(head, earlier.get(name), plain, faults).build(groups.of(name))
+        found[name] = yield from Builder(head, earlier.get(name), shared, faults).build(groups.of(name))
         yield
     return found
 
@@ -82,7 +83,7 @@ def rebuild_keyspace(
     if head is None:
         return None
     groups = yield from grouped(rows, faults)
-    return (yield from Builder(head, earlier, {}, faults).build(groups.of(name)))
+    return (yield from Builder(head, earlier, Shared(), faults).build(groups.of(name)))
 
 
 def rebuild_table(rows: Rows, name: str, earlier: Keyspace, faults: list[Fault] | None = None) -> Keyspace:
@@ -96,7 +97,7 @@ def rebuild_table(rows: Rows, name: str, earlier: Keyspace, faults: list[Fault] 
     """
     faults = [] if faults is None else faults
     groups = finish(grouped(rows, faults))
-    return Builder(earlier, earlier, {}, faults).rebuild(groups.of(earlier.name), name)
+    return Builder(earlier, earlier, Shared(), faults).rebuild(groups.of(earlier.name), name)
 
 
 def read_heads(rows: Rows, faults: list[Fault] | None = None) -> dict[str, Keyspace]:
@@ -115,10 +116,8 @@ def read_heads(rows: Rows, faults: list[Fault] | None = None) -> dict[str, Keysp
         name = _name(row, faults)
         head = _head(row, name, more.get(name, {}), faults)
         if found.setdefault(name, head) != head:
-            tell(
-                faults,
-                Fault(name, "", "there are two of it, which differ; the first is taken", is_kept=False),
-            )
+            what = "there are two of it, which differ; the first is taken"
+            faults.append(Fault(name, "", what, is_kept=False))
     for row in rows.get(f"{VIRTUAL}.keyspaces", ()):
         name = _name(row, faults)
         head = Keyspace(name, LocalStrategy(), options=others(row, _OF_KEYSPACES), is_virtual=True)
@@ -132,7 +131,7 @@ def _name(row: Row, faults: list[Fault]) -> str:
     name = row.get("keyspace_name")
     if type(name) is str and name:
         return name
-    tell(faults, Fault("", "", f"its name is {shown(name)}", is_kept=False))
+    faults.append(Fault("", "", f"its name is {shown(name)}", is_kept=False))
     return ""
 
 
@@ -142,7 +141,7 @@ def _head(row: Row, name: str, more: Mapping[str, Any], faults: list[Fault]) -> 
         replication = text_map(row, "replication")
         durable = row.get("durable_writes") is None or flag(row, "durable_writes")
     except Unreadable as error:
-        tell(faults, Fault(name, "", str(error), is_kept=False))
+        faults.append(Fault(name, "", str(error), is_kept=False))
         told = row.get("replication")
         items = told.items() if isinstance(told, Mapping) else ()
         replication = FrozenMap({key: each for key, each in items if type(key) is str and type(each) is str})

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from triocql.metadata.schema.reading import shown
-from triocql.observability.logs import get_logger
+from triocql.metadata.schema.cells import shown
 
 if TYPE_CHECKING:
     from triocql.metadata.building import Steps
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
 Row: TypeAlias = Mapping[str, Any]
 Rows: TypeAlias = Mapping[str, Sequence[Row]]
 """Rows by the full name of their system table, such as ``system_schema.tables``."""
-
-logger = get_logger(__name__)
 
 SCHEMA: Final = "system_schema"
 VIRTUAL: Final = "system_virtual_schema"
@@ -66,6 +63,10 @@ SYSTEM_TABLES: Final = (
 )
 """The tables to read: of Cassandra, and of Scylla."""
 
+OF_ALL: Final = f"{SCHEMA}.keyspaces"
+OF_SCYLLA: Final = f"{SCHEMA}.scylla_keyspaces"
+"""The tables that tell what keyspaces are by themselves: of all nodes, and what those of ScyllaDB have in another."""
+
 BY_NAME: Final = {table.full_name: table for table in SYSTEM_TABLES}
 
 
@@ -83,18 +84,6 @@ class Fault(NamedTuple):
     name: str
     what: str
     is_kept: bool
-
-
-def tell(faults: list[Fault], fault: Fault) -> None:
-    """Note a fault, and log it."""
-    faults.append(fault)
-    logger.warning(
-        "the schema of %s%s cannot be read: %s%s",
-        fault.keyspace or "a keyspace",
-        f".{fault.name}" if fault.name else "",
-        fault.what,
-        "; what was known of it stays" if fault.is_kept else "",
-    )
 
 
 # --- By keyspace and table ---------------------------------------------------------------------------------
@@ -151,7 +140,7 @@ def grouped(rows: Rows, faults: list[Fault]) -> Steps[Grouped]:
                 of.setdefault(name, []).append(row)
             else:
                 what = f"a row of {full_name} belongs to {shown(name)}"
-                tell(faults, Fault(shown(keyspace), "", what, is_kept=False))
+                faults.append(Fault(shown(keyspace), "", what, is_kept=False))
             worked += 1
             if worked % _ROWS_A_STEP == 0:
                 yield

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from triocql.codecs.typeparser import MAX_DEPTH, parse_type
 from triocql.errors import OptionError
 from triocql.metadata.schema.callables import UserType
-from triocql.metadata.schema.reading import Unreadable, others, shown, text, texts
+from triocql.metadata.schema.cells import Unreadable, others, shown, text, texts
 from triocql.protocol import types
 from triocql.protocol.types import CustomType, ListType, MapType, SetType, TupleType, VectorType
 
@@ -70,7 +70,8 @@ class Types:
         earlier: the types that were known before. They stay if their rows cannot be used, or are missing while
             something has such a type: a server drops no type that is in use.
         plain: what was read already of texts without user-defined types; it is filled, and may be shared.
-        complain: told of what is wrong: the name of the type, what, and whether the earlier type stays.
+        complain: told of what is wrong: the name of the type, "" for what has it, what, and whether the earlier type
+            stays.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class Types:
         try:
             read = parse_type(cql_type, self._resolve)
         except (OptionError, RecursionError) as error:
-            self._complain(cql_type, f"the type cannot be read: {error}", False)
+            self._complain("", f"the type {shown(cql_type)} cannot be read: {error}", False)
             read = self._own[cql_type] = CustomType(cql_type)
             return read
         (self._own if self._used else self._plain)[cql_type] = read

@@ -4,6 +4,7 @@ It needs neither Java nor a container, speaks protocol v3 to v5, and any CQL dri
 how to start it and what it does by itself; `CqlServer.when` begins a rule. `triocql.testing.plugin` has a fixture.
 
 - Answers of a rule: `rows`, `pages`, `void`, `error`, `unprepared`, `echo`, `frame`, `raw`.
+- Nodes of ScyllaDB: `Scylla`, `CqlServer.tablets`, `rate_limited`, `tablet_hint`, `CqlServer.client_routes`.
 - What else it may do: `delay`, `no_response`, `as_usual`, `close`, `reset`, a `Gate`, any function of the request.
 - Faults of what it sends: `split`, `trickle`, `truncate`, `cut`, `flip_bit`, `duplicate`, `reorder`, `wrong_stream`,
   `header`, `oversize`, `bad_crc`, `small_segments`.
@@ -21,6 +22,7 @@ from .answers import (
     frame,
     no_response,
     pages,
+    rate_limited,
     raw,
     reset,
     rows,
@@ -28,7 +30,9 @@ from .answers import (
     void,
 )
 from .auth import Authenticator, Challenge, Passwords, Refused, Script, Success
+from .clientroutes import ClientRoutes
 from .connection import ServerConnection
+from .doors import Accepted
 from .encoder import Opcode
 from .errorcodes import Consistency, ErrorCode
 from .faults import (
@@ -52,15 +56,20 @@ from .performance import AnyStep, Step
 from .priming import Rule
 from .requests import Request
 from .schema import Change, Schema, SchemaError
+from .scylla.settings import Scylla
+from .scylla.tablets import ServedTablets, Tablet, tablet_hint
 from .server import CqlServer
+from .tables import ServedTable
 from .types import Raw
 from .usual import echo
 
 __all__ = [
+    "Accepted",
     "AnyStep",
     "Authenticator",
     "Challenge",
     "Change",
+    "ClientRoutes",
     "Consistency",
     "CqlServer",
     "ErrorCode",
@@ -78,10 +87,14 @@ __all__ = [
     "Schema",
     "SchemaError",
     "Script",
+    "Scylla",
+    "ServedTable",
+    "ServedTablets",
     "ServerConnection",
     "ServerNode",
     "Step",
     "Success",
+    "Tablet",
     "as_usual",
     "bad_crc",
     "close",
@@ -96,12 +109,14 @@ __all__ = [
     "no_response",
     "oversize",
     "pages",
+    "rate_limited",
     "raw",
     "reorder",
     "reset",
     "rows",
     "small_segments",
     "split",
+    "tablet_hint",
     "trickle",
     "truncate",
     "unprepared",

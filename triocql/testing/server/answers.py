@@ -12,6 +12,7 @@ from .encoder import Column, Opcode
 from .errorcodes import ErrorCode, check_fields, encode_error
 from .performance import Performance, Step
 from .requests import Request
+from .scylla.settings import RATE_LIMIT
 from .statements import table_name
 from .types import UserType, parse_type
 
@@ -133,13 +134,15 @@ def rows_body(
     cells: Sequence[Sequence[bytes | None]],
     paging_state: bytes | None = None,
 ) -> bytes:
-    """Return the body of a RESULT of rows. The columns are left out where the client knows them, told anew (v5) where
-    it has others in mind."""
+    """Return the body of a RESULT of rows. The columns are left out where the client knows them, told anew (v5, or by
+    an extension) where it has others in mind."""
     describe, changed = True, None
     if request.opcode == Opcode.EXECUTE:
         describe = not request.skip_metadata
-        if request.version >= 5 and request.metadata_id != (now := encoder.metadata_id(columns)):
+        if request.has_metadata_ids and request.metadata_id != (now := _metadata_id(request, columns)):
             describe, changed = True, now
+            if request.node.scylla is not None and request.node.scylla.new_id_without_columns:
+                describe = False
     return encoder.rows(
         request.version,
         columns,
@@ -148,6 +151,12 @@ def rows_body(
         describe=describe,
         new_metadata_id=changed,
     )
+
+
+def _metadata_id(request: Request, columns: Sequence[Column]) -> bytes:
+    """Return the id of the columns, or that of none where the node has the fault that it knows no other."""
+    scylla = request.node.scylla
+    return encoder.metadata_id(() if scylla is not None and scylla.prepared_without_metadata else columns)
 
 
 def rows(
@@ -218,6 +227,40 @@ def unprepared(statement_id: bytes | None = None) -> Message:
         return encode_error(request.version, ErrorCode.UNPREPARED, message, {"id": missing})
 
     return Message(Opcode.ERROR, body, error=ErrorCode.UNPREPARED)
+
+
+@dataclass(frozen=True)
+class _RateLimited(Step):
+    op: int
+    by_coordinator: bool
+    message: str
+
+    def perform(self, performance: Performance) -> None:
+        scylla, request = performance.request.node.scylla, performance.request
+        code: int = ErrorCode.CONFIG_ERROR
+        tail = b""
+        if scylla is not None and RATE_LIMIT in request.connection.extensions:
+            code, tail = scylla.rate_limit_code or 0, bytes([self.op, self.by_coordinator])
+        performance.entry.executed = False
+        body = encode_error(request.version, code, self.message, {}, tail)
+        performance.answer(Opcode.ERROR, body, error=code)
+
+
+def rate_limited(
+    op: Literal["read", "write"] | int = "read",
+    *,
+    by_coordinator: bool = False,
+    message: str = "Per-partition rate limit reached",
+) -> Step:
+    """Answer as ScyllaDB does where a partition is asked too often: with an error of its own where this was agreed on.
+
+    Args:
+        op: what was asked, or any number in its place.
+        by_coordinator: whether the coordinator has refused it, not a replica.
+        message: the text.
+    """
+    number = {"read": 0, "write": 1}[op] if isinstance(op, str) else op
+    return _RateLimited(number, by_coordinator, message)
 
 
 @dataclass(frozen=True)

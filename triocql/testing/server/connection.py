@@ -9,11 +9,13 @@ from triocql.abc import Link, Transport
 
 from . import framing
 from .auth import Conversation
+from .doors import Accepted
 from .encoder import Opcode
 from .errorcodes import ErrorCode, encode_error
 from .faults import Fault, Piece
 from .framing import Compression, Frame, FrameReader, SegmentReader
 from .outgoing import Ending, Outgoing
+from .scylla.settings import Scylla
 from .tap import Tap
 from .wire import BadRequest
 
@@ -39,6 +41,7 @@ class Owner(Protocol):
     """A node, as its connections see it."""
 
     versions: tuple[int, ...]
+    scylla: Scylla | None
 
     @property
     def server(self) -> Surroundings:
@@ -56,10 +59,15 @@ class ServerConnection:
 
     Args:
         node: the node.
-        number: its number among all connections of the server.
+        accepted: how it came.
         reset: breaks the transport with RST.
 
     Attributes:
+        number: its number among all connections of the server.
+        peer_port: the port of the client; that of the node that was dialled is ``port``.
+        shard: the shard that it is on, -1 if the node has none.
+        tls: whether it speaks TLS, if the server does.
+        extensions: which of the extensions that the node offers the client has asked for.
         version: of the protocol, 0 before the first request.
         keyspace: the one in use.
         options: of STARTUP.
@@ -71,9 +79,14 @@ class ServerConnection:
         tap: the outermost link: what the transport is driven by.
     """
 
-    def __init__(self, node: Owner, number: int, reset: Callable[[], None]) -> None:
+    def __init__(self, node: Owner, accepted: Accepted, reset: Callable[[], None]) -> None:
         self.node = node
-        self.number = number
+        self.number = accepted.number
+        self.port = accepted.port
+        self.peer_port = accepted.peer_port
+        self.shard = accepted.shard
+        self.tls = accepted.tls
+        self.extensions: frozenset[str] = frozenset()
         self.version = 0
         self.keyspace: str | None = None
         self.options: dict[str, str] = {}
@@ -141,23 +154,28 @@ class ServerConnection:
         if self.version and version != self.version:
             raise BadRequest(f"a request of protocol v{version} on a connection of v{self.version}")
         self.version = version
-        self.node.take(self, frame)
+        try:
+            self.node.take(self, frame)
+        except BadRequest as problem:
+            self._refuse(str(problem), frame.stream)
 
     def _refuse_version(self, frame: Frame) -> None:
         known = ", ".join(f"{each}/v{each}" for each in sorted(self.node.versions))
         message = (
             f"Invalid or unsupported protocol version ({frame.version}); supported versions are ({known})"
         )
-        newest = max(self.node.versions)
+        newest, stream = max(self.node.versions), frame.stream
+        if self.node.scylla is not None:  # which has read one byte by then, and knows of no stream
+            message, stream = f"Invalid or unsupported protocol version: {frame.version}", 0
         body = encode_error(newest, ErrorCode.PROTOCOL_ERROR, message, {})
-        self.send(Frame(newest | _RESPONSE, 0, frame.stream, Opcode.ERROR, body))
+        self.send(Frame(newest | _RESPONSE, 0, stream, Opcode.ERROR, body))
         self.end("close")
 
-    def _refuse(self, message: str) -> None:
+    def _refuse(self, message: str, stream: int = 0) -> None:
         """Answer what makes no sense, then close."""
         version = self.version or max(self.node.versions)
         body = encode_error(version, ErrorCode.PROTOCOL_ERROR, message, {})
-        self.send(Frame(version | _RESPONSE, 0, 0, Opcode.ERROR, body))
+        self.send(Frame(version | _RESPONSE, 0, stream, Opcode.ERROR, body))
         self.end("close")
 
     def _switch(self) -> None:

@@ -43,7 +43,9 @@ _ADD_FIELD = re.compile(rf"add\s+(?P<name>{NAME})\s+(?P<type>.+)$", re.IGNORECAS
 _RENAMED = re.compile(rf"({NAME})\s+to\s+({NAME})", re.IGNORECASE)
 _DESCENDING = re.compile(rf"({NAME})\s+desc\b", re.IGNORECASE)
 _DURABLE = re.compile(r"durable_writes\s*=\s*(true|false)", re.IGNORECASE)
-_MAP = re.compile(r"\{(.*?)\}", re.DOTALL)
+_REPLICATION = re.compile(r"\breplication\s*=\s*\{(.*?)\}", re.IGNORECASE | re.DOTALL)
+_TABLETS = re.compile(r"\btablets\s*=\s*\{(.*?)\}", re.IGNORECASE | re.DOTALL)
+_CONSISTENCY = re.compile(r"\bconsistency\s*=\s*'(\w+)'", re.IGNORECASE)
 _INDEX = re.compile(
     rf"on\s+(?P<table>{NAME}(?:\.{NAME})?)\s*\((?P<target>[^()]*(?:\([^()]*\))?)\s*\)\s*(?:using\s+'(?P<using>[^']+)')?(?P<rest>.*)$",
     re.IGNORECASE | re.DOTALL,
@@ -102,13 +104,19 @@ class Statement:
 
     def _set_properties(self) -> bool:
         keyspace = self._schema.keyspaces[self._name]
-        replication, durable = _MAP.search(self._rest), _DURABLE.search(self._rest)
+        replication, durable = _REPLICATION.search(self._rest), _DURABLE.search(self._rest)
+        tablets, consistency = _TABLETS.search(self._rest), _CONSISTENCY.search(self._rest)
         if replication is not None:
             keyspace.replication = pairs(replication[1])
             keyspace.replication["class"] = _located(keyspace.replication.get("class", "SimpleStrategy"))
         if durable is not None:
             keyspace.durable_writes = durable[1].lower() == "true"
-        return (replication or durable) is not None
+        if tablets is not None:
+            told = pairs(tablets[1])
+            keyspace.tablets = int(told.get("initial", 0)) if told.get("enabled", "true") == "true" else None
+        if consistency is not None:
+            keyspace.consistency = consistency[1]
+        return any(each is not None for each in (replication, durable, tablets, consistency))
 
     def _drop_keyspace(self) -> list[Change]:
         if self._name not in self._schema.keyspaces:

@@ -106,11 +106,16 @@ class Aggregate:
 
 @dataclass
 class Keyspace:
-    """A keyspace; `types` has the fields of its user-defined types, functions go by name and types of arguments."""
+    """A keyspace; `types` has the fields of its user-defined types, functions go by name and types of arguments.
+
+    In ScyllaDB `tablets` is how many each table has at first, 0 for as many as suit, None if it has none.
+    """
 
     name: str
     replication: dict[str, str]
     durable_writes: bool = True
+    tablets: int | None = None
+    consistency: str | None = None
     tables: dict[str, Table] = field(default_factory=dict)
     types: dict[str, dict[str, str]] = field(default_factory=dict)
     views: dict[str, View] = field(default_factory=dict)

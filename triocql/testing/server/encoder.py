@@ -132,6 +132,9 @@ def prepared(
     key: Sequence[int],
     result: Sequence[Column] | None,
     result_id: bytes | None = None,
+    *,
+    with_id: bool = False,
+    mark: int = 0,
 ) -> bytes:
     """RESULT: the answer to PREPARE.
 
@@ -142,12 +145,14 @@ def prepared(
         key: for each part of the partition key its index among them (since v4).
         result: the columns of the rows to come, None if there will be no rows.
         result_id: the id of their metadata (v5), made of the columns unless given.
+        with_id: whether versions before v5 have this id, too (an extension of ScyllaDB).
+        mark: a flag that is none of the protocol's (another one).
     """
     body = wire.integer(_PREPARED) + wire.short_bytes(statement_id)
-    if version >= 5:
+    if version >= 5 or with_id:
         body += wire.short_bytes(metadata_id(result or ()) if result_id is None else result_id)
     flags, specs = _specs(version, parameters)
-    body += wire.integer(flags) + wire.integer(len(parameters))
+    body += wire.unsigned(flags | mark) + wire.integer(len(parameters))
     if version >= 4:
         body += wire.integer(len(key)) + b"".join(map(wire.short, key))
     return body + specs + _rows_metadata(version, result or (), describe=result is not None)
@@ -202,6 +207,12 @@ def node_event(kind: str, change: str, address: str, port: int) -> bytes:
 def schema_event(*change: Any) -> bytes:
     """EVENT: SCHEMA_CHANGE; the arguments are those of `schema_change`."""
     return wire.string("SCHEMA_CHANGE") + schema_change(*change)
+
+
+def client_routes_event(change: str, connection_ids: Sequence[str], host_ids: Sequence[str]) -> bytes:
+    """EVENT: CLIENT_ROUTES_CHANGE (ScyllaDB)."""
+    names = wire.string("CLIENT_ROUTES_CHANGE") + wire.string(change)
+    return names + wire.string_list(connection_ids) + wire.string_list(host_ids)
 
 
 def extras(

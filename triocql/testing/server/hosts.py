@@ -18,10 +18,9 @@ from triocql.reactors.current import select
 from triocql.testing.simulated import SimulatedReactor
 
 T = TypeVar("T")
-Accept = Callable[[Callable[[], None]], Link]
-"""Makes the link of a new connection; its argument breaks the connection with RST."""
+Accept = Callable[[Callable[[], None], int], Link]
+"""Makes the link of a new connection, from what breaks it with RST, and the port of the client."""
 
-_USUAL_PORT = 9042
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 PATIENCE = 10.0
 """Seconds that a call into the server's thread may take."""
@@ -50,8 +49,11 @@ class Host(Protocol):
     def call(self, fn: Callable[[], T]) -> T:
         """Call `fn` where all of the server runs, and return its result."""
 
-    def listen(self, address: Address, accept: Accept) -> Listener:
-        """Accept connections; on any port that is free if that of the address is 0. Raises OSError."""
+    def listen(self, address: Address, accept: Accept, usual: int) -> Listener:
+        """Accept connections. If the port of the address is 0, it is any free one; `usual` where there are no sockets.
+
+        Raises OSError.
+        """
 
 
 class NoHost:
@@ -69,7 +71,7 @@ class NoHost:
         """Call at once."""
         return fn()
 
-    def listen(self, address: Address, accept: Accept) -> Listener:
+    def listen(self, address: Address, accept: Accept, usual: int) -> Listener:
         """Fail."""
         raise RuntimeError("the server does not run: use `async with`, `with` or `run_on`")
 
@@ -92,14 +94,14 @@ class SimulatedHost:
         """Call at once."""
         return fn()
 
-    def listen(self, address: Address, accept: Accept) -> Listener:
+    def listen(self, address: Address, accept: Accept, usual: int) -> Listener:
         """Accept connections (`Host`)."""
 
         def factory() -> Link:
             number = len(listener.accepted)
-            return accept(lambda: listener.accepted[number].reset())
+            return accept(lambda: listener.accepted[number].reset(), listener.client_port)
 
-        listener = self._reactor.listen(Address(address.host, address.port or _USUAL_PORT), factory)
+        listener = self._reactor.listen(Address(address.host, address.port or usual), factory)
         return listener
 
 
@@ -136,7 +138,7 @@ class LoopHost:
         """Call at once."""
         return fn()
 
-    def listen(self, address: Address, accept: Accept) -> Listener:
+    def listen(self, address: Address, accept: Accept, usual: int) -> Listener:
         """Accept connections (`Host`)."""
         listener = self._listening(self._reactor, listening_socket(address), accept)
         listener.start()
@@ -160,13 +162,13 @@ class _SocketListener:
         """Accept all connections that wait."""
         with suppress(BlockingIOError):
             while True:
-                client, _ = self.sock.accept()
+                client, peer = self.sock.accept()
                 client.setblocking(False)
                 # Else an answer waits for the client to acknowledge the one before it: 40 ms that no clock knows of.
                 client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._reactor.spawn(self._serve, client)
+                self._reactor.spawn(self._serve, client, peer[1])
 
-    async def _serve(self, client: socket.socket) -> None:
+    async def _serve(self, client: socket.socket, peer_port: int) -> None:
         transport: Transport | None = None
 
         def reset() -> None:
@@ -176,7 +178,7 @@ class _SocketListener:
                 transport.abort()
 
         with suppress(ConnectionError):
-            transport = await self._reactor.adopt(client, self._accept(reset))
+            transport = await self._reactor.adopt(client, self._accept(reset, peer_port))
 
 
 class _TrioListener(_SocketListener):
@@ -268,6 +270,6 @@ class ThreadHost:
         self._loop.call_soon_threadsafe(work)
         return future.result(PATIENCE)
 
-    def listen(self, address: Address, accept: Accept) -> Listener:
+    def listen(self, address: Address, accept: Accept, usual: int) -> Listener:
         """Accept connections (`Host`)."""
-        return self.call(lambda: self._inner.listen(address, accept))
+        return self.call(lambda: self._inner.listen(address, accept, usual))

@@ -6,8 +6,9 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from .declared import Table
 from .encoder import Opcode
 from .requests import RawValue, Request
 
@@ -40,6 +41,13 @@ def fits(query: Query | None, texts: list[str]) -> bool:
     return any(query.search(text) for text in texts)
 
 
+class Partition(NamedTuple):
+    """A partition: a table of the schema, and a token."""
+
+    table: Table
+    token: int
+
+
 @dataclass(eq=False)
 class Execution:
     """A request in the log.
@@ -52,6 +60,9 @@ class Execution:
         system: whether the node answers it by itself: system tables, USE, the handshake.
         executed: whether it was carried out, as far as the client can know: False once it was answered with an
             error that promises that nothing was done. What is never answered counts as executed.
+        partition: the table and token of the one partition that it is about (prepared, ScyllaDB); None if not known.
+        on_target: whether node and shard are those of a replica of its partition (ScyllaDB); None if that is not known.
+        hint: the tablet that the client was told of along with the answer, as it went out.
     """
 
     request: Request
@@ -60,6 +71,19 @@ class Execution:
     connection: int
     system: bool
     executed: bool = True
+    partition: Partition | None = None
+    on_target: bool | None = None
+    hint: bytes | None = None
+
+    @property
+    def shard(self) -> int:
+        """The shard of the node that it came to, -1 if the node has none."""
+        return self.request.connection.shard
+
+    @property
+    def extensions(self) -> frozenset[str]:
+        """The extensions of the protocol that are in use on its connection."""
+        return self.request.connection.extensions
 
     @property
     def size(self) -> int:
@@ -83,7 +107,9 @@ class Execution:
 
     def __str__(self) -> str:
         refused = "" if self.executed else " (not executed)"
-        return f"{self.time:.3f} s, node {self.node}, connection {self.connection}: {self.request}{refused}"
+        shard = "" if self.shard < 0 else f", shard {self.shard}"
+        where = f"node {self.node}{shard}, connection {self.connection}"
+        return f"{self.time:.3f} s, {where}: {self.request}{refused}"
 
 
 class ExecutionLog:
@@ -98,6 +124,9 @@ class ExecutionLog:
     Args:
         max_bytes: how many bytes of requests it keeps, each counted with 1 KiB for itself.
 
+    Attributes:
+        malformed: what was wrong with requests that were none, and got a protocol error.
+
     >>> def check(server):
     ...     assert server.log.count("INSERT INTO users (id) VALUES (?)") == 1
     ...     server.log.assert_executed("SELECT * FROM users WHERE id = ?", times=2, values=[7])
@@ -109,6 +138,7 @@ class ExecutionLog:
         self._entries: deque[Execution] = deque()
         self._bytes = 0
         self._forgotten = 0
+        self.malformed: list[str] = []
 
     def add(self, entry: Execution) -> None:
         """Add an entry; the oldest ones go if there is no more room."""
@@ -160,6 +190,7 @@ class ExecutionLog:
     def clear(self) -> None:
         """Forget everything."""
         self._entries.clear()
+        self.malformed.clear()
         self._bytes = self._forgotten = 0
 
     def assert_executed(

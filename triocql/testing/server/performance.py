@@ -58,6 +58,7 @@ class Performance:
         entry: its entry of the log.
         steps: of the rule.
         as_usual: what to do for a step that says so.
+        along: gives the payload of a RESULT that has none.
 
     A step that raises is answered with a server error that names the exception; BadRequest is a protocol error.
     """
@@ -68,12 +69,14 @@ class Performance:
         entry: Execution,
         steps: Sequence[AnyStep],
         as_usual: Callable[[Sequence[Fault]], None],
+        along: Callable[[Execution], Mapping[str, bytes | None] | None] = lambda entry: None,
     ) -> None:
         self.request = request
         self.entry = entry
         self._steps = list(steps)
         self._faults: list[Fault] = [step for step in steps if isinstance(step, Fault)]
         self._as_usual = as_usual
+        self._along = along
         self._held = False
 
     @property
@@ -124,8 +127,11 @@ class Performance:
         if error in NOT_EXECUTED:
             self.entry.executed = False
         tracing = TRACING_ID if self.request.tracing else None
-        more = (warnings, payload) if self.request.version >= 4 else ((), None)
-        flags, prefix = encoder.extras(tracing, *more)
+        if self.request.version < 4:
+            warnings, payload = (), None
+        elif payload is None and opcode == Opcode.RESULT:
+            payload = self._along(self.entry)
+        flags, prefix = encoder.extras(tracing, warnings, payload)
         self.send(opcode, prefix + body, flags)
 
     def send(self, opcode: int, body: bytes, flags: int = 0, *, as_is: bool = False) -> None:

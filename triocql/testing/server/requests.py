@@ -12,6 +12,7 @@ from .encoder import FLAG_PAYLOAD, FLAG_TRACING, Column, Opcode
 from .errorcodes import Consistency
 from .framing import Frame
 from .node import ServerNode
+from .scylla.settings import METADATA_ID
 from .wire import BadRequest, Reader
 
 _VALUES, _SKIP_METADATA, _PAGE_SIZE, _PAGING_STATE, _SERIAL = 0x01, 0x02, 0x04, 0x08, 0x10
@@ -47,7 +48,8 @@ class Request:
         payload: the custom payload.
         text: the query; of an EXECUTE, the text that was prepared ("" if the node does not know the id).
         id: of an EXECUTE, the prepared statement's id.
-        metadata_id: of an EXECUTE (v5), the id of the metadata that the client has.
+        metadata_id: of an EXECUTE (v5, or by an extension), the id of the metadata that the client has.
+        tablet_block: of an EXECUTE (tablets-routing v2), four bits of the version of the tablet that the client knows.
         values: the bound values' bytes.
         names: their names, if the client gave some.
         entries: the statements of a batch.
@@ -68,6 +70,7 @@ class Request:
     text: str = ""
     id: bytes = b""
     metadata_id: bytes = b""
+    tablet_block: int | None = None
     values: list[RawValue] = field(default_factory=list, repr=False)
     names: list[str] = field(default_factory=list)
     entries: list[BatchEntry] = field(default_factory=list, repr=False)
@@ -81,6 +84,11 @@ class Request:
     now_in_seconds: int | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
+
+    @property
+    def has_metadata_ids(self) -> bool:
+        """Whether its prepared statements have ids of their rows' metadata."""
+        return self.version >= 5 or METADATA_ID in self.connection.extensions
 
     @property
     def texts(self) -> list[str]:
@@ -111,7 +119,7 @@ class Request:
 
 
 def parse(node: ServerNode, connection: ServerConnection, frame: Frame) -> Request:
-    """Parse a frame. Raises BadRequest if it is not a valid request."""
+    """Parse a frame, to its last byte. Raises BadRequest if it is not a valid request."""
     request = Request(node, connection, frame.version & 0x7F, frame.stream, frame.opcode)
     reader = Reader(frame.body)
     if frame.flags & FLAG_PAYLOAD:
@@ -121,6 +129,8 @@ def parse(node: ServerNode, connection: ServerConnection, frame: Frame) -> Reque
     parser = _PARSERS.get(frame.opcode)
     if parser is not None:
         parser(request, reader)
+        if reader.left:
+            raise BadRequest(f"{Opcode(frame.opcode).name} has {reader.left} bytes too many")
     return request
 
 
@@ -146,9 +156,12 @@ def _parse_query(request: Request, reader: Reader) -> None:
 def _parse_execute(request: Request, reader: Reader) -> None:
     request.id = reader.short_bytes()
     request.text = request.node.prepared_text(request.id)
-    if request.version >= 5:
+    if request.has_metadata_ids:
         request.metadata_id = reader.short_bytes()
     _parse_parameters(request, reader)
+    scylla = request.node.scylla
+    if scylla is not None and scylla.tablets_v2_name in request.connection.extensions:
+        request.tablet_block = reader.byte()
 
 
 def _parse_parameters(request: Request, reader: Reader) -> None:

@@ -77,9 +77,23 @@ def _with_views(keyspace: Keyspace) -> Iterator[Table]:
 
 def _keyspaces(node: ServerNode) -> list[Row]:
     return [
-        {"keyspace_name": each.name, "durable_writes": each.durable_writes, "replication": each.replication}
+        {
+            "keyspace_name": each.name,
+            "durable_writes": each.durable_writes,
+            "replication": _replication(node, each.replication),
+        }
         for each in _all(node)
     ]
+
+
+def _replication(node: ServerNode, told: dict[str, str]) -> dict[str, str]:
+    """Return it as servers keep it: with a number for each data centre, where one was told for all."""
+    if "replication_factor" not in told or not told["class"].endswith("NetworkTopologyStrategy"):
+        return told
+    centres = {each.data_center for each in node.server.members}
+    factors = {**dict.fromkeys(sorted(centres), told["replication_factor"]), **told}
+    del factors["replication_factor"]
+    return factors
 
 
 def _tables(node: ServerNode) -> list[Row]:

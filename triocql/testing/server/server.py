@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -14,8 +14,10 @@ from triocql.protocol.tls import TlsLink
 from triocql.testing.cassandra._topology import Topology, places, tokens
 from triocql.testing.simulated import SimulatedReactor
 
-from . import encoder, usual
+from . import usual
+from .announcing import Announcing
 from .auth import Authenticator, Passwords
+from .clientroutes import ClientRoutes
 from .connection import ServerConnection
 from .encoder import Opcode
 from .faults import Fault
@@ -24,16 +26,22 @@ from .hosts import Host, LoopHost, NoHost, SimulatedHost, ThreadHost
 from .log import DEFAULT_BYTES, Execution, ExecutionLog, Query
 from .node import Edit, ServerNode
 from .performance import Performance
+from .placement import Placement
 from .priming import Rule, Rules
 from .requests import Request, parse
-from .schema import Change, Schema
+from .schema import Schema, Table
+from .scylla.settings import Scylla, kinds_of
+from .scylla.tablets import Replica, ServedTablets
+from .scyllatables import SCYLLA_TABLES
 from .systemtables import TABLES
+from .tables import ServedTable
+from .wire import BadRequest
 
 T = TypeVar("T")
 _MOST_TRIES = 20
 
 
-class CqlServer:
+class CqlServer(Announcing):
     """A cluster of nodes that speak CQL and answer as they are told, for tests without a database.
 
     It runs in the event loop of the test (``async with``, on Trio or asyncio; virtual clocks work), in a thread
@@ -54,7 +62,8 @@ class CqlServer:
         nodes: how many nodes, all in one data centre; one unless given.
         topology: nodes by data centre and rack in place of `nodes`: ``{"dc1": {"rack1": 2, "rack2": 1}}``.
         num_tokens: tokens a node.
-        versions: the protocol versions that the nodes speak.
+        scylla: has the nodes be of ScyllaDB: what each is like, or a sequence of that, with None for one of Cassandra.
+        versions: the protocol versions that the nodes speak, those of ScyllaDB only 3 and 4.
         compression: what they offer; "snappy" needs cramjam.
         schema: statements that declare keyspaces, tables and types.
         users: user names and passwords; without any, no authentication is asked for.
@@ -72,9 +81,11 @@ class CqlServer:
         schema: the schema (`Schema`).
         rules: the rules, to remove some or all.
         edits: what `edit` has changed, by table.
+        client_routes: the proxies by which clients reach nodes of ScyllaDB (`ClientRoutes`).
 
     Raises:
         LauncherError: `nodes` or `topology` make no cluster.
+        ValueError: `scylla` is not about as many nodes.
         OSError: an address cannot be bound, when it starts.
     """
 
@@ -86,6 +97,7 @@ class CqlServer:
         *,
         topology: Topology | None = None,
         num_tokens: int = 1,
+        scylla: Scylla | Sequence[Scylla | None] | None = None,
         versions: Sequence[int] = (3, 4, 5),
         compression: Sequence[str] = ("lz4", "snappy"),
         schema: str = "",
@@ -113,12 +125,13 @@ class CqlServer:
         self.rules = Rules()
         self.edits: dict[str, Edit | None] = {}
         self.log = ExecutionLog(log_bytes)
-        self.host: Host = NoHost()
+        self.host = NoHost()
         self._connections = 0
         self._port = port
         layout = places(nodes, topology)
+        kinds = kinds_of(scylla, len(layout))
         first = ipaddress.ip_address(host)
-        self.nodes: list[ServerNode] = [
+        self.nodes = [
             ServerNode(
                 self,
                 index,
@@ -126,9 +139,12 @@ class CqlServer:
                 place.dc,
                 place.rack,
                 tokens(layout, index, num_tokens),
+                kinds[index],
             )
             for index, place in enumerate(layout)
         ]
+        self.client_routes = ClientRoutes(self.send_event)
+        self._placement = Placement(self.nodes, self.schema)
 
     # --- Running -------------------------------------------------------------------------------------------
 
@@ -261,6 +277,21 @@ class CqlServer:
             )
         )
 
+    def serve_table(self, name: str, rows: Iterable[Sequence[Any] | Mapping[str, Any]]) -> ServedTable:
+        """Have a table of the schema answer with rows of its own: by ranges of tokens, and in pages.
+
+        Args:
+            name: the table with its keyspace, as statements write it: ``"shop.users"``.
+            rows: each a sequence of values in the order of the columns, or a mapping by column.
+
+        >>> server = CqlServer(schema="CREATE KEYSPACE shop; CREATE TABLE shop.users (id int PRIMARY KEY, name text)")
+        >>> len(server.serve_table("shop.users", [[7, "Ann"], {"id": 8}]).rows)
+        2
+        """
+        table = ServedTable(self.schema, name, rows)
+        table.rule = self.when(table.about).then(table.step)
+        return table
+
     def edit(self, table: str, change: Edit | None) -> None:
         """Have the nodes tell other rows of a system table than the truth.
 
@@ -275,40 +306,34 @@ class CqlServer:
         >>> server = CqlServer(2)
         >>> server.edit("system.peers", lambda node, rows: [{**row, "host_id": None} for row in rows])
         """
-        if table not in TABLES:
-            raise ValueError(f"edit({table!r}): the system tables are {', '.join(TABLES)}")
+        known = {**TABLES, **SCYLLA_TABLES}
+        if table not in known:
+            raise ValueError(f"edit({table!r}): the system tables are {', '.join(known)}")
         self.edits[table] = change
 
-    # --- Events --------------------------------------------------------------------------------------------
+    # --- ScyllaDB ------------------------------------------------------------------------------------------
 
-    def announce(
-        self,
-        kind: Literal["TOPOLOGY_CHANGE", "STATUS_CHANGE"],
-        change: Literal["NEW_NODE", "REMOVED_NODE", "MOVED_NODE", "UP", "DOWN"],
-        address: Address | ServerNode,
-        *,
-        by: Sequence[ServerNode] | None = None,
-    ) -> None:
-        """Send an event about a node to all clients that are registered for it; `by` names the nodes that send it."""
-        if isinstance(address, ServerNode):
-            address = address.address
-        self.send_event(kind, encoder.node_event(kind, change, *address), by=by)
+    def tablets(self, table: str) -> ServedTablets:
+        """Return the tablets of a table, to look at or to change.
 
-    def announce_schema(self, *changes: Change, by: Sequence[ServerNode] | None = None) -> None:
-        """Send events about changes of the schema. Those that clients make are announced anyway."""
-        for change in changes:
-            self.send_event("SCHEMA_CHANGE", encoder.schema_event(*change), by=by)
+        A keyspace has tablets if it was created so: ``WITH replication = {...} AND tablets = {'initial': 8}``.
 
-    def send_event(self, kind: str, body: bytes, *, by: Sequence[ServerNode] | None = None) -> None:
-        """Send an event of any body to all clients that are registered for `kind`."""
+        Raises:
+            ValueError: the table is not there, or its keyspace has none.
+        """
+        return self._placement.tablets(table)
 
-        def send() -> None:
-            for node in self.nodes if by is None else by:
-                for connection in node.connections:
-                    if kind in connection.events:
-                        connection.send_event(body)
+    def replicas(self, table: str, token: int) -> list[Replica]:
+        """Return the index of the node and the shard of each replica of a token, by tablets or by the ring.
 
-        self.call(send)
+        Raises:
+            ValueError: there is no such table.
+        """
+        return self._placement.replicas(table, token)
+
+    def all_tablets(self) -> Iterator[tuple[Table, ServedTablets]]:
+        """Go through all tables and views that have tablets."""
+        return self._placement.all_tablets()
 
     # --- What nodes and steps ask --------------------------------------------------------------------------
 
@@ -326,8 +351,8 @@ class CqlServer:
         return self._connections - 1
 
     def wrap(self, connection: ServerConnection) -> Link:
-        """Return the connection, within TLS if the server speaks it."""
-        if self.ssl_context is None:
+        """Return the connection, within TLS if the server speaks it at that port."""
+        if self.ssl_context is None or not connection.tls:
             return connection
 
         def failed(error: Exception) -> None:
@@ -337,11 +362,17 @@ class CqlServer:
 
     def take(self, node: ServerNode, connection: ServerConnection, frame: Frame) -> None:
         """Log a request, and answer it by a rule or as usual. Raises BadRequest if it is not a valid one."""
-        request = parse(node, connection, frame)
+        try:
+            request = parse(node, connection, frame)
+        except BadRequest as problem:
+            self.log.malformed.append(str(problem))
+            raise
         if request.opcode == Opcode.STARTUP:
             connection.options = dict(request.options)
         system = usual.is_system(request)
         entry = Execution(request, self.host.now(), node.index, connection.number, system)
+        if node.scylla is not None:
+            self._placement.locate(entry)
         self.log.add(entry)
         self._answer(request, entry, None, ())
 
@@ -355,4 +386,4 @@ class CqlServer:
         def fall_back(more: Sequence[Fault]) -> None:
             self._answer(request, entry, rule, more)
 
-        Performance(request, entry, (*steps, *faults), fall_back).resume()
+        Performance(request, entry, (*steps, *faults), fall_back, self._placement.hint).resume()

@@ -42,6 +42,7 @@ def statement_id(text: str, keyspace: str | None) -> bytes:
     return hashlib.md5(f"{keyspace or ''}{text}".encode(), usedforsecurity=False).digest()
 
 
+_CONDITIONAL = re.compile(r"\s*(?:insert|update|delete|begin)\b.*\bif\b", re.IGNORECASE | re.DOTALL)
 _NAME = r'(?:"(?:[^"]|"")+"|\w+)'
 _TABLE = re.compile(rf"\b(?:from|into|update)\s+({_NAME}(?:\.{_NAME})?)", re.IGNORECASE)
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
@@ -54,6 +55,7 @@ _BEFORE: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (re.compile(r"\bttl\s*$", re.IGNORECASE), "[ttl]", "int"),
     (re.compile(r"\btimestamp\s*$", re.IGNORECASE), "[timestamp]", "bigint"),
     (re.compile(r"\blimit\s*$", re.IGNORECASE), "[limit]", "int"),
+    (re.compile(r"\btoken\s*\([^)]*\)\s*(?:<=?|>=?|=)\s*$", re.IGNORECASE), "partition key token", "bigint"),
 )
 _IN = re.compile(rf"({_NAME})\s+in\s*$", re.IGNORECASE)
 _IN_LIST = re.compile(rf"({_NAME})\s+in\s*\([^)]*$", re.IGNORECASE)
@@ -61,6 +63,15 @@ _COMPARED = re.compile(rf"({_NAME})\s*(?:=|<|>|<=|>=|!=)\s*(?:{_NAME}\s*[+-]\s*)
 _SELECTED = re.compile(
     r"select\s+(?:json\s+|distinct\s+)?(?P<columns>.+?)\s+from\s", re.IGNORECASE | re.DOTALL
 )
+
+
+def is_conditional(text: str) -> bool:
+    """Whether a statement is a lightweight transaction: a write with a condition.
+
+    >>> is_conditional("DELETE FROM t WHERE k = 1 IF EXISTS"), is_conditional("UPDATE t SET a = 'if' WHERE k = 1")
+    (True, False)
+    """
+    return _CONDITIONAL.match(_masked(text)) is not None
 
 
 def table_name(text: str, keyspace: str | None) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from . import encoder
 from .answers import Message, columns_of, error, rows, rows_body, unprepared, void
@@ -14,7 +15,18 @@ from .errorcodes import ErrorCode
 from .priming import Rule, Rules
 from .requests import Request
 from .schema import SchemaError, split_name, understands
-from .statements import Statement, Undescribed, infer_parameters, infer_result, key_indexes, statement_id
+from .scylla.negotiation import negotiated, supported
+from .scylla.settings import LWT_MARK
+from .scylla.timeouts import is_allowed, timeouts
+from .statements import (
+    Statement,
+    Undescribed,
+    infer_parameters,
+    infer_result,
+    is_conditional,
+    key_indexes,
+    statement_id,
+)
 from .systemtables import is_system_query, parameter_types, parse_selection, select
 from .types import parse_type
 from .wire import Reader
@@ -50,19 +62,39 @@ def answer(rules: Rules, request: Request) -> Message:
         return error(ErrorCode.PROTOCOL_ERROR, f"opcode {request.opcode:#04x} is not that of a request")
     if not request.connection.user_ready and request.opcode not in _HANDSHAKE:
         return error(ErrorCode.PROTOCOL_ERROR, f"Unexpected message {request}, expecting STARTUP or OPTIONS")
-    return answerer(request)
+    return _refused_timeout(request) or answerer(request)
+
+
+def _refused_timeout(request: Request) -> Message | None:
+    """Return the error about a timeout that a statement says, None if there is nothing wrong with it."""
+    for text in request.texts:
+        for timeout in timeouts(text):
+            if request.node.scylla is None:
+                return error(
+                    ErrorCode.SYNTAX_ERROR,
+                    f"mismatched input 'TIMEOUT' expecting EOF (... [TIMEOUT] {timeout})",
+                )
+            if not is_allowed(timeout):
+                return error(ErrorCode.INVALID, f"{timeout}: a timeout is in whole milliseconds")
+    return None
 
 
 # --- The handshake -------------------------------------------------------------------------------------------
 
 
 def _options(request: Request) -> Message:
-    versions = [f"{each}/v{each}" for each in sorted(request.node.versions)]
-    offered = {
-        "PROTOCOL_VERSIONS": versions,
-        "COMPRESSION": list(request.node.server.compression),
-        "CQL_VERSION": ["3.4.7"],
-    }
+    node, server = request.node, request.node.server
+    if node.scylla is not None:
+        shard = request.connection.shard
+        offered = supported(
+            node, node.scylla, shard, compression=server.compression, partitioner=server.partitioner
+        )
+    else:
+        offered = {
+            "PROTOCOL_VERSIONS": [f"{each}/v{each}" for each in sorted(node.versions)],
+            "COMPRESSION": server.compression,
+            "CQL_VERSION": ["3.4.7"],
+        }
     return Message(Opcode.SUPPORTED, encoder.supported(offered))
 
 
@@ -73,6 +105,8 @@ def _startup(request: Request) -> Message:
         compression not in server.compression or (request.version >= 5 and compression != "lz4")
     ):
         return error(ErrorCode.PROTOCOL_ERROR, f"Unknown compression algorithm: {compression}")
+    if request.node.scylla is not None:
+        connection.extensions = negotiated(request.node.scylla, request.options)
     if server.authenticator is None:
         connection.user_ready = True
         return Message(Opcode.READY, b"")
@@ -128,10 +162,18 @@ def _select(request: Request) -> Message:
     if selection is None:
         return _unprimed(request)
     try:
-        columns, found = select(request.node, selection, request.decoded_values)
+        columns, found = select(request.node, selection, _system_values(request))
     except LookupError as problem:
         return error(ErrorCode.INVALID, str(problem.args[0]))
     return rows(columns, found, table=selection.table)
+
+
+def _system_values(request: Request) -> list[Any]:
+    """Return the values that are bound to a SELECT on a system table, prepared or not."""
+    if request.id:
+        return request.decoded_values
+    pairs = zip(_system_parameters(request), request.values, strict=False)
+    return [column.type.decode(raw) if isinstance(raw, bytes) else None for column, raw in pairs]
 
 
 def _change_schema(request: Request) -> Message:
@@ -181,8 +223,20 @@ def _prepare(rules: Rules, request: Request) -> Message:
     except (Undescribed, LookupError) as problem:
         return error(ErrorCode.INVALID, str(problem.args[0]))
     request.node.remember(statement)
+    scylla, result = request.node.scylla, statement.result
+    mark = 0
+    if scylla is not None:
+        marking = LWT_MARK in request.connection.extensions and is_conditional(request.text)
+        mark = (scylla.lwt_mask or 0) if marking else 0
+        result = None if scylla.prepared_without_metadata else result
     body = encoder.prepared(
-        request.version, statement.id, statement.parameters, statement.key, statement.result
+        request.version,
+        statement.id,
+        statement.parameters,
+        statement.key,
+        result,
+        with_id=request.has_metadata_ids,
+        mark=mark,
     )
     return Message(Opcode.RESULT, body)
 
@@ -213,7 +267,7 @@ def describe(request: Request, rules: Rules, keyspace: str | None) -> Statement:
 
 def _system_parameters(request: Request) -> list[Column]:
     selection = parse_selection(request.text)
-    return [] if selection is None else columns_of(parameter_types(selection), request)
+    return [] if selection is None else columns_of(parameter_types(request.node, selection), request)
 
 
 def _result(

@@ -29,6 +29,11 @@ def integer(number: int) -> bytes:
     return struct.pack(">i", number)
 
 
+def unsigned(number: int) -> bytes:
+    """Return four bytes, unsigned: flags."""
+    return struct.pack(">I", number)
+
+
 def string(text: str) -> bytes:
     """[string]: a [short] and so many bytes of UTF-8."""
     return short_bytes(text.encode())
@@ -80,6 +85,11 @@ class Reader:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0
+
+    @property
+    def left(self) -> int:
+        """How many bytes were not read yet."""
+        return len(self._data) - self._at
 
     def raw(self, size: int) -> bytes:
         """Return the next bytes."""
