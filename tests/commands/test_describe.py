@@ -145,7 +145,7 @@ def test_as_a_program(server: CqlServer) -> None:
     server.when("DESCRIBE SCHEMA").then(rows(COLUMNS, [KEYSPACE]))
     command = [sys.executable, "-m", "triocql", "describe", server.contact_points[0]]
     environment = {"PYTHONIOENCODING": "ascii"}  # what is printed is UTF-8 all the same
-    ended = subprocess.run(command, capture_output=True, env=environment, check=False, timeout=60)
+    ended = subprocess.run(command, capture_output=True, env=environment, check=False, timeout=300)
     assert (ended.returncode, ended.stdout.decode(), ended.stderr) == (0, f"{KEYSPACE[3]}\n", b"")
-    ended = subprocess.run([*command, "--nothing"], capture_output=True, check=False, timeout=60)
+    ended = subprocess.run([*command, "--nothing"], capture_output=True, check=False, timeout=300)
     assert ended.returncode == 2

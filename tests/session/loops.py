@@ -29,7 +29,7 @@ from triocql.testing.simulated import SimCancelled
 
 T = TypeVar("T")
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which a test that hangs fails."""
 
 

@@ -14,7 +14,7 @@ from tests.sync.served import Served
 from triocql.errors import Error, UsageError
 from triocql.reactors import asyncioreactor
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 def on_uvloop(main: Coroutine[Any, Any, None]) -> None:

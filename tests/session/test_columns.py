@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from tests.codecs.columns.reading import sized
 from tests.codecs.helpers import IMPLS, columns
 from tests.engine import wire
 from tests.engine.peer import Asked
@@ -22,9 +23,9 @@ from triocql import Session, errors
 from triocql._impl import Impl
 from triocql.codecs.registry import Registry
 from triocql.engine.requests import Response
+from triocql.results import columns as columns_of_results
 from triocql.results.factories import row_factory
 from triocql.results.result import Result
-from triocql.session import stream as streams
 
 EVERY_IMPL = pytest.mark.parametrize("impl", IMPLS)
 
@@ -81,6 +82,16 @@ def test_uuids_in_polars_and_pandas(impl: Impl) -> None:
         None,
     ]
     assert len(found.pandas()) == 2
+
+
+@EVERY_IMPL
+@pytest.mark.parametrize("cql_type", ["duration", "map<text, frozen<list<duration>>>"])
+def test_durations_are_not_for_polars(impl: Impl, cql_type: str) -> None:
+    """It would panic, by what is no Exception."""
+    found = result_of(impl, (cql_type, "int"), [None, 1])
+    with pytest.raises(errors.UsageError, match="no type for the durations of column 'c0'"):
+        found.polars()
+    assert found.pandas().shape == (1, 2)
 
 
 def test_a_result_is_taken_as_it_is() -> None:
@@ -203,6 +214,18 @@ def test_arrays_are_views_that_outlive_the_result(impl: Impl) -> None:
     assert not array.flags.owndata
 
 
+@EVERY_IMPL
+@pytest.mark.parametrize("cql_type", [*DTYPES, "text", "vector<float, 1>"])
+def test_arrays_cannot_be_made_writable(impl: Impl, cql_type: str) -> None:
+    for rows in ([[None], [None]], [[None]] * 9):
+        array = result_of(impl, (cql_type,), *rows).numpy("c0")
+        values = array.data if isinstance(array, np.ma.MaskedArray) else array
+        with pytest.raises(ValueError, match="cannot set WRITEABLE flag"):
+            values.flags.writeable = True
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+
+
 def test_a_column_that_there_is_not() -> None:
     with pytest.raises(errors.UsageError, match="there is no column 'nam'; the columns are 'id', 'name'"):
         result(users(1)).numpy("nam")
@@ -225,10 +248,45 @@ def test_a_stream_gives_all_pages() -> None:
 
 
 def test_large_pages_are_read_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "CELLS_AT_ONCE", 1)
+    monkeypatch.setattr(columns_of_results, "CELLS_AT_ONCE", 1)
+    monkeypatch.setattr(columns_of_results, "PURE_CELLS_AT_ONCE", 1)
     world = paged()
     with world.session() as session:
         assert world.call(all_as_arrow, session, TEXT).to_pydict() == {"v": [1, 2, 3]}
+
+
+@EVERY_IMPL
+def test_which_pages_take_long(impl: Impl) -> None:
+    plan = Registry(impl=impl).plan(columns("int", "int"))
+    batches = columns_of_results.Batches(plan, None)
+    most = 2_000 if impl == "python" else 125_000
+    for rows, long in ((most, False), (most + 1, True)):
+        assert batches.takes_long(plan.page(sized(None) * 2 * rows, 0, rows)) is long
+    plan = Registry(impl=impl).plan(columns("blob"))
+    batches = columns_of_results.Batches(plan, None)
+    for size, long in ((4 << 20, True), (1 << 20, False)):
+        assert batches.takes_long(plan.page(sized(bytes(size)), 0, 1)) is long
+
+
+def test_what_was_read_as_a_whole_is_not_said_to_have_had_a_block() -> None:
+    async def twice(session: Session) -> None:
+        stream = session.stream(TEXT)
+        await stream.arrow()
+        for again in (stream.arrow, stream.polars, stream.__aenter__, stream.__anext__):
+            with pytest.raises(errors.UsageError, match="was read as a whole already; make another one"):
+                await again()
+
+    world = paged()
+    with world.session() as session:
+        world.call(twice, session)
+    with Served(5) as served:
+        served.node.pages[TEXT] = [[1, 2], [3]]
+        with served.connect() as blocking:
+            read = blocking.stream(TEXT)
+            read.arrow()
+            for once_more in (read.arrow, read.polars, read.__enter__, read.__next__):
+                with pytest.raises(errors.UsageError, match="was read as a whole already; make another one"):
+                    once_more()
 
 
 def test_a_stream_is_read_as_rows_or_as_columns() -> None:
@@ -294,5 +352,5 @@ def test_a_blocking_stream_pulls_a_page_at_a_time_and_ends_with_its_reader() -> 
             assert len(served.node.asked) < 6
             reader.close()
             del reader
-            with pytest.raises(errors.UsageError, match="after its block had ended"):
+            with pytest.raises(errors.UsageError, match="was read as a whole already"):
                 next(stream)

@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from triocql.abc import Address
 from triocql.config.auth import PlainTextAuth
 from triocql.config.options import (
+    ClientOptions,
     ConnectionOptions,
     ConnectKeywords,
     Options,
     PoolOptions,
     ReconnectionOptions,
+    ScyllaOptions,
 )
 from triocql.config.policies import PolicyOptions
 from triocql.config.requests import ResolvedOptions
@@ -71,6 +73,15 @@ def test_the_defaults() -> None:
         "max_queue_bytes": 64 * 1024 * 1024,
     }
     assert dataclasses.asdict(options.reconnection) == {"base": 1.0, "maximum": 60.0, "jitter": 0.15}
+    assert dataclasses.asdict(options.scylla) == {
+        "shard_awareness": True,
+        "shard_aware_port": True,
+        "shard_aware_port_range": (49_152, 65_535),
+        "connections_per_shard": 1,
+        "internal_timeout": 4.0,
+        "tablets_v2": False,
+        "client_routes": None,
+    }
 
 
 def test_the_keywords_are_the_fields_and_have_their_types() -> None:
@@ -79,6 +90,8 @@ def test_the_keywords_are_the_fields_and_have_their_types() -> None:
         (ConnectionOptions, ""),
         (PoolOptions, ""),
         (ReconnectionOptions, "reconnection_"),
+        (ScyllaOptions, ""),
+        (ClientOptions, ""),
     ]
     expected = [(name, kind) for name, kind in Options.__annotations__.items() if name != "contact_points"]
     for group, prefix in groups:
@@ -155,7 +168,8 @@ def test_an_unknown_keyword_names_near_ones(given: str, near: str) -> None:
 
 def test_an_unknown_keyword_like_no_other_lists_all() -> None:
     with pytest.raises(
-        OptionError, match=r"the options are: attempt_timeout, auth, codecs, compression, .*tracing"
+        OptionError,
+        match=r"the options are: application_name, application_version, attempt_timeout, auth, .*tracing",
     ):
         read(zzz=1)  # type: ignore[call-arg]
 
@@ -186,6 +200,15 @@ def test_what_belongs_to_a_single_request_is_no_option_of_a_session(name: str) -
         ("reconnection_maximum", 0.5),
         ("reconnection_jitter", 2),
         ("reconnection_jitter", math.nan),
+        ("shard_awareness", 1),
+        ("shard_aware_port", 19_042),
+        ("shard_aware_port_range", (1023, 65_535)),
+        ("shard_aware_port_range", (50_000, 49_999)),
+        ("shard_aware_port_range", (49_152, 65_536)),
+        ("shard_aware_port_range", (49_152,)),
+        ("shard_aware_port_range", "49152-65535"),
+        ("shard_aware_port_range", (True, 65_535)),
+        ("connections_per_shard", 0),
         ("prepared_cache", 0),
         ("keyspace", ""),
         ("server_hostname", 1),
@@ -198,6 +221,17 @@ def test_a_wrong_value_is_named_with_what_is_allowed(name: str, value: Any) -> N
     with pytest.raises(OptionError) as caught:
         read(**{name: value})
     assert str(caught.value).startswith(f"{name} is {value!r}; it has to be ")
+
+
+def test_connections_to_each_shard_where_there_are_none_to_shards() -> None:
+    with pytest.raises(
+        OptionError, match=r"connections_per_shard=3 .* shard_awareness=False.*connections_local="
+    ):
+        read(shard_awareness=False, connections_per_shard=3)
+    assert (
+        read(shard_awareness=False, connections_per_shard=1, connections_local=3).pool.connections_local == 3
+    )
+    assert read(connections_per_shard=3).scylla.connections_per_shard == 3
 
 
 def test_objects_of_the_wrong_class() -> None:
@@ -313,6 +347,8 @@ def test_several_contact_points() -> None:
         ("cql://host?timeout=1&timeout=2", "'timeout' is given twice"),
         (["cql://a/one", "cql://b/two"], "'keyspace' is given twice"),
         ("cql://%FF", "not UTF-8"),
+        ("cql://host?profiles.%F0%9F.timeout=60", "not UTF-8"),
+        ("cql://host?timeout=%F0%9F", "not UTF-8"),
     ],
 )
 def test_a_contact_point_that_is_not_valid(points: Any, message: str) -> None:

@@ -24,7 +24,7 @@ from triocql.errors import SessionClosed, UsageError
 
 Use = Callable[[Session], Coroutine[Any, Any, Any]]
 TEXT = "SELECT 1"
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 async def execute(session: Session) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,11 +11,26 @@ from typing import Any
 import pytest
 
 import triocql
+import triocql.sync.scan
 from tests.engine.world import INSERT, World
+from tests.metadata.schema.test_rows import built, shop
 from tests.sync.served import session as blocking
 from triocql import Batch, Consistency, RequestOptions, Statement, policies
 from triocql.errors import OptionError, UnknownAttribute, UsageError
+from triocql.metadata.schema import (
+    Aggregate,
+    Column,
+    Function,
+    Index,
+    Keyspace,
+    Table,
+    UserType,
+    View,
+    VirtualTable,
+)
 from triocql.metadata.snapshot import Snapshot
+from triocql.observability.metrics import Metrics
+from triocql.session.scan import Scan
 from triocql.statements.prepared import BoundStatement, PreparedStatement
 
 
@@ -49,6 +65,12 @@ def session(request: pytest.FixtureRequest) -> Iterator[Any]:
         ("register_listener", r"write session\.events\(\)"),
         ("set_keyspace", "USE"),
         ("shutdown", r"close\(\)"),
+        ("export", r"write session\.scan\(table\)\.export\(directory\)"),
+        ("count", r"write session\.scan\(table\)\.count\(\)"),
+        ("is_shard_aware", r"write session\.metadata\.nodes, each with its shard_count"),
+        ("shard_aware_stats", r"write session\.metrics, whose nodes have shards"),
+        ("tablets", r"write session\.metadata\.tablets"),
+        ("is_ready", r"write session\.health\(\)\.can_serve"),
         ("anything", "'anything' is no attribute of a session"),
     ],
 )
@@ -96,6 +118,7 @@ def _statements(session: Any) -> dict[str, Any]:
             }.items()
         ],
         ("Statement", "query_string", "write text"),
+        ("Statement", "is_lwt", "write the option lwt="),
         ("PreparedStatement", "column_metadata", "write columns"),
         ("BoundStatement", "prepared_statement", "write prepared"),
         ("Batch", "add_all", r"write add\(\)"),
@@ -118,7 +141,13 @@ def _check_old_name(holder: Any, name: str, hint: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("all_hosts", "write nodes"), ("token_map", "write ring"), ("get_replicas", r"write replicas\(")],
+    [
+        ("all_hosts", "write nodes"),
+        ("token_map", "write ring"),
+        ("get_replicas", r"write replicas\("),
+        ("get_tablets", r"write tablets\.of\("),
+        ("get_tablet_for_key", r"write tablet\("),
+    ],
 )
 def test_the_old_name_of_what_metadata_has(name: str, hint: str) -> None:
     holder = Snapshot()
@@ -127,8 +156,46 @@ def test_the_old_name_of_what_metadata_has(name: str, hint: str) -> None:
     assert name not in dir(holder)
 
 
+SCHEMA = next(iter(built(shop()).tables.values()))
+
+
+@pytest.mark.parametrize(
+    ("holder", "name", "hint"),
+    [
+        (built(shop()), "export_as_string", r"of Keyspace; write as_cql\(\)"),
+        (built(shop()), "as_cql_query", r"write as_cql\(\)"),
+        (built(shop()), "user_types", "write types"),
+        (SCHEMA, "export_as_string", r"write as_cql\(\)"),
+        (SCHEMA, "as_cql_query", r"write as_cql\(\)"),
+        (SCHEMA, "keyspace_name", "write keyspace"),
+        (Metrics(), "request_timer", r"of Metrics; write durations\(\)"),
+        (Metrics(), "shards", "of Metrics; write nodes, each of which"),
+        (Metrics(), "orphans", r"write all_nodes\.orphans"),
+        (Metrics(), "read_timeouts", r"write durations\(outcome='ReadTimeout'\)"),
+        (Snapshot(), "export_schema_as_string", r"session\.describe\(\)"),
+    ],
+)
+def test_the_old_name_of_what_a_schema_or_metrics_have(holder: object, name: str, hint: str) -> None:
+    with pytest.raises(UnknownAttribute, match=hint):
+        getattr(holder, name)
+    assert name not in dir(holder)
+
+
+@pytest.mark.parametrize(
+    "cls", [Keyspace, Table, VirtualTable, View, Index, Column, UserType, Function, Aggregate]
+)
+def test_what_makes_a_part_of_the_schema_has_its_old_names_answered(cls: type) -> None:
+    names = {field.name for field in dataclasses.fields(cls)}
+    for name in ("export_as_string", "as_cql_query", "keyspace_name"):
+        assert name not in names
+        with pytest.raises(UnknownAttribute, match=f"'{name}' is no attribute of"):
+            getattr(cls, name)
+
+
 RESULTS = [
-    ("was_applied", "write applied"),
+    ("was_applied", "of Result; write applied"),
+    ("first", r"write one\(\)"),
+    ("to_pandas", r"write pandas\(\)"),
     ("current_rows", "write rows"),
     ("column_names", r"column\.name for column in result\.columns"),
     ("fetch_next_page", "paging_state="),
@@ -156,6 +223,23 @@ def test_the_old_name_of_what_a_future_has(name: str, hint: str) -> None:
         future.result()
 
 
+@pytest.mark.parametrize("kind", [Scan, triocql.sync.scan.Scan])
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("to_pandas", r"'to_pandas' is no attribute of Scan; write pandas\(\)"),
+        ("to_arrow", r"write arrow\(\)"),
+        ("to_parquet", r"write export\(directory\)"),
+        ("all", r"write a loop over rows\(\), or arrow\(\)"),
+        ("batches", "write a loop over the scan itself"),
+        ("one", "limit=1"),
+        ("where", "where= of session"),
+    ],
+)
+def test_the_old_name_of_what_a_scan_has(kind: type[Any], name: str, hint: str) -> None:
+    _check_old_name(object.__new__(kind), name, hint)
+
+
 @pytest.mark.parametrize(
     ("line", "hint"),
     [
@@ -163,6 +247,7 @@ def test_the_old_name_of_what_a_future_has(name: str, hint: str) -> None:
         ("from triocql import ConsistencyLevel", r"write triocql\.Consistency"),
         ("from triocql import SimpleStatement", r"write triocql\.Statement"),
         ("from triocql import BatchStatement", r"write triocql\.Batch"),
+        ("from triocql import ShardAwareOptions", "write shard_awareness="),
         ("from triocql import UNSET_VALUE", r"write triocql\.UNSET"),
         ("from triocql import WriteTimeout", r"write triocql\.errors\.WriteTimeout"),
         ("from triocql import NoHostAvailable", "write NoNodeAvailable"),
@@ -344,11 +429,16 @@ def test_a_misspelt_argument_of_a_call(name: str, hint: str) -> None:
         ("host", "write node=, with each call"),
         ("hosts", "write contact_points, the first"),
         ("core_connections_per_host", "write connections_local="),
+        ("shard_aware_options", "write shard_awareness=, shard_aware_port="),
+        ("application_info", "write application_name=, application_version=, client_id="),
+        ("client_routes_config", r"write client_routes=triocql\.ClientRoutes\("),
+        ("metadata_request_timeout", "write internal_timeout="),
+        ("scylla_cloud", "there is none: give contact points"),
         ("ssl", "write ssl_context="),
         ("token_metadata_enabled", "there is none: the ring is always known"),
         ("cloud", "there is none: give contact points"),
         ("default_retry_policy", r"write policies=triocql\.PolicyOptions\(retry"),
-        ("metrics_enabled", r"there is none yet: see session\.stats\(\)"),
+        ("metrics_enabled", r"there is none: a session always counts, see session\.metrics"),
         ("connection_class", r"there is none: see reactor=, and triocql\.sync\.connect\(\)"),
     ],
 )
@@ -493,6 +583,7 @@ TRIOCQL: Any = triocql
         ("is_up", r"write state is triocql\.NodeState\.UP"),
         ("datacenter", "write data_centre"),
         ("release_version", "write release"),
+        ("sharding_info", "write shard_count"),
         ("broadcast_rpc_address", "write told"),
         ("listen_address", "write address"),
         ("endpoint", "write address"),
@@ -528,6 +619,12 @@ def test_the_old_name_of_what_a_node_has(name: str, hint: str) -> None:
         (lambda: POLICIES.Throttle(concurency=3), "did you mean 'concurrency'"),
         (lambda: TRIOCQL.PolicyOptions(retry_policy=3), "'retry_policy' of PolicyOptions; write retry="),
         (lambda: TRIOCQL.Profile(execution_profile="a"), "'execution_profile' of Profile"),
+        (lambda: TRIOCQL.ScyllaOptions(shard_aware=True), "did you mean 'shard_awareness'"),
+        (lambda: TRIOCQL.ClientRoutes(connection_id=["a"]), "did you mean 'connection_ids'"),
+        (lambda: TRIOCQL.PoolOptions(max_queued=5), "did you mean 'max_queue'"),
+        (lambda: TRIOCQL.ConnectionOptions(max_frames=5), "did you mean 'max_frame'"),
+        (lambda: TRIOCQL.ReconnectionOptions(maximun=5), "did you mean 'maximum'"),
+        (lambda: TRIOCQL.ClientOptions(name="a"), "the options are: application_name"),
         (lambda: TRIOCQL.Options(timeout=3), "'timeout' of Options"),
     ],
 )

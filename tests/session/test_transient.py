@@ -28,6 +28,7 @@ TRANSIENT = {
     "RateLimitReached",
     "ReadTimeout",
     "RequestTimeout",
+    "ScanIncomplete",
     "TruncateError",
     "Unavailable",
     "WriteTimeout",

@@ -28,7 +28,7 @@ def run(program: str, port: int, *options: str, first: str = "") -> tuple[list[s
     """Run a program to its end: the lines that it printed, and its stderr. It has to succeed."""
     with start(program, port, *options, first=first) as process:
         try:
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=300)
         finally:
             process.kill()
     assert process.returncode == 0, err

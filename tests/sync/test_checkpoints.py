@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import pytest
 
 import triocql
+from tests.bulk.tables import keyspaces, table
 from tests.engine.peer import Asked
 from tests.session.test_checkpoints import PAGES, PREPARED_PAGES, TRACED, scripted
 from tests.sync.interruptions import (
@@ -111,6 +113,25 @@ def stream(served: Served, session: Session, prefetch: int) -> None:
         assert [row.v for row in rows] == [1, 2, 3]
 
 
+def scan(served: Served, session: Session) -> None:
+    with session.scan(known(served, session), tasks=1) as scan:
+        assert [row.v for row in scan.rows()] == [1, 2, 3]
+
+
+def scan_columns(served: Served, session: Session) -> None:
+    assert session.scan(known(served, session), tasks=1).arrow().num_rows == 3
+
+
+def known(served: Served, session: Session) -> str:
+    """Have the session know of a table, which has pages, and return its name."""
+    nodes = session._portal.context.cluster.nodes
+    nodes.snapshot = replace(nodes.snapshot, keyspaces=keyspaces(table(v="partition int")))
+    text = "SELECT v FROM shop.events WHERE token(v) > ? AND token(v) <= ?"
+    served.node.parameters[text] = (("start", "bigint"), ("end", "bigint"))
+    served.node.pages[text] = [[1, 2], [], [3], []]  # in the order of their tokens
+    return "shop.events"
+
+
 def trace(served: Served, session: Session) -> None:
     assert len(session.execute(TRACED, tracing=True).trace().events) == 2
 
@@ -158,6 +179,8 @@ SCENARIOS: Mapping[str, Callable[[Served, Session], None]] = {
         use,
         all_pages,
         iterate,
+        scan,
+        scan_columns,
         trace,
         concurrent,
         concurrent_generator,

@@ -31,12 +31,12 @@ def test_an_iterator_that_waits_and_ends_with_the_session() -> None:
                 return [*events]
 
         rest = pool.submit(listen)
-        assert listening.wait(10)
+        assert listening.wait(60)
         publish(s, UP)
         publish(s, DOWN)
         assert s.execute("SELECT v FROM t").scalar() is not None  # others go on meanwhile
         s.close()
-        assert rest.result(10) == [DOWN]
+        assert rest.result(60) == [DOWN]
         assert seen == [UP]
 
 

@@ -18,7 +18,7 @@ from triocql import errors
 def test_results() -> None:
     with session() as (_, s):
         futures = [s.execute_async(SELECT, [number], row_type=dict) for number in range(300)]
-        assert [future.result(10).all() for future in futures] == [[{"v": number}] for number in range(300)]
+        assert [future.result(60).all() for future in futures] == [[{"v": number}] for number in range(300)]
         assert all(future.done() and future.exception() is None for future in futures)
 
 
@@ -107,7 +107,7 @@ def test_a_call_that_waits_is_refused_in_a_callback() -> None:
             other.add_callback(lambda result: ended.set())
 
         s.execute_async("SELECT p").add_callback(callback)
-        assert ended.wait(10)
+        assert ended.wait(60)
         assert len(raised) == 6
         assert all("in the thread that does its work" in str(error) for error in raised)
         assert s.execute("SELECT a").one()
@@ -118,7 +118,7 @@ def test_a_callback_with_a_bug(caplog: pytest.LogCaptureFixture) -> None:
     with session() as (_, s):
         future = s.execute_async("SELECT a")
         future.add_callback(lambda result: 1 // 0).add_callback(lambda result: called.set())
-        assert called.wait(10)
+        assert called.wait(60)
         assert s.execute("SELECT a").one()
     assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == [
         "a callback of a request failed"
@@ -138,7 +138,7 @@ def test_a_callback_with_a_bug_is_logged_without_what_happened_before(
         served.until_held(1)
         if not fails:
             served.release()
-        assert called.wait(10)
+        assert called.wait(60)
     (told,) = [record.exc_info for record in caplog.records if record.levelno >= logging.ERROR]
     assert told is not None
     assert isinstance(told[1], ZeroDivisionError)
@@ -175,7 +175,7 @@ def test_waiting_has_a_bound() -> None:
             future.result(timeout=0.01)
         served.until_held(1)
         served.answer_all()
-        assert future.result(10).one()
+        assert future.result(60).one()
 
 
 @pytest.mark.parametrize("timeout", [-1, math.nan, True, "5", 10**400])
@@ -196,7 +196,7 @@ def test_not_to_wait_at_all() -> None:
             future.result(0)
         served.until_held(1)
         served.answer_all()
-        future.result(10)
+        future.result(60)
         assert future.result(0)
 
 
@@ -217,7 +217,7 @@ def test_callbacks_that_raise_end_nothing(
         future.add_callback(lambda _: called.set())
         served.until_held(1)
         served.answer_all()
-        assert called.wait(10)
+        assert called.wait(60)
         assert s.execute("SELECT b").scalar() == "SELECT b"
         if issubclass(kind, Exception):
             future.add_callback(failing)
@@ -226,5 +226,5 @@ def test_callbacks_that_raise_end_nothing(
                 future.add_callback(failing)
         cancelled = s.execute_async("SELECT c")
         assert s.execute("SELECT b").scalar() == "SELECT b"
-        cancelled.result(10)
+        cancelled.result(60)
     assert "a callback of a request failed" in caplog.text

@@ -36,7 +36,7 @@ with connect() as session:
     wait([spawn(work, number) for number in range(32)])
     session.execute_concurrent_with_args(select, [[number] for number in range(1000)])
     futures = [session.execute_async(select, [number]) for number in range(100)]
-    assert [future.result(10).scalar() for future in futures] == list(range(100))
+    assert [future.result(60).scalar() for future in futures] == list(range(100))
     assert ticks > 5, ticks
     print(sorted(echoed) == list(range(640)), echoed != sorted(echoed), session.stats()[:3])
 """
@@ -59,6 +59,29 @@ with connect() as session:
     greenlet.kill()
     session.stats()
     print(session.stats())
+"""
+
+
+COLUMNS = """
+import time
+from triocql.results.columns import Batches
+ticks = 0
+def ticking():
+    global ticks
+    while True:
+        time.sleep(0.001)
+        ticks += 1
+read = Batches.read
+def read_slowly(self, page):
+    start, deadline = ticks, time.monotonic() + 60
+    while ticks < start + 3 and time.monotonic() < deadline:
+        sleep(0.001)
+    assert ticks >= start + 3
+    return read(self, page)
+Batches.read, Batches.takes_long = read_slowly, lambda *_: True
+with connect() as session:
+    spawn(ticking)
+    print(session.stream("SELECT a").arrow().num_rows)
 """
 
 
@@ -99,6 +122,14 @@ def test_timeout_and_kill_abandon_the_call() -> None:
         served.hold()
         out, _ = run(TIMEOUT, served.port, first=PATCHES["gevent"])
     assert out == ["Stats(connections=1, in_flight=0, queued=0, orphans=2)"]
+
+
+@pytest.mark.parametrize("name", PATCHES)
+def test_others_run_while_a_large_page_becomes_columns(name: str) -> None:
+    installed(name)
+    with Served() as served:
+        out, _ = run(COLUMNS, served.port, first=f"import time; sleep = time.sleep\n{PATCHES[name]}")
+    assert out == ["1"]
 
 
 def test_fork() -> None:

@@ -22,7 +22,11 @@ from triocql.testing.server import CqlServer
 def test_fork() -> None:
     """In the child an error at once, from every call; in the parent nothing changes."""
     program = """
+        from triocql.observability.sessions import Sessions
+
         session = connect()
+        told = Sessions()
+        told.add(session, "shop")
         result = session.execute("SELECT a")
         future = session.execute_async("SELECT a")
         future.result()
@@ -34,6 +38,8 @@ def test_fork() -> None:
                 lambda: session.execute_concurrent(["SELECT b"]),
                 lambda: session.stream("SELECT b").__enter__(),
                 session.stats,
+                session.health,
+                lambda: session.metrics,
             ):
                 try:
                     call()
@@ -41,6 +47,7 @@ def test_fork() -> None:
                     assert "before the process forked" in str(error), error
                 else:
                     os._exit(2)
+            assert told.open() == []
             session.close()
             with connect() as own:
                 assert own.execute("SELECT own").scalar() == "SELECT own"
@@ -49,6 +56,7 @@ def test_fork() -> None:
         assert os.waitpid(child, 0)[1] == 0
         for number in range(100):
             assert session.execute(f"SELECT {number}").scalar() == f"SELECT {number}"
+        assert [each.name for each in told.open()] == ["shop"]
         print("parent", session.stats()[:2])
         session.close()
     """
@@ -121,7 +129,7 @@ def test_fork_closes_the_childs_copies() -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "closed\n"
         served.loop.run(served.until, lambda: all(link.lost for link in served.node.links))
-        process.communicate("", timeout=10)
+        process.communicate("", timeout=120)
 
 
 @pytest.mark.parametrize("options", [(), ("-X", "dev", "-W", "error")])
@@ -141,7 +149,7 @@ def test_exit_with_an_open_session(options: tuple[str, ...]) -> None:
         (line,), err = run(program, served.port, *options)
         rows, at = line.split()
         assert (rows, err) == ("[]", "")
-        assert time.time() - float(at) < 2
+        assert time.time() - float(at) < 8, "without waiting for the answers, or for the timeout of requests"
 
 
 @pytest.mark.parametrize("opened", ["before", "then"])
@@ -187,7 +195,7 @@ def test_left_to_the_garbage_collector() -> None:
         gc.collect()
         for thread in threading.enumerate():
             if thread.name == "triocql":
-                thread.join(5)
+                thread.join(60)
         print(threading.active_count(), len(os.listdir("/proc/self/fd")))
     """
     with Served() as served:
@@ -226,7 +234,7 @@ def test_ctrl_c() -> None:
                 served.until_held(held)
                 process.send_signal(signal.SIGINT)
                 seen.append(process.stdout.readline())
-            _, err = process.communicate(timeout=10)
+            _, err = process.communicate(timeout=120)
     assert seen == ["interrupted (0, 0, 1)\n", "interrupted (0, 0, 4)\n", "interrupted (1, 0, 4)\n"]
     assert (process.returncode, err) == (0, "")
 
@@ -243,7 +251,7 @@ def test_ctrl_c_while_connecting() -> None:
         with start(program, served.port) as process:
             served.loop.run(served.until, lambda: bool(served.node.counts))
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=10)
+            out, err = process.communicate(timeout=120)
     assert (out, err, process.returncode) == ("interrupted 1\n", "", 0)
 
 

@@ -20,7 +20,7 @@ def test_statements_that_change_the_schema_wait_and_metadata_follows() -> None:
         known = session.metadata
         assert len(known.replicas("ks", b"a")) == 2
         assert set(known.replicas("ks", b"a")) < set(known.nodes)
-        assert session.execute_async(TABLE).result(10).schema_agreed is True
+        assert session.execute_async(TABLE).result(60).schema_agreed is True
         assert session.schema_agreement() is True
         (outcome,) = session.execute_concurrent([("DROP TABLE ks.t", None)])
         assert outcome.result_or_exc.schema_agreed is None

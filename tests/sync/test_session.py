@@ -234,8 +234,8 @@ def test_closing_lets_what_is_in_flight_end() -> None:
         closing = pool.submit(s.close)
         served.loop.run(served.until, lambda: s._portal.context.executor.router.ending is not None)
         served.answer_all()
-        assert future.result(10).one()
-        closing.result(10)
+        assert future.result(60).one()
+        closing.result(60)
 
 
 def test_closing_fails_what_is_under_way() -> None:

@@ -18,6 +18,7 @@ ONLY_THERE: dict[str, tuple[set[str], set[str]]] = {
     "Session": ({"aclose"}, {"close", "execute_async"}),
     "Result": (set(), set()),
     "RowStream": (set(), set()),
+    "Scan": (set(), set()),
     "ConcurrentStream": (set(), set()),
     "RequestNursery": ({"start_soon"}, set()),
     "Handle": (set(), {"result"}),
@@ -29,6 +30,7 @@ ANNOTATIONS = {
     "Iterable[Parameters] | AsyncIterable[Parameters]": "Iterable[Parameters]",
     "Registry": "Codecs",
     "Connecting": "Session",
+    **{f"AsyncIterator[{each}]": f"Iterator[{each}]" for each in ("Any", "Row", "T", "dict[str, Any]")},
 }
 FUNCTIONS = [
     "connect",

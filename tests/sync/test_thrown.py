@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from triocql.reactors.stepping import StepWaiter
 from triocql.reactors.threadloop import ThreadLoop
 from triocql.sync import Session
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class TimeLimit(BaseException):
@@ -47,6 +48,13 @@ def throw(ident: int) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(TimeLimit))
 
 
+def until_it_waits(ident: int) -> None:
+    """Return once a thread that drives the loop waits for the sockets: it may still be at work."""
+    end = time.monotonic() + PATIENCE
+    while sys._current_frames()[ident].f_code.co_name != "poll":
+        assert time.monotonic() < end
+
+
 def driving(pool: ThreadPoolExecutor, served: Served, session: Session) -> tuple[Future[object], int]:
     """Have another thread wait for an answer and drive meanwhile; return its future and its ident."""
     idents: list[int] = []
@@ -69,6 +77,7 @@ def test_thrown_while_it_waits(held: tuple[Served, Session]) -> None:
         future, ident = driving(pool, served, session)
         beside = pool.submit(lambda: session.execute(SELECT, [8]).scalar())
         served.until_held(2)
+        until_it_waits(ident)
         throw(ident)
         served.release(2)
         assert beside.result(PATIENCE) == 8

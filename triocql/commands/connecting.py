@@ -9,6 +9,7 @@ from getpass import getpass
 from typing import TYPE_CHECKING, Final
 
 import triocql.sync
+from triocql._brief import brief
 from triocql.config.auth import PlainTextAuth
 from triocql.errors import OptionError
 from triocql.protocol.constants import Consistency
@@ -43,8 +44,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--timeout", type=float, metavar="SECONDS", help="for each request (default: 10)")
 
 
-def connect(arguments: argparse.Namespace) -> triocql.sync.Session:
-    """Connect as the arguments say.
+def connect(arguments: argparse.Namespace, *, schema: bool = False) -> triocql.sync.Session:
+    """Connect as the arguments say, and read the schema if that is wanted: what most commands need of it, they read.
 
     Raises OptionError for arguments that cannot be used, and as `triocql.sync.connect` does.
     """
@@ -52,7 +53,7 @@ def connect(arguments: argparse.Namespace) -> triocql.sync.Session:
         raise OptionError(
             "HOST takes no user and no password: others may read the arguments of a process; use --user"
         )
-    keywords: ConnectKeywords = {"schema": False}  # what a command needs of it, it reads
+    keywords: ConnectKeywords = {"schema": schema}
     if arguments.user is not None:
         keywords["auth"] = PlainTextAuth(arguments.user, _password(arguments.user))
     if (context := _tls(arguments)) is not None:
@@ -69,11 +70,11 @@ def _password(user: str) -> str:
     if password is not None:
         return password
     if sys.stdin is None or not sys.stdin.isatty():
-        raise OptionError(f"there is no terminal to ask for the password of {user!r}: set {PASSWORD}")
+        raise OptionError(f"there is no terminal to ask for the password of {brief(user)}: set {PASSWORD}")
     try:
         return getpass(f"password of {user}: ")
     except EOFError:
-        raise OptionError(f"no password of {user!r} was given") from None
+        raise OptionError(f"no password of {brief(user)} was given") from None
 
 
 def _tls(arguments: argparse.Namespace) -> ssl.SSLContext | None:

@@ -15,6 +15,7 @@ class Block:
 
     Args:
         line: how the block is to be written, for messages.
+        what: what is read, likewise.
 
     Attributes:
         is_open: whether the block was entered and not left yet.
@@ -22,19 +23,24 @@ class Block:
         entered: whether the block was ever entered.
     """
 
-    __slots__ = ("_line", "entered", "exhausted", "is_open")
+    __slots__ = ("_line", "_what", "_whole", "entered", "exhausted", "is_open")
 
-    def __init__(self, line: str) -> None:
+    def __init__(self, line: str, what: str = "stream") -> None:
         self.is_open = False
         self.exhausted = False
         self.entered = False
+        self._whole = False
         self._line = line
+        self._what = what
 
-    def enter(self) -> None:
-        """Enter the block. Raises UsageError the second time."""
+    def enter(self, *, whole: bool = False) -> None:
+        """Enter the block, or what stands for one where the stream is read as a `whole`. Raises UsageError the second
+        time."""
         if self.entered:
-            raise UsageError(f"a stream is entered once; make another one: `{self._line}:`")
+            self._check_not_whole()
+            raise UsageError(f"a {self._what} is entered once; make another one: `{self._line}:`")
         self.entered = self.is_open = True
+        self._whole = whole
 
     def leave(self) -> None:
         """Leave the block."""
@@ -45,15 +51,24 @@ class Block:
         if not self.entered:
             raise UsageError(f"write `{self._line}:` around the loop")
         if not self.is_open:
+            self._check_not_whole()
             raise UsageError(
-                "this stream was read after its block had ended; read it within the block, or make another one"
+                f"this {self._what} was read after its block had ended; read it within the block, or make another one"
+            )
+
+    def _check_not_whole(self) -> None:
+        if self._whole:
+            raise UsageError(
+                f"this {self._what} was read as a whole already; make another one to read it again"
             )
 
     def check_unread(self) -> None:
         """Raise UsageError outside the block, or if a loop over the stream would find nothing any more."""
         self.check_open()
         if self.exhausted:
-            raise UsageError("this stream was read to its end already; make another one to read it again")
+            raise UsageError(
+                f"this {self._what} was read to its end already; make another one to read it again"
+            )
 
     def check_whole(self, rows: Iterable[object]) -> None:
         """Raise UsageError as `check_unread` does, or if there are `rows`: those that a loop has left of its page."""
@@ -77,6 +92,11 @@ class AsyncBlock:
         def __exit__(self, *exc: object) -> None:
             """Do nothing: it is never entered so."""
 
+        def __await__(self) -> NoReturn:
+            raise UsageError(
+                f"a {type(self).__name__} of triocql is not awaited: write `async with`, or await one of its methods"
+            )
+
         def __iter__(self) -> NoReturn:
             raise UsageError(
                 f"a {type(self).__name__} of triocql is asynchronous: write `async with`, and `async for` within it"
@@ -94,6 +114,9 @@ class BlockingBlock:
             raise UsageError(
                 f"a {type(self).__name__} of triocql.sync blocks: write `with` (`async with` is for triocql)"
             )
+
+        def __await__(self) -> NoReturn:
+            raise UsageError(f"a {type(self).__name__} of triocql.sync blocks: nothing of it is awaited")
 
         async def __aexit__(self, *exc: object) -> None:
             """Do nothing: it is never entered so."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from triocql.engine.executing import CollectingWindow, PullingWindow, Window
 from triocql.session.blocks import AsyncBlock, Block
-from triocql.session.outcomes import ExecutionResult, outcome
+from triocql.session.outcomes import ExecutionResult
 from triocql.session.sources import AsyncPairs, Puller
 from triocql.session.windowcall import StreamingCall, WindowCall
 
@@ -39,7 +39,7 @@ class CollectingCall(WindowCall):
             self.call,
             source,
             pair=ExecutionResult,
-            make_result=self.make_result,
+            results=self.results,
             stop_on_error=self.raises,
             on_error=self.fail,
             on_over=self.check,
@@ -51,7 +51,7 @@ class CollectingCall(WindowCall):
             self.raise_failure()
         finally:
             self.end()
-        return window.outcomes
+        return window.hand_over()
 
     async def _execute_pulled(self, source: AsyncPairs) -> list[ExecutionResult]:
         results: list[ExecutionResult] = []
@@ -61,7 +61,7 @@ class CollectingCall(WindowCall):
             if error is not None and self.is_ended_by(error):
                 self.fail(error)
                 return
-            results[entry.index] = outcome(self.make_result, entry, response, error)
+            results[entry.index] = self.results.outcome(entry, response, error)
             puller.wake()
             self.check()
 
@@ -74,7 +74,8 @@ class CollectingCall(WindowCall):
                 self.raise_failure()
             finally:
                 self.end()
-        return results
+        given, results = results, []  # `ended`, which is there until garbage is collected, keeps none of them
+        return given
 
 
 class ConcurrentStream(AsyncBlock):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from triocql._brief import brief
 from triocql._hints import check_options
+from triocql.cluster.measuring import Stats, stats
 from triocql.config.checks import require_keyspace, require_seconds
 from triocql.config.requests import INHERIT, RequestOptions, request_options
 from triocql.errors import UsageError
@@ -44,15 +46,6 @@ _AGREEMENT = 10.0
 
 _CALLS = 128
 _OF_CALLS = (*(each.name for each in fields(RequestOptions)), "parameters", "row_type")
-
-
-class Stats(NamedTuple):
-    """Counts of what a session has under way: connections, requests in flight, queued, and abandoned."""
-
-    connections: int
-    in_flight: int
-    queued: int
-    orphans: int
 
 
 class SessionContext:
@@ -140,9 +133,9 @@ class SessionContext:
         if keyspace is not None:
             require_keyspace(keyspace, "keyspace")
         if table is not None and not (isinstance(table, str) and table):
-            raise UsageError(f"refresh_schema() takes the name of a table, not {table!r}")
+            raise UsageError(f"refresh_schema() takes the name of a table, not {brief(table)}")
         if table is not None and keyspace is None:
-            raise UsageError(f"in which keyspace is the table {table!r}? Write keyspace=, too")
+            raise UsageError(f"in which keyspace is the table {brief(table)}? Write keyspace=, too")
         self.check_caller()
         router = self.executor.router
         error = router.ended_error() if router.ending is not None else None
@@ -193,14 +186,7 @@ class SessionContext:
 
     def stats(self) -> Stats:
         """Return what is under way now."""
-        router = self.executor.router
-        connections = router.connections()
-        return Stats(
-            connections=len(connections),
-            in_flight=sum(len(connection.in_flight) for connection in connections),
-            queued=router.held,
-            orphans=sum(len(connection.orphans) for connection in connections),
-        )
+        return stats(self.executor.router)
 
     @property
     def nodes(self) -> str:

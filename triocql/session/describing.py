@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from triocql import errors
+from triocql._brief import brief
 from triocql.config.checks import require_seconds
 from triocql.config.requests import RequestOptions
 from triocql.errors import InvalidQuery, UnfitAnswer, UsageError
@@ -53,7 +54,7 @@ def _part(name: str | None) -> str:
     keyspace, dot, table = name.partition(".")
     if '"' in name or not keyspace or (dot and not table):
         raise UsageError(
-            f"describe() takes 'keyspace' or 'keyspace.table', as they are called, without quotes; not {name!r}"
+            f"describe() takes 'keyspace' or 'keyspace.table', as they are called, without quotes; not {brief(name)}"
         )
     return f"{quoted(keyspace)}.{quoted(table)}" if dot else f"KEYSPACE {quoted(keyspace)}"
 
@@ -71,13 +72,13 @@ async def _of_what_is_known(context: SessionContext, name: str | None, *, intern
         of_users = [each for each in keyspaces.values() if not each.is_virtual and each.name not in _SYSTEM]
         return describe_keyspaces(of_users, internals)
     if keyspace not in keyspaces:
-        raise UsageError(f"there is no keyspace {keyspace!r}")
+        raise UsageError(f"there is no keyspace {brief(keyspace)}")
     whole = keyspaces[keyspace].describe(internals)
     if not dot:
         return whole
     found = tuple(_of_part(whole.objects, quote_name(part)))
     if not found:
-        raise UsageError(f"there is no table, view or index {part!r} in the keyspace {keyspace!r}")
+        raise UsageError(f"there is no table, view or index {brief(part)} in the keyspace {brief(keyspace)}")
     return Description(found)
 
 

@@ -119,6 +119,13 @@ class Handle:
         call([partial(waiter.resolve, None) for waiter in self._waiters])
 
 
+class _Bounded(Handle):
+    """A handle that there was room for: there are no more of them than the nursery's concurrency (`Sink`)."""
+
+    __slots__ = ()
+    bounded = True
+
+
 class RequestNursery(AsyncBlock):
     """Made by `open_request_nursery`: an async context manager that its requests cannot outlive."""
 
@@ -151,7 +158,7 @@ class RequestNursery(AsyncBlock):
         """
         await self._room()
         try:
-            return self.start_soon(statement, parameters, row_type=row_type, **options)
+            return self._begin(_Bounded(self, row_factory(row_type)), statement, parameters, options)
         finally:
             self._grant()  # what could not be started takes no room
             self._check_idle()
@@ -165,11 +172,15 @@ class RequestNursery(AsyncBlock):
         **options: Unpack[RequestKeywords],
     ) -> Handle:
         """Start a request now, however many are under way; otherwise as `start`."""
+        return self._begin(Handle(self, row_factory(row_type)), statement, parameters, options)
+
+    def _begin(
+        self, handle: Handle, statement: Executable, parameters: Parameters, options: RequestKeywords
+    ) -> Handle:
         if self._failure is not None:
             raise self._failure
         if not self._open:
             raise UsageError("the request nursery is not open: use it inside its `async with` block")
-        handle = Handle(self, row_factory(row_type))
         call = self._context.call_options(options)
         self._live[handle] = None
         try:

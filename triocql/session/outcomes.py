@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from triocql.results.factories import row_factory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeAlias
 
     from triocql.engine.executing import Entry, Execution
     from triocql.engine.requests import Response
-    from triocql.results.result import BaseResult
-
-    MakeResult: TypeAlias = Callable[[Response, Execution | None], BaseResult[Any]]
+    from triocql.results.factories import RowFactory
+    from triocql.results.result import BaseResult, Pager
 
 
 class ExecutionResult(NamedTuple):
@@ -25,15 +22,37 @@ class ExecutionResult(NamedTuple):
     result_or_exc: Any
 
 
-def result_maker(make: Callable[..., BaseResult[Any]], row_type: type[Any] | None) -> MakeResult:
-    """Return what makes the results of a call, by `make`. Raises OptionError for a class that rows cannot be."""
-    return make if row_type is None else partial(make, factory=row_factory(row_type))
+class ResultMaker:
+    """Makes the results of a call. Raises OptionError for a class that rows cannot be.
 
+    Args:
+        result: makes one of a response, a row factory and, where there is more to fetch, a pager.
+        pager: makes what fetches that.
+        row_type: what rows are given as.
+    """
 
-def outcome(
-    make_result: MakeResult, entry: Entry, response: Response | None, error: BaseException | None
-) -> ExecutionResult:
-    """Return the outcome of an entry as users see it."""
-    if response is None:
-        return ExecutionResult(False, error)
-    return ExecutionResult(True, make_result(response, entry.execution))
+    __slots__ = ("factory", "pager", "result")
+
+    def __init__(
+        self,
+        result: Callable[..., BaseResult[Any]],
+        pager: Callable[[Execution], Pager],
+        row_type: type[Any] | None,
+    ) -> None:
+        self.result = result
+        self.pager = pager
+        self.factory: RowFactory[Any] = row_factory(row_type)
+
+    def make(self, response: Response, execution: Execution | None) -> BaseResult[Any]:
+        """Return what users get for the response to `execution`."""
+        if execution is None or (response.paging_state is None and response.extras is None):
+            return self.result(response, self.factory)
+        return self.result(response, self.factory, self.pager(execution))
+
+    def outcome(
+        self, entry: Entry, response: Response | None, error: BaseException | None
+    ) -> ExecutionResult:
+        """Return the outcome of an entry as users see it."""
+        if response is None:
+            return ExecutionResult(False, error)
+        return ExecutionResult(True, self.make(response, entry.execution))

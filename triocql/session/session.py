@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from triocql._hints import NoOtherAttributes
 from triocql.config.checks import require_seconds
@@ -10,25 +10,31 @@ from triocql.config.requests import INHERIT
 from triocql.results.factories import row_factory
 from triocql.results.result import Result
 from triocql.session.concurrent import CollectingCall, ConcurrentStream
-from triocql.session.context import DEFAULT_FACTORY, DRAIN_TIMEOUT, SessionContext, Stats
+from triocql.session.context import DEFAULT_FACTORY, DRAIN_TIMEOUT, SessionContext
 from triocql.session.describing import describe
 from triocql.session.events import Events
-from triocql.session.outcomes import result_maker
+from triocql.session.outcomes import ResultMaker
+from triocql.session.scan import Scan
+from triocql.session.scanreader import scan_order
 from triocql.session.sources import check_leaving, source_of, source_with
 from triocql.session.stream import RowStream
 from triocql.session.windowcall import StreamingCall
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable
+    from collections.abc import AsyncIterable, Iterable, Sequence
+    from os import PathLike
 
     from typing_extensions import Unpack
 
+    from triocql.bulk.checkpoint import Checkpoint
+    from triocql.cluster.measuring import Stats
     from triocql.codecs.registry import Registry
     from triocql.config.requests import RequestKeywords
     from triocql.engine.executing import Execution
     from triocql.engine.requests import Response
     from triocql.metadata.description import Description
     from triocql.metadata.snapshot import Snapshot
+    from triocql.observability.health import Health
     from triocql.observability.metrics import Metrics
     from triocql.results.row import Row
     from triocql.session.outcomes import ExecutionResult
@@ -54,11 +60,10 @@ class Session(NoOtherAttributes):
 
     def __init__(self, context: SessionContext) -> None:
         self._context = context
-        # Looked up once, not with every request.
+        # Looked up once, not with every request; and two in one, as a session's attributes take long to find.
         self._call_options = context.call_options
         self._result = context.result
-        self._start = context.start
-        self._waiter = context.waiter
+        self._to_begin = context.waiter, context.start
 
     # --- Statements ----------------------------------------------------------------------------------------
 
@@ -120,8 +125,9 @@ class Session(NoOtherAttributes):
         factory = DEFAULT_FACTORY if row_type is None else row_factory(row_type)
         call = self._call_options(options) if options else INHERIT
         execution: Execution
-        waiter = self._waiter(lambda: execution.abandon())
-        execution = self._start(waiter, statement, parameters, call)
+        make_waiter, start = self._to_begin
+        waiter = make_waiter(lambda: execution.abandon())
+        execution = start(waiter, statement, parameters, call)
         response: Response = await waiter.wait()
         extras = response.extras
         if response.paging_state is None and extras is None:
@@ -203,6 +209,82 @@ class Session(NoOtherAttributes):
         call = self._call_options(options)
         return RowStream(self._context, statement, parameters, call, row_factory(row_type), prefetch)
 
+    # --- Whole tables --------------------------------------------------------------------------------------
+
+    def scan(
+        self,
+        table: str,
+        *,
+        columns: Iterable[str] | None = None,
+        where: str | None = None,
+        parameters: Sequence[Any] | None = None,
+        allow_filtering: bool = False,
+        writetime: Iterable[str] = (),
+        ttl: Iterable[str] = (),
+        limit: int | None = None,
+        ordered: bool = False,
+        concurrency_per_node: int | None = None,
+        max_bytes: int = 64 * 2**20,
+        tasks: int | None = None,
+        resume: Checkpoint | str | PathLike[str] | None = None,
+        on_error: Literal["continue", "raise"] = "continue",
+        **options: Unpack[RequestKeywords],
+    ) -> Scan:
+        """Read a whole table, from all nodes at the same time, in bounded memory.
+
+        The table is read in ranges of tokens, each from a node that has it. Rows come in batches, each a page, in no
+        order; each row comes once.
+
+        Args:
+            table: the table or view: ``"shop.events"``, or its name alone in the session's keyspace.
+            columns: the names of the columns to read; all by default.
+            where: a condition with ``?`` for values, on other columns than a partition key of one column.
+            parameters: the values for `where`.
+            allow_filtering: whether nodes may read rows for `where` that do not fit, and leave them out.
+            writetime: columns whose times of writing are read, too, as ``writetime(name)``.
+            ttl: columns whose seconds to live are read, too, as ``ttl(name)``.
+            limit: the most rows.
+            ordered: whether batches come in the order of the ring: by the tokens of their partitions.
+            concurrency_per_node: how many pages each node is asked for at the same time; by default 4, and two for each
+                shard of a node of ScyllaDB.
+            max_bytes: the most bytes of pages that were asked for and not taken yet. One page is asked for in any case.
+            tasks: in about how many parts to read the table; by default, that follows from its size.
+            resume: a `Scan.checkpoint` of an earlier scan of the same, or the file that it was saved to: what is done
+                by then is left out. Of a range that was being read, rows may come once more.
+            on_error: whether ranges that cannot be read end the scan at once ("raise"), or when everything else was
+                read. Before that, a page is tried again three times, and then ranges are divided.
+            options: see `RequestOptions`; `timeout` is for each page. With `page_size`, pages have so many rows; by
+                default, as many as make about 1 MiB.
+
+        Raises OptionError and UsageError for what does not fit the table, CheckpointError for `resume`, before anything
+        is sent. Reading raises as `execute` does, ScanIncomplete at the end if ranges could not be read, and
+        SchemaChanged.
+
+        >>> async with session.scan("shop.events", columns=["day", "amount"]) as scan:     # doctest: +SKIP
+        ...     async for batch in scan:
+        ...         process(batch.arrow())
+        >>> table = await session.scan("shop.events").arrow()                           # doctest: +SKIP
+        """
+        order = scan_order(
+            self._context,
+            table,
+            columns=columns,
+            where=where,
+            parameters=parameters,
+            allow_filtering=allow_filtering,
+            writetime=writetime,
+            ttl=ttl,
+            limit=limit,
+            ordered=ordered,
+            concurrency_per_node=concurrency_per_node,
+            max_bytes=max_bytes,
+            tasks=tasks,
+            resume=resume,
+            on_error=on_error,
+            options=options,
+        )
+        return Scan(self._context, order)
+
     # --- Many statements at once ---------------------------------------------------------------------------
 
     async def execute_concurrent(
@@ -216,8 +298,8 @@ class Session(NoOtherAttributes):
         row_type: type[Any] | None = None,
     ) -> list[ExecutionResult]:
         """Execute many statements: see `triocql.execute_concurrent`."""
-        make_result = result_maker(self._result, row_type)
-        call = CollectingCall(self._context, make_result, concurrency, raise_on_first_error, timeout, profile)
+        results = ResultMaker(Result, self._context.pager, row_type)
+        call = CollectingCall(self._context, results, concurrency, raise_on_first_error, timeout, profile)
         return await call.execute(source_of(statements_and_parameters))
 
     async def execute_concurrent_with_args(
@@ -232,8 +314,8 @@ class Session(NoOtherAttributes):
         row_type: type[Any] | None = None,
     ) -> list[ExecutionResult]:
         """Execute one statement with many values: see `triocql.execute_concurrent_with_args`."""
-        make_result = result_maker(self._result, row_type)
-        call = CollectingCall(self._context, make_result, concurrency, raise_on_first_error, timeout, profile)
+        results = ResultMaker(Result, self._context.pager, row_type)
+        call = CollectingCall(self._context, results, concurrency, raise_on_first_error, timeout, profile)
         return await call.execute(source_with(statement, parameters))
 
     def stream_concurrent(
@@ -248,9 +330,9 @@ class Session(NoOtherAttributes):
         row_type: type[Any] | None = None,
     ) -> ConcurrentStream:
         """Execute many statements and hand over the outcomes one by one: see `triocql.stream_concurrent`."""
-        make_result = result_maker(self._result, row_type)
+        results = ResultMaker(Result, self._context.pager, row_type)
         call = StreamingCall(
-            self._context, make_result, concurrency, raise_on_first_error, timeout, profile, ordered=ordered
+            self._context, results, concurrency, raise_on_first_error, timeout, profile, ordered=ordered
         )
         return ConcurrentStream(call, lambda: source_of(statements_and_parameters))
 
@@ -298,6 +380,16 @@ class Session(NoOtherAttributes):
         (91000, 0.003)
         """
         return self._context.cluster.metrics()
+
+    def health(self) -> Health:
+        """Return what the session can do now, as far as it knows: its nodes, its control connection, its queue, and for
+        which share of the data enough replicas are there. Nothing is sent for that, and any thread may ask.
+
+        >>> health = session.health()                                                  # doctest: +SKIP
+        >>> health.connected, len(health.nodes), health.can_serve("shop", "LOCAL_QUORUM")  # doctest: +SKIP
+        (3, 3, 1.0)
+        """
+        return self._context.cluster.health()
 
     def stats(self) -> Stats:
         """Return what is under way now."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic
 
-from triocql.codecs.columns import require
-from triocql.results.columns import Batches, Live, no_page, to_pandas
+from triocql.results.columns import Batches, no_page
 from triocql.results.factories import R_co
 from triocql.session.blocks import AsyncBlock, Block
+from triocql.session.columns import AllAsColumns, read_aside
 from triocql.session.pages import PageReader
 
 if TYPE_CHECKING:
@@ -15,21 +15,14 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    import pandas as pd
-    import polars as pl
-    import pyarrow as pa
-
     from triocql.config.requests import RequestOptions
     from triocql.results.factories import RowFactory
     from triocql.session.context import SessionContext
     from triocql.statements.executable import Executable
     from triocql.statements.statement import Parameters
 
-CELLS_AT_ONCE = 250_000
-"""A page with more cells becomes columns in a thread: here it would hold the loop for more than 2 milliseconds."""
 
-
-class RowStream(AsyncBlock, Generic[R_co]):
+class RowStream(AllAsColumns, AsyncBlock, Generic[R_co]):
     """Made by `Session.stream`: an async context manager, and the async iterator over the rows in it.
 
     Leaving the block, however that happens, abandons what is being fetched. A loop that was left goes on where it was;
@@ -62,8 +55,8 @@ class RowStream(AsyncBlock, Generic[R_co]):
     ) -> None:
         self._leave()
 
-    def _enter(self) -> None:
-        self._block.enter()
+    def _enter(self, *, whole: bool = False) -> None:
+        self._block.enter(whole=whole)
         self._rows = iter(())
         self._pages.open()
 
@@ -90,32 +83,11 @@ class RowStream(AsyncBlock, Generic[R_co]):
         self._block.exhausted = True
         raise StopAsyncIteration
 
-    async def arrow(self, *, types: Mapping[str, Any] | None = None) -> pa.Table:
-        """Return the rows of all pages as a table of Arrow, in which each page is a chunk.
-
-        It needs no block of its own. Within one, it reads what no loop has begun to read. Arguments and errors are
-        those of `Result.arrow`, and what executing the statement can raise.
-
-        >>> table = await session.stream("SELECT * FROM events").arrow()                 # doctest: +SKIP
-        """
-        batches, read = await self._columns(types)
-        return batches.table(read)
-
-    async def polars(self, *, types: Mapping[str, Any] | None = None) -> pl.DataFrame:
-        """Return the rows of all pages as a data frame of polars, as `arrow` does."""
-        frame = require("polars")
-        batches, read = await self._columns(types)
-        return frame.DataFrame(Live(batches, iter(read)))  # type: ignore[no-any-return]
-
-    async def pandas(self, *, types: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """Return the rows of all pages as a data frame of pandas, as `arrow` does."""
-        return to_pandas(await self.arrow(types=types))
-
     async def _columns(self, types: Mapping[str, Any] | None) -> tuple[Batches, list[Any]]:
         """Return all pages as batches, and what has read them."""
         if self._block.entered:
             return await self._read_columns(types)
-        self._enter()
+        self._enter(whole=True)
         try:
             return await self._read_columns(types)
         finally:
@@ -127,9 +99,6 @@ class RowStream(AsyncBlock, Generic[R_co]):
         read = []
         while (page := await self._pages.next()) is not None:
             batches = batches or Batches(page.plan, types)
-            if page.row_count * len(page.plan.columns) > CELLS_AT_ONCE:
-                read.append(await self._context.reactor.run_blocking(batches.read, page))
-            else:
-                read.append(batches.read(page))
+            read.append(await read_aside(self._context.reactor, batches, page))
         self._block.exhausted = True
         return batches or Batches(no_page().plan, types), read

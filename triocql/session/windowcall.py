@@ -6,10 +6,10 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from triocql.config.checks import require_integer, require_seconds
+from triocql.config.profiles import DEFAULT
 from triocql.config.requests import INHERIT
 from triocql.errors import Error, RequestTimeout, UsageError
 from triocql.protocol.constants import MAX_INT
-from triocql.session.outcomes import outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from triocql.engine.executing import Entry, Window
     from triocql.engine.requests import Response
     from triocql.session.context import SessionContext
-    from triocql.session.outcomes import ExecutionResult, MakeResult
+    from triocql.session.outcomes import ExecutionResult, ResultMaker
 
 
 class WindowCall:
@@ -26,7 +26,7 @@ class WindowCall:
 
     Args:
         context: starts the requests.
-        make_result: makes what users get for a response.
+        results: makes what users get for responses.
         concurrency: how many statements are under way, or wait to be taken, at the same time.
         raise_on_first_error: whether an error ends the call, or is an outcome.
         timeout: seconds for all of it, None for as long as it takes.
@@ -43,7 +43,7 @@ class WindowCall:
     def __init__(
         self,
         context: SessionContext,
-        make_result: MakeResult,
+        results: ResultMaker,
         concurrency: int,
         raise_on_first_error: bool,
         timeout: float | None,
@@ -54,7 +54,8 @@ class WindowCall:
             require_seconds(timeout, "timeout")
         self.context = context
         self.call = INHERIT if profile is None else context.call_options({"profile": profile})
-        self.make_result = make_result
+        context.executor.settings.of_profile(self.call.profile or DEFAULT)  # which raises if there is none
+        self.results = results
         self.concurrency = concurrency
         self.raises = raise_on_first_error
         self.failure: BaseException | None = None
@@ -146,7 +147,7 @@ class StreamingCall(WindowCall):
     def __init__(
         self,
         context: SessionContext,
-        make_result: MakeResult,
+        results: ResultMaker,
         concurrency: int,
         raise_on_first_error: bool,
         timeout: float | None,
@@ -154,7 +155,7 @@ class StreamingCall(WindowCall):
         *,
         ordered: bool,
     ) -> None:
-        super().__init__(context, make_result, concurrency, raise_on_first_error, timeout, profile)
+        super().__init__(context, results, concurrency, raise_on_first_error, timeout, profile)
         self.ready: dict[int, ExecutionResult] = {}
         self._ordered = ordered
         self.handed_over = 0
@@ -164,7 +165,7 @@ class StreamingCall(WindowCall):
         if error is not None and self.is_ended_by(error):
             self.fail(error)
             return
-        self.ready[entry.index] = outcome(self.make_result, entry, response, error)
+        self.ready[entry.index] = self.results.outcome(entry, response, error)
         self.window.occupied += 1
         self.check()
 

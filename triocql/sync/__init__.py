@@ -19,7 +19,9 @@ from triocql.sync.functions import (
 )
 from triocql.sync.futures import ResultFuture
 from triocql.sync.nursery import Handle, RequestNursery
+from triocql.sync.perprocess import PerProcess, per_process
 from triocql.sync.results import Result
+from triocql.sync.scan import Scan
 from triocql.sync.session import Session
 from triocql.sync.stream import RowStream
 
@@ -27,14 +29,17 @@ __all__ = [
     "Codecs",
     "ConcurrentStream",
     "Handle",
+    "PerProcess",
     "RequestNursery",
     "Result",
     "ResultFuture",
     "RowStream",
+    "Scan",
     "Session",
     "connect",
     "execute_concurrent",
     "execute_concurrent_with_args",
     "open_request_nursery",
+    "per_process",
     "stream_concurrent",
 ]

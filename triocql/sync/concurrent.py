@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from triocql.session.outcomes import MakeResult
+    from triocql.session.outcomes import ResultMaker
     from triocql.session.sources import Pair
     from triocql.sync.portal import Portal
 
@@ -34,13 +34,13 @@ class CollectingCall(WindowCall):
     def __init__(
         self,
         portal: Portal,
-        make_result: MakeResult,
+        results: ResultMaker,
         concurrency: int,
         raise_on_first_error: bool,
         timeout: float | None,
         profile: str | None,
     ) -> None:
-        super().__init__(portal.context, make_result, concurrency, raise_on_first_error, timeout, profile)
+        super().__init__(portal.context, results, concurrency, raise_on_first_error, timeout, profile)
         self._portal = portal
         self._feed = Feed(self.context.reactor, concurrency, self.check)
         self._collecting = CollectingWindow(
@@ -49,7 +49,7 @@ class CollectingCall(WindowCall):
             self.call,
             self._feed,
             pair=ExecutionResult,
-            make_result=make_result,
+            results=results,
             stop_on_error=raise_on_first_error,
             on_error=self.fail,
             on_over=self.check,
@@ -87,7 +87,7 @@ class CollectingCall(WindowCall):
         await self.until(lambda: self._collecting.is_over)
         self.raise_failure()
         await self._close()
-        return self._collecting.outcomes
+        return self._collecting.hand_over()
 
     async def _close(self) -> None:
         self._feed.close()
@@ -107,7 +107,7 @@ class StreamingCall(windowcall.StreamingCall):
     def __init__(
         self,
         portal: Portal,
-        make_result: MakeResult,
+        results: ResultMaker,
         concurrency: int,
         raise_on_first_error: bool,
         timeout: float | None,
@@ -116,7 +116,7 @@ class StreamingCall(windowcall.StreamingCall):
         ordered: bool,
     ) -> None:
         super().__init__(
-            portal.context, make_result, concurrency, raise_on_first_error, timeout, profile, ordered=ordered
+            portal.context, results, concurrency, raise_on_first_error, timeout, profile, ordered=ordered
         )
         self.portal = portal
         self.room = concurrency

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 
 from triocql.results.factories import R_co
 from triocql.results.result import BaseResult, next_page
-from triocql.session.context import DEFAULT_FACTORY
 from triocql.statements.paging import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from triocql.engine.executing import Execution
     from triocql.engine.requests import Response
     from triocql.protocol.constants import Consistency
     from triocql.results.factories import RowFactory
@@ -79,18 +77,6 @@ class Result(BaseResult[R_co]):
             response = self._portal.run(next_page, self._pager, state, progress)
             if response.page is not None:
                 yield self._factory.build(response.page)
-
-
-def make_result(
-    portal: Portal,
-    response: Response,
-    execution: Execution | None,
-    factory: RowFactory[R_co] = DEFAULT_FACTORY,
-) -> Result[R_co]:
-    """Return what a blocking caller gets for the response to `execution`."""
-    if execution is None or (response.paging_state is None and response.extras is None):
-        return Result(portal, response, factory)
-    return Result(portal, response, factory, portal.context.pager(execution))
 
 
 def for_blocking(portal: Portal, result: BaseResult[R_co]) -> Result[R_co]:

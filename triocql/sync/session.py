@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, overload
 
 from triocql._hints import NoOtherAttributes
 from triocql.config.checks import require_seconds
@@ -12,30 +12,35 @@ from triocql.errors import UsageError
 from triocql.results.factories import row_factory
 from triocql.session.context import DEFAULT_FACTORY, DRAIN_TIMEOUT
 from triocql.session.describing import describe
-from triocql.session.outcomes import result_maker
+from triocql.session.outcomes import ResultMaker
+from triocql.session.scanreader import scan_order
 from triocql.session.sources import pairs, pairs_with
 from triocql.sync.codecs import Codecs
 from triocql.sync.concurrent import CollectingCall, ConcurrentStream, StreamingCall
 from triocql.sync.events import Events
 from triocql.sync.futures import ResultFuture
 from triocql.sync.portal import Portal
-from triocql.sync.results import for_blocking, make_result
+from triocql.sync.results import Result, for_blocking
+from triocql.sync.scan import Scan
 from triocql.sync.stream import RowStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from os import PathLike
     from types import TracebackType
     from typing import Self
 
     from typing_extensions import Unpack
 
+    from triocql.bulk.checkpoint import Checkpoint
+    from triocql.cluster.measuring import Stats
     from triocql.config.requests import RequestKeywords
     from triocql.metadata.description import Description
     from triocql.metadata.snapshot import Snapshot
+    from triocql.observability.health import Health
     from triocql.observability.metrics import Metrics
     from triocql.results.result import BaseResult
     from triocql.results.row import Row
-    from triocql.session.context import Stats
     from triocql.session.outcomes import ExecutionResult
     from triocql.session.sources import Item
     from triocql.statements.executable import Executable
@@ -223,6 +228,55 @@ class Session(NoOtherAttributes):
         call = self._call_options(options)
         return RowStream(self._portal, statement, parameters, call, row_factory(row_type), prefetch)
 
+    # --- Whole tables --------------------------------------------------------------------------------------
+
+    def scan(
+        self,
+        table: str,
+        *,
+        columns: Iterable[str] | None = None,
+        where: str | None = None,
+        parameters: Sequence[Any] | None = None,
+        allow_filtering: bool = False,
+        writetime: Iterable[str] = (),
+        ttl: Iterable[str] = (),
+        limit: int | None = None,
+        ordered: bool = False,
+        concurrency_per_node: int | None = None,
+        max_bytes: int = 64 * 2**20,
+        tasks: int | None = None,
+        resume: Checkpoint | str | PathLike[str] | None = None,
+        on_error: Literal["continue", "raise"] = "continue",
+        **options: Unpack[RequestKeywords],
+    ) -> Scan:
+        """Read a whole table, from all nodes at the same time, in bounded memory.
+
+        Arguments and errors are those of `triocql.Session.scan`.
+
+        >>> with session.scan("shop.events", columns=["day", "amount"]) as scan:         # doctest: +SKIP
+        ...     for batch in scan:
+        ...         process(batch.arrow())
+        """
+        order = scan_order(
+            self._portal.context,
+            table,
+            columns=columns,
+            where=where,
+            parameters=parameters,
+            allow_filtering=allow_filtering,
+            writetime=writetime,
+            ttl=ttl,
+            limit=limit,
+            ordered=ordered,
+            concurrency_per_node=concurrency_per_node,
+            max_bytes=max_bytes,
+            tasks=tasks,
+            resume=resume,
+            on_error=on_error,
+            options=options,
+        )
+        return Scan(self._portal, order)
+
     # --- Many statements at once ---------------------------------------------------------------------------
 
     def execute_concurrent(
@@ -236,8 +290,8 @@ class Session(NoOtherAttributes):
         row_type: type[Any] | None = None,
     ) -> list[ExecutionResult]:
         """Execute many statements: see `triocql.sync.execute_concurrent`."""
-        maker = result_maker(partial(make_result, self._portal), row_type)
-        call = CollectingCall(self._portal, maker, concurrency, raise_on_first_error, timeout, profile)
+        results = self._results(row_type)
+        call = CollectingCall(self._portal, results, concurrency, raise_on_first_error, timeout, profile)
         return call.execute(pairs(statements_and_parameters))
 
     def execute_concurrent_with_args(
@@ -252,8 +306,8 @@ class Session(NoOtherAttributes):
         row_type: type[Any] | None = None,
     ) -> list[ExecutionResult]:
         """Execute one statement with many values: see `triocql.sync.execute_concurrent_with_args`."""
-        maker = result_maker(partial(make_result, self._portal), row_type)
-        call = CollectingCall(self._portal, maker, concurrency, raise_on_first_error, timeout, profile)
+        results = self._results(row_type)
+        call = CollectingCall(self._portal, results, concurrency, raise_on_first_error, timeout, profile)
         return call.execute(pairs_with(statement, parameters))
 
     def stream_concurrent(
@@ -268,11 +322,14 @@ class Session(NoOtherAttributes):
         row_type: type[Any] | None = None,
     ) -> ConcurrentStream:
         """Execute many statements and hand over the outcomes one by one: see `triocql.sync.stream_concurrent`."""
-        maker = result_maker(partial(make_result, self._portal), row_type)
+        results = self._results(row_type)
         call = StreamingCall(
-            self._portal, maker, concurrency, raise_on_first_error, timeout, profile, ordered=ordered
+            self._portal, results, concurrency, raise_on_first_error, timeout, profile, ordered=ordered
         )
         return ConcurrentStream(call, pairs(statements_and_parameters))
+
+    def _results(self, row_type: type[Any] | None) -> ResultMaker:
+        return ResultMaker(partial(Result, self._portal), self._portal.context.pager, row_type)
 
     # --- The session itself --------------------------------------------------------------------------------
 
@@ -298,8 +355,18 @@ class Session(NoOtherAttributes):
 
     @property
     def metrics(self) -> Metrics:
-        """What the session has counted up to now, and what it has under way: see `triocql.Session.metrics`."""
+        """What the session has counted up to now, and what it has under way: see `triocql.Session.metrics`.
+
+        Raises UsageError in the child of a fork: the figures are the parent's.
+        """
         return self._portal.context.cluster.metrics()
+
+    def health(self) -> Health:
+        """Return what the session can do now, as far as it knows: see `triocql.Session.health`. Nothing is sent.
+
+        Raises UsageError in the child of a fork, where it can do nothing.
+        """
+        return self._portal.context.cluster.health()
 
     def stats(self) -> Stats:
         """Return what is under way now."""

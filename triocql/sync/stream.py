@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic
 
-from triocql.codecs.columns import require
 from triocql.errors import UsageError
-from triocql.results.columns import Batches, Live, no_page, to_pandas
+from triocql.results.columns import Batches, no_page
 from triocql.results.factories import R_co
 from triocql.session.blocks import Block, BlockingBlock
 from triocql.session.pages import PageReader
+from triocql.sync.columns import AllAsColumns, read_aside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
     from typing import Self
-
-    import pandas as pd
-    import polars as pl
-    import pyarrow as pa
 
     from triocql.codecs.rows import Page
     from triocql.config.requests import RequestOptions
@@ -30,7 +27,7 @@ if TYPE_CHECKING:
     from triocql.sync.portal import Portal
 
 
-class RowStream(BlockingBlock, Generic[R_co]):
+class RowStream(AllAsColumns, BlockingBlock, Generic[R_co]):
     """Made by `Session.stream`: a context manager, and the iterator over the rows of all pages in it.
 
     Pages are fetched ahead while rows are read. Leaving the block, however that happens, abandons what is being
@@ -54,13 +51,16 @@ class RowStream(BlockingBlock, Generic[R_co]):
         self._rows: Iterator[R_co] = iter(())
 
     def __enter__(self) -> Self:
-        self._block.enter()
+        self._enter()
+        return self
+
+    def _enter(self, *, whole: bool = False) -> None:
+        self._block.enter(whole=whole)
         try:
             self._portal.call(self._pages.open)
         except BaseException as error:  # Ctrl-C may come when the first page is on its way already
             self.__exit__(type(error), error, error.__traceback__)
             raise
-        return self
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
@@ -87,47 +87,23 @@ class RowStream(BlockingBlock, Generic[R_co]):
 
     # --- Columns: each page is a batch; no block is needed, as all is read ---
 
-    def arrow(self, *, types: Mapping[str, Any] | None = None) -> pa.Table:
-        """Return the rows of all pages as a table of Arrow, in which each page is a chunk. Arguments and errors are
-        those of `Result.arrow`, and what executing the statement can raise.
-
-        >>> session.stream("SELECT * FROM events").arrow()                               # doctest: +SKIP
-        """
-        batches, pages = self._columns(types)
-        return batches.table(map(batches.read, pages))
-
-    def polars(self, *, types: Mapping[str, Any] | None = None) -> pl.DataFrame:
-        """Return the rows of all pages as a data frame of polars, as `arrow` does."""
-        return require("polars").DataFrame(self._live(types))  # type: ignore[no-any-return]
-
-    def pandas(self, *, types: Mapping[str, Any] | None = None) -> pd.DataFrame:
-        """Return the rows of all pages as a data frame of pandas, as `arrow` does."""
-        return to_pandas(self.arrow(types=types))
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> Any:
-        """Return a capsule of Arrow's C stream interface: whoever has it pulls a page at a time.
-
-        >>> duckdb.from_arrow(session.stream("SELECT * FROM events"))                    # doctest: +SKIP
-        """
-        return self._live(None).__arrow_c_stream__()
-
-    def _live(self, types: Mapping[str, Any] | None) -> Live:
-        batches, pages = self._columns(types)
-        return Live(batches, map(batches.read, pages))
-
-    def _columns(self, types: Mapping[str, Any] | None) -> tuple[Batches, Iterator[Page]]:
-        """Fetch the first page, and return what reads it and those after it."""
+    def _columns(self, types: Mapping[str, Any] | None) -> tuple[Batches, Iterator[Any]]:
+        """Fetch the first page, and return what reads it and those after it, as they are pulled."""
         pages = self._pages_in_block()
         first = next(pages, None) or no_page()
-        return Batches(first.plan, types), chain((first,), pages)
+        batches = Batches(first.plan, types)
+        return batches, map(partial(read_aside, batches), chain((first,), pages))
 
     def _pages_in_block(self) -> Iterator[Page]:
         if self._block.entered:
             self._block.check_whole(self._rows)
             yield from self._all_pages()
             return
-        with self:
+        self._enter(whole=True)
+        try:
             yield from self._all_pages()
+        finally:
+            self.__exit__(None, None, None)
 
     def _all_pages(self) -> Iterator[Page]:
         while (page := self._portal.run(self._pages.next)) is not None:
