@@ -7,7 +7,10 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from io import StringIO
 from typing import TypeVar
+
+import triocql
 
 T = TypeVar("T")
 
@@ -60,6 +63,11 @@ def progress(items: Iterable[T], total: int, noun: str) -> Iterator[T]:
             print(f"\r  {bar} {count:>9,} {noun} {rate:>8,.0f}/s {left:>4.0f} s left ", end="", flush=True)
     if TERMINAL:
         print("\r\033[K", end="")
+
+
+def bar(label: str) -> triocql.ProgressBar:
+    """Return a bar that shows on a terminal how far a scan is, and elsewhere nothing."""
+    return triocql.ProgressBar(label, file=sys.stdout if TERMINAL else StringIO())
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -7,12 +7,15 @@ import dataclasses
 import pickle
 from typing import Any
 
+import pytest
+
 from triocql import errors
 from triocql.abc import Address
 from triocql.metadata.node import Node
 from triocql.observability.meter import outcome_of
 from triocql.observability.meters import MOST, OTHER, Kind, Meters, Moment, RequestMeter
-from triocql.observability.metrics import SUCCESS, Durations, Metrics, NodeMetrics, outcomes
+from triocql.observability.metrics import OPERATIONS, SUCCESS, Durations, Metrics, NodeMetrics, outcomes
+from triocql.statements.texts import answers_to
 
 SELECT = Kind("", "shop", "SELECT")
 
@@ -51,8 +54,8 @@ def test_there_are_no_more_kinds_than_can_be_kept() -> None:
     for number in range(2 * MOST):
         meters.of("", f"ks{number}", "SELECT").success.record(1.0)
     read = {meter.kind: meter for meter in meters.requests()}
-    assert len(read) == MOST + 1
-    assert sum(read[Kind(OTHER, OTHER, OTHER)].success.counts()) == MOST
+    assert len(read) == MOST
+    assert sum(read[Kind(OTHER, OTHER, OTHER)].success.counts()) == MOST + 1
     assert meters.of("", "ks0", "SELECT") is meters.of("", "ks0", "SELECT")
 
 
@@ -97,5 +100,34 @@ def test_durations_of_some_requests_are_added_up() -> None:
     assert metrics.durations().count == 4
     assert metrics.durations(keyspace="a").count == 3
     assert metrics.durations(profile="", operation="SELECT").count == 2
+    assert metrics.durations(profile="default", operation="SELECT").count == 2
     assert metrics.durations(outcome="Overloaded").sum == 0.5
     assert metrics.durations(keyspace="c").count == 0
+    assert metrics.durations(operation="DELETE", outcome="Unavailable").count == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        (
+            {"operation": "select"},
+            "operation is 'select'; it has to be one of SELECT, INSERT, .*PREPARE, OTHER",
+        ),
+        ({"operation": ["SELECT"]}, r"operation is \['SELECT'\]"),
+        (
+            {"outcome": "Success"},
+            "outcome is 'Success'; it has to be 'success', 'Cancelled', 'Other', or the name",
+        ),
+        ({"outcome": "annotations"}, "outcome is 'annotations'"),
+        ({"outcome": errors.Unavailable}, "outcome is .*Unavailable.*; it has to be"),
+    ],
+)
+def test_durations_of_what_no_request_can_be_are_refused(wanted: Any, told: str) -> None:
+    """It would be an alert that never comes."""
+    with pytest.raises(errors.OptionError, match=told):
+        Metrics().durations(**wanted)
+
+
+def test_each_operation_of_a_statement_is_known() -> None:
+    words = ("BEGIN", "DESC", "APPLY", *OPERATIONS)
+    assert {answers_to(word).operation for word in words} | {"PREPARE"} == set(OPERATIONS)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST", "OTHER", "Kind", "Meter", "Meters", "Moment", "NodeMeter", "RequestMeter"]
 
 MOST = 1000
-"""The number of kinds of requests that are told apart; what comes after them is counted together."""
+"""The number of kinds of requests that are told apart, among them that of all which come after them."""
 
 OTHER = "OTHER"
 
@@ -33,9 +33,9 @@ class Kind(NamedTuple):
     """What requests have in common that are counted together.
 
     Attributes:
-        profile: the execution profile, "" for the session's own options.
+        profile: the profile, "" for the session's own options.
         keyspace: the keyspace, "" where it is not known.
-        operation: one of `triocql.statements.texts.OPERATIONS`.
+        operation: one of `triocql.observability.metrics.OPERATIONS`.
     """
 
     profile: str
@@ -116,6 +116,22 @@ class RequestMeter(Meter):
             self._slow_log.tell(self.kind, execution, attempt, error, value, seconds)
 
 
+class _Later(RequestMeter):
+    """Stands for the meter of a kind as long as its request may be refused as the caller's mistake: only what has ended
+    is counted, and takes one of the places of kinds.
+    """
+
+    __slots__ = ("_meters",)
+
+    def __init__(self, meters: Meters, kind: Kind, moment: Moment, slow: SlowLog | None) -> None:
+        RequestMeter.__init__(self, kind, moment, slow)
+        self._meters = meters
+
+    def failed(self, error: BaseException, seconds: float) -> None:
+        """Count what ended with `error` after so many seconds (`Meter`)."""
+        self._meters.of(*self.kind).failed(error, seconds)
+
+
 class NodeMeter(Meter):
     """What is counted of a node: as a `Meter`, the attempts that were given to its connections.
 
@@ -181,10 +197,14 @@ class Meters:
         kind = profile, keyspace or "", operation
         meter = self._requests.get(kind)
         if meter is None:
-            if len(self._requests) >= MOST:
+            if len(self._requests) >= MOST - 1:
                 kind = OTHER, OTHER, OTHER
             meter = self._requests.setdefault(kind, RequestMeter(Kind(*kind), self._moment, self._slow))
         return meter
+
+    def later(self, profile: str, keyspace: str | None, operation: str) -> RequestMeter:
+        """Return what counts a request that has to be prepared first, in case it fails at that."""
+        return _Later(self, Kind(profile, keyspace or "", operation), self._moment, self._slow)
 
     def node(self, node: Node) -> NodeMeter:
         """Return the meter of a node."""

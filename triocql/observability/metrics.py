@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from triocql.observability.meter import EDGES
+from triocql import errors
+from triocql._brief import brief
+from triocql._hints import METRICS, old_names
+from triocql.errors import OptionError
+from triocql.observability.meter import CANCELLED, EDGES, OTHER_ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,6 +19,12 @@ if TYPE_CHECKING:
 
 SUCCESS = "success"
 """The outcome of what ended with an answer."""
+
+OPERATIONS = (
+    *("SELECT", "INSERT", "UPDATE", "DELETE", "BATCH", "USE", "TRUNCATE", "CREATE", "ALTER", "DROP"),
+    *("GRANT", "REVOKE", "LIST", "DESCRIBE", "PREPARE", "OTHER"),
+)
+"""What requests are counted by; "OTHER" is what is none of these, "PREPARE" what users do not write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +71,16 @@ class Durations:
         """Return the seconds within which so many of a hundred ended, as the edge of a bucket, so a little too long;
         0 if there was none.
 
+        Args:
+            percent: from 1 to 100: 99, not 0.99, for the time within which 99 of a hundred ended.
+
+        Raises OptionError for another number.
+
         >>> Durations((0, 99, 1, *(0,) * 40), 0.0016, 2e-5).percentile(99)
         1.5e-05
         """
+        if not (isinstance(percent, (int, float)) and 1 <= percent <= 100):
+            raise OptionError(f"percent is {brief(percent)}; it has to be a number from 1 to 100, such as 99")
         wanted = self.count * percent / 100
         reached = 0
         for edge, count in zip(EDGES, self.counts, strict=False):
@@ -85,7 +102,7 @@ class RequestMetrics:
     """Requests of one kind: those that have the same profile, keyspace and operation.
 
     Attributes:
-        profile: the name of the execution profile; "" for none.
+        profile: the name of the profile; "" for the session's own options.
         keyspace: the keyspace of the statement or of the session; "" where neither is known.
         operation: the first word of the statement, such as SELECT; BATCH; PREPARE, which is asked once for all who wait
             for it; OTHER.
@@ -113,6 +130,23 @@ class RequestMetrics:
         return Durations.together(self.outcomes.values())
 
 
+@dataclass(frozen=True, slots=True)
+class ShardMetrics:
+    """What is under way with one shard of a node of ScyllaDB.
+
+    Attributes:
+        number: the number of the shard.
+        connections: connections to it that are open for requests: a gauge.
+        in_flight: requests that are on one of them and not answered: a gauge.
+        orphans: stream ids that are taken until the answer to an abandoned request comes: a gauge.
+    """
+
+    number: int
+    connections: int = 0
+    in_flight: int = 0
+    orphans: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeMetrics:
     """One node, as the session sees it.
@@ -137,6 +171,7 @@ class NodeMetrics:
             included: a counter.
         bytes_received: bytes read, as for `bytes_sent`: a counter.
         events: events that the node told: a counter.
+        shards: its shards; () for a node that has none, as Cassandra.
     """
 
     node: Node | None = None
@@ -156,6 +191,7 @@ class NodeMetrics:
     bytes_sent: int = 0
     bytes_received: int = 0
     events: int = 0
+    shards: tuple[ShardMetrics, ...] = ()
 
     @classmethod
     def together(cls, several: Iterable[NodeMetrics]) -> NodeMetrics:
@@ -170,6 +206,7 @@ class NodeMetrics:
 _NUMBERS = tuple(name for name, kind in NodeMetrics.__annotations__.items() if kind == "int")
 
 
+@old_names(METRICS)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
     """What a session has counted up to one moment, and what it has under way.
@@ -210,12 +247,17 @@ class Metrics:
         operation: str | None = None,
         outcome: str | None = None,
     ) -> Durations:
-        """Return how long requests took: all of them, or those of one profile, keyspace, operation, outcome.
+        """Return how long requests took: all of them, or those of one profile, keyspace, operation, outcome. The
+        session's own options are the profile "default", or "". There are none of a profile or a keyspace without any
+        requests.
+
+        Raises OptionError for an operation or an outcome that no request can have.
 
         >>> Metrics().durations(operation="SELECT", outcome="success").count
         0
         """
-        wanted = profile, keyspace, operation
+        _check_known(operation, outcome)
+        wanted = "" if profile == "default" else profile, keyspace, operation
         return Durations.together(
             durations
             for kind in self.requests
@@ -225,6 +267,20 @@ class Metrics:
             )
             for name, durations in kind.outcomes.items()
             if outcome in (None, name)
+        )
+
+
+def _check_known(operation: str | None, outcome: str | None) -> None:
+    """Raise OptionError for what no request can have, which would be a count of 0 for ever."""
+    if operation not in (None, *OPERATIONS):
+        raise OptionError(f"operation is {brief(operation)}; it has to be one of {', '.join(OPERATIONS)}")
+    if outcome in (None, SUCCESS, CANCELLED, OTHER_ERROR):
+        return
+    kind = getattr(errors, outcome, None) if isinstance(outcome, str) else None
+    if not (isinstance(kind, type) and issubclass(kind, errors.Error)):
+        raise OptionError(
+            f"outcome is {brief(outcome)}; it has to be {SUCCESS!r}, {CANCELLED!r}, {OTHER_ERROR!r}, or the name of "
+            "an error of triocql.errors, such as 'Unavailable'"
         )
 
 
