@@ -1,7 +1,7 @@
 """The reactor for asyncio, uvloop included.
 
-A connection is one `asyncio.BufferedProtocol`: it receives into a buffer of its own, and pulls the link's batch once
-a tick of the loop, as long as the loop's transport takes it.
+A connection is one `asyncio.BufferedProtocol`: it receives into a buffer of its own. What the links have to send is
+pulled in one step for all of them, once a tick of the loop, as long as the loop's transports take it.
 """
 
 from __future__ import annotations
@@ -13,20 +13,28 @@ import math
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+import time
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import suppress
 from functools import partial
 from threading import get_ident
 from types import TracebackType
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
+from triocql._impl import compiled
 from triocql.abc import Address, Link, SocketOption
 from triocql.errors import UsageError
 
-from .asynciotransport import AsyncioTransport
+from .asynciotransport import AsyncioTransport, Flusher
 from .base import ReactorBase, nothing, wrong_caller
 from .dial import Dialling, dial
 from .timers import Timers
+
+if TYPE_CHECKING or not compiled:
+    from .asynciowaiter import AsyncioWaiter, Waker
+else:
+    from ._asynciowaiter import AsyncioWaiter, Waker
 
 logger = logging.getLogger("triocql.reactors.asyncioreactor")
 
@@ -37,8 +45,14 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-def _not_running() -> NoReturn:
+def _not_running(*_: object) -> NoReturn:
     raise RuntimeError("the reactor is not running: use it inside `async with`")
+
+
+def _clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
+    """Return the clock of a loop: of asyncio's own one, without the steps that lead to it and cost each request."""
+    own = getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time
+    return time.monotonic if own else loop.time
 
 
 def _check_uvloop(loop: asyncio.AbstractEventLoop) -> None:
@@ -50,6 +64,17 @@ def _check_uvloop(loop: asyncio.AbstractEventLoop) -> None:
                 f"uvloop {version} may close a descriptor of somebody else when a connect is cancelled: "
                 "install uvloop>=0.23"
             )
+
+
+@types.coroutine
+def _waiting(waiter: AsyncioWaiter) -> Generator[Any, None, Any]:
+    """Wait until `waiter` has an outcome, and return that, or raise it."""
+    try:
+        yield waiter.begin()
+    except BaseException:
+        waiter.give_up()
+        raise
+    return waiter.outcome()
 
 
 class _Background:
@@ -87,50 +112,10 @@ class _Background:
 
     def _restart(self) -> None:
         if not (self._cancelled or self._reactor.leaving):
+            self._start()
             logger.warning(
                 "the program cancelled a task of the session's own (asyncio.all_tasks?): it starts again"
             )
-            self._start()
-
-
-class AsyncioWaiter:
-    """A waiter on a bare future."""
-
-    __slots__ = ("_error", "_future", "_on_cancel", "is_gone")
-
-    def __init__(self, future: asyncio.Future[Any], on_cancel: Callable[[], None]) -> None:
-        self._error: BaseException | None = None  # not in the future: it would hold on to what it has raised
-        self._future = future
-        self.is_gone = future.cancelled
-        self._on_cancel = on_cancel
-
-    def resolve(self, value: Any) -> None:
-        """End the wait with a value (`Waiter`)."""
-        if not self._future.done():
-            self._future.set_result(value)
-
-    def reject(self, error: BaseException) -> None:
-        """End the wait with an error (`Waiter`)."""
-        if not self._future.done():
-            self._error = error
-            self._future.set_result(None)
-
-    async def wait(self) -> Any:
-        """Wait for the outcome: always a checkpoint."""
-        try:
-            if self._future.done():
-                await asyncio.sleep(0)
-            value = await self._future
-        except BaseException:
-            self._future.cancel()
-            self._on_cancel()
-            raise
-        if self._error is not None:
-            try:
-                raise self._error
-            finally:
-                self._error = None  # else the error's traceback would lead to the error
-        return value
 
 
 class AsyncioReactor(ReactorBase[AsyncioTransport]):
@@ -149,17 +134,17 @@ class AsyncioReactor(ReactorBase[AsyncioTransport]):
     name = "asyncio"
     cancellation = asyncio.CancelledError
     now: Callable[[], float] = staticmethod(_not_running)
+    waiter: Callable[[Callable[[], None]], AsyncioWaiter] = staticmethod(_not_running)
 
     def __init__(self) -> None:
         super().__init__()
-        self._create_future: Callable[[], asyncio.Future[Any]] = _not_running
-        self._loop_runs: Callable[[], bool] = _not_running
         self._thread = 0
         self.ended = False
         self._timers = Timers()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = math.inf
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._flusher: Flusher  # that of the loop
         self.tasks: set[asyncio.Task[None]] = set()
         self.leaving = False
 
@@ -171,9 +156,9 @@ class AsyncioReactor(ReactorBase[AsyncioTransport]):
         loop = asyncio.get_running_loop()
         _check_uvloop(loop)
         self._loop = loop
-        self.now = self._loop.time
-        self._create_future = self._loop.create_future
-        self._loop_runs = self._loop.is_running
+        self._flusher = Flusher(loop)
+        self.now = _clock_of(loop)
+        self.waiter = partial(AsyncioWaiter, Waker(loop, self.check_caller, _waiting))
         self._thread = get_ident()
         return self
 
@@ -210,7 +195,7 @@ class AsyncioReactor(ReactorBase[AsyncioTransport]):
     def check_caller(self) -> None:
         """Raise UsageError outside the loop (`Reactor`). What was left is left everywhere."""
         other_thread = get_ident() != self._thread
-        if self._loop is not None and not self.ended and (other_thread or not self._loop_runs()):
+        if self._loop is not None and not self.ended and (other_thread or not self._loop.is_running()):
             raise wrong_caller(ended=self._loop.is_closed(), other_thread=other_thread)
 
     @property
@@ -221,12 +206,6 @@ class AsyncioReactor(ReactorBase[AsyncioTransport]):
         return self._loop
 
     # --- Time and tasks ------------------------------------------------------------------------------------
-
-    def waiter(self, on_cancel: Callable[[], None]) -> AsyncioWaiter:
-        """Make a waiter."""
-        if get_ident() != self._thread or not self._loop_runs():
-            self.check_caller()
-        return AsyncioWaiter(self._create_future(), on_cancel)
 
     def call_at(self, when: float, fn: Callable[[], None]) -> Callable[[], None]:
         """Call `fn` once at `when`; returns its cancel."""
@@ -303,16 +282,17 @@ class AsyncioReactor(ReactorBase[AsyncioTransport]):
         timeout: float,
         local_port: int | None = None,
         socket_options: Sequence[SocketOption] = (),
+        at_random: bool = False,
     ) -> AsyncioTransport:
         """Open a connection and start to drive `link` by it."""
-        how = Dialling(timeout, self.reached, local_port, socket_options)
+        how = Dialling(timeout, self.reached, local_port, socket_options, at_random)
         sock = await dial(self, self.loop.sock_connect, address, how)
         return await self.adopt(sock, link)
 
     async def adopt(self, sock: socket.socket, link: Link) -> AsyncioTransport:
         """Drive `link` by a non-blocking socket that is connected."""
         loop = self._loop or self.loop
-        transport = AsyncioTransport(self, loop, link)
+        transport = AsyncioTransport(self, loop, self._flusher, link)
         opening = loop.create_unix_connection if sock.family == socket.AF_UNIX else loop.create_connection
         try:
             await opening(lambda: transport, sock=sock)

@@ -9,7 +9,37 @@ from typing import cast
 
 from triocql.abc import Link
 
-from .base import FLUSH_TIMEOUT, READ_SIZE, ReactorBase, nothing
+from .base import FLUSH_TIMEOUT, READ_SIZE, Flushable, ReactorBase, nothing
+
+
+class Flusher:
+    """Flushes all transports that have something to send, in one step of the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._dirty: list[Flushable] = []
+        self._has_waited = False
+
+    def flush_soon(self, transport: Flushable) -> None:
+        """Flush `transport` in the next tick."""
+        if not self._dirty:
+            self._loop.call_soon(self._flush)
+        self._dirty.append(transport)  # not before: what has raised has told nobody
+
+    def _flush(self) -> None:
+        if len(self._dirty) > 1 and not self._has_waited:
+            # What comes from several nodes in this tick goes to them as one batch each.
+            self._loop.call_soon(self._flush)
+            self._has_waited = True
+            return
+        self._has_waited = False
+        dirty, self._dirty = self._dirty[::-1], []
+        try:
+            while dirty:
+                dirty.pop().flush()
+        finally:
+            for transport in reversed(dirty):  # Ctrl-C may come at any place; the loop may be run again
+                self.flush_soon(transport)
 
 
 class AsyncioTransport(asyncio.BufferedProtocol):
@@ -19,12 +49,16 @@ class AsyncioTransport(asyncio.BufferedProtocol):
     """
 
     def __init__(
-        self, reactor: ReactorBase[AsyncioTransport], loop: asyncio.AbstractEventLoop, link: Link
+        self,
+        reactor: ReactorBase[AsyncioTransport],
+        loop: asyncio.AbstractEventLoop,
+        flusher: Flusher,
+        link: Link,
     ) -> None:
         self.closing = False
         self.lost: asyncio.Future[None] = loop.create_future()
         self._reactor = reactor
-        self._loop = loop
+        self._flusher = flusher
         self._link = link
         self._buffer = memoryview(bytearray(READ_SIZE))
         self._transport: asyncio.Transport | None = None
@@ -63,7 +97,7 @@ class AsyncioTransport(asyncio.BufferedProtocol):
     def wake(self) -> None:
         """Pull in the next tick, unless the loop's transport is full: then as soon as it is not."""
         if not (self._pulling or self._blocked):
-            self._loop.call_soon(self._pull)
+            self._flusher.flush_soon(self)
             self._pulling = True  # not before: what has raised has told nobody
 
     def pause_reading(self) -> None:
@@ -142,9 +176,8 @@ class AsyncioTransport(asyncio.BufferedProtocol):
             self._reactor.guard(lambda: self._link.connection_lost(error))
         self.lost.set_result(None)
 
-    # --- Within --------------------------------------------------------------------------------------------
-
-    def _pull(self) -> None:
+    def flush(self) -> None:
+        """Pull the link's batch and send it; a closing transport is closed after its last one."""
         self._pulling = False
         transport = self._transport
         if transport is None or transport.is_closing() or self._blocked:
@@ -158,6 +191,8 @@ class AsyncioTransport(asyncio.BufferedProtocol):
             transport.write(data)
         if self.closing and not (self._pulling or self._blocked):
             transport.close()
+
+    # --- Within --------------------------------------------------------------------------------------------
 
     def _call(self, method: Callable[[], None]) -> None:
         try:

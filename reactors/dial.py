@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
-from triocql.abc import Address, Reactor, SocketOption
+from triocql.abc import Address, LocalPortUnavailable, Reactor, SocketOption
 
 from .base import nothing
 
@@ -21,6 +22,10 @@ ATTEMPT_DELAY = 0.25
 """Seconds after which the next address is tried beside one that does not answer (RFC 8305, section 5)."""
 
 _MOST_KEPT = 1024
+
+_IN_USE = (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
+"""Another socket has the local port; a connection from there to the same address has just ended."""
+_NOT_BOUND = (*_IN_USE, errno.EACCES)
 
 ConnectSocket = Callable[[socket.socket, Any], Awaitable[None]]
 """Connects a non-blocking socket to a socket address; raises OSError."""
@@ -40,13 +45,15 @@ class Dialling(NamedTuple):
     """The options of `Reactor.connect`.
 
     `reached` is kept from one dial of a reactor to the next: where names led to last. That is tried first if it is
-    still among what they stand for, so that an address that does not answer lets wait but once.
+    still among what they stand for, so that an address that does not answer lets wait but once. `at_random` is for
+    names that stand for many servers which are as good as each other: then each dial begins with any of them.
     """
 
     timeout: float
     reached: dict[Address, Target]
     local_port: int | None = None
     socket_options: Sequence[SocketOption] = ()
+    at_random: bool = False
 
 
 async def dial(
@@ -123,9 +130,12 @@ class _Race:
             raise
 
     async def _look_up(self) -> None:
-        targets = await look_up(self._reactor, self._address)
-        last = self._how.reached.get(self._address)
-        self._targets = sorted(targets, key=lambda target: target != last)
+        self._targets = targets = await look_up(self._reactor, self._address)
+        if self._how.at_random:
+            random.shuffle(targets)
+        else:
+            last = self._how.reached.get(self._address)
+            targets.sort(key=lambda target: target != last)
         self._start_next()
 
     def _start_next(self) -> None:
@@ -151,14 +161,28 @@ class _Race:
             sock.setblocking(False)
             if not self._address.is_unix:
                 _set_options(sock, self._how.socket_options)
-                if self._how.local_port is not None:
-                    _bind(sock, self._how.local_port)
-            await self._connect_socket(sock, target.sockaddr)
+            if self._how.local_port is None or self._address.is_unix:
+                await self._connect_socket(sock, target.sockaddr)
+            else:
+                await self._connect_from(self._how.local_port, sock, target.sockaddr)
             _refuse_self_connection(sock, self._address)
         except BaseException:
             sock.close()
             raise
         return sock
+
+    async def _connect_from(self, local_port: int, sock: socket.socket, sockaddr: Any) -> None:
+        """Connect from a port of our own. Raises LocalPortUnavailable if it is that which cannot be had."""
+        try:
+            _bind(sock, local_port)
+        except OSError as error:
+            _check_port(error, local_port, _NOT_BOUND)
+            raise
+        try:
+            await self._connect_socket(sock, sockaddr)
+        except OSError as error:
+            _check_port(error, local_port, _IN_USE)
+            raise
 
     def _won(self, sock: socket.socket) -> None:
         if self._over:
@@ -234,6 +258,13 @@ def _bind(sock: socket.socket, local_port: int) -> None:
     """Bind to a port of our own. SO_REUSEADDR lets one that is in TIME_WAIT, or used towards another node, serve."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind(("", local_port))
+
+
+def _check_port(error: OSError, local_port: int, unavailable: tuple[int, ...]) -> None:
+    """Raise LocalPortUnavailable if `error` says that a local port cannot be had."""
+    if error.errno in unavailable:
+        reason = f"the local port {local_port} cannot be used: {error.strerror}"
+        raise LocalPortUnavailable(error.errno, reason) from error
 
 
 def _refuse_self_connection(sock: socket.socket, address: Address) -> None:

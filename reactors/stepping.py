@@ -127,12 +127,12 @@ class Task(Generic[T]):
 class StepWaiter:
     """A waiter for tasks that are stepped."""
 
-    __slots__ = ("_done", "_error", "_gone", "_on_cancel", "_stepper", "_task", "_value")
+    __slots__ = ("_done", "_error", "_on_cancel", "_stepper", "_task", "_value", "is_gone")
 
     def __init__(self, stepper: Stepper, on_cancel: Callable[[], None]) -> None:
         self._stepper = stepper
         self._on_cancel = on_cancel
-        self._gone = False
+        self.is_gone = False
         self._done = False
         self._value: Any = None
         self._error: BaseException | None = None
@@ -151,10 +151,6 @@ class StepWaiter:
             self._done = True
             self._error = error
             self._wake()
-
-    def is_gone(self) -> bool:
-        """Whether the consumer was cancelled, even if it does not know yet."""
-        return self._gone
 
     async def wait(self) -> Any:
         """Wait for the outcome: always a checkpoint."""
@@ -183,4 +179,4 @@ class StepWaiter:
 
     def _leave(self) -> None:
         self._task = None
-        self._gone = True
+        self.is_gone = True

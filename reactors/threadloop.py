@@ -23,6 +23,7 @@ from triocql.errors import SessionClosed, UsageError
 from .base import READ_SIZE, Flushable
 from .calls import Call, Slot, ended_by
 from .depth import is_deep
+from .forks import check_process, this_process
 from .interrupts import Interruptions, interruptions
 from .loops import Loops
 from .pollers import OnReady, make_poller, threads_are_green
@@ -84,6 +85,7 @@ class ThreadLoop:
         self._served = False  # a call has ended since the thread took over
         self._crowded = False  # there were several calls at once
         self._forked = False
+        self._process = this_process()
         self._stopping = False
         self.failure: BaseException | None = None
         self._asleep = False
@@ -188,6 +190,11 @@ class ThreadLoop:
         self._ident = 0
         self._close_sockets()
 
+    def check_process(self) -> None:
+        """Raise UsageError in the child of a fork."""
+        if self._forked:
+            check_process(self._process)
+
     def _enqueue(self, call: Call[Any], queue: deque[Callable[[], None]]) -> None:
         """Have the next turn begin a call.
 
@@ -198,11 +205,7 @@ class ThreadLoop:
             return
         with suppress(ValueError):
             queue.remove(call.step)
-            if self._forked:
-                raise UsageError(
-                    "this session was made before the process forked and belongs to the parent: "
-                    "connect in the child, too"
-                )
+            self.check_process()
             raise SessionClosed("the session is closed") if self.failure is None else ended_by(self.failure)
 
     def _notify(self) -> None:
@@ -286,10 +289,11 @@ class ThreadLoop:
 
     def _fail(self, error: BaseException) -> None:
         """End the loop: nobody knows in which state things are. It may be a bug, or what another thread has thrown."""
-        if not self._stopping:
-            self.failure = error
-            logger.error("a session ends: its work was broken off by %r", error, exc_info=error)
+        if self._stopping:
+            return
         self._stopping = True
+        self.failure = error
+        logger.error("a session ends: its work was broken off by %r", error, exc_info=error)
 
     def _call_ready(self) -> None:
         """Call what is ready now; what that makes ready waits for the next turn."""

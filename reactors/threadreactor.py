@@ -181,9 +181,10 @@ class ThreadReactor(ReactorBase[ThreadTransport]):
         timeout: float,
         local_port: int | None = None,
         socket_options: Sequence[SocketOption] = (),
+        at_random: bool = False,
     ) -> ThreadTransport:
         """Open a connection and start to drive `link` by it."""
-        how = Dialling(timeout, self.reached, local_port, socket_options)
+        how = Dialling(timeout, self.reached, local_port, socket_options, at_random)
         sock = await dial(self, self._connect_socket, address, how)
         return await self.adopt(sock, link)
 

@@ -121,7 +121,7 @@ class TrioReactor(ReactorBase[TrioTransport]):
 
     name = "trio"
     cancellation = trio.Cancelled
-    now = staticmethod(trio.current_time)
+    now: Callable[[], float] = staticmethod(trio.current_time)
 
     def __init__(self) -> None:
         super().__init__()
@@ -146,6 +146,7 @@ class TrioReactor(ReactorBase[TrioTransport]):
         with trio.CancelScope(shield=True):
             await ready.wait()
         self._thread = get_ident()
+        self.now = trio.lowlevel.current_clock().current_time  # in few steps, and for other threads, too
         return self
 
     @enable_ki_protection
@@ -256,10 +257,11 @@ class TrioReactor(ReactorBase[TrioTransport]):
         timeout: float,
         local_port: int | None = None,
         socket_options: Sequence[SocketOption] = (),
+        at_random: bool = False,
     ) -> TrioTransport:
         """Open a connection and start to drive `link` by it."""
         self._running_nursery()
-        how = Dialling(timeout, self.reached, local_port, socket_options)
+        how = Dialling(timeout, self.reached, local_port, socket_options, at_random)
         sock = await dial(self, connect_socket, address, how)
         return await self.adopt(sock, link)
 

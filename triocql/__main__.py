@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from itertools import chain
 from pathlib import Path
 
-from triocql import _impl, commands
+from triocql import _impl, _starting, commands
 
 _MODULE_ENDINGS = tuple(EXTENSION_SUFFIXES)
 _BUILD = """\
@@ -71,9 +71,14 @@ def _version_of(distribution: str) -> str:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        _starting.raise_again()
+        try:
+            status = commands.run(sys.argv[1:])
+        finally:
+            _starting.end_at_once()
+        sys.exit(status)
     signal.signal(
         signal.SIGPIPE, signal.SIG_DFL
     )  # end in silence where nobody reads on, as in `... | head -1`
-    if sys.argv[1:]:
-        sys.exit(commands.run(sys.argv[1:]))
     print(report())

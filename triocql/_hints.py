@@ -8,6 +8,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, ParamSpec, TypeVar
 
 from triocql import errors
+from triocql._brief import brief
 from triocql.errors import OptionError, UnknownAttribute, UsageError
 from triocql.metadata.node import Node
 
@@ -22,6 +23,9 @@ _BALANCING = "local_data_centre=, or policies=triocql.PolicyOptions(balancing=..
 _SPECULATION = "policies=triocql.PolicyOptions(speculation=...), of connect()"
 _ADDRESSES = "policies=triocql.PolicyOptions(addresses=...), of connect()"
 _RECONNECTION = "reconnection_base=, reconnection_maximum=, or policies= with a PolicyOptions"
+_ROUTES = "client_routes=triocql.ClientRoutes(connection_ids=[...]), of connect()"
+_APPLICATION = "application_name=, application_version=, client_id=, of connect()"
+_SHARDS = "shard_awareness=, shard_aware_port=, of connect()"
 _FILTER = "triocql.policies.FilteredBalancing"
 _PROFILES = (
     "profiles={'name': triocql.Profile(...)}, of connect(), and profile='name' with a call or of a statement"
@@ -30,13 +34,18 @@ _PROFILES = (
 _OPTIONS = {
     "address_translator": _ADDRESSES,
     "addresses": _ADDRESSES,
+    "application_info": _APPLICATION,
     "args": "parameters=, with each call",
     "auth_provider": _LOGIN,
     "balancing": _BALANCING,
     "cl": "consistency=",
+    "client_routes_config": _ROUTES,
     "consistency_level": "consistency=",
     "control_connection_timeout": "connect_timeout=",
     "core_connections_per_host": "connections_local=",
+    "data_centre": "local_data_centre=",
+    "datacenter": "local_data_centre=",
+    "dc": "local_data_centre=",
     "default_consistency_level": "consistency=",
     "default_fetch_size": "page_size=",
     "default_serial_consistency_level": "serial_consistency=",
@@ -58,6 +67,7 @@ _OPTIONS = {
     "max_requests_per_connection": "max_in_flight=",
     "params": "parameters=, with each call",
     "max_schema_agreement_wait": "schema_agreement_timeout=",
+    "metadata_request_timeout": "internal_timeout=",
     "password": _LOGIN,
     "reconnection_policy": _RECONNECTION,
     "request_timeout": "timeout=",
@@ -65,6 +75,7 @@ _OPTIONS = {
     "retry_policy": _RETRY,
     "row_factory": "row_type=, with each call",
     "serial_consistency_level": "serial_consistency=",
+    "shard_aware_options": _SHARDS,
     "sockopts": "socket_options=",
     "speculation": _SPECULATION,
     "speculative_execution_policy": _SPECULATION,
@@ -96,12 +107,48 @@ PROFILE = {
 }
 """The policies of a profile, and of `PolicyOptions`, by other names."""
 
+SCAN_OPTIONS = {
+    "checkpoint": "resume=",
+    "concurrency": "concurrency_per_node=",
+    "filter": "where=, a condition as CQL",
+    "format": "export(directory, format=...) of the scan",
+    "max_memory": "max_bytes=",
+    "parallelism": "concurrency_per_node=",
+    "params": "parameters=, the values for where=",
+    "row_factory": "rows(row_type) of the scan",
+    "row_type": "rows(row_type) of the scan",
+    "splits": "tasks=",
+    "token_range": "within(start, end) of the scan",
+    "types": "arrow(types=...) of the scan",
+    "values": "parameters=, the values for where=",
+}
+"""The options of `Session.scan` by other names."""
+
+SCAN = {
+    "all": "a loop over rows(), or arrow(), which gives all as columns",
+    "batches": "a loop over the scan itself, in its block",
+    "collect": "arrow(), polars() or pandas()",
+    "fetchall": "a loop over rows(), or arrow(), which gives all as columns",
+    "filter": "the option where= of session.scan()",
+    "limit": "the option limit= of session.scan()",
+    "one": "a loop over rows(), with the option limit=1 of session.scan()",
+    "select": "the option columns= of session.scan()",
+    "to_arrow": "arrow()",
+    "to_csv": 'export(directory, format="csv")',
+    "to_json": 'export(directory, format="jsonl")',
+    "to_pandas": "pandas()",
+    "to_parquet": "export(directory)",
+    "to_polars": "polars()",
+    "where": "the option where= of session.scan()",
+}
+
 _NO_OPTIONS = {
     "cloud": "there is none: give contact points and ssl_context=",
     "connection_class": "there is none: see reactor=, and triocql.sync.connect() for programs that block",
     "executor_threads": "there is none: a session needs no threads",
-    "metrics_enabled": "there is none yet: see session.stats()",
-    "schema_metadata_enabled": "there is none: keyspaces and their replication are always known, tables are not",
+    "metrics_enabled": "there is none: a session always counts, see session.metrics",
+    "scylla_cloud": "there is none: give contact points and ssl_context=",
+    "schema_metadata_enabled": "write schema=, of connect(): False for no tables",
     "token_metadata_enabled": "there is none: the ring is always known",
 }
 
@@ -112,6 +159,7 @@ _ATTRIBUTES = {
     "client_protocol_handler": "the codecs of `session.codecs`, and row_type= with each call",
     "close": "`await session.aclose()`",
     "cluster": "session.metadata, session.events(), and options of connect(): there is no Cluster",
+    "count": "session.scan(table).count()",
     "default_consistency_level": "consistency= of connect(), of a statement or of a call",
     "default_fetch_size": "page_size= of connect(), of a statement or of a call",
     "default_serial_consistency_level": "serial_consistency= of connect(), of a statement or of a call",
@@ -119,19 +167,26 @@ _ATTRIBUTES = {
     "encoder": "nothing: values are bound on the wire; a codec for a type goes to `session.codecs`",
     "execute_async": "a task of your own around `await session.execute(...)`, or a request nursery",
     "execution_profile_clone_update": "a triocql.Profile with a base= among the profiles= of connect()",
+    "export": "session.scan(table).export(directory)",
     "get_execution_profile": _PROFILES,
+    "get_metrics": "session.metrics",
     "get_pool_state": "session.stats()",
     "get_pools": "session.stats()",
     "hosts": "session.metadata.nodes",
+    "is_ready": "session.health().can_serve(keyspace, consistency)",
+    "is_shard_aware": "session.metadata.nodes, each with its shard_count: None where there are no shards",
     "is_shutdown": "`except triocql.errors.SessionClosed`",
     "keyspace": 'session.execute("USE ...")',
     "max_trace_wait": "the argument of result.trace(timeout=...)",
+    "nodes": "session.metadata.nodes",
     "refresh_nodes": "nothing: session.metadata goes with the cluster by itself",
-    "refresh_schema_metadata": "`session.schema_agreement()` to wait for others; session.metadata follows by itself",
+    "refresh_schema_metadata": "`session.refresh_schema()`, seldom: session.metadata follows by itself",
     "register_listener": "session.events()",
     "row_factory": "row_type= with each call",
+    "shard_aware_stats": "session.metrics, whose nodes have shards",
     "set_keyspace": 'session.execute("USE ...")',
     "shutdown": "the block of connect(), or `aclose()`, `close()` of a session that blocks",
+    "tablets": "session.metadata.tablets",
     "timestamp_generator": "policies=triocql.PolicyOptions(timestamps=...) of connect()",
     "use_client_timestamp": "timestamp=triocql.SERVER of a statement or of a call",
     "user_type_registered": "session.codecs.register_udt()",
@@ -144,7 +199,14 @@ RESULT = {
     "fetch_next_page": "a loop over all pages, or the option paging_state= with result.paging_state",
     "get_all_query_traces": "trace(), after a call with tracing=True",
     "get_query_trace": "trace(), after a call with tracing=True",
+    "df": "pandas(), polars() or arrow()",
+    "fetchall": "all()",
+    "fetchone": "one()",
+    "first": "one()",
     "response_future": "nothing: the result has columns, warnings, coordinator and trace() itself",
+    "to_arrow": "arrow()",
+    "to_pandas": "pandas()",
+    "to_polars": "polars()",
     "was_applied": "applied",
 }
 
@@ -163,11 +225,69 @@ FUTURE = {
 
 SNAPSHOT = {
     "all_hosts": "nodes",
+    "export_schema_as_string": "`await session.describe()`",
     "get_host": "a loop over nodes",
     "get_replicas": "replicas(keyspace, routing_key)",
+    "get_tablet": "tablet(keyspace, table, routing_key)",
+    "get_tablet_for_key": "tablet(keyspace, table, routing_key)",
+    "get_tablets": "tablets.of(keyspace, table)",
     "hosts": "nodes",
     "rebuild_token_map": "nothing: it goes with the cluster by itself",
     "token_map": "ring, or token(routing_key) and replicas(keyspace, routing_key)",
+}
+
+_CQL = {
+    "as_cql_query": "as_cql()",
+    "export_as_string": "as_cql()",
+    "keyspace_name": "keyspace",
+}
+
+KEYSPACE = _CQL | {
+    "indexes": "indexes, of its tables",
+    "keyspace_name": "name",
+    "replication_strategy": "replication",
+    "user_types": "types",
+    "virtual": "is_virtual",
+}
+
+RELATION = _CQL | {
+    "base_table_name": "base_table, of a view",
+    "include_all_columns": "includes_all_columns, of a view",
+    "is_compact_storage": "flags",
+    "keyspace_metadata": "keyspace, the name of it",
+    "views": "views of its keyspace, whose base_table is its name",
+    "virtual": "isinstance(table, triocql.metadata.schema.VirtualTable)",
+}
+
+INDEX = _CQL | {"index_options": "options", "index_type": "kind", "table_name": "table"}
+
+COLUMN = _CQL | {"is_reversed": "descending"}
+
+USER_TYPE = _CQL | {"field_names": "list(fields)", "field_types": "cql_types"}
+
+FUNCTION = _CQL | {
+    "argument_names": "arguments",
+    "final_func": "final_function",
+    "initcond": "initial_condition",
+    "state_func": "state_function",
+}
+
+METRICS = {
+    "connected_to": "nodes, those that have connections",
+    "connection_errors": "all_nodes.lost",
+    "get_stats": "the session's metrics itself: it is what was counted at this moment",
+    "known_hosts": "nodes",
+    "open_connections": "all_nodes.connections",
+    "orphans": "all_nodes.orphans",
+    "other_errors": "durations(outcome=...).count",
+    "percentile": "durations().percentile(percent)",
+    "read_timeouts": "durations(outcome='ReadTimeout').count",
+    "request_timer": "durations()",
+    "retries": "all_nodes.retries",
+    "shards": "nodes, each of which has its shards",
+    "stats": "the attributes of metrics themselves",
+    "unavailables": "durations(outcome='Unavailable').count",
+    "write_timeouts": "durations(outcome='WriteTimeout').count",
 }
 
 NODE = {
@@ -187,6 +307,8 @@ NODE = {
     "listen_address": "address, where it is dialled",
     "port": "address.port",
     "release_version": "release",
+    "sharding_info": "shard_count",
+    "shards": "shard_count, or shards of the nodes of session.metrics",
     "rpc_address": "told, the address that the cluster tells",
     "version": "release",
 }
@@ -209,7 +331,10 @@ STATEMENT = {
         "timestamp": "timestamp",
         "tracing": "tracing",
     }.items()
-} | {"query_string": "text"}
+} | {
+    "is_lwt": "the option lwt= of a statement or a call where text and nodes do not say it by themselves",
+    "query_string": "text",
+}
 
 PREPARED = STATEMENT | {
     "column_metadata": "columns",
@@ -228,8 +353,12 @@ BATCH = STATEMENT | {
 }
 
 _NAMES = {
+    "ApplicationInfo": _APPLICATION,
+    "ApplicationInfoBase": _APPLICATION,
     "AddressTranslator": "triocql.policies.AddressTranslation",
     "BatchStatement": "triocql.Batch",
+    "ClientRouteProxy": _ROUTES,
+    "ClientRoutesConfig": _ROUTES,
     "Cluster": "triocql.connect(), or triocql.sync.connect() for programs that block",
     "ConsistencyLevel": "triocql.Consistency",
     "ConstantReconnectionPolicy": _RECONNECTION,
@@ -255,6 +384,7 @@ _NAMES = {
     "ResultSet": "triocql.Result",
     "RateLimitingRequestThrottler": "triocql.policies.Throttle(rate=...)",
     "RoundRobinPolicy": "triocql.policies.RoundRobin",
+    "ShardAwareOptions": _SHARDS,
     "SimpleStatement": "triocql.Statement",
     "TokenAwarePolicy": "nothing: requests go to replicas of their partitions by themselves",
     "UNSET_VALUE": "triocql.UNSET",
@@ -271,16 +401,24 @@ _NAMES = {
 }
 
 
-def check_options(given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise OptionError for the first option that is not known."""
+def check_options(given: Iterable[str], known: Iterable[str], hints: Mapping[str, str] | None = None) -> None:
+    """Raise OptionError for the first option that is not known; `hints` are as for `near`."""
     known = tuple(known)
     for name in given:
         if name not in known:
-            raise OptionError(f"unknown option {name!r}{near(name, known)}")
+            raise OptionError(f"unknown option {brief(name)}{near(name, known, hints)}")
 
 
-def near(name: str, known: Iterable[str]) -> str:
-    """Return a hint for an unknown option: what its old name has become, or the options with a similar name."""
+def near(name: str, known: Iterable[str], hints: Mapping[str, str] | None = None) -> str:
+    """Return a hint for an unknown option: what its old name has become, or the options with a similar name.
+
+    Args:
+        name: the option.
+        known: those that there are.
+        hints: what some names have become here.
+    """
+    if hints and name in hints:
+        return f"; write {hints[name]}"
     if name in _NO_OPTIONS:
         return f"; {_NO_OPTIONS[name]}"
     if name in _OPTIONS:
@@ -325,21 +463,25 @@ class NoOtherAttributes:
 
 def _unknown(name: str, what: str = "is no attribute") -> UnknownAttribute:
     hint = _ATTRIBUTES.get(name)
-    return UnknownAttribute(f"{name!r} {what} of a session{f'; write {hint}' if hint else ''}", name=name)
+    return UnknownAttribute(
+        f"{brief(name)} {what} of a session{f'; write {hint}' if hint else ''}", name=name
+    )
 
 
 class _OldName:
     """In the place of an attribute that there is not: says what to write instead, whether it is read or set."""
 
-    def __init__(self, message: str, name: str) -> None:
-        self._message = message
+    def __init__(self, name: str, hint: str) -> None:
         self._name = name
+        self._hint = hint
 
-    def __get__(self, instance: object, owner: type | None = None) -> NoReturn:
-        raise UnknownAttribute(self._message, name=self._name)
+    def __get__(self, instance: object, owner: type) -> NoReturn:
+        raise UnknownAttribute(
+            f"{brief(self._name)} is no attribute of {owner.__name__}; write {self._hint}", name=self._name
+        )
 
     def __set__(self, instance: object, value: object) -> NoReturn:
-        raise UnknownAttribute(self._message, name=self._name)
+        self.__get__(instance, type(instance))
 
 
 def old_names(names: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
@@ -351,8 +493,7 @@ def old_names(names: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
     def decorate(cls: type[T]) -> type[T]:
         added = [name for name in names if not hasattr(cls, name)]
         for name in added:
-            message = f"{name!r} is no attribute of {cls.__name__}; write {names[name]}"
-            setattr(cls, name, _OldName(message, name))
+            setattr(cls, name, _OldName(name, names[name]))
         listed = cls.__dir__
         # They are not to be offered to anybody.
         cls.__dir__ = lambda self: [name for name in listed(self) if name not in added]  # type: ignore[method-assign]
@@ -382,9 +523,9 @@ def hinted(hints: Mapping[str, str] | None = None) -> Callable[[type[T]], type[T
         def check_first(self: T, *args: Any, **kwargs: Any) -> None:
             for name in kwargs:
                 if name not in names:
-                    own = (hints or {}).get(name)
-                    hint = f"; write {own}" if own else near(name, names)
-                    raise OptionError(f"unknown option {name!r} of {cls.__name__}{hint}")
+                    raise OptionError(
+                        f"unknown option {brief(name)} of {cls.__name__}{near(name, names, hints)}"
+                    )
             make(self, *args, **kwargs)
 
         cls.__init__ = check_first  # type: ignore[assignment,method-assign]
@@ -413,7 +554,7 @@ def old_name(module: str, name: str) -> Exception:
 
     It is an ImportError for what there is something to say of: ``from ... import`` hides the text of an AttributeError.
     """
-    message = f"module {module!r} has no attribute {name!r}"
+    message = f"module {module!r} has no attribute {brief(name)}"
     hint = _NAMES.get(name)
     kind = getattr(errors, name, None)
     if isinstance(kind, type) and issubclass(kind, errors.Error):

@@ -25,6 +25,7 @@ _COMPILED = (
     "triocql.observability._meter",
     "triocql.metadata._placement",
     "triocql.metadata._ring",
+    "triocql.metadata._tablets",
     "triocql.policies._timestamps",
     "triocql.engine.requests._request",
     "triocql.engine.connections._streams",
@@ -33,6 +34,7 @@ _COMPILED = (
     "triocql.engine.executing._execution",
     "triocql.engine.executing._template",
     "triocql.engine.executing._window",
+    "triocql.reactors._asynciowaiter",
 )
 
 

@@ -39,6 +39,10 @@ SocketOption = tuple[int, int, int | bytes]
 """The level, the name and the value of an option, as `socket.setsockopt` takes them."""
 
 
+class LocalPortUnavailable(OSError):
+    """The local port that `Reactor.connect` was asked for cannot be used now: it is taken, or not allowed."""
+
+
 class Link(Protocol):
     """The core's side of one connection. The reactor calls it; no method blocks, awaits or raises."""
 
@@ -87,7 +91,7 @@ class Waiter(Protocol[T]):
     """One result on its way to one consumer. The first `resolve` or `reject` counts, later ones are ignored.
 
     Where a loop calls `on_cancel` some time after it was told to cancel the consumer, its waiters have an `is_gone`,
-    too: a function that returns whether it was told. What is not written yet by then will not be.
+    too: whether it was told. What is not written yet by then will not be.
     """
 
     def resolve(self, value: T) -> None:
@@ -99,7 +103,7 @@ class Waiter(Protocol[T]):
         It is no `Exception` where code of the consumer's, a codec say, raised such a thing while it was run for them.
         """
 
-    async def wait(self) -> T:
+    def wait(self) -> Awaitable[T]:
         """Wait for the outcome: always a checkpoint. If cancelled, `on_cancel` is called before the cancellation
         goes on; it may come after the waiter was resolved, and the value is lost then."""
 
@@ -113,7 +117,7 @@ class Reactor(Protocol):
     name: str
 
     def now(self) -> float:
-        """Return the loop's monotonic clock in seconds."""
+        """Return the loop's monotonic clock in seconds. Any thread may ask, once the reactor was entered."""
 
     def check_caller(self) -> None:
         """Raise UsageError if the caller is not in this loop: in another thread or loop, or after the loop's end.
@@ -154,13 +158,16 @@ class Reactor(Protocol):
         timeout: float,
         local_port: int | None = None,
         socket_options: Sequence[SocketOption] = (),
+        at_random: bool = False,
     ) -> Transport:
         """Open a connection and start to drive `link` by it. TCP connections get TCP_NODELAY and keep-alive, and after
         that `socket_options`, all before they are dialled.
 
-        A name is resolved off the loop; of several addresses, later ones are tried while earlier ones hang.
+        A name is resolved off the loop; of several addresses, later ones are tried while earlier ones hang. The first
+        one is that which the name led to last; `at_random`, it is any of them.
         Raises OSError (from the last address tried, the others in its notes), or TimeoutError after `timeout`
-        seconds. If it raises or is cancelled, nothing is left open and `connection_made` has not been called.
+        seconds; LocalPortUnavailable if `local_port`, the port of this side, is what cannot be had: another one might
+        do. If it raises or is cancelled, nothing is left open and `connection_made` has not been called.
         """
 
     async def sleep(self, seconds: float) -> None:

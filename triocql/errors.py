@@ -58,6 +58,18 @@ class Spent(NamedTuple):
     node: Node | None = None
 
 
+class FailedRange(NamedTuple):
+    """A range of a table that could not be read.
+
+    Attributes:
+        range: its tokens: behind the first number, up to and with the second.
+        error: why the last attempt failed.
+    """
+
+    range: tuple[int, int]
+    error: BaseException
+
+
 class Error(Exception):
     """The base of all errors of triocql.
 
@@ -165,6 +177,10 @@ class RowTypeError(UsageError, TypeError):
 
 class PagingStateMismatch(UsageError, ValueError):
     """A paging state that belongs to another statement, or is no paging state."""
+
+
+class CheckpointError(UsageError, ValueError):
+    """A checkpoint that is of another scan, or is none, or was damaged."""
 
 
 # --- The wire ----------------------------------------------------------------------------------------------
@@ -312,6 +328,22 @@ class PreparedIdMismatch(RequestError):
 
 class PagingLoop(RequestError):
     """A node gives a paging state that it gave before, and so would give the same pages for ever."""
+
+
+class SchemaChanged(RequestError):
+    """A table was altered while it was scanned, so that its rows have other columns from then on: scan it again."""
+
+
+class ScanIncomplete(RequestError):
+    """A scan has come to its end, but ranges of it could not be read, though each was tried again, on all replicas, and
+    in ever smaller parts.
+
+    Attributes:
+        failed_ranges: these ranges, each with the error of its last attempt.
+    """
+
+    is_transient = True
+    failed_ranges: tuple[FailedRange, ...] = ()
 
 
 class InternalError(RequestError):
@@ -507,7 +539,13 @@ class Unprepared(ResponseError):
 
 
 class RateLimitReached(ResponseError):
-    """ScyllaDB's rate limit, under a code negotiated in SUPPORTED. `op_type` is 0 for a read, 1 for a write."""
+    """A partition is read or written more often in a second than the `per_partition_rate_limit` of its table allows
+    (ScyllaDB). Nothing was executed, and nothing is tried again by default: that would make too much even more.
+
+    Attributes:
+        op_type: 0 for a read, 1 for a write; whatever else the node says.
+        rejected_by_coordinator: whether the coordinator refused it, without asking a replica.
+    """
 
     is_transient = True
     op_type: int

@@ -136,3 +136,14 @@ def values(cql_type: CqlType, hashable: bool = False) -> st.SearchStrategy[Any]:
 
 
 typed_values = types.flatmap(lambda cql_type: st.tuples(st.just(cql_type), values(cql_type)))
+
+
+def _rows_of(kinds: list[CqlType]) -> st.SearchStrategy[list[list[Any]]]:
+    row = st.tuples(*(st.none() | values(each) for each in kinds)).map(list)
+    return st.lists(row, max_size=4)
+
+
+tables = st.lists(types, min_size=1, max_size=3).flatmap(
+    lambda each: st.tuples(st.just(each), _rows_of(each))
+)
+"""The types of some columns, and some rows."""

@@ -76,6 +76,25 @@ def test_outcomes_in_the_order_of_the_input(form: str, concurrency: int) -> None
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_outcomes_are_only_the_callers(form: str) -> None:
+    world = World()
+
+    async def references(session: Session, items: Any) -> int:
+        (outcome,) = await triocql.execute_concurrent(session, items)
+        return sys.getrefcount(outcome)
+
+    with world.session() as session:
+        select = world.call(session.prepare, SELECT)
+        gc.disable()
+        try:
+            assert (
+                world.call(references, session, given(form, [(select, [1])])) == 2
+            )  # ours, and the argument
+        finally:
+            gc.enable()
+
+
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("concurrency", [1, 5, 50])
 def test_exactly_that_many_are_in_flight_and_taken(form: str, concurrency: int) -> None:
     world = World()

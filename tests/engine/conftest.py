@@ -10,4 +10,4 @@ from triocql.engine.connections import pool
 @pytest.fixture
 def in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have each request go to another node than the one before."""
-    monkeypatch.setattr(pool, "_IN_A_ROW", 1)
+    monkeypatch.setattr(pool, "IN_A_ROW", 1)

@@ -275,19 +275,34 @@ def test_a_distance_that_cannot_be_had_is_the_one_before(
 ) -> None:
     class Lost(Policy):
         def distance(self, node: Node, snapshot: Snapshot) -> Any:
+            if not opened:
+                return Distance.LOCAL
             if node.name.startswith("10.0.0.1"):
                 raise raised("mine")
-            return answers.pop(0) if answers else "near"
+            return "near"
 
-    answers = [Distance.LOCAL]
+    opened: list[bool] = []
     world = world_of(Lost(), count=2)
     with world.session() as session:
+        opened.append(True)
         session._context.executor.router.apply(session.metadata)
         assert {node.distance for node in session._context.cluster.nodes.snapshot.nodes} == {Distance.LOCAL}
         world.call(session.execute, "SELECT x")
     assert "the balancing policy raised in distance(), for 10.0.0.1:9042" in caplog.text
     assert "the balancing policy raised in distance(), for 10.0.0.2:9042" in caplog.text
     assert "distance() of the balancing policy returned 'near'; it has to return triocql.Dist" in caplog.text
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_what_comes_while_a_session_is_opened_and_is_no_mistake_of_the_policys_ends_that(
+    kind: type[BaseException],
+) -> None:
+    class Interrupted(Policy):
+        def distance(self, node: Node, snapshot: Snapshot) -> Any:
+            raise kind("mine")
+
+    with pytest.raises(kind, match="mine"), world_of(Interrupted()).session():
+        raise AssertionError("it was opened")
 
 
 @pytest.mark.parametrize("answer", ["local", None, 1])

@@ -15,7 +15,7 @@ from triocql.config.policies import PolicyOptions
 from triocql.engine.connections.connection import Connection, State
 from triocql.metadata.node import Distance, Node, NodeState
 from triocql.metadata.snapshot import Snapshot
-from triocql.policies.balancing import RoutedRequest
+from triocql.policies.balancing import DefaultBalancing, FilteredBalancing, RoutedRequest
 from triocql.session.session import Session
 
 
@@ -242,6 +242,25 @@ def test_an_up_while_a_dial_is_stuck_has_another_one_follow_soon() -> None:
         world.reactor.advance(6)
         assert sizes(session) == [1]
         assert dials.most == 1
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+def test_a_misspelt_rack_is_told_of_in_the_log(filtered: bool, caplog: pytest.LogCaptureFixture) -> None:
+    def told() -> list[str]:
+        lines = [record.getMessage() for record in caplog.records if "rack" in record.getMessage()]
+        caplog.clear()
+        return lines
+
+    policy = DefaultBalancing(local_rack="rakc1")
+    policies = PolicyOptions(balancing=FilteredBalancing(policy, deny=["10.9.9.9"]) if filtered else policy)
+    world = World(policies=policies)
+    with world.session() as session:
+        (node,) = nodes(session)
+        told()
+        for _ in range(2):
+            node.rack = "rack1"
+            apply(world, session, node)
+        assert told() == ["no node is preferred: no local node is in the rack 'rakc1' (known are 'rack1')"]
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -42,6 +43,31 @@ def test_a_session_from_its_beginning_to_its_end(caplog: pytest.LogCaptureFixtur
     ]
 
 
+def test_each_line_has_its_parts_for_formatters_that_write_structures() -> None:
+    passes = OnceAMinute(now=lambda: 0.0)
+    line = logging.makeLogRecord({"msg": "lost %s after %.1f s: %s", "args": ("a", 1.5, KeyError("b"))})
+    own = logging.makeLogRecord({"msg": "slow", "args": (), "triocql": {"seconds": 2.0}})
+    assert passes.filter(line)
+    assert passes.filter(own)
+    told: Any = [each.__dict__["triocql"] for each in (line, own)]
+    assert told == [
+        {"event": "lost %s after %.1f s: %s", "values": ["a", 1.5, "'b'"], "left_out": 0},
+        {"event": "slow", "values": [], "left_out": 0, "seconds": 2.0},
+    ]
+
+
+def test_the_parts_tell_how_many_were_left_out() -> None:
+    now = [0.0]
+    passes = OnceAMinute(now=lambda: now[0])
+    records = [logging.makeLogRecord({"msg": "%s is away", "args": ("a",)}) for _ in range(3)]
+    assert [passes.filter(each) for each in records] == [True, False, False]
+    now[0] = EVERY
+    again = logging.makeLogRecord({"msg": "%s is away", "args": ("a",)})
+    assert passes.filter(again)
+    assert again.__dict__["triocql"] == {"event": "%s is away", "values": ["a"], "left_out": 2}
+    assert again.getMessage() == "a is away (and 2 times before that were left out)"
+
+
 def test_a_node_that_goes_away_and_comes_back(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,6 +92,78 @@ def test_a_node_that_goes_away_and_comes_back(
         world.listeners[0].refuse = False
         world.reactor.advance(120)
         assert ("INFO", "connected to 10.0.0.1:9042") in lines(caplog)
+
+
+class Failing(logging.Handler):
+    """Fails, in one way or the other."""
+
+    def __init__(self, *, filtering: bool) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+        if filtering:
+            self.addFilter(self._fail)
+
+    def _fail(self, record: logging.LogRecord) -> bool:
+        self.lines.append(record.getMessage())
+        raise LookupError("no log")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._fail(record)
+
+
+@pytest.mark.parametrize("filtering", [False, True])
+def test_handlers_and_filters_that_fail_are_nothing_to_the_session(
+    filtering: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As with those of `logging` itself, it is told on stderr."""
+    logger, handler = logging.getLogger("triocql"), Failing(filtering=filtering)
+    monkeypatch.setattr(logger, "handlers", [handler])
+    monkeypatch.setattr(logger, "level", logging.DEBUG)
+    logger.manager._clear_cache()  # type: ignore[attr-defined]
+    try:
+        world = World(count=2)
+        with world.session() as session:
+            for node in world.nodes:
+                transport = node.links[-1].transport
+                assert transport is not None
+                transport.abort()
+            world.settle()
+            world.reactor.advance(10)
+            assert world.call(session.execute, SELECT, [7]).scalar() == 7
+            assert session.health().connected == 2
+    finally:
+        logger.manager._clear_cache()  # type: ignore[attr-defined]
+    kinds = {line.split()[0] for line in handler.lines}
+    assert kinds >= {"agreed", "opened", "lost", "closing"}
+    err = capsys.readouterr().err
+    assert err.count("--- Logging error ---") == err.count("LookupError: no log") == len(handler.lines)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_stderr_that_fails_is_nothing_to_the_session(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with the handler that programs have without any of their own, once they have closed it."""
+    closed = StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+    logger = logging.getLogger("triocql")
+    monkeypatch.setattr(logger, "handlers", [logging.StreamHandler(closed)] if there else [])
+    monkeypatch.setattr(logger, "propagate", False)
+    world = World(count=2)
+    with world.session() as session:
+        world.nodes[0].links[-1].transport.abort()  # type: ignore[union-attr]
+        world.reactor.advance(10)
+        assert world.call(session.execute, SELECT, [7]).scalar() == 7
+        assert session.health().connected == 2
+
+
+def test_lines_are_of_the_place_that_writes_them(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "triocql")
+    world = World()
+    with world.session():
+        pass
+    places = {(record.name.split(".")[-1], record.filename) for record in caplog.records}
+    assert places == {(name, f"{name}.py") for name, _ in places}
+    assert len(places) >= 3
 
 
 def test_an_attempt_that_is_due_at_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -92,7 +92,7 @@ def test_profiles_are_counted_apart() -> None:
         world.call(session.execute, "SELECT x", profile="default")
         metrics = session.metrics
         assert metrics.durations(profile="nightly").count == 2
-        assert metrics.durations(profile="", operation="SELECT").count == 2
+        assert metrics.durations(profile="default", operation="SELECT").count == 2
 
 
 def test_pages_are_requests_of_their_own() -> None:
@@ -114,6 +114,65 @@ def test_what_is_refused_before_it_begins_is_no_request() -> None:
         with pytest.raises(errors.UsageError):
             world.call(session.execute, "SELECT k FROM t", paging_state=b"no such")
         assert not any(each.outcomes for each in session.metrics.requests)
+
+
+@pytest.mark.parametrize("kind", ["text", "prepared", "batch", "text in a batch"])
+def test_what_is_refused_is_no_request_however_late(kind: str) -> None:
+    """Values are refused once a node was asked what it takes now."""
+    world = World()
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        calls: dict[str, tuple[Any, ...]] = {
+            "text": (SELECT, ["no int"]),
+            "prepared": (insert, ["no int"]),
+            "batch": (triocql.Batch().add(insert, ["no int"]),),
+            "text in a batch": (triocql.Batch().add(SELECT, ["no int"]),),
+        }
+        with pytest.raises(errors.UsageError):
+            world.call(session.execute, *calls[kind])
+        assert {each.operation for each in session.metrics.requests if each.outcomes} == {"PREPARE"}
+
+
+def test_a_batch_that_is_refused_at_once_takes_no_kind() -> None:
+    class Raising(Exception):
+        """Of the caller's."""
+
+    class Values(dict[str, Any]):
+        def __getitem__(self, name: str) -> Any:
+            raise Raising
+
+    world = World()
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        before = len(session.metrics.requests)
+        for number in range(5):
+            with pytest.raises(Raising):
+                world.call(session.execute, triocql.Batch().add(insert, Values(k=1)), keyspace=f"ks{number}")
+        assert len(session.metrics.requests) == before
+
+
+def test_what_is_refused_once_its_text_is_prepared_takes_no_kind_and_what_fails_at_that_is_counted() -> None:
+    """Kinds are few, and a service may get as many names of keyspaces as it has callers."""
+    world = World()
+
+    def kinds_kept() -> set[tuple[str, str]]:
+        meters = session._context.cluster.meters.requests()
+        return {(meter.kind.keyspace, meter.kind.operation) for meter in meters}
+
+    with world.session() as session:
+        calls: list[tuple[Any, ...]] = [(SELECT, ["no int"]), (triocql.Batch().add(SELECT, ["no int"]),)]
+        for call in calls:
+            with pytest.raises(errors.UsageError):
+                world.call(session.execute, *call, keyspace="other")
+        assert kinds_kept() == {("other", "PREPARE")}
+        world.node.script = refusing(UNAVAILABLE)
+        calls = [(INSERT, [1]), (triocql.Batch().add(INSERT, [1]),)]
+        for call in calls:
+            with pytest.raises(errors.Unavailable):
+                world.call(session.execute, *call, keyspace="other")
+        world.node.script = None
+        found = kinds(session.metrics)
+        assert found["other", "INSERT"] == found["other", "BATCH"] == {"Unavailable": 1}
 
 
 def test_an_error_that_is_ignored_is_a_request_that_succeeded_just_now() -> None:

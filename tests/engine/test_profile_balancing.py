@@ -11,7 +11,16 @@ import pytest
 from tests.engine.peer import Asked
 from tests.engine.rings import keyed, know, nodes_of, snapshot_of
 from tests.engine.world import INSERT, SELECT, World, pools
-from triocql import Batch, PolicyOptions, Profile, Result, Session, Statement, errors
+from triocql import (
+    Batch,
+    PolicyOptions,
+    Profile,
+    Result,
+    Session,
+    Statement,
+    errors,
+    open_request_nursery,
+)
 from triocql.metadata.node import Distance, Node
 from triocql.metadata.snapshot import Snapshot
 from triocql.policies import (
@@ -164,6 +173,26 @@ def test_what_is_tried_again_and_copies_go_to_the_nodes_of_the_profile() -> None
             task.result()
 
 
+@pytest.mark.parametrize("busy", ["default", "far"])
+def test_copies_are_sent_unless_others_wait_for_the_nodes_of_the_profile(busy: str) -> None:
+    policies = PolicyOptions(speculation=ConstantSpeculation(0.05))
+    world = world_of(policies=policies, max_in_flight=1)
+    with world.session() as session:
+        for node in world.nodes:
+            node.holding = True
+        world.start(session.execute, "SELECT x", profile="far")
+        for _ in range(3):
+            world.start(session.execute, "INSERT 1", profile=busy)
+        assert session.stats().queued > 0
+        world.reactor.advance(0.06)
+        asked = [text for node in world.nodes[2:] for text in node.texts() if text == "SELECT x"]
+        assert len(asked) == (1 if busy == "far" else 2)
+        for node in world.nodes:
+            node.holding = False
+            node.release()
+        world.settle()
+
+
 def test_a_profile_whose_nodes_are_busy_keeps_nobody_else_waiting() -> None:
     world = world_of(max_in_flight=1, max_queue=3)
     with world.session() as session:
@@ -182,8 +211,9 @@ def test_a_profile_whose_nodes_are_busy_keeps_nobody_else_waiting() -> None:
         assert session.stats().queued == 0
 
 
+@pytest.mark.parametrize("where", ["call", "statement", "nursery"])
 @pytest.mark.parametrize("busy", ["far", "default"])
-def test_a_window_waits_where_the_queue_of_its_profile_is_full_and_there_only(busy: str) -> None:
+def test_a_window_waits_where_the_queue_of_its_profile_is_full_and_there_only(busy: str, where: str) -> None:
     world = world_of(max_in_flight=1, max_queue=2)
     with world.session() as session:
         insert = world.call(session.prepare, INSERT)
@@ -191,16 +221,27 @@ def test_a_window_waits_where_the_queue_of_its_profile_is_full_and_there_only(bu
         for node in nodes:
             node.holding = True
         values = [[number] for number in range(20)]
-        load = session.execute_concurrent_with_args
-        slow = world.start(load, insert, values, concurrency=10, profile=busy)
-        assert session.stats().queued == 2
-        other = "default" if busy == "far" else "far"
-        assert len(world.call(load, insert, values, concurrency=10, profile=other)) == 20
+
+        async def load(profile: str) -> int:
+            if where == "call":
+                execute = session.execute_concurrent_with_args
+                return len(await execute(insert, values, concurrency=10, profile=profile))
+            statement = insert.with_options(profile=profile)
+            if where == "statement":
+                return len(await session.execute_concurrent_with_args(statement, values, concurrency=10))
+            async with open_request_nursery(session, concurrency=10) as nursery:
+                return len([await nursery.start(statement, each) for each in values])
+
+        tasks = [world.start(load, busy), world.start(load, busy)]
+        assert session.stats().queued == 2 * 8 + 2
+        assert world.call(load, "default" if busy == "far" else "far") == 20
+        with pytest.raises(errors.QueueFull, match="18 requests"):
+            world.call(session.execute, "SELECT 1", profile=busy)
         for node in nodes:
             node.release()
             node.holding = False
         world.settle()
-        assert all(outcome.success for outcome in slow.result())
+        assert [task.result() for task in tasks] == [20, 20]
 
 
 def test_and_waits_for_nobody_else() -> None:
@@ -315,7 +356,7 @@ def test_slow_nodes_are_known_to_all_policies() -> None:
     world = world_of()
     with world.session() as session:
         router = session._context.executor.router
-        assert len(router._learning) == 2
+        assert len(router._defaults) == 2
         (*_, node) = session.metadata.nodes
         node.statistics.measured(1.0, 0.0)
-        assert all(node in latencies._samples for latencies in router._learning)
+        assert all(node in each.latencies._samples for each in router._defaults)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import re
+from collections import Counter
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
@@ -306,6 +307,76 @@ def test_the_first_request_after_the_outage_gets_through() -> None:
         before = world.reactor.now()
         assert world.call(session.execute, "SELECT x").scalar() == "SELECT x"
         assert world.reactor.now() == before
+
+
+def test_requests_wait_for_the_next_dial_where_the_cluster_says_that_the_node_is_up() -> None:
+    """It may say so more often than the node is dialled: what failed before tells nothing of it as it is now."""
+    world = World()
+    with world.session() as session:
+        world.reactor.advance(5)
+        down(world)
+        (node,) = session._context.cluster.nodes.snapshot.nodes
+        session._context.cluster.nodes.up(node)
+        world.reactor.advance(0.2)
+        session._context.cluster.nodes.up(node)
+        world.listeners[0].refuse = False
+        tasks = [world.start(session.execute, f"SELECT {number}") for number in range(3)]
+        tasks.append(world.start(session.execute, "SELECT late", timeout=0.1))
+        assert session.stats().queued == 4
+        world.reactor.advance(0.85)
+        assert [task.result().scalar() for task in tasks[:3]] == [f"SELECT {number}" for number in range(3)]
+        assert isinstance(error_of(tasks[3]), errors.RequestTimeout)
+
+
+def test_requests_wait_for_the_dial_after_one_that_had_begun_before_the_node_was_there() -> None:
+    world = World(connections_local=2)
+    with world.session() as session:
+        world.reactor.advance(5)
+        first, second = world.accepted()
+
+        def hang_up(asked: Asked) -> bool:
+            assert asked.link.transport is not None
+            world.reactor.call_at(world.reactor.now() + 0.3, asked.link.transport.close)
+            return True
+
+        world.node.script = hang_up
+        first.reset()
+        world.reactor.advance(0.1)
+        second.reset()  # while the first one is dialled again
+        world.settle()
+        waits = world.start(session.execute, "SELECT x")
+        world.reactor.advance(0.3)
+        world.node.script = None
+        late = world.start(session.execute, "SELECT y")
+        world.reactor.advance(1)
+        assert [task.result().scalar() for task in (waits, late)] == ["SELECT x", "SELECT y"]
+
+
+def test_a_herd_of_clients_does_not_dial_at_once() -> None:
+    """All of them lose the node in the same moment; their attempts go apart by the jitter of their delays."""
+    random.seed(34)
+    world = World(reconnection_jitter=0.15)
+    sessions = [world.call(world.connect().__aenter__) for _ in range(40)]
+    world.reactor.advance(5)
+    dials = Dials(world)
+    lost = world.reactor.now()
+    down(world)
+    world.reactor.advance(300)
+    after = [when - lost for when in dials.times]
+    assert sum(when < 0.1 for when in after) == 40  # the first ones
+    late = [when for when in after if when > 120]
+    seconds = Counter(int(when) for when in late)
+    assert 40 * 480 / 60 <= len(late) <= 40 * 480 / (60 * 0.85) + 40
+    assert max(seconds.values()) <= 10
+    back = len(dials.times)
+    world.listeners[0].refuse = False
+    world.reactor.advance(61)
+    times = dials.times[back:]
+    assert len(times) == 40
+    assert max(Counter(int(when) for when in times).values()) <= 10
+    for session in sessions:
+        world.call(session.aclose)
+    world.assert_closed()
 
 
 def test_requests_bring_the_next_dial_forward_but_once_a_second_only() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -104,10 +105,20 @@ def test_failures_and_attempts_are_told(caplog: pytest.LogCaptureFixture) -> Non
         assert task.done
         for node in world.nodes:
             node.release()
+    (record,) = (each for each in caplog.records if each.name.endswith("slowlog"))
+    address = str(world.addresses[world.nodes.index(first)])
+    (before,) = record.triocql["history"]  # type: ignore[attr-defined]
+    assert before == {
+        "node": address,
+        "outcome": "Overloaded",
+        "seconds": pytest.approx(0.25),
+        "decision": "next node",
+    }
     (line,) = lines(caplog)
+    assert f"; before that Overloaded on {address} in 0.250 s, next node)" in line
     assert ": RequestTimeout in 10.0" in line
     assert "2 attempts (" in line
-    assert f"waiting 0.250 s on {world.addresses[world.nodes.index(first)]}" in line
+    assert f"waiting 0.250 s on {address}" in line
 
 
 def test_what_is_cancelled_is_told_and_what_waited_for_room(caplog: pytest.LogCaptureFixture) -> None:
@@ -154,8 +165,78 @@ def test_a_threshold_that_is_none_is_refused(value: Any) -> None:
         triocql.Options(slow_request=value)
 
 
+def test_what_a_program_reads_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(slow_request=0.5, profiles={"nightly": triocql.Profile(timeout=20.0)})
+    with world.session() as session:
+        slow(world, session, SECRET, profile="nightly")
+    (record,) = (each for each in caplog.records if each.name.endswith("slowlog"))
+    told: dict[str, Any] = record.triocql  # type: ignore[attr-defined]
+    assert json.loads(json.dumps(told)) == told
+    assert told.pop("event").startswith("slow: ")
+    assert (told.pop("values")[0], told.pop("left_out")) == ("SELECT", 0)
+    assert told.pop("seconds") == pytest.approx(0.5)
+    assert told.pop("phases") == {"waiting": pytest.approx(0.5)}
+    assert told == {
+        "operation": "SELECT",
+        "profile": "nightly",
+        "keyspace": "",
+        "statement": "SELECT x FROM t WHERE k = ? AND n = ?",
+        "node": "10.0.0.1:9042",
+        "outcome": "success",
+        "attempts": 1,
+        "history": [],
+    }
+
+
+@pytest.mark.parametrize("payload", [None, {"trace": b"x" * 50}])
+@pytest.mark.parametrize("shows", [True, False])
+def test_a_batch_is_told_by_its_statements(
+    caplog: pytest.LogCaptureFixture, shows: bool, payload: Any
+) -> None:
+    world = World(slow_request=0.5, slow_request_values=shows)
+    with world.session() as session:
+        insert = world.call(session.prepare, INSERT)
+        for count in (2, 3):
+            batch = triocql.Batch(custom_payload=payload)
+            for number in range(count):
+                batch.add(insert, [number])
+            batch.add("INSERT INTO t (k) VALUES (77)").add(insert.bind(5)).add(insert, [None])
+            slow(world, session, batch)
+    (line,) = lines(caplog)  # the other one is the same but for how many there are
+    if shows:
+        texts = "INSERT INTO t (k) VALUES (?); INSERT INTO t (k) VALUES (77)"
+        values = " with (0,), (1,), (5,), (None,)"
+    else:
+        texts, values = "INSERT INTO t (k) VALUES (?)", ""
+    assert line.startswith(f"slow: BATCH in keyspace ks, '{texts}', 5 statements{values}, on 10.0.0.1:9042: ")
+
+
+def test_lists_of_any_length_are_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(slow_request=0.5)
+    with world.session() as session:
+        for count in range(1, 4):
+            numbers = ", ".join("7" * count)
+            markers = ", ".join("?" * count)
+            slow(world, session, f"SELECT x FROM t WHERE k IN ({numbers})")
+            slow(
+                world,
+                session,
+                f"UPDATE t SET s = {{{numbers}, 8}}, m['a'] = ?, b = true WHERE k IN ({markers})",
+            )
+            slow(world, session, f"SELECT y FROM t WHERE (a, b) IN (({numbers}), (1, NaN)) AND c = (1, 2)")
+    assert [line.split("'")[1] for line in lines(caplog)] == [
+        "SELECT x FROM t WHERE k IN (…)",
+        "UPDATE t SET s = {…}, m[?] = ?, b = ? WHERE k IN (…)",
+        "SELECT y FROM t WHERE (a, b) IN (…) AND c = (?, ?)",
+    ]
+
+
 LITERALS = st.sampled_from(
     [
+        "true",
+        "False",
+        "NaN",
+        "-Infinity",
         "'it''s'",
         "$$so$$",
         "42",

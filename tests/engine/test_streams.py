@@ -35,6 +35,22 @@ def test_answers_in_any_order_reach_their_requests(seed: int) -> None:
         assert [task.result().scalar() for task in tasks] == list(range(64))
 
 
+def test_ids_are_kept_as_they_are_needed() -> None:
+    world = World(max_in_flight=20_000)
+    with world.session() as session:
+        insert, streams = world.call(session.prepare, INSERT), only(session).streams
+        assert len(streams.free) + len(streams.used) == 256
+        assert sorted(free_ids(only(session))) == list(range(20_000))
+        world.node.holding = True
+        tasks = [world.start(session.execute, insert, [number]) for number in range(600)]
+        assert sorted(only(session).in_flight) == list(range(600))
+        assert len(streams.free) + len(streams.used) == 3 * 256 - 600
+        world.node.release()
+        world.settle()
+        assert all(task.done for task in tasks)
+        assert sorted(free_ids(only(session))) == list(range(20_000))
+
+
 def test_abandoned_id_stays_taken_until_its_answer() -> None:
     world = World(max_in_flight=2)
     with world.session() as session:
@@ -311,7 +327,7 @@ def test_cancel_storm_replaces_the_connection_once() -> None:
     with world.session() as session:
         insert = world.call(session.prepare, INSERT)
         world.node.holding = True
-        storm = [world.reactor.start(session.execute, insert, [number]) for number in range(10_000)]
+        storm = [world.reactor.start(session.execute, insert, [number]) for number in range(4_000)]
         world.settle()
         for task in storm:
             task.cancel()
@@ -321,7 +337,7 @@ def test_cancel_storm_replaces_the_connection_once() -> None:
         assert len(world.node.tokens()) == 2048
         world.node.release()
         world.reactor.advance(2)
-        following = [world.reactor.start(session.execute, insert, [number]) for number in range(10_000)]
+        following = [world.reactor.start(session.execute, insert, [number]) for number in range(4_000)]
         world.settle()
         assert all(task.done and task.result() is not None for task in following)
         assert len(world.node.links) == 2

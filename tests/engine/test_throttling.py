@@ -242,28 +242,50 @@ def test_a_retry_and_a_copy_take_no_second_permit() -> None:
         assert not other.done
 
 
-def test_windows_wait_where_the_queue_is_full() -> None:
-    world = Throttled(Throttle(2, max_queue=3))
+@pytest.mark.parametrize("most", [0, 3])
+@pytest.mark.parametrize("kind", ["prepared", "bound", "batch", "text", "text with values", "own profile"])
+def test_windows_wait_however_full_the_queue_is(kind: str, most: int) -> None:
+    """What is bounded by its concurrency is not refused: that of one call, and of another one beside it."""
+    throttle = Throttle(2, max_queue=most)
+    world = Throttled(throttle, profiles={"reports": Profile(throttling=throttle)})
     with world.session() as session:
         insert = world.call(session.prepare, INSERT)
+        own = insert.with_options(profile="reports")
+        pairs: dict[str, Any] = {
+            "prepared": lambda number: (insert, [number]),
+            "bound": lambda number: insert.bind(number),
+            "batch": lambda number: Batch().add(insert, [number]),
+            "text": lambda number: f"SELECT {number}",
+            "text with values": lambda number: (SELECT, [number]),
+            "own profile": lambda number: (own, [number]),
+        }
 
-        async def load() -> list[Any]:
-            values = [[number] for number in range(50)]
-            return await session.execute_concurrent_with_args(insert, values, concurrency=20)
+        def load() -> Any:
+            return session.execute_concurrent([pairs[kind](number) for number in range(30)], concurrency=20)
 
-        task = world.start(load)
-        most = 0
-        while not task.done:
-            assert len(world.held) <= 2
-            most = max(most, session.stats().queued)
+        tasks = [world.start(load), world.start(load)]
+        (refused,) = ask(world, session, "a", profile="reports" if kind == "own profile" else "default")
+        with pytest.raises(errors.QueueFull, match="38 requests"):
+            refused.result()
+        while not all(task.done for task in tasks):
+            assert 0 < len(world.held) <= 2
             world.answer_all()
             world.settle()
-        assert len(task.result()) == 50
-        assert most == 3
+        assert [len(task.result()) for task in tasks] == [30, 30]
 
 
-def test_requests_of_a_nursery() -> None:
+def test_a_window_knows_its_profile_before_anything_is_taken() -> None:
     world = Throttled(Throttle(2))
+    with world.session() as session:
+        statements = iter(["SELECT a"])
+        with pytest.raises(errors.OptionError, match="profile"):
+            world.call(session.execute_concurrent, statements, profile="reports")
+        assert list(statements) == ["SELECT a"]
+
+
+@pytest.mark.parametrize("most", [0, 10_000])
+def test_requests_of_a_nursery(most: int) -> None:
+    world = Throttled(Throttle(2, max_queue=most))
     with world.session() as session:
 
         async def load() -> None:
@@ -277,6 +299,19 @@ def test_requests_of_a_nursery() -> None:
             world.answer_all()
             world.settle()
         assert texts(world) == [f"SELECT {number}" for number in range(20)]
+
+
+def test_what_a_nursery_starts_without_a_bound_is_refused_like_any_other() -> None:
+    world = Throttled(Throttle(1, max_queue=1))
+    with world.session() as session:
+
+        async def load() -> None:
+            async with triocql.open_request_nursery(session, concurrency=5) as nursery:
+                handles = [nursery.start_soon(f"SELECT {number}") for number in range(3)]
+                with pytest.raises(errors.QueueFull):
+                    await handles[2]
+
+        world.start(load)
 
 
 def test_profiles_count_for_themselves_and_together_where_they_inherit() -> None:

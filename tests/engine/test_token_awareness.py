@@ -16,9 +16,10 @@ from tests.engine.world import INSERT, SELECT, World, pools
 from triocql import errors
 from triocql.abc import Address
 from triocql.metadata.node import Distance, Node
+from triocql.metadata.partitioners import MURMUR3
 from triocql.metadata.snapshot import Snapshot
 from triocql.policies.balancing import FilteredBalancing, RoutedRequest, default_of
-from triocql.protocol.constants import Opcode
+from triocql.protocol.constants import Consistency, Opcode
 from triocql.session.session import Session
 
 OVERLOADED = 0x1001
@@ -265,6 +266,34 @@ def spread(nodes: tuple[Node, ...], names: tuple[str, str] = ("dc1", "dc2")) -> 
         node.data_centre = names[number % 2]
 
 
+def test_routes_follow_nodes_that_leave_and_come() -> None:
+    world = World(count=5)
+    with world.session() as session:
+        nodes, statement = nodes_of(session), keyed(world, session, INSERT)
+        for here in (nodes, nodes[1:], nodes[1:4], nodes):
+            snapshot = know(world, session, snapshot_of(here))
+            world.call(session._context.cluster.reactor.sleep, 1.0)
+            found = Counter(ask(world, session, statement, number) for number in range(40 * len(here)))
+            assert set(found) == set(here)
+            routed = {
+                ask(world, session, statement, number): replicas(snapshot, number) for number in range(40)
+            }
+            assert all(node in each for node, each in routed.items())
+
+
+@pytest.mark.parametrize("factor", [2, 3, 5])
+def test_all_replicas_are_chosen_alike(factor: int) -> None:
+    world = World(count=6)
+    with world.session() as session:
+        chosen_by = {"class": "SimpleStrategy", "replication_factor": str(factor)}
+        snapshot = know(world, session, snapshot_of(nodes_of(session), chosen_by))
+        router = session._context.executor.router
+        route = router.turn.routes.keyed(KEYSPACE, None, False, Consistency.ONE)
+        found = Counter(id(route.choose(MURMUR3.token(key_of(7)))) for _ in range(300 * factor))
+        assert set(found) == {id(router.pools.targets[node]) for node in replicas(snapshot, 7)}
+        assert 230 < min(found.values()) < max(found.values()) < 370
+
+
 def test_only_nodes_of_the_local_data_centre_get_requests() -> None:
     world = World(count=4, local_data_centre="dc1")
     with world.session() as session:
@@ -343,6 +372,17 @@ def test_the_way_of_many_requests_is_one_batch_a_node(monkeypatch: pytest.Monkey
         assert sum(batches) == 90
 
 
+def test_many_that_give_no_rows_leave_one_outcome_a_connection_behind() -> None:
+    world = World(count=3)
+    with world.session() as session:
+        know(world, session, snapshot_of(nodes_of(session)))
+        statement = keyed(world, session, INSERT)
+        values = [[number] for number in range(500)]
+        outcomes = world.call(triocql.execute_concurrent_with_args, session, statement, values, 20)
+        assert len({id(outcome) for outcome in outcomes}) == 3
+        assert {outcome.result_or_exc.coordinator for outcome in outcomes} == set(nodes_of(session))
+
+
 def test_a_route_chooses_a_node_that_the_plan_may_begin_with() -> None:
     world = World(count=6, local_data_centre="dc1", local_rack="r1", remote_data_centres=["dc2"])
     with world.session() as session:
@@ -365,8 +405,9 @@ def test_a_route_chooses_a_node_that_the_plan_may_begin_with() -> None:
                     "", keyspace=KEYSPACE, routing_key=partial(key_of, number), is_lwt=in_order
                 )
                 plans = [policy.plan(request, snapshot) for _ in range(30)]
-                firsts = {next(node for node in plan if targets[node].streams) for plan in plans}
-                target = routes.choose(replicas(snapshot, number), in_order)
+                firsts = {next(node for node in plan if targets[node].has_streams) for plan in plans}
+                route = routes.keyed(KEYSPACE, None, in_order, Consistency.ONE)
+                target = route.choose(MURMUR3.token(key_of(number)))
                 (chosen,) = [node for node in nodes if targets[node] is target]
                 assert chosen in firsts
 
@@ -393,7 +434,8 @@ def test_no_first_attempt_asks_the_default_policy_for_a_plan(
             for keyed_one in (statement.bind(number), batch):
                 assert world.call(session.execute, keyed_one).coordinator in replicas(snapshot, number)
             assert ask(world, session, statement, number) in replicas(snapshot, number)
-            found[world.call(session.execute, "SELECT x").coordinator] += 1
+            for _ in range(3):  # more than go to a node for its partitions, who may end its turn, too
+                found[world.call(session.execute, "SELECT x").coordinator] += 1
         assert asked == []
         assert len(found) == count
 
@@ -440,6 +482,59 @@ def test_a_request_does_not_wait_for_one_node_to_have_room() -> None:
         world.nodes[0].release()
         world.settle()
         assert task.result().coordinator is node
+
+
+@pytest.mark.parametrize("where", ["statement", "nursery"])
+def test_a_window_waits_for_one_node_to_have_room_and_keeps_nobody_else_waiting(where: str) -> None:
+    world = World(count=2, max_in_flight=1, max_queue=2)
+    with world.session() as session:
+        node, insert = nodes_of(session)[0], world.call(session.prepare, INSERT)
+        world.nodes[0].holding = True
+
+        async def load(node: Node) -> list[Any]:
+            pinned, values = insert.with_options(node=node), [[number] for number in range(20)]
+            if where == "statement":
+                return await triocql.execute_concurrent_with_args(session, pinned, values, 10)
+            async with triocql.open_request_nursery(session, concurrency=10) as nursery:
+                return [await nursery.start(pinned, each) for each in values]
+
+        tasks = [world.start(load, node), world.start(load, node)]
+        assert session.stats().queued == 2 * 10 - 1
+        assert len(world.call(load, nodes_of(session)[1])) == 20
+        assert world.call(session.execute, "SELECT x").coordinator is not node
+        with pytest.raises(errors.QueueFull, match="the one node for it"):
+            world.call(session.execute, "SELECT x", node=node)
+        world.nodes[0].release()
+        world.settle()
+        assert [len(task.result()) for task in tasks] == [20, 20]
+        assert session.stats().queued == 0
+
+
+@pytest.mark.parametrize("how", ["lost", "removed"])
+def test_what_waits_for_one_node_ends_when_that_is_gone(how: str) -> None:
+    world = World(count=3, max_in_flight=1)
+    with world.session() as session:
+        router = session._context.executor.router
+        node, *others = nodes_of(session)
+        insert = world.call(session.prepare, INSERT).with_options(node=node)
+        world.nodes[0].holding = True
+        values = [[number] for number in range(5)]
+        task = world.start(
+            triocql.execute_concurrent_with_args, session, insert, values, 5, raise_on_first_error=False
+        )
+        assert session.stats().queued == 4
+        if how == "lost":
+            lose(world, 0)
+        else:
+            know(world, session, snapshot_of(others))
+            assert node not in router._apart
+            world.nodes[0].release()
+            world.settle()
+        outcomes = task.result()
+        errors_of = [type(outcome.result_or_exc) for outcome in outcomes if not outcome.success]
+        assert set(errors_of) <= {errors.ConnectionLost, errors.NoNodeAvailable}
+        assert len(errors_of) >= 4
+        assert session.stats().queued == 0
 
 
 def test_a_node_is_an_object() -> None:

@@ -12,7 +12,7 @@ from tests.engine.test_retries import OVERLOADED, UNAVAILABLE, refusing
 from tests.engine.world import INSERT, SELECT, World
 from triocql import errors
 from triocql.metadata.node import Node
-from triocql.observability.tracker import Tracked
+from triocql.observability.tracker import IGNORED, Tracked
 from triocql.protocol.constants import Opcode
 
 
@@ -138,6 +138,34 @@ def test_who_waits_no_longer_and_what_comes_too_late(tracker: Notes) -> None:
     ]
 
 
+def test_what_a_tracker_ignores_it_is_told_no_more_of() -> None:
+    """Whatever comes of it: an answer, another attempt, a failure, a cancellation."""
+
+    class Choosing(Notes):
+        def start(self, request: Tracked) -> Any:
+            number = Notes.start(self, request)
+            return IGNORED if "ignored" in request.statement else number
+
+    tracker = Choosing()
+    world = World(count=2, tracker=tracker)
+    with world.session() as session:
+        world.call(session.execute, "SELECT ignored")
+        for node in world.nodes:
+            node.script = refusing(UNAVAILABLE)
+        with pytest.raises(errors.Unavailable):
+            world.call(session.execute, "SELECT ignored")
+        for node in world.nodes:
+            node.script, node.holding = None, True
+        task = world.start(session.execute, "SELECT ignored")
+        task.cancel()
+        world.settle()
+        assert tracker.hooks() == ["start"] * 3
+        for node in world.nodes:
+            node.release()
+        world.call(session.execute, "SELECT x")
+        assert tracker.hooks()[3:] == ["start", "attempt", "finish"]
+
+
 class Broken:
     """Raises at every hook but those in `fine`."""
 
@@ -164,6 +192,67 @@ def test_a_tracker_that_raises_is_logged_once(
     said = [record.getMessage() for record in caplog.records if "tracker" in record.name]
     assert len(said) == 1
     assert "no more of that is logged" in said[0]
+
+
+class BrokenAtFirst(Notes):
+    """Fails to begin with the requests that are given their number."""
+
+    def start(self, request: Tracked) -> int:
+        number = super().start(request)
+        if "broken" in request.statement:
+            raise ValueError(number)
+        return number
+
+
+def test_a_tracker_that_could_not_begin_with_a_request_is_told_no_more_of_it() -> None:
+    tracker = BrokenAtFirst()
+    world = World(count=2, tracker=tracker)
+    with world.session() as session:
+        world.node.script = refusing(OVERLOADED)
+        world.call(session.execute, "SELECT broken", idempotent=True)
+        world.node.script = None
+        assert tracker.notes == [(1, "start")]
+        world.call(session.execute, "SELECT x")
+    assert [note[:2] for note in tracker.notes[1:]] == [(2, "start"), (2, "attempt"), (2, "finish")]
+
+
+class Choosing(Notes):
+    """Wants requests as long as it says so; it may also raise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answer: Any = True
+        self.asked = 0
+
+    def wants(self) -> bool:
+        self.asked += 1
+        if isinstance(self.answer, type):
+            raise self.answer("mine")
+        return bool(self.answer)
+
+
+@pytest.mark.parametrize("answer", [False, ValueError, SystemExit, KeyboardInterrupt])
+def test_a_tracker_is_told_nothing_of_what_it_does_not_want(
+    answer: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracker = Choosing()
+    world = World(count=2, tracker=tracker)
+    with world.session() as session:
+        select = world.call(session.prepare, SELECT)
+        tracker.notes.clear()
+        asked, tracker.answer = tracker.asked, answer
+        world.node.script = refusing(OVERLOADED)
+        world.call(session.execute, select, [1])
+        world.call(session.execute, "SELECT x")
+        world.node.script = None
+        world.call(session.execute, triocql.Batch().add(select, [1]))
+        assert tracker.asked >= asked + 3
+        assert tracker.notes == []
+        tracker.answer = True
+        assert world.call(session.execute, select, [1]).scalar() == 1
+    assert tracker.hooks()[0] == "start"
+    assert tracker.hooks()[-1] == "finish"
+    assert len([each for each in caplog.records if "tracker" in each.name]) == (answer is not False)
 
 
 class Meddling(Notes):
@@ -218,3 +307,14 @@ def test_what_is_no_tracker_is_refused() -> None:
         triocql.Options(tracker=object())  # type: ignore[arg-type]
     with pytest.raises(errors.OptionError, match="tracker is the class Notes"):
         triocql.Options(tracker=Notes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("hook", ["start", "attempt", "retry", "finish", "wants", "payload"])
+def test_a_tracker_that_would_have_to_be_awaited_is_refused(hook: str) -> None:
+    async def awaited(*_: object) -> None:
+        """Nobody would await it."""
+
+    tracker = Notes()
+    setattr(tracker, hook, awaited)
+    with pytest.raises(errors.OptionError, match=rf"{hook}\(\) of the tracker is `async def`"):
+        triocql.Options(tracker=tracker)

@@ -126,10 +126,15 @@ def only(session: Session) -> Connection:
 
 
 def check(session: Session) -> None:
-    """Check that no stream id is lost, none is in two places, and that bytes are counted of nothing but what waits."""
+    """Check that no stream id is lost, none is in two places, that bytes are counted of nothing but what waits, and the
+    load of nodes as it is."""
     router = session._context.executor.router
     for parking in (router.queue, router.waiting, router.delays):
         assert parking.size == sum(len(request.body) for request in parking.requests())
+    for pool in pools(session):
+        assert pool.target.load == sum(
+            len(connection.in_flight) + len(connection.orphans) for connection in pool.connections
+        )
     for connection in router.connections():
         check_ids(connection, session._context.cluster.options.connection.max_in_flight)
 

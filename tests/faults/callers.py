@@ -26,11 +26,12 @@ class Caller(Call):
 
     Attributes:
         cancel: cancels the task as its loop does.
+        begun: whether the task has begun; one that is cancelled before does nothing at all.
         over: whether the task has ended.
     """
 
     cancel: Callable[[], object]
-    over = False
+    begun = over = False
 
     @property
     def value(self) -> Any:
@@ -40,6 +41,7 @@ class Caller(Call):
 
     async def run(self, statement: PreparedStatement, timeout: float) -> None:
         """Execute the statement, and keep what comes of it."""
+        self.begun = True
         try:
             self.resolve(
                 await self.scene.session.execute(
@@ -82,6 +84,10 @@ class Callers:
         self.all.append(caller)
         caller.cancel = self.start(lambda: caller.run(statement, timeout))
         return caller
+
+    async def begun(self) -> None:
+        """Wait until all tasks have begun."""
+        await self._scene.until(lambda: all(caller.begun for caller in self.all))
 
     async def ended(self) -> None:
         """Wait until all tasks have ended."""

@@ -11,10 +11,8 @@ from tests.faults.scene import Scene
 from triocql import errors
 from triocql.config.policies import PolicyOptions
 from triocql.policies import ExponentialBackoffRetry
-from triocql.protocol import failures
-from triocql.testing.server import ErrorCode, Opcode, error
+from triocql.testing.server import ErrorCode, Opcode, Scylla, error, rate_limited
 
-RATE_LIMIT = 0x4321
 BUSY = [ErrorCode.OVERLOADED, ErrorCode.IS_BOOTSTRAPPING]
 
 
@@ -57,25 +55,31 @@ def _is_seen(scene: Scene, refused: int, outcome: str) -> None:
     assert not metrics.queued
 
 
-def test_s44_a_node_that_limits_the_rate_is_left_alone_and_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error of Scylla's that says so has a number that nodes tell when they are connected to."""
-    monkeypatch.setitem(failures._ERRORS, RATE_LIMIT, (errors.RateLimitReached, failures._none))
+def test_s44_what_a_rate_limit_refuses_is_raised_once_and_seen() -> None:
+    """It is that of a partition, on whichever node: whoever asks again makes too much even more."""
 
     async def row(scene: Scene) -> None:
         links = scene.links
-        rule = scene.server.when(node=0).then(error(RATE_LIMIT))
+        rule = scene.server.when(node=0).then(rate_limited(op="write"))
         end = scene.now() + 30
         while scene.now() < end:
             scene.write(len(scene.calls), idempotent=True)
             await scene.sleep(0.1)
         await scene.sleep(5)
-        assert all(call.succeeded for call in scene.calls)
-        values = [tuple(request.values) for request in rule.calls]
-        assert 0 < len(values) == len(set(values))
+        refused = [call for call in scene.calls if not call.succeeded]
+        assert 0 < len(refused) == len(rule.calls) < len(scene.calls)
+        for call in refused:
+            assert isinstance(call.error, errors.RateLimitReached)
+            assert not call.error.attempts
+            assert not call.error.maybe_executed
         assert scene.links == links
-        _is_seen(scene, len(values), "RateLimitReached")
+        metrics = scene.session.metrics
+        busy, *others = sorted(metrics.nodes, key=lambda node: "RateLimitReached" not in node.attempts)
+        assert busy.attempts["RateLimitReached"].count == len(refused)
+        assert not any(node.retries for node in metrics.nodes)
+        assert not any("RateLimitReached" in node.attempts for node in others)
 
-    run("simulated", row, nodes=3)
+    run("simulated", row, nodes=3, server={"scylla": Scylla()})
 
 
 @pytest.mark.parametrize("code", BUSY)

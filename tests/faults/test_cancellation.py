@@ -218,7 +218,7 @@ def test_c05_cancelled_in_the_middle_of_its_frame(loop: str, version: int) -> No
     async def row(scene: Scene) -> None:
         (link,) = scene.links
         scene.server.call(link.stop_reading)
-        long = scene.session._context.executor.start(Ignored(), "SELECT '" + "x" * 20_000_000 + "'")
+        long = scene.session._context.executor.start(Ignored(), "SELECT '" + "x" * 12_000_000 + "'")
         await scene.until(lambda: long.phase.value == "waiting")
         long.abandon()
         calls = [scene.read(number, timeout=60.0) for number in range(100)]

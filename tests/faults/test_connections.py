@@ -17,7 +17,7 @@ AT_ONCE = 0.05
 
 def at_once(scene: Scene) -> float:
     """Return `AT_ONCE`, or what a busy machine may make of it."""
-    return AT_ONCE if scene.virtual else 20 * AT_ONCE
+    return AT_ONCE if scene.virtual else 100 * AT_ONCE
 
 
 @EVERYWHERE

@@ -24,6 +24,7 @@ from tests.engine.world import check
 from tests.faults.invariants import executions
 from tests.faults.scene import INSERT, PATIENCE, SCHEMA, SELECT
 from tests.files import open_files
+from tests.moments import takes_signals
 from tests.session.loops import settled
 from triocql import Session
 from triocql.engine.connections import Streams
@@ -32,8 +33,8 @@ from triocql.observability.meters import Moment, NodeMeter
 from triocql.reactors.trioreactor import TrioReactor
 from triocql.testing.server import CqlServer
 
-AT_ONCE = 1.0
-"""Seconds within which an interrupted program has ended."""
+AT_ONCE = 5.0
+"""Seconds within which an interrupted program has ended, on a busy machine, too: less than any deadline here."""
 
 FEW, MANY = range(20), range(500)
 PLACES = (f"{os.sep}triocql{os.sep}", f"{os.sep}reactors{os.sep}")
@@ -57,7 +58,7 @@ class Presser:
     def _called(self, frame: FrameType, event: str, _argument: object) -> None:
         if event != "call" or not any(place in frame.f_code.co_filename for place in PLACES):
             return
-        if f"{os.sep}testing{os.sep}" in frame.f_code.co_filename:
+        if f"{os.sep}testing{os.sep}" in frame.f_code.co_filename or not takes_signals(frame):
             return
         self.count += 1
         if self.count - 1 == self._at:

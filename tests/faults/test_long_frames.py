@@ -65,8 +65,10 @@ READER = """
 """
 
 
-@VERSIONS
-@SIZES
+@pytest.mark.parametrize(
+    ("version", "size"),
+    [(5, 32 * MIB), (4, 32 * MIB), (5, 255 * MIB), pytest.param(4, 255 * MIB, marks=pytest.mark.long)],
+)
 def test_s24_long_row_costs_its_reader_at_most_three_times_its_length(version: int, size: int) -> None:
     with CqlServer(1, schema=SCHEMA, unprimed="echo", versions=(version,)) as server:
         server.when("SELECT v FROM ks.t").then(rows({"v": "blob"}, [[b"x" * size]]))

@@ -41,7 +41,7 @@ def others(scene: Scene) -> list[ServerNode]:
 
 
 @EVERYWHERE
-def test_versions_never_agree(loop: str) -> None:
+def test_s46_versions_never_agree(loop: str) -> None:
     async def row(scene: Scene) -> None:
         others(scene)[0].schema_version = OLD
         result = await scene.session.execute(TABLE)
@@ -55,7 +55,7 @@ def test_versions_never_agree(loop: str) -> None:
 
 @EVERYWHERE
 @pytest.mark.parametrize("how", ["down", "null", "unknown"])
-def test_nodes_that_do_not_count(loop: str, how: str) -> None:
+def test_s46_nodes_that_do_not_count(loop: str, how: str) -> None:
     async def row(scene: Scene) -> None:
         node = others(scene)[0]
         if how == "down":
@@ -78,7 +78,7 @@ def test_nodes_that_do_not_count(loop: str, how: str) -> None:
 
 
 @EVERYWHERE
-def test_a_control_node_that_has_not_heard_of_a_change(loop: str) -> None:
+def test_s46_a_control_node_that_has_not_heard_of_a_change(loop: str) -> None:
     """To it, all nodes have the schema of before still: whether they agree tells the node that has made the change."""
 
     async def row(scene: Scene) -> None:
@@ -108,7 +108,7 @@ def test_a_control_node_that_has_not_heard_of_a_change(loop: str) -> None:
 
 
 @EVERYWHERE
-def test_a_storm_of_changes(loop: str) -> None:
+def test_s26_a_storm_of_changes(loop: str) -> None:
     async def row(scene: Scene) -> None:
         schema = scene.server.schema
 
@@ -139,7 +139,7 @@ def test_a_storm_of_changes(loop: str) -> None:
 
 
 @EVERYWHERE
-def test_the_control_node_dies_in_the_middle_of_a_change(loop: str) -> None:
+def test_s32_the_control_node_dies_in_the_middle_of_a_change(loop: str) -> None:
     async def row(scene: Scene) -> None:
         control = control_node(scene)
         late, third = others(scene)

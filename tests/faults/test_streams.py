@@ -142,9 +142,8 @@ def test_s09_duplicate_for_an_id_in_use_cannot_be_told_from_its_answer(loop: str
 @EVERYWHERE
 @VERSIONS
 @pytest.mark.parametrize("seed", [None, 1])
-def test_s10_responses_in_any_order(loop: str, version: int, seed: int | None) -> None:
-    requests = 10_000 if loop == "simulated" else 3_000
-
+@pytest.mark.parametrize("requests", [1_000, pytest.param(10_000, marks=pytest.mark.long)])
+def test_s10_responses_in_any_order(loop: str, version: int, seed: int | None, requests: int) -> None:
     async def row(scene: Scene) -> None:
         scene.server.when(SELECT).then(as_usual(), reorder(100, seed=seed))
         for start in range(0, requests, 1000):

@@ -14,7 +14,7 @@ import pytest
 import triocql
 from tests.faults.invariants import run
 from tests.faults.scene import EVERYWHERE, Scene
-from triocql import errors
+from triocql import Distance, errors
 from triocql.testing.server import ErrorCode, Script, Success, error
 
 TEXT = "SELECT k FROM ks.t WHERE k = ?"
@@ -235,3 +235,86 @@ def test_what_is_raised_while_an_answer_is_read(
         monkeypatch.undo()
 
     run("simulated", row)
+
+
+# --- Policies, whatever they are asked about -------------------------------------------------------------------
+
+
+class Balancing:
+    """A policy that raises in one of its methods; where it has no node, it is asked why."""
+
+    def __init__(self, kind: type[BaseException], method: str) -> None:
+        self._kind = kind
+        self._method = method
+
+    def distance(self, node: Any, snapshot: Any) -> Distance:
+        return Distance.LOCAL
+
+    def plan(self, request: Any, snapshot: Any) -> list[Any]:
+        self._raise("plan")
+        return []
+
+    def explain(self, snapshot: Any) -> str:
+        self._raise("explain")
+        return "there is none"
+
+    def _raise(self, method: str) -> None:
+        if method == self._method:
+            raise self._kind("mine")
+
+
+class Raises:
+    """Policies of a method each, which raises."""
+
+    max_queue = 10
+
+    def __init__(self, kind: type[BaseException]) -> None:
+        self._kind = kind
+
+    def turn(self, now: float, in_flight: int) -> float:
+        raise self._kind("mine")
+
+    def next(self) -> int:
+        raise self._kind("mine")
+
+
+ASKED: dict[str, Callable[[type[BaseException]], triocql.Profile]] = {
+    "plan": lambda kind: triocql.Profile(balancing=Balancing(kind, "plan")),
+    "explain": lambda kind: triocql.Profile(balancing=Balancing(kind, "explain")),
+    "turn": lambda kind: triocql.Profile(throttling=Raises(kind)),
+    "next": lambda kind: triocql.Profile(timestamps=Raises(kind)),
+}
+STARTS: list[Callable[[Scene], Awaitable[Any]]] = [
+    lambda scene: scene.session.execute("SELECT k FROM ks.t", profile="odd"),
+    lambda scene: scene.session.execute(scene.select, [1], profile="odd"),
+    lambda scene: scene.session.execute(scene.select.bind(1), profile="odd"),
+    lambda scene: scene.session.execute(TEXT, [1], profile="odd"),
+    lambda scene: scene.session.execute(triocql.Batch().add(scene.insert, [1]), profile="odd"),
+    lambda scene: scene.session.execute_concurrent([(scene.select, [1])] * 3, profile="odd"),
+    lambda scene: streamed(scene, [(scene.select, [1])] * 3, profile="odd"),
+]
+
+
+@KINDS
+@pytest.mark.parametrize("method", ASKED)
+def test_what_a_policy_raises_ends_the_request_that_it_was_asked_about_and_that_is_counted(
+    method: str, kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it raises for a timestamp keeps the request from being made: the caller gets it as it is."""
+    is_told = method != "next" and issubclass(kind, Exception)
+    expected = errors.RequestError if is_told else kind
+
+    def counted(scene: Scene) -> int:
+        odd = (each for each in scene.session.metrics.requests if each.profile == "odd")
+        return sum(durations.count for each in odd for durations in each.outcomes.values())
+
+    async def row(scene: Scene) -> None:
+        for start in STARTS:
+            before = counted(scene)
+            with pytest.raises(expected):
+                await start(scene)
+            assert (counted(scene) > before) is (method != "next"), start
+            assert (await scene.session.execute(scene.select, [5])).scalar() == 5
+
+    run("simulated", row, profiles={"odd": ASKED[method](kind)})
+    caplog.clear()  # where no error is the policy's, the log says what it raised

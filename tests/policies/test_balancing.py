@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from statistics import median
+from typing import Any
 
 import pytest
 
@@ -11,7 +14,7 @@ from triocql.abc import Address
 from triocql.errors import OptionError
 from triocql.metadata.node import Distance, Node, NodeState
 from triocql.metadata.snapshot import Snapshot
-from triocql.policies.balancing import DefaultBalancing, FilteredBalancing, RoundRobin, RoutedRequest
+from triocql.policies.balancing import DefaultBalancing, FilteredBalancing, RoundRobin, RoutedRequest, latency
 from triocql.policies.balancing.latency import ENOUGH, EVERY, WINDOW, Latencies
 
 A, B, C = (Node(Address(f"10.0.0.{number}", 9042)) for number in (1, 2, 3))
@@ -64,6 +67,25 @@ def test_contact_points_in_several_data_centres_are_an_error_that_names_them() -
         OptionError, match=r"'dc1' \(10.0.1.0:9042\), 'dc2' \(10.0.1.1:9042\); set local_data_centre="
     ):
         policy.distance(near, Snapshot((near, far)))
+
+
+def test_a_rack_that_no_local_node_is_in_is_told_of_once_until_one_is() -> None:
+    near, other, far = cluster("dc1/r1", "dc1/r2", "dc2/r3")
+    policy = DefaultBalancing(local_data_centre="dc1", local_rack="r3")
+    missed = "no local node is in the rack 'r3' (known are 'r1', 'r2')"
+
+    def follow() -> str | None:
+        snapshot = Snapshot((near, other, far))
+        for node in snapshot.nodes:
+            policy.distance(node, snapshot)
+        return policy.missed_rack(snapshot)
+
+    assert [follow(), follow()] == [missed, None]
+    near.rack = "r3"
+    assert follow() is None
+    near.rack = "r1"
+    assert [follow(), follow()] == [missed, None]
+    assert DefaultBalancing(local_rack="r3").missed_rack(Snapshot()) is None
 
 
 def test_sessions_learn_nothing_from_each_other() -> None:
@@ -156,6 +178,61 @@ def test_a_node_is_slow_from_enough_measurements_on_until_they_are_old() -> None
         now += EVERY
         for node in (A, B):
             latencies.record(node, 0.001, now)
+    assert latencies.slow == frozenset()
+
+
+def test_no_step_goes_through_what_many_nodes_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def counted(values: Iterable[float]) -> float:
+        values = list(values)
+        seen.append(len(values))
+        return median(values)
+
+    monkeypatch.setattr(latency, "median", counted)
+    latencies, now = Latencies(), 100.0
+    nodes = [Node(Address(f"10.0.1.{number}", 9042)) for number in range(100)]
+    for _ in range(2 * ENOUGH):
+        now += EVERY
+        for node in nodes:
+            before = len(seen)
+            latencies.record(node, 0.005 if node is nodes[0] else 0.001, now)
+            assert sum(seen[before:]) <= int(WINDOW / EVERY) + len(nodes)
+    assert latencies.slow == {nodes[0]}
+
+
+def test_no_step_goes_through_what_has_become_old_while_nothing_was_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As after a pause of the program: what 300 nodes took then is 75,000 numbers."""
+    touched: list[int] = []
+
+    class Counted(deque[tuple[float, float]]):
+        def __iter__(self) -> Iterator[tuple[float, float]]:
+            touched.append(len(self))
+            return super().__iter__()
+
+        def __getitem__(self, index: Any) -> Any:
+            touched.append(1)
+            return super().__getitem__(index)
+
+        def popleft(self) -> tuple[float, float]:
+            touched.append(1)
+            return super().popleft()
+
+    monkeypatch.setattr(latency, "deque", Counted)
+    latencies, now = Latencies(), 100.0
+    nodes = [Node(Address(f"10.0.1.{number}", 9042)) for number in range(30)]
+    for _ in range(int(WINDOW / EVERY)):
+        now += EVERY
+        for node in nodes:
+            latencies.record(node, 0.005 if node is nodes[0] else 0.001, now)
+    assert latencies.slow == {nodes[0]}
+    for pause in (WINDOW - 1.0, 2.0, WINDOW + 1.0):
+        now += pause
+        touched.clear()
+        latencies.record(nodes[1], 0.001, now)
+        assert sum(touched) <= int(WINDOW / EVERY) + 4 * len(nodes)
     assert latencies.slow == frozenset()
 
 

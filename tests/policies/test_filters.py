@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from triocql.errors import OptionError
-from triocql.policies.balancing import FilteredBalancing
+from triocql.policies.balancing import FilteredBalancing, RoundRobin
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,11 @@ from triocql.policies.balancing import FilteredBalancing
         ({}, "takes allow=, deny= or predicate="),
         ({"allow": "10.0.0.1"}, "several addresses, in a list"),
         ({"deny": "10.0.0.1"}, "several addresses, in a list"),
+        ({"policy": 5, "deny": ["10.0.0.1"]}, "policy is 5; it has to be a balancing policy"),
+        (
+            {"policy": RoundRobin, "deny": ["10.0.0.1"]},
+            "RoundRobin'>; it has to be a balancing policy: an object",
+        ),
         ({"predicate": "rack1"}, "predicate is 'rack1'; it has to be a function of a node"),
     ],
 )

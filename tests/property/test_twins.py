@@ -202,6 +202,14 @@ def test_pages_are_read_alike(examples: int) -> None:
             cursor = each.plan(pair.columns).page(*page).cursor()
             return [cursor.take(number) for number in (1, 0, -1, 1, 100, 1)]
 
+        def run(each: Registry, columns: tuple[int, ...], *page: Any) -> Any:
+            return each.plan(pair.columns).page(*page).last_run(columns)
+
+        def cut(each: Registry, number: int, *page: Any) -> Any:
+            whole = each.plan(pair.columns).page(*page)
+            rest = whole.after(number)
+            return whole.first(number).rows(), rest.row_count, rest.offset, rest.rows()
+
         body = b"".join(pair.bytes_of(i, value) for row in rows for i, value in enumerate(row))
         for _ in range(6):
             count = len(rows) + chance.choice((0, 0, 0, 0, 1, -1, 2**31 - 1))
@@ -211,6 +219,8 @@ def test_pages_are_read_alike(examples: int) -> None:
 
             pair.same(whole, kind, body, offset, count)
             pair.same(slices, body, 0, count)
+            pair.same(run, chance.choice(((), (0,), (1, 0), (0, 0), (-1,), (len(names),))), body, 0, count)
+            pair.same(cut, chance.choice((-1, 0, 1, 2, 100)), body, 0, count)
             body = chance.choice((mutated(chance, body), body[: chance.randrange(len(body) + 1)], body))
 
     read()

@@ -28,7 +28,7 @@ T = TypeVar("T")
 Scenario = Callable[[Any], Awaitable[T]]
 Run = Callable[[Scenario[T]], T]
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which a test that hangs fails."""
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import random
 import socket
 import sys
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from triocql.abc import Address
+from triocql.abc import Address, LocalPortUnavailable
 from triocql.reactors import dial
 
 from .conftest import Run
@@ -64,7 +66,7 @@ def test_unix_socket(run: Run[None], tmp_path: Path) -> None:
 def test_unix_socket_that_is_not_there(run: Run[None], tmp_path: Path) -> None:
     async def scenario(reactor: Any) -> None:
         with pytest.raises(FileNotFoundError):
-            await reactor.connect(Address(str(tmp_path / "none"), 0), RecordingLink(reactor), timeout=10)
+            await reactor.connect(Address(str(tmp_path / "none"), 0), RecordingLink(reactor), timeout=60)
 
     run(scenario)
 
@@ -112,7 +114,7 @@ def test_socket_options_go_before_those_of_every_connection(run: Run[None]) -> N
         with Peer(reactor) as peer, pytest.MonkeyPatch.context() as patch:
             patch.setattr(dial, "_refuse_self_connection", spy)
             link = RecordingLink(reactor)
-            transport = await reactor.connect(peer.address, link, timeout=10, socket_options=options)
+            transport = await reactor.connect(peer.address, link, timeout=60, socket_options=options)
             transport.abort()
             await link.until_lost()
         ((nodelay, keepalive, receive),) = spy.seen
@@ -128,7 +130,7 @@ def test_a_socket_option_that_is_refused_is_named(run: Run[None]) -> None:
             options = [(socket.SOL_SOCKET, 30_000, 1)]
             with pytest.raises(OSError, match=r"the socket option \(\d+, 30000, 1\) was refused"):
                 await reactor.connect(
-                    peer.address, RecordingLink(reactor), timeout=10, socket_options=options
+                    peer.address, RecordingLink(reactor), timeout=60, socket_options=options
                 )
 
     run(scenario)
@@ -190,7 +192,7 @@ def test_all_addresses_refuse(run: Run[None]) -> None:
         with Peer(reactor) as peer:
             port = peer.address.port
         with resolving_to("127.0.0.3", "127.0.0.2"), pytest.raises(ConnectionRefusedError) as caught:
-            await reactor.connect(Address("db.example", port), RecordingLink(reactor), timeout=10)
+            await reactor.connect(Address("db.example", port), RecordingLink(reactor), timeout=60)
         notes = "\n".join(caught.value.__notes__)
         assert f"127.0.0.2:{port}" in notes
         assert f"127.0.0.3:{port}" in notes
@@ -206,9 +208,9 @@ def test_unknown_name(run: Run[None]) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(socket, "getaddrinfo", unknown)
             with pytest.raises(socket.gaierror, match="Name or service not known"):
-                await reactor.connect(Address("db.example", 1), RecordingLink(reactor), timeout=10)
+                await reactor.connect(Address("db.example", 1), RecordingLink(reactor), timeout=60)
         with pytest.raises(OSError, match="is not a valid host name"):
-            await reactor.connect(Address("x" * 70 + ".example", 1), RecordingLink(reactor), timeout=10)
+            await reactor.connect(Address("x" * 70 + ".example", 1), RecordingLink(reactor), timeout=60)
 
     run(scenario)
 
@@ -262,15 +264,42 @@ def test_where_a_name_led_to_is_tried_first_the_next_time(run: Run[None]) -> Non
             patch.setattr(dial, "ATTEMPT_DELAY", 0.01)
             address = Address("db.example", port)
             with resolving_to("127.0.0.2", "127.0.0.1"):
-                await reactor.connect(address, RecordingLink(reactor), timeout=10)
+                await reactor.connect(address, RecordingLink(reactor), timeout=60)
                 assert tried == ["127.0.0.2", "127.0.0.1"]
                 tried.clear()
-                await reactor.connect(address, RecordingLink(reactor), timeout=10)
+                await reactor.connect(address, RecordingLink(reactor), timeout=60)
                 assert tried == ["127.0.0.1"]
             tried.clear()
             with resolving_to("127.0.0.3"):
-                await reactor.connect(address, RecordingLink(reactor), timeout=10)
+                await reactor.connect(address, RecordingLink(reactor), timeout=60)
                 assert tried == ["127.0.0.3"]
+
+    run(scenario)
+
+
+def test_any_address_of_a_name_is_tried_first_where_it_is_to_be_at_random(run: Run[None]) -> None:
+    """Each time anew, wherever it led to before; the others are tried after it."""
+
+    async def scenario(reactor: Any) -> None:
+        with contextlib.ExitStack() as stack:
+            port = free_port_of_all_hosts()
+            hosts = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
+            listening = [stack.enter_context(socket.create_server((host, port))) for host in hosts]
+            patch = stack.enter_context(pytest.MonkeyPatch.context())
+            patch.setattr(dial, "random", random.Random(5))
+            stack.enter_context(resolving_to(*hosts))
+            address = Address("db.example", port)
+            reached = []
+            for _ in range(30):
+                transport = await reactor.connect(address, RecordingLink(reactor), timeout=60, at_random=True)
+                reached.append(reactor.reached[address].sockaddr[0])
+                transport.abort()
+            assert {*reached} == {*hosts}
+            assert len([host for host, after in pairwise(reached) if host != after]) > 10
+            for each in listening[1:]:
+                each.close()
+            for _ in range(5):
+                await reactor.connect(address, RecordingLink(reactor), timeout=60, at_random=True)
 
     run(scenario)
 
@@ -373,16 +402,51 @@ def test_local_port(run: Run[None]) -> None:
         port = free_port_of_all_hosts()
         with Peer(reactor) as peer:
             link = RecordingLink(reactor)
-            transport = await reactor.connect(peer.address, link, timeout=10, local_port=port)
+            transport = await reactor.connect(peer.address, link, timeout=60, local_port=port)
             sock = await peer.accept()
             assert sock.getpeername()[1] == port
             with pytest.raises(
-                OSError, match=r"Address already in use|Cannot assign requested address"
+                LocalPortUnavailable, match=f"the local port {port} cannot be used: (Address|Cannot assign)"
             ) as caught:
-                await reactor.connect(peer.address, RecordingLink(reactor), timeout=10, local_port=port)
+                await reactor.connect(peer.address, RecordingLink(reactor), timeout=60, local_port=port)
             assert caught.value.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL)
             transport.abort()
             await link.until_lost()
+
+    run(scenario)
+
+
+def test_a_local_port_that_another_socket_has(run: Run[None]) -> None:
+    async def scenario(reactor: Any) -> None:
+        with Peer(reactor) as peer, socket.socket() as other:
+            other.bind(("", 0))
+            other.listen()
+            port = other.getsockname()[1]
+            with pytest.raises(LocalPortUnavailable) as caught:
+                await reactor.connect(peer.address, RecordingLink(reactor), timeout=60, local_port=port)
+            assert caught.value.errno == errno.EADDRINUSE
+
+    run(scenario)
+
+
+def test_a_local_port_that_is_not_allowed(run: Run[None], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(sock: socket.socket, port: int) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    async def scenario(reactor: Any) -> None:
+        monkeypatch.setattr(dial, "_bind", refuse)
+        with Peer(reactor) as peer, pytest.raises(LocalPortUnavailable, match="70 cannot be used: Perm"):
+            await reactor.connect(peer.address, RecordingLink(reactor), timeout=60, local_port=70)
+
+    run(scenario)
+
+
+def test_a_refusal_is_nothing_of_the_local_port(run: Run[None]) -> None:
+    async def scenario(reactor: Any) -> None:
+        address, port = Address("127.0.0.1", free_port_of_all_hosts()), free_port_of_all_hosts()
+        with pytest.raises(ConnectionRefusedError) as caught:
+            await reactor.connect(address, RecordingLink(reactor), timeout=60, local_port=port)
+        assert not isinstance(caught.value, LocalPortUnavailable)
 
     run(scenario)
 
@@ -392,7 +456,7 @@ def test_connection_to_itself_is_refused(run: Run[None]) -> None:
         port = free_port_of_all_hosts()
         with pytest.raises(ConnectionRefusedError):
             await reactor.connect(
-                Address("127.0.0.1", port), RecordingLink(reactor), timeout=10, local_port=port
+                Address("127.0.0.1", port), RecordingLink(reactor), timeout=60, local_port=port
             )
 
     run(scenario)

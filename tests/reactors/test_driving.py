@@ -20,7 +20,7 @@ from triocql.reactors.calls import Call
 from triocql.reactors.stepping import Cancelled, StepWaiter, park
 from triocql.reactors.threadloop import ThreadLoop
 
-PATIENCE = 10
+PATIENCE = 60
 
 
 class Driven:

@@ -28,7 +28,7 @@ def loop() -> Iterator[ThreadLoop]:
     loop.start()
     yield loop
     loop.stop()
-    loop.join(10)
+    loop.join(60)
     assert loop.ended
 
 
@@ -93,7 +93,7 @@ def test_wake_ups_are_never_lost(loop: ThreadLoop) -> None:
     for number in range(5000):
         loop.post(lambda number=number: called.append(number))  # type: ignore[misc]
     loop.post(done.set)
-    assert done.wait(10)
+    assert done.wait(60)
     assert called == list(range(5000))
 
 
@@ -138,7 +138,7 @@ def test_resolving_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dial, "_getaddrinfo", slow)
     run_on_thread(scenario)
     release.set()
-    assert left.wait(10)
+    assert left.wait(60)
 
 
 def test_blocking_work_cancelled() -> None:
@@ -277,6 +277,6 @@ def test_calls_while_it_ends() -> None:
         loop.run(nothing_much)
         loop.stop()
         for caller in callers:
-            caller.join(10)
+            caller.join(60)
             assert not caller.is_alive()
         loop.join()

@@ -61,7 +61,9 @@ async def open_connection(reactor: Reactor, address: Address, **options: Any) ->
     clock = Clock(reactor)
     router = Router(clock, chosen.pool)
     try:
-        await Connector(reactor, clock, chosen, router, Meters(clock.moment)).open(Node(address), None)
+        await Connector(reactor, clock, chosen, router, Meters(clock.moment), router.tablets).open(
+            Node(address), None
+        )
     finally:
         clock.close()
 

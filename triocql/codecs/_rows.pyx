@@ -2,43 +2,54 @@
 """The compiled twin of `rows`: the same names, the same rows, the same errors; tests/property/test_twins.py compares."""
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
-from libc.stdint cimport uint8_t
+from libc.stdint cimport int32_t, uint8_t
+from libc.string cimport memcmp
 
 from triocql.codecs._node cimport Cell, allocate, cells_of, may_pad, read_sized
+from triocql.protocol._bytes cimport after_cell, read32
 
-from triocql.codecs.rows import check_size, fail
+from triocql.codecs.node import FixedNode
+from triocql.codecs.rows import CUT_OFF, NO_RUN, check_size, fail
 from triocql.codecs.tuples import padding
+from triocql.errors import DecodeError
 
 cdef extern from "Python.h":
     bint PyType_IsSubtype(PyTypeObject* cls, PyTypeObject* base)
     PyTypeObject PyTuple_Type
 
 
-@cython.final
 cdef class RowPlan:
     """How rows of these columns are read; see `rows.RowPlan`."""
 
-    cdef readonly tuple columns
-    cdef readonly tuple names
-    cdef readonly tuple nodes
-    cdef tuple cells
-    cdef bint pads
-
     # Not by `__init__`, here and below: whatever has it called again, the rest relies on what is set here.
     def __cinit__(self, tuple columns not None, tuple nodes not None):
+        cdef Py_ssize_t i
         self.columns = columns
         self.names = tuple([column.name for column in columns])
         self.nodes = nodes
         self.cells = cells_of(columns, nodes)
         self.pads = may_pad(self.cells)
+        self.widths = <int32_t*>PyMem_Calloc(len(nodes) + 1, sizeof(int32_t))
+        if self.widths == NULL:
+            raise MemoryError
+        for i in range(len(nodes)):
+            if isinstance(nodes[i], FixedNode):
+                self.widths[i] = nodes[i].width
 
-    def page(self, bytes body not None, Py_ssize_t offset, Py_ssize_t row_count):
+    def __dealloc__(self):
+        PyMem_Free(self.widths)
+
+    cpdef Page page(self, bytes body, Py_ssize_t offset, Py_ssize_t row_count):
         """Return the page whose rows start at `offset` of `body`; nothing is read yet."""
-        cdef Py_ssize_t size = len(body) - offset if offset >= 0 else -1
+        cdef Py_ssize_t size
+        if body is None:
+            raise TypeError("a page is read from bytes, not None")
+        size = len(body) - offset if offset >= 0 else -1
         if row_count < 0 or size < 0 or row_count > size // (4 * max(len(self.cells), 1)):
             check_size(self.columns, size, row_count)
         return new_page(self, body, offset, row_count)
@@ -53,14 +64,8 @@ cdef Page new_page(RowPlan plan, bytes body, Py_ssize_t offset, Py_ssize_t row_c
     return page
 
 
-@cython.final
 cdef class Page:
     """The rows of one response, as bytes until a form for them is chosen; see `rows.Page`."""
-
-    cdef readonly RowPlan plan
-    cdef readonly Py_ssize_t row_count
-    cdef readonly bytes body
-    cdef readonly Py_ssize_t offset
 
     def read_by(self, RowPlan plan not None):
         """Return the same rows, to be read by another plan for the same columns."""
@@ -68,11 +73,112 @@ cdef class Page:
 
     def rows(self, row_class=tuple):
         """Return all rows as instances of `row_class`, a subclass of `tuple`, or `dict`."""
-        return RowCursor(self.plan, self.body, self.offset, self.row_count).take(self.row_count, row_class)
+        return RowCursor(self).take(self.row_count, row_class)
 
     def cursor(self):
         """Return a cursor, by which the rows can be read in slices."""
-        return RowCursor(self.plan, self.body, self.offset, self.row_count)
+        return RowCursor(self)
+
+    def first(self, Py_ssize_t count):
+        """Return the page of its first rows, `count` at most."""
+        return new_page(self.plan, self.body, self.offset, max(min(count, self.row_count), 0))
+
+    def after(self, Py_ssize_t count):
+        """Return the page without its first `count` rows, which are walked over and not decoded."""
+        count = max(min(count, self.row_count), 0)
+        return new_page(self.plan, self.body, walk(self, count, NULL), self.row_count - count)
+
+    def last_run(self, tuple columns not None):
+        """Return how many rows at the end are equal in some columns; see `rows.Page.last_run`."""
+        cdef const uint8_t* data = <const uint8_t*>PyBytes_AS_STRING(self.body)
+        cdef Py_ssize_t width = PyTuple_GET_SIZE(self.plan.cells)
+        cdef Py_ssize_t count = len(columns)
+        cdef Py_ssize_t run = 1
+        cdef Py_ssize_t i
+        if not (self.row_count and set(columns) <= set(range(width)) and len(set(columns)) == count):
+            raise ValueError(NO_RUN)
+        # Where all rows are, then for each column whether it counts, as its place among those that do; and where their
+        # cells are, of the last row and of an earlier one.
+        cdef Py_ssize_t* rows = <Py_ssize_t*>PyMem_Calloc(self.row_count + width + 2 * count, sizeof(Py_ssize_t))
+        if rows == NULL:
+            raise MemoryError
+        cdef Py_ssize_t* places = rows + self.row_count
+        cdef Py_ssize_t* last = places + width
+        cdef Py_ssize_t* earlier = last + count
+        try:
+            walk(self, self.row_count, rows)
+            for i in range(count):
+                places[<Py_ssize_t>columns[i]] = i + 1
+            find_cells(data, rows[self.row_count - 1], places, width, last)
+            while run < self.row_count:
+                find_cells(data, rows[self.row_count - 1 - run], places, width, earlier)
+                if not are_equal(data, last, earlier, count):
+                    break
+                run += 1
+            values = tuple([cell_at(data, last[i]) for i in range(count)])
+            if run == self.row_count:
+                return run, values, None
+            return run, values, tuple([cell_at(data, earlier[i]) for i in range(count)])
+        finally:
+            PyMem_Free(rows)
+
+
+cdef Py_ssize_t walk(Page page, Py_ssize_t count, Py_ssize_t* rows) except -1:
+    """Return where the first `count` rows end, and note where each begins, unless `rows` is NULL."""
+    cdef const uint8_t* data = <const uint8_t*>PyBytes_AS_STRING(page.body)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(page.body)
+    cdef const int32_t* widths = page.plan.widths
+    cdef Py_ssize_t width = PyTuple_GET_SIZE(page.plan.cells)
+    cdef Py_ssize_t at = page.offset
+    cdef Py_ssize_t row, column
+    for row in range(count):
+        if rows != NULL:
+            rows[row] = at
+        for column in range(width):
+            if size - at < 4:
+                raise DecodeError(CUT_OFF)
+            at = after_cell(at + 4, length_at(data, at), widths[column])
+            if at > size:
+                raise DecodeError(CUT_OFF)
+    return at
+
+
+cdef inline void find_cells(
+    const uint8_t* data, Py_ssize_t at, const Py_ssize_t* places, Py_ssize_t width, Py_ssize_t* found
+) noexcept:
+    """Note where those cells of a row are that count; all of it is within the page."""
+    cdef Py_ssize_t column
+    for column in range(width):
+        if places[column]:
+            found[places[column] - 1] = at
+        at += 4 + max(length_at(data, at), 0)
+
+
+cdef inline bint are_equal(
+    const uint8_t* data, const Py_ssize_t* some, const Py_ssize_t* others, Py_ssize_t count
+) noexcept:
+    cdef Py_ssize_t i
+    for i in range(count):
+        if not equal_cells(data, some[i], others[i]):
+            return False
+    return True
+
+
+cdef inline int32_t length_at(const uint8_t* data, Py_ssize_t at) noexcept:
+    return <int32_t>read32(data + at)
+
+
+cdef inline bint equal_cells(const uint8_t* data, Py_ssize_t a, Py_ssize_t b) noexcept:
+    """Whether two cells, which are within the page, are equal; all that have less than no bytes are null."""
+    cdef int32_t length = length_at(data, a)
+    if length < 0:
+        return length_at(data, b) < 0
+    return length == length_at(data, b) and memcmp(data + a + 4, data + b + 4, length) == 0
+
+
+cdef object cell_at(const uint8_t* data, Py_ssize_t at):
+    cdef int32_t length = length_at(data, at)
+    return None if length < 0 else PyBytes_FromStringAndSize(<const char*>data + at + 4, length)
 
 
 @cython.final
@@ -85,14 +191,16 @@ cdef class RowCursor:
     cdef Py_ssize_t row
     cdef Py_ssize_t left
 
-    def __cinit__(self, RowPlan plan not None, bytes body not None, Py_ssize_t offset, Py_ssize_t row_count):
-        if not 0 <= offset <= len(body):
+    def __cinit__(self, Page page not None):
+        if page.plan is None or page.body is None:
+            raise TypeError("a page is made by its plan")
+        if not 0 <= page.offset <= PyBytes_GET_SIZE(page.body):
             raise ValueError("the rows start outside of the body")
-        self.plan = plan
-        self.body = body
-        self.at = offset
+        self.plan = page.plan
+        self.body = page.body
+        self.at = page.offset
         self.row = 0
-        self.left = row_count
+        self.left = page.row_count
 
     def take(self, Py_ssize_t n, row_class=tuple):
         """Return the next rows, `n` at most; an empty list at the end."""

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from triocql._brief import some_names
 from triocql.codecs.collections import is_array
 from triocql.codecs.node import INT, Node, type_name
 from triocql.errors import BindTypeError, BindValueError
@@ -134,10 +135,10 @@ def _by_name(columns: Sequence[ColumnSpec], values: Mapping[str, Any]) -> tuple[
         missing = ", ".join(column.name for column in columns if column.name not in values)
         raise BindValueError(f"no values for {missing} (triocql.UNSET leaves a column as it is)") from None
     names = {column.name for column in columns}
-    unknown = [str(name) for name in values if name not in names]
+    unknown = [name for name in values if name not in names]
     if unknown:
         there = ", ".join(column.name for column in columns) or "none"
-        raise BindValueError(f"no bind marker is named {', '.join(unknown)}; there are: {there}")
+        raise BindValueError(f"no bind marker is named {some_names(unknown)}; there are: {there}")
     return ordered
 
 

@@ -11,6 +11,7 @@ from itertools import repeat, starmap
 from operator import itemgetter
 from typing import Any, ClassVar, NamedTuple, get_type_hints
 
+from triocql._brief import brief
 from triocql.errors import OptionError
 
 Build = Callable[[Iterable[Any]], Iterator[Any]]
@@ -156,7 +157,7 @@ class _Called(Shape):
         named = [each for each in parameters if each.kind in _NAMED]
         takes_others = any(each.kind is each.VAR_KEYWORD for each in parameters)
         if not named and not takes_others:
-            raise OptionError(f"{cls!r} cannot be made of named values: it takes none")
+            raise OptionError(f"{brief(cls)} cannot be made of named values: it takes none")
         attributes = _attributes(cls)
         fields = (
             Field(
@@ -260,11 +261,11 @@ def _parameters(cls: type[Any]) -> list[inspect.Parameter]:
     try:
         parameters = list(inspect.signature(cls).parameters.values())
     except (TypeError, ValueError):
-        raise OptionError(f"{cls!r} cannot be made of named values: it has no signature") from None
+        raise OptionError(f"{brief(cls)} cannot be made of named values: it has no signature") from None
     for each in parameters:
         if each.kind is each.POSITIONAL_ONLY and each.default is each.empty:
             raise OptionError(
-                f"{cls!r} cannot be made of named values: its parameter {each.name} is positional-only"
+                f"{brief(cls)} cannot be made of named values: its parameter {each.name} is positional-only"
             )
     return parameters
 

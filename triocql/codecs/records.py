@@ -14,6 +14,7 @@ from functools import lru_cache
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from triocql._brief import some_names
 from triocql.codecs.classes import Field, Shape, shape_of
 from triocql.errors import BindValueError, OptionError
 
@@ -30,7 +31,7 @@ def values_of(value: Any, cql_type: CqlType, names: tuple[str, ...]) -> Sequence
     if isinstance(value, Enum):
         return values_of(value.value, cql_type, names)
     if isinstance(value, Mapping):
-        _refuse(cql_type, names, [str(name) for name in value if name not in names])
+        _refuse(cql_type, names, [name for name in value if name not in names])
         return [value.get(name) for name in names]
     if isinstance(value, (str, bytes, bytearray, memoryview, type)):
         return None
@@ -43,9 +44,9 @@ def values_of(value: Any, cql_type: CqlType, names: tuple[str, ...]) -> Sequence
     return _of_object(value, cql_type, names)
 
 
-def _refuse(cql_type: CqlType, names: tuple[str, ...], unknown: list[str]) -> None:
+def _refuse(cql_type: CqlType, names: tuple[str, ...], unknown: list[Any]) -> None:
     if unknown:
-        raise BindValueError(f"{cql_type} has no field {', '.join(unknown)}, but {', '.join(names)}")
+        raise BindValueError(f"{cql_type} has no field {some_names(unknown)}, but {', '.join(names)}")
 
 
 def _has_names(value: tuple[Any, ...]) -> bool:

@@ -17,6 +17,9 @@ from triocql.errors import DecodeError, RowTypeError
 if TYPE_CHECKING:
     from triocql.protocol.types import ColumnSpec
 
+CUT_OFF = "the page is cut off"
+NO_RUN = "there is no row, or these are no columns, each once"
+
 _length = INT.unpack_from
 
 
@@ -29,14 +32,16 @@ class RowPlan:
     Attributes:
         columns: the columns, custom types that are known by their class name resolved.
         names: their names.
+        row_class: the class of the rows whose columns have names, once somebody has made it; None before.
     """
 
-    __slots__ = ("columns", "names", "nodes", "steps")
+    __slots__ = ("columns", "names", "nodes", "row_class", "steps")
 
     def __init__(self, columns: tuple[ColumnSpec, ...], nodes: tuple[Node, ...]) -> None:
         self.columns = columns
         self.names = tuple(column.name for column in columns)
         self.nodes = nodes
+        self.row_class: type[Any] | None = None
         self.steps = _steps(nodes)
 
     def page(self, body: bytes, offset: int, row_count: int) -> Page:
@@ -85,6 +90,64 @@ class Page:
     def cursor(self) -> RowCursor:
         """Return a cursor, by which the rows can be read in slices."""
         return RowCursor(self.plan, self.body, self.offset, self.row_count)
+
+    def first(self, count: int) -> Page:
+        """Return the page of its first rows, `count` at most."""
+        return Page(self.plan, self.body, self.offset, max(min(count, self.row_count), 0))
+
+    def after(self, count: int) -> Page:
+        """Return the page without its first `count` rows, which are walked over and not decoded.
+
+        Raises:
+            DecodeError: the page is cut off.
+        """
+        count = max(min(count, self.row_count), 0)
+        at = self.offset
+        for _ in range(count):
+            at = _walk(self, at, [])
+        return Page(self.plan, self.body, at, self.row_count - count)
+
+    def last_run(self, columns: tuple[int, ...]) -> LastRun:
+        """Return how many rows at the end are equal in some columns, which are given by their indexes, each once. Rows
+        are walked over and not decoded.
+
+        Raises:
+            DecodeError: the page is cut off.
+            ValueError: it has no rows, or these are no such columns.
+        """
+        known = set(columns) <= {*range(len(self.plan.columns))}
+        if not (self.row_count and known and len(set(columns)) == len(columns)):
+            raise ValueError(NO_RUN)
+        run = 0
+        values: tuple[bytes | None, ...] = ()
+        before: tuple[bytes | None, ...] | None = None
+        at = self.offset
+        for row in range(self.row_count):
+            cells: list[bytes | None] = []
+            at = _walk(self, at, cells)
+            here = tuple(cells[index] for index in columns)
+            if row and here != values:
+                run, before = 0, values
+            values = here
+            run += 1
+        return run, values, before
+
+
+LastRun = tuple[int, tuple[bytes | None, ...], tuple[bytes | None, ...] | None]
+"""How many rows, the bytes of their cells, and of those of the row before; None if there is none."""
+
+
+def _walk(page: Page, at: int, cells: list[bytes | None]) -> int:
+    """Add the cells of the row at `at`; return where the next one is. Raises DecodeError."""
+    body = page.body
+    for _ in page.plan.columns:
+        size = _length(body, at)[0] if at + 4 <= len(body) else len(body)
+        start = at + 4
+        at = start + max(size, 0)
+        if at > len(body):
+            raise DecodeError(CUT_OFF)
+        cells.append(body[start:at] if size >= 0 else None)
+    return at
 
 
 class RowCursor:

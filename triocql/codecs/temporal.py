@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from operator import index
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from triocql._brief import brief
 from triocql.codecs.node import FixedNode, Node, type_name
 from triocql.codecs.vint import pack_signed_vint, read_signed_vint
 from triocql.errors import BindValueError, DecodeError
@@ -35,7 +36,7 @@ def _settle(owner: Any, name: str, low: int, high: int) -> None:
     except TypeError:
         raise TypeError(f"{name} has to be an int, not {type_name(value)}") from None
     if not low <= number <= high:
-        raise ValueError(f"{name} has to be from {low} to {high}, not {number}")
+        raise ValueError(f"{name} has to be from {low} to {high}, not {brief(number)}")
     if type(value) is not int:
         object.__setattr__(owner, name, number)
 

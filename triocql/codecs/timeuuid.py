@@ -9,6 +9,7 @@ from math import isfinite
 from os import urandom
 from uuid import UUID
 
+from triocql._brief import brief
 from triocql.errors import BindTypeError, BindValueError
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -40,10 +41,10 @@ def time_uuid_from(
     node = _random_bits(48) | _MULTICAST if node is None else node
     clock_seq = _random_bits(14) if clock_seq is None else clock_seq
     if not 0 <= node < 1 << 48:
-        raise BindValueError(f"the node of a time-UUID has 48 bits; {node} has more, or is negative")
+        raise BindValueError(f"the node of a time-UUID has 48 bits; {brief(node)} has more, or is negative")
     if not 0 <= clock_seq < 1 << 14:
         raise BindValueError(
-            f"the clock sequence of a time-UUID has 14 bits; {clock_seq} has more, or is negative"
+            f"the clock sequence of a time-UUID has 14 bits; {brief(clock_seq)} has more, or is negative"
         )
     return _time_uuid(_ticks(when), (0x8000 | clock_seq) << 48 | node)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from triocql._brief import brief
 from triocql.errors import OptionError
 from triocql.protocol.types import (
     NATIVE_TYPES,
@@ -86,7 +87,7 @@ class _Reader:
     def expect(self, token: str) -> None:
         """Take a token that has to be there."""
         if self.next() != token:
-            raise self.error(f"{token!r} expected instead of {self.tokens[self.at - 1]!r}")
+            raise self.error(f"{brief(token)} expected instead of {brief(self.tokens[self.at - 1])}")
 
     def skip(self, token: str) -> bool:
         """Take a token if it is there."""
@@ -98,7 +99,7 @@ class _Reader:
     def end(self) -> None:
         """Refuse what is left."""
         if self.peek():
-            raise self.error(f"{self.peek()!r} after its end")
+            raise self.error(f"{brief(self.peek())} after its end")
 
     def error(self, problem: str) -> OptionError:
         """Return the error to raise."""
@@ -164,13 +165,13 @@ def _parametric(reader: _Reader, word: str, parts: list[CqlType]) -> CqlType:
         case "tuple", _:
             return TupleType(tuple(parts))
         case _:
-            raise reader.error(f"there is no {word!r} of {len(parts)} types")
+            raise reader.error(f"there is no {brief(word)} of {len(parts)} types")
 
 
 def _dimension(reader: _Reader) -> int:
     token = reader.next()
     if not token.isdecimal() or len(token) > 9 or not int(token):
-        raise reader.error(f"a vector's dimension cannot be {token!r}")
+        raise reader.error(f"a vector's dimension cannot be {brief(token)}")
     return int(token)
 
 
@@ -179,7 +180,9 @@ def _user_type(reader: _Reader, token: str, resolve: Resolver | None) -> CqlType
     if reader.skip("."):
         keyspace, name = name, _identifier(reader.next())
     if resolve is None:
-        raise reader.error(f"{name!r} is no native type, and user-defined types cannot be looked up here")
+        raise reader.error(
+            f"{brief(name)} is no native type, and user-defined types cannot be looked up here"
+        )
     return resolve(keyspace, name)
 
 
@@ -212,7 +215,7 @@ def _class(reader: _Reader, depth: int) -> CqlType:
     start = reader.at
     name = reader.next()
     if name in ("(", ")", ",", ":", "=>"):
-        raise reader.error(f"a class name expected instead of {name!r}")
+        raise reader.error(f"a class name expected instead of {brief(name)}")
     short = name.removeprefix(_PREFIX)
     if short in _CLASSES:
         return NativeType(_CLASSES[short])
@@ -271,7 +274,7 @@ def _hex(reader: _Reader) -> str:
     try:
         return bytes.fromhex(token).decode()
     except ValueError:
-        raise reader.error(f"{token!r} is not a name in hexadecimal") from None
+        raise reader.error(f"{brief(token)} is not a name in hexadecimal") from None
 
 
 def _skip_parameters(reader: _Reader) -> None:

@@ -8,6 +8,7 @@ from keyword import iskeyword
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from triocql._brief import brief
 from triocql.codecs.cache import remembered, weight_of_names
 from triocql.codecs.classes import shape_of
 from triocql.codecs.node import Node
@@ -36,7 +37,7 @@ class UserValue(tuple[Any, ...]):
             try:
                 key = self._index[key]
             except KeyError:
-                raise KeyError(f"no field {key!r}; there are {', '.join(self._fields)}") from None
+                raise KeyError(f"no field {brief(key)}; there are {', '.join(self._fields)}") from None
         return tuple.__getitem__(self, key)
 
     def _asdict(self) -> dict[str, Any]:

@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 
 
 class Sink(Protocol):
-    """The receiver of a request's outcome; a `Waiter` is one."""
+    """The receiver of a request's outcome; a `Waiter` is one.
+
+    One that is `bounded` says so by an attribute: whoever made it has only so many under way. Its requests wait in
+    queues, however full those are.
+    """
 
     def resolve(self, value: Any) -> None:
         """Called with the value."""
@@ -120,10 +124,6 @@ class Speculating(Protocol):
 
 class Admitting(Protocol):
     """Lets executions through, as many as may be under way or start at a time."""
-
-    @property
-    def is_full(self) -> bool:
-        """Whether no more of them may wait."""
 
     def admit(self, attempt: Any) -> bool:
         """Return whether a first attempt may be sent now: if not, it is held, or has ended."""

@@ -18,7 +18,7 @@ class History:
     Attributes:
         retries: how many attempts have failed that another one followed.
         maybe_executed: whether one of them may have been carried out.
-        unprepared: how often a node has answered UNPREPARED, by node and statement id.
+        unprepared: how often a node has answered UNPREPARED, by node and the statement's text.
     """
 
     __slots__ = ("_first", "_last", "_spent", "maybe_executed", "retries", "unprepared")
@@ -26,7 +26,7 @@ class History:
     def __init__(self) -> None:
         self.retries = 0
         self.maybe_executed = False
-        self.unprepared: dict[tuple[Node, bytes], int] = {}
+        self.unprepared: dict[tuple[Node, str], int] = {}
         self._first: list[Attempt] = []
         self._last: deque[Attempt] = deque(maxlen=LAST)
         self._spent: dict[tuple[Phase, Node | None], float] = {}
@@ -69,9 +69,9 @@ class History:
         spent[phase, node] = spent.get((phase, node), 0.0) + self.since(elapsed)
         return tuple(Spent(phase.value, seconds, node) for (phase, node), seconds in spent.items())
 
-    def count_unprepared(self, node: Node, statement_id: bytes) -> int:
+    def count_unprepared(self, node: Node, text: str) -> int:
         """Record that `node` does not know a statement; return how often it has said so, this time included."""
-        count = self.unprepared[node, statement_id] = self.unprepared.get((node, statement_id), 0) + 1
+        count = self.unprepared[node, text] = self.unprepared.get((node, text), 0) + 1
         return count
 
     def explain(self, error: Error) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Protocol
 
+from triocql._brief import brief
 from triocql._hints import hinted
 from triocql.abc import Address
 from triocql.errors import OptionError
@@ -48,7 +49,7 @@ class MappedAddresses:
 
     def __init__(self, table: Mapping[Any, str | Address]) -> None:
         if not isinstance(table, Mapping):
-            raise OptionError(f"a table of addresses is {table!r}; it has to be a dict")
+            raise OptionError(f"a table of addresses is {brief(table)}; it has to be a dict")
         if not table:
             raise OptionError(
                 "the table of addresses is empty; leave out addresses= if nothing is to be translated"
@@ -56,12 +57,12 @@ class MappedAddresses:
         for each in (*table, *table.values()):
             if not isinstance(each, (str, Address)) or not each:
                 raise OptionError(
-                    f"a table of addresses has {each!r} in it; it has to be a host or an Address"
+                    f"a table of addresses has {brief(each)} in it; it has to be a host or an Address"
                 )
             if isinstance(each, str) and each.count(":") == 1:  # two and more are in IPv6 addresses
                 host, port = each.split(":")
                 raise OptionError(
-                    f"a table of addresses has {each!r} in it; with a port, it is Address({host!r}, {port})"
+                    f"a table of addresses has {brief(each)} in it; with a port, it is Address({brief(host)}, {port})"
                 )
         self._table = {_normal(key): value for key, value in table.items()}
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TypeGuard
 
+from triocql._brief import brief
 from triocql.errors import OptionError
 
 
 def require(fits: bool, name: str, value: object, allowed: str) -> None:
     """Raise unless `fits`. Not for values that may be secret: the message shows the value."""
     if not fits:
-        raise OptionError(f"{name} is {value!r}; it has to be {allowed}")
+        raise OptionError(f"{name} is {brief(value)}; it has to be {allowed}")
 
 
 def is_integer(value: object) -> TypeGuard[int]:

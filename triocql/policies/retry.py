@@ -89,8 +89,7 @@ class DefaultRetryPolicy:
     - READ_TIMEOUT of an idempotent request with enough replicas but without the data: the same node, once;
     - WRITE_TIMEOUT of an idempotent batch's log: the same node, once;
     - OVERLOADED, SERVER_ERROR, TRUNCATE_ERROR, lost connections and `AttemptTimeout`, if idempotent: the next node;
-    - a rate limit, if idempotent: the next node, once;
-    - everything else is raised.
+    - everything else is raised, such as a rate limit: it is that of a partition, on whichever node.
     """
 
     def decide(self, error: errors.RequestError, *, idempotent: bool, retries: int) -> Decision | Retry:
@@ -108,8 +107,6 @@ class DefaultRetryPolicy:
         if isinstance(error, errors.WriteTimeout):
             harmless = idempotent and error.write_type == "BATCH_LOG"
             return Decision.SAME if retries == 0 and harmless else Decision.RAISE
-        if isinstance(error, errors.RateLimitReached):
-            return Decision.NEXT if retries == 0 and idempotent else Decision.RAISE
         return Decision.RAISE
 
 

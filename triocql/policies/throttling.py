@@ -9,6 +9,10 @@ from triocql._hints import hinted
 from triocql.errors import OptionError
 from triocql.policies.checks import is_integer, is_number, require
 
+_MOST = 2**31 - 1
+_LOWEST = 1e-6
+"""Requests a second: with one in twelve days, times are still added up to a fraction of a second."""
+
 
 class ThrottlingPolicy(Protocol):
     """Says when the next request may start. Called on the loop: it must not block.
@@ -41,7 +45,7 @@ class Throttle:
 
     Args:
         concurrency: the most requests under way; None for no bound.
-        rate: the most requests that start in a second, on average; None for no bound.
+        rate: the most requests that start in a second, on average, from 1e-6; None for no bound.
         burst: the most that start at once after a time without any; by default a tenth of `rate`, and one at least.
             Timers are exact to a millisecond or so: with less than what a millisecond takes, the rate is not reached.
         max_queue: the most requests that wait; one more raises QueueFull, as do more bytes than `max_queue_bytes` of
@@ -66,10 +70,10 @@ class Throttle:
                 "a Throttle takes concurrency=, how many at a time, or rate=, how many a second"
             )
         for name, value in (("concurrency", concurrency), ("burst", burst)):
-            fits = value is None or (is_integer(value) and value >= 1)
-            require(fits, name, value, "an integer from 1")
-        fits = rate is None or (is_number(rate) and 0 < rate < inf)
-        require(fits, "rate", rate, "a number of requests a second, above 0")
+            fits = value is None or (is_integer(value) and 1 <= value <= _MOST)
+            require(fits, name, value, f"an integer from 1 to {_MOST:,}")
+        fits = rate is None or (is_number(rate) and _LOWEST <= rate <= _MOST)
+        require(fits, "rate", rate, f"a number of requests a second, from {_LOWEST} to {_MOST:,}")
         if burst is not None and rate is None:
             raise OptionError("burst= belongs to rate=, which is not given")
         require(is_integer(max_queue) and max_queue >= 0, "max_queue", max_queue, "an integer from 0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from triocql._brief import brief
 from triocql.codecs.columns import decoder_of, require
 from triocql.codecs.columns.layout import layout_of
 from triocql.codecs.scalars import BlobNode
@@ -44,8 +45,8 @@ def array_of(page: Page, column: str) -> Any:
         found = _unpacked(np, found, page.row_count)
     elif inner.kernel == "date":
         found = found.astype("M8[D]")
-    found = found.reshape(page.row_count, *shape)
     found.flags.writeable = False
+    found = found.reshape(page.row_count, *shape)
     if valid is None:
         return found
     null = ~_unpacked(np, np.frombuffer(valid, "u1"), page.row_count)
@@ -78,7 +79,7 @@ def _objects(np: Any, page: Page, index: int) -> Any:
     values = (None if row[index] is EMPTY else row[index] for row in rows)
     found = np.fromiter(values, dtype=object, count=len(rows))
     found.flags.writeable = False
-    return found
+    return found.view()  # of what owns its values, the flag could be set again
 
 
 def _index_of(names: tuple[str, ...], column: str) -> int:
@@ -87,5 +88,5 @@ def _index_of(names: tuple[str, ...], column: str) -> int:
         if names[index] == column:
             return index
     raise UsageError(
-        f"there is no column {column!r}; the columns are {', '.join(map(repr, names)) or 'none'}"
+        f"there is no column {brief(column)}; the columns are {', '.join(map(repr, names)) or 'none'}"
     )

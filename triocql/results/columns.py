@@ -7,8 +7,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from triocql.codecs.columns import choices_of, decoder_of, require
+from triocql.codecs.columns.batches import Decoder as PureDecoder
 from triocql.codecs.registry import Registry
-from triocql.errors import DecodeError
+from triocql.errors import DecodeError, UsageError
 from triocql.results.arrays import array_of
 
 if TYPE_CHECKING:
@@ -20,7 +21,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from triocql.codecs.columns.batches import Decoder
+    from triocql.codecs.columns.layout import Layout
     from triocql.codecs.rows import Page, RowPlan
+
+
+CELLS_AT_ONCE = 250_000
+"""So many values take about 2 milliseconds to become columns, compiled."""
+
+PURE_CELLS_AT_ONCE = 4_000
+"""The same in pure Python."""
+
+BYTES_AT_ONCE = 4 * 1024 * 1024
+"""The same by the size of the page, as values may be large."""
 
 
 class Batches:
@@ -29,6 +41,7 @@ class Batches:
     Args:
         plan: that of its first page.
         types: the Arrow types that are chosen for some columns.
+        hidden: how many of the last columns are left out.
 
     Attributes:
         decoder: makes the batches.
@@ -38,8 +51,8 @@ class Batches:
 
     __slots__ = ("_columns", "decoder")
 
-    def __init__(self, plan: RowPlan, types: Mapping[str, Any] | None) -> None:
-        self.decoder: Decoder = decoder_of(plan, choices_of(types), None)
+    def __init__(self, plan: RowPlan, types: Mapping[str, Any] | None, hidden: int = 0) -> None:
+        self.decoder: Decoder = decoder_of(plan, choices_of(types), None, hidden)
         self._columns = plan.columns
 
     def read(self, page: Page) -> Any:
@@ -49,6 +62,12 @@ class Batches:
                 "the columns changed from one page to the next, as the table was altered meanwhile: read it again"
             )
         return self.decoder.batch(page)
+
+    def takes_long(self, page: Page) -> bool:
+        """Whether to read a page would hold a loop for more than about 2 milliseconds: then it is read in a thread."""
+        pure = type(self.decoder) is PureDecoder
+        most = PURE_CELLS_AT_ONCE if pure else CELLS_AT_ONCE
+        return page.row_count * len(self._columns) > most or len(page.body) > BYTES_AT_ONCE
 
     def table(self, batches: Iterable[Any]) -> pa.Table:
         """Return batches as one table."""
@@ -82,9 +101,12 @@ class AsColumns:
     def _only_page(self) -> Page | None:
         """Return the page, None if there is none. Raises PagesRemain if more follow."""
 
+    def _batches(self, page: Page, types: Mapping[str, Any] | None) -> Batches:
+        return Batches(page.plan, types)
+
     def _batch(self, types: Mapping[str, Any] | None) -> tuple[Batches, Any]:
         page = self._only_page() or no_page()
-        batches = Batches(page.plan, types)
+        batches = self._batches(page, types)
         return batches, batches.read(page)
 
     def arrow(self, *, types: Mapping[str, Any] | None = None) -> pa.Table:
@@ -96,7 +118,8 @@ class AsColumns:
 
         Args:
             types: other Arrow types for some columns, of pyarrow or as text: ``decimal128(precision, scale)`` for
-                decimal and varint, which are text by default; ``string`` for uuid and timeuuid.
+                decimal and varint, which are text by default; ``string`` for uuid and timeuuid. What is in a column is
+                named as in Arrow, after a point: ``prices.item`` of a list, ``prices.value`` of a map.
 
         Raises PagesRemain if there are more pages than this one; DecodeError for a value that is not valid, or is not
         exactly one of the type that was chosen; OptionError for `types` that there are not.
@@ -109,10 +132,11 @@ class AsColumns:
     def polars(self, *, types: Mapping[str, Any] | None = None) -> pl.DataFrame:
         """Return the rows as a data frame of polars; arguments and errors are those of `arrow`.
 
-        Needs the extra `polars`, and no pyarrow if triocql is compiled. polars knows no UUIDs, which are bytes there.
+        Needs the extra `polars`, and no pyarrow if triocql is compiled. polars knows no UUIDs, which are bytes there,
+        and no durations of CQL, which raise UsageError.
         """
-        frame = require("polars")
-        return frame.DataFrame(self._batch(types)[1])  # type: ignore[no-any-return]
+        require("polars")
+        return to_polars(*self._batch(types))
 
     def pandas(self, *, types: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Return the rows as a data frame of pandas, whose columns are those of Arrow; arguments and errors are those
@@ -134,14 +158,29 @@ class AsColumns:
         return found
 
     def __arrow_c_schema__(self) -> Any:
-        page = self._only_page() or no_page()
-        return Batches(page.plan, None).decoder.schema()
+        return self._batches(self._only_page() or no_page(), None).decoder.schema()
 
     def __arrow_c_array__(self, requested_schema: object = None) -> Any:
         return self._batch(None)[1].__arrow_c_array__()
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> Any:
         return self._batch(None)[1].__arrow_c_stream__()
+
+
+def to_polars(batches: Batches, data: Any) -> pl.DataFrame:
+    """Return `data`, which is of these batches, as a data frame of polars. Raises MissingExtraError; UsageError for
+    durations, at which polars would panic, by what is no Exception.
+    """
+    for column, layout in zip(batches.decoder.columns, batches.decoder.layouts, strict=True):
+        if layout is not None and _has_duration(layout):
+            raise UsageError(
+                f"polars has no type for the durations of column {column.name!r}: leave it out, or use `arrow`"
+            )
+    return require("polars").DataFrame(data)  # type: ignore[no-any-return]
+
+
+def _has_duration(layout: Layout) -> bool:
+    return layout.kernel == "duration" or any(_has_duration(child) for _, child in layout.children)
 
 
 def to_pandas(table: pa.Table) -> pd.DataFrame:

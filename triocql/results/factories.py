@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_origin, overload
 
+from triocql._brief import brief
 from triocql.codecs.annotated import annotated_nodes
 from triocql.codecs.cache import remembered, weight_of_columns
 from triocql.codecs.classes import Reading, Shape, shape_of
@@ -37,6 +38,10 @@ class RowFactory(ABC, Generic[R_co]):
     def build(self, page: Page) -> list[R_co]:
         """Return all rows of the page."""
 
+    def sole(self, page: Page) -> R_co | None:
+        """Return the row of the page if it is the only one, else None."""
+        return self.build(page)[0] if self.count(page) == 1 else None
+
     @abstractmethod
     def iterate(self, page: Page) -> Iterator[R_co]:
         """Return an iterator that decodes the rows in slices, so that none of its steps takes long."""
@@ -44,12 +49,21 @@ class RowFactory(ABC, Generic[R_co]):
 
 class _NamedRows(RowFactory[Row]):
     def build(self, page: Page) -> list[Row]:
-        return page.rows(row_class(page.plan.names))
+        plan = page.plan
+        return page.rows(plan.row_class or self._kind(plan))
+
+    def sole(self, page: Page) -> Row | None:
+        plan = page.plan
+        return page.rows(plan.row_class or self._kind(plan))[0] if page.row_count == 1 else None
 
     def iterate(self, page: Page) -> Iterator[Row]:
-        cursor, names = page.cursor(), page.plan.names
-        count, kind = _slice_of(names), row_class(names)
+        cursor, plan = page.cursor(), page.plan
+        count, kind = _slice_of(plan.names), self._kind(plan)
         return _flat(lambda: cursor.take(count, kind))
+
+    def _kind(self, plan: RowPlan) -> type[Row]:
+        kind = plan.row_class = row_class(plan.names)
+        return kind
 
 
 class _Plain(RowFactory[R_co]):
@@ -183,7 +197,7 @@ def row_factory(row_type: Any) -> RowFactory[Any]:
         return _ROWS
     row_type = get_origin(row_type) or row_type  # dict[str, Any] is a dict
     if not isinstance(row_type, type):
-        raise OptionError(f"row_type is {row_type!r}; it has to be a class")
+        raise OptionError(f"row_type is {brief(row_type)}; it has to be a class")
     factory = _FACTORIES.get(row_type)
     if factory is not None:
         return factory

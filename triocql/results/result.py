@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, overload
 
+from triocql._brief import some_names
 from triocql._hints import RESULT, old_names
 from triocql.errors import NoSingleRow, PagesRemain, UsageError
 from triocql.results.columns import AsColumns
@@ -123,9 +124,9 @@ class BaseResult(AsColumns, Generic[R_co]):
         rows = self._rows
         if rows is None:
             page = self._response.page
-            if page is not None and self._factory.count(page) == 1:
-                # Not kept: of many results that are read once, by this, only the bytes stay in memory.
-                return self._factory.build(page)[0]
+            # Not kept: of many results that are read once, by this, only the bytes stay in memory.
+            if page is not None and (row := self._factory.sole(page)) is not None:
+                return row
             rows = self.rows
         return rows[0] if rows or self else None
 
@@ -172,7 +173,7 @@ class BaseResult(AsColumns, Generic[R_co]):
         except TypeError:
             if isinstance(index, str):
                 raise UsageError(
-                    f"a result is indexed by row numbers; take the column from a row: result[0].{index}"
+                    f"a result is indexed by row numbers; take the column from a row: result[0].{some_names([index])}"
                 ) from None
             raise
 

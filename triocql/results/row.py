@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex, overload
 
+from triocql._brief import brief
 from triocql.codecs.cache import remembered, weight_of_names
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Row(tuple[Any, ...]):
             try:
                 key = self._positions[key]
             except KeyError:
-                raise KeyError(f"no column {key!r}; the columns are {', '.join(self._fields)}") from None
+                raise KeyError(f"no column {brief(key)}; the columns are {', '.join(self._fields)}") from None
         return _item(self, key)
 
     def _asdict(self) -> dict[str, Any]:

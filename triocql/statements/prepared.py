@@ -15,8 +15,9 @@ from triocql.codecs.registry import Registry
 from triocql.config.requests import INHERIT, RequestKeywords, RequestOptions, with_options
 from triocql.errors import PreparedIdMismatch, UsageError
 from triocql.protocol.constants import V4, V5
-from triocql.protocol.requests import execute_id
+from triocql.protocol.requests import execute_id, extended_execute_id
 from triocql.protocol.responses import Prepared, RowsMetadata, rows_head
+from triocql.protocol.scylla import LAYOUT_METADATA_ID
 from triocql.protocol.types import ColumnSpec
 from triocql.statements.statement import Parameters
 from triocql.statements.texts import SELECT, answers_to, is_conditional
@@ -35,24 +36,34 @@ class PreparedState:
     Attributes:
         id: the statement's id on the nodes.
         prefix: how EXECUTE's body begins: the id and, in v5, the id of the result's metadata.
+        prefix_with_id: the same where an extension of v4 has ids of metadata: an empty one if it is not known.
         bind_columns: the bind markers.
         partition_key: the indexes of the bind markers that make up the partition key, () if not all of it is bound.
         binder: encodes values for the bind markers.
         metadata: the columns of the result, None if it gives no rows.
         plan: decodes them.
+        metadata_id: that id, if it is known.
+        is_described: whether PREPARE told of columns of the result.
         skip_metadata: whether results need not repeat their columns, because an id tells when they change.
+        skips_by_id: the same where the extension is in use.
         rows_head: how a last page of these columns begins, by which it is recognized without being parsed.
+        is_lwt_marked: whether it is a lightweight transaction, as nodes of ScyllaDB say; None if none has said so.
     """
 
     id: bytes
     prefix: bytes
+    prefix_with_id: bytes
     bind_columns: tuple[ColumnSpec, ...]
     partition_key: tuple[int, ...]
     binder: Binder | BinderV3
     metadata: RowsMetadata | None = None
     plan: RowPlan | None = None
+    metadata_id: bytes | None = None
+    is_described: bool = False
     skip_metadata: bool = False
+    skips_by_id: bool = False
     rows_head: bytes = b""
+    is_lwt_marked: bool | None = None
 
     @classmethod
     def from_answer(cls, answer: Prepared, registry: Registry, version: int) -> PreparedState:
@@ -61,9 +72,12 @@ class PreparedState:
         return cls(
             id=answer.id,
             prefix=execute_id(version, answer.id, answer.metadata_id),
+            prefix_with_id=extended_execute_id(answer.id, None),
             bind_columns=binder.columns,
             partition_key=answer.pk_indexes,
             binder=binder if version >= V4 else BinderV3(binder),
+            is_described=answer.result_metadata is not None and bool(answer.result_metadata.columns),
+            is_lwt_marked=answer.is_lwt,
         )
 
     @property
@@ -72,19 +86,51 @@ class PreparedState:
         columns = self.bind_columns
         return columns[0].keyspace if columns else None
 
+    @property
+    def table(self) -> str:
+        """The table of its bind markers, or else of its rows; "" if neither is known."""
+        columns = self.bind_columns or (() if self.metadata is None else self.metadata.columns)
+        return columns[0].table if columns else ""
+
     def with_result(
         self, metadata: RowsMetadata, metadata_id: bytes | None, plan: RowPlan, version: int
     ) -> PreparedState:
         """Return the state after a node said that the columns of the result are these, which `plan` reads."""
-        by_id = version >= V5 and metadata_id is not None
+        is_known = bool(metadata_id)  # an empty one says that it is not
+        by_id = version >= V5 and is_known
+        # Nodes that did not know the columns of a statement when it was prepared may leave them out for ever.
+        by_extension = version == V4 and is_known and self.is_described
         return replace(
             self,
             prefix=execute_id(version, self.id, metadata_id) if by_id else self.prefix,
+            prefix_with_id=extended_execute_id(self.id, metadata_id),
             metadata=metadata,
             plan=plan,
+            metadata_id=metadata_id,
             skip_metadata=by_id,
-            rows_head=rows_head(metadata, described=not by_id),
+            skips_by_id=by_extension,
+            rows_head=rows_head(metadata, described=not (by_id or by_extension)),
         )
+
+    def prefix_in(self, layout: int) -> bytes:
+        """Return how EXECUTE's body begins where it has what `layout` says."""
+        return self.prefix_with_id if layout & LAYOUT_METADATA_ID else self.prefix
+
+    def skips_in(self, layout: int) -> bool:
+        """Return whether results need not repeat their columns where EXECUTE has what `layout` says."""
+        return self.skips_by_id if layout & LAYOUT_METADATA_ID else self.skip_metadata
+
+    def after(self, former: PreparedState, version: int) -> PreparedState:
+        """Return this state with what `former` knows, and a node without the extensions that tell it has not said."""
+        state = self
+        if state.is_lwt_marked is None and former.is_lwt_marked is not None:
+            state = replace(state, is_lwt_marked=former.is_lwt_marked)
+        metadata, plan, metadata_id = state.metadata, state.plan, former.metadata_id
+        if metadata is None or plan is None or metadata_id is None:
+            return state
+        if version != V4 or state.metadata_id is not None or metadata != former.metadata:
+            return state
+        return state.with_result(metadata, metadata_id, plan, version)
 
     def routing_key(self, values: bytes) -> bytes | None:
         """Return the partition key in bound values, as `codecs.routing` has it."""
@@ -100,10 +146,13 @@ class PreparedState:
         """Whether a node that told `other` has said nothing new."""
         return (
             self.prefix == other.prefix
+            and self.prefix_with_id == other.prefix_with_id
+            and self.is_lwt_marked == other.is_lwt_marked
             and self.bind_columns == other.bind_columns
             and self.partition_key == other.partition_key
             and self.metadata == other.metadata
             and self.skip_metadata == other.skip_metadata
+            and self.skips_by_id == other.skips_by_id
         )
 
     def recoded(self, registry: Registry, version: int) -> PreparedState:
@@ -127,17 +176,16 @@ class PreparedQuery:
         keyspace: where its unqualified names are looked up.
         state: the newest state.
         idempotent: whether it may be executed twice, as far as the text tells.
-        is_lwt: whether it is a lightweight transaction, as far as the text tells.
         answers: which answers it can have, as far as the text tells.
         trusts_ids: whether rows may come without their columns, which an id stands for.
     """
 
     __slots__ = (
         "__weakref__",
+        "_is_conditional",
         "_meanings",
         "answers",
         "idempotent",
-        "is_lwt",
         "keyspace",
         "state",
         "text",
@@ -150,9 +198,15 @@ class PreparedQuery:
         self.state = state
         self.answers = answers_to(text)
         self.idempotent = self.answers is SELECT
-        self.is_lwt = is_conditional(text)
+        self._is_conditional = is_conditional(text)
         self.trusts_ids = True
         self._meanings: dict[bytes, int] = {}  # hashes, for a node says how many columns there are
+
+    @property
+    def is_lwt(self) -> bool:
+        """Whether it is a lightweight transaction: as nodes say, or else as far as the text tells."""
+        marked = self.state.is_lwt_marked
+        return self._is_conditional if marked is None else marked
 
     @property
     def table_keyspace(self) -> str | None:

@@ -32,10 +32,16 @@ _LITERAL = re.compile(
     rf"""("(?:[^"]|"")*+"?)|({_BLANK})"""
     r"""|'(?:[^']|'')*+'?|\$\$.*?(?:\$\$|\Z)"""
     r"""|\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"""
+    r"""|(?<![\w:])(?:[tT][rR][uU][eE]|[fF][aA][lL][sS][eE]|[nN][aA][nN]|[iI][nN][fF][iI][nN][iI][tT][yY])\b"""
     r"""|\b[pP]\d++(?:-\d\d-\d\d[tT][\d:]++|(?:[a-zA-Z](?![\w_])|[a-zA-Z]\d++)++)"""
     r"""|(?<!\w)\d[\w.\u00b5\u03bc]*+(?:(?<=[eE])[+-]\d++)?""",
     re.DOTALL | re.ASCII,
 )
+
+
+# Brackets of collections, and what IN has in its own, once literals are left out.
+_COLLECTION = re.compile(r"\[[-?:,\s()]*+\]|\{[-?:,\s()]*+\}")
+_IN = re.compile(r"(\bIN\s*+\()[-?:,\s()\[\]{}\u2026]*\)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,8 @@ class Answers:
         pages: rows in more than one page.
         schema_change: a change of the schema.
         keyspace: the keyspace of USE, "" for any, None if it is no USE.
-        operation: what is done, by the first word of the statement: one of `OPERATIONS`.
+        operation: what is done, by the first word of the statement: one of
+            `triocql.observability.metrics.OPERATIONS`.
     """
 
     void: bool = True
@@ -75,9 +82,8 @@ _BY_VERB = {
     "DESC": replace(_OTHER, operation="DESCRIBE"),
     **{word: replace(_OTHER, operation=word) for word in _OTHERS},
 }
+_BEFORE_TABLES = ("FROM", "INTO", "UPDATE")
 PREPARE = "PREPARE"
-OPERATIONS = frozenset({answers.operation for answers in (*_BY_VERB.values(), _USE, _OTHER)} | {PREPARE})
-"""What requests are counted by; "OTHER" is what is none of these, "PREPARE" what users do not write."""
 
 
 def shown(text: str) -> str:
@@ -95,13 +101,22 @@ def shortened(text: str, longest: int) -> str:
 
 
 def without_values(text: str) -> str:
-    """Return a statement with ``?`` in place of its literals: texts, numbers, blobs, UUIDs, durations. Comments, where
-    some programs note what they do it for, are left out.
+    """Return a statement with ``?`` in place of its literals: texts, numbers, blobs, UUIDs, durations, truth values.
+    Lists, which may be of any length, have ``…`` in them. Comments, where some programs note what they do it for, are
+    left out.
 
     >>> without_values("UPDATE t SET a = 'x', b2 = -1.5e3 WHERE k = 0xCAFE AND c = 'it''s'")
     'UPDATE t SET a = ?, b2 = -? WHERE k = ? AND c = ?'
+    >>> without_values("UPDATE t SET tags = {'x', 'y'} WHERE k IN (1, 2, ?)")
+    'UPDATE t SET tags = {…} WHERE k IN (…)'
     """
-    return _LITERAL.sub(lambda match: match[1] or (" " if match[2] else "?"), text)
+    text = _LITERAL.sub(lambda match: match[1] or (" " if match[2] else "?"), text)
+    return _IN.sub(r"\1…)", _COLLECTION.sub(_without_elements, text))
+
+
+def _without_elements(match: re.Match[str]) -> str:
+    """Return what is shown of a collection; what has one element may be an index, and is kept."""
+    return f"{match[0][0]}…{match[0][-1]}" if "," in match[0] or ":" in match[0] else match[0]
 
 
 def verb(text: str) -> str:
@@ -132,12 +147,39 @@ def keyspace_named(text: str) -> str | None:
     >>> keyspace_named("SELECT k FROM Shop.users"), keyspace_named("SELECT k FROM users")
     ('shop', None)
     """
-    tokens = _tokens(text)
-    for token in tokens:
-        if token.upper() == "FROM":
-            name, dot = next(tokens, ""), next(tokens, "")
-            return _unquoted(name) if dot == "." else None
+    words = tokens(text)
+    for word in words:
+        if word.upper() == "FROM":
+            name, dot = next(words, ""), next(words, "")
+            return unquoted(name) if dot == "." else None
     return None
+
+
+def table_named(text: str) -> tuple[str | None, str]:
+    """Return the keyspace and the table that a text is about, None and "" where it names none.
+
+    >>> table_named("INSERT INTO Shop.users (k) VALUES (?)"), table_named('UPDATE "Users" SET v = 1 WHERE k = 2')
+    (('shop', 'users'), (None, 'Users'))
+    """
+    words = tokens(text)
+    for word in words:
+        if word.upper() in _BEFORE_TABLES:
+            name, dot, table = next(words, ""), next(words, ""), next(words, "")
+            return (unquoted(name), unquoted(table)) if dot == "." else (None, unquoted(name))
+    return None, ""
+
+
+def is_qualified(text: str) -> bool:
+    """Return whether a text names the keyspace of each table that it is about: it means the same in all of them.
+
+    >>> is_qualified("INSERT INTO shop.users (k) VALUES (?)"), is_qualified("SELECT k FROM users")
+    (True, False)
+    """
+    words = [*tokens(text), "", ""]
+    tables = [
+        sign == "." for word, sign in zip(words, words[2:], strict=False) if word.upper() in _BEFORE_TABLES
+    ]
+    return bool(tables) and all(tables)
 
 
 def names_keyspace(text: str, keyspace: str) -> bool:
@@ -146,7 +188,7 @@ def names_keyspace(text: str, keyspace: str) -> bool:
     >>> names_keyspace("INSERT INTO Shop.users (k) VALUES (?)", "shop"), names_keyspace("SELECT shop FROM t", "shop")
     (True, False)
     """
-    return any(dot == "." and _unquoted(name) == keyspace for name, dot in pairwise(_tokens(text)))
+    return any(dot == "." and unquoted(name) == keyspace for name, dot in pairwise(tokens(text)))
 
 
 def is_conditional(text: str) -> bool:
@@ -157,18 +199,28 @@ def is_conditional(text: str) -> bool:
     """
     if verb(text) not in _MODIFICATIONS or _IF.search(text) is None:
         return False
-    return any(token.upper() == "IF" for token in _tokens(text))
+    return any(token.upper() == "IF" for token in tokens(text))
 
 
 def _used(text: str) -> str:
     """Return the keyspace that a USE names, "" if it is not understood."""
-    words = [word for word in _tokens(text) if word != ";"]
-    return _unquoted(words[1]) if len(words) == 2 else ""
+    words = [word for word in tokens(text) if word != ";"]
+    return unquoted(words[1]) if len(words) == 2 else ""
 
 
-def _tokens(text: str) -> Iterator[str]:
+def tokens(text: str) -> Iterator[str]:
+    """Yield the words, quoted names, literals in quotes and signs of a text, without blanks and comments.
+
+    >>> list(tokens("a = 'b c' AND d > ?  -- all"))
+    ['a', '=', "'b c'", 'AND', 'd', '>', '?']
+    """
     return (match[1] for match in _TOKEN.finditer(text) if match[1])
 
 
-def _unquoted(name: str) -> str:
+def unquoted(name: str) -> str:
+    """Return the name that CQL means: in lower case unless it is in quotes.
+
+    >>> unquoted("Shop"), unquoted('"Shop"')
+    ('shop', 'Shop')
+    """
     return name[1:-1].replace('""', '"') if name[:1] == '"' else name.lower()

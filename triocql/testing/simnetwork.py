@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import itertools
 from collections.abc import Callable
 from typing import Any
 
-from triocql.abc import Address, Link
+from triocql.abc import Address, Link, LocalPortUnavailable
 from triocql.reactors.base import FLUSH_TIMEOUT, nothing
 
 from .simloop import SimLoop
@@ -14,6 +15,9 @@ from .simtasks import SimWaiter
 
 CAPACITY = 256 * 1024
 """Bytes on their way to a reader that does not read, after which its peer's link is pulled no more."""
+
+EPHEMERAL = range(32768, 61000)
+"""The ports that clients have who ask for none."""
 
 
 class SimListener:
@@ -25,6 +29,7 @@ class SimListener:
         delay: seconds until a connection is made.
         latency: seconds that bytes take each way, for connections made from then on.
         accepted: the server's ends of all connections made, in order; `reset` and `black_hole` are called on these.
+        client_port: the port of the client whose connection is being made, while the factory is called.
     """
 
     def __init__(self, network: SimNetwork, address: Address, factory: Callable[[], Link]) -> None:
@@ -35,6 +40,7 @@ class SimListener:
         self.delay = 0.0
         self.latency = 0.0
         self.accepted: list[SimTransport] = []
+        self.client_port = 0
         self._network = network
 
     @property
@@ -53,13 +59,17 @@ class SimNetwork:
     Attributes:
         names: host names and the hosts that they stand for; others stand for themselves.
         clients: the clients' ends of the connections that are open.
+        taken: ports of the clients' host that other programs have.
     """
 
     def __init__(self, reactor: SimLoop[SimTransport]) -> None:
         self.names: dict[str, list[str]] = {}
         self.listeners: dict[Address, SimListener] = {}
         self._reached: dict[Address, str] = {}
+        self._from: dict[tuple[Address, int], SimTransport] = {}
+        self._ephemeral = itertools.cycle(EPHEMERAL)
         self.clients = reactor.transports
+        self.taken: set[int] = set()
         self.reactor = reactor
 
     def listen(self, address: Address, factory: Callable[[], Link]) -> SimListener:
@@ -69,12 +79,16 @@ class SimNetwork:
         listener = self.listeners[address] = SimListener(self, address, factory)
         return listener
 
-    async def dial(self, address: Address, waiter: SimWaiter) -> None:
+    async def dial(self, address: Address, waiter: SimWaiter, at_random: bool = False) -> None:
         """Find a listener that accepts, and give it to the waiter; where the last one was is looked at first."""
         failure = OSError(f"{address.host} stands for no host")
         hangs = False
-        last = self._reached.get(address)
-        for host in sorted(self.names.get(address.host, [address.host]), key=lambda host: host != last):
+        hosts, last = self.names.get(address.host, [address.host]).copy(), self._reached.get(address)
+        if at_random:
+            self.reactor.random.shuffle(hosts)
+        else:
+            hosts.sort(key=lambda host: host != last)
+        for host in hosts:
             listener = self.listeners.get(Address(host, address.port))
             await self.reactor.sleep(listener.delay if listener else 0)
             if listener is not None and listener.black_hole:
@@ -92,17 +106,32 @@ class SimNetwork:
             waiter.reject(failure)
 
     def join(self, listener: SimListener, link: Link, local_port: int | None) -> SimTransport:
-        """Make the two ends of a connection."""
-        client = SimTransport(self.reactor, link, listener.latency, listener.address, local_port)
-        server = SimTransport(
-            self.reactor, listener.factory(), listener.latency, listener.address, local_port
-        )
+        """Make the two ends of a connection. Raises LocalPortUnavailable for a client's port that is in use."""
+        address = listener.address
+        port = self._free_port(address) if local_port is None else local_port
+        if self.in_use(address, port):
+            raise LocalPortUnavailable(errno.EADDRNOTAVAIL, f"the local port {port} is in use")
+        listener.client_port = port
+        client = SimTransport(self.reactor, link, listener.latency, address, port)
+        server = SimTransport(self.reactor, listener.factory(), listener.latency, address, port)
         client.peer, server.peer = server, client
         listener.accepted.append(server)
+        self._from[address, port] = client
         self.reactor.opened(client)
         server.start()
         client.start()
         return client
+
+    def in_use(self, address: Address, port: int) -> bool:
+        """Whether this port of the clients' host is taken, or a connection to the address comes from there."""
+        if port in self.taken:
+            return True
+        client = self._from.get((address, port))
+        return client is not None and not client.closed
+
+    def _free_port(self, address: Address) -> int:
+        """Return the next of the ephemeral ports."""
+        return next(port for port in self._ephemeral if not self.in_use(address, port))
 
 
 class SimTransport:
@@ -114,7 +143,7 @@ class SimTransport:
         link: what it drives.
         peer: the other end.
         address: the listener's address.
-        local_port: the port that the client asked for.
+        local_port: the port of the client.
     """
 
     peer: SimTransport
@@ -125,7 +154,7 @@ class SimTransport:
         link: Link,
         latency: float,
         address: Address,
-        local_port: int | None,
+        local_port: int,
     ) -> None:
         self.link = link
         self.address = address

@@ -14,10 +14,11 @@ failure repeats. Servers are links, too: `SimulatedReactor.listen` takes a facto
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
-from triocql.abc import Address, Link, SocketOption
+from triocql.abc import Address, Link, LocalPortUnavailable, SocketOption
 from triocql.reactors.base import nothing
 
 from .simloop import Deadlock, SimLoop
@@ -64,15 +65,18 @@ class SimulatedReactor(SimLoop[SimTransport]):
         timeout: float,
         local_port: int | None = None,
         socket_options: Sequence[SocketOption] = (),
+        at_random: bool = False,
     ) -> SimTransport:
         """Connect to a listener of this reactor. Its connections have no sockets, and no options of them."""
+        if local_port is not None and self.network.in_use(address, local_port):
+            raise LocalPortUnavailable(errno.EADDRINUSE, f"the local port {local_port} is in use")
         waiter = self.waiter(nothing)
         cancels = [
             self.call_at(
                 self._now + timeout,
                 lambda: waiter.reject(TimeoutError(f"no connection to {address} within {timeout:g} s")),
             ),
-            self.spawn(self.network.dial, address, waiter),
+            self.spawn(self.network.dial, address, waiter, at_random),
         ]
         try:
             listener = await waiter.wait()

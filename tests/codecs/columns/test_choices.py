@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ from triocql._impl import Impl
 from triocql.codecs.columns import choices_of
 from triocql.codecs.registry import Registry
 from triocql.errors import DecodeError, OptionError
+from triocql.protocol.types import ColumnSpec, NativeType, UserType
 
 EVERY_IMPL = pytest.mark.parametrize("impl", IMPLS)
 
@@ -112,16 +114,92 @@ def test_the_twins_choose_alike() -> None:
 @pytest.mark.parametrize(
     ("types", "problem"),
     [
-        ({"c9": "string"}, "types has 'c9'; the columns are 'c0', 'c1'"),
+        ({"c9": "string"}, "types has 'c9'; the columns are 'c0', 'c1', 'c2'"),
         ({"c0": "decimal128(18, 2)"}, "'c0' is int, which cannot be decimal128"),
         ({"c1": "decimal128(39, 2)"}, "the precision goes from 1 to 38"),
         ({"c1": "decimal128(3, 4)"}, "the scale from 0 to the precision"),
         ({"c1": pa.int64()}, "'c1' is decimal, which cannot be int64"),
         ([("c1", "string")], "types is list; it has to be a dict"),
         ({1: "string"}, "its keys have to be names of columns"),
+        ({"c1": "decimal128(" + "9" * 5000 + ", 2)"}, "'c1' is decimal, which cannot be decimal128(999"),
+        ({"c1": "decimal128(999999999, 2)"}, "the precision goes from 1 to 38"),
+        ({"c1": "decimal128(\u0663, 2)"}, "which cannot be decimal128(\u0663, 2)"),
+        ({"c1": pa.decimal128(5, -2)}, "which cannot be decimal128(5, -2)"),
+        ({"c2": "decimal128(5, 2)"}, "which cannot be decimal128(5, 2)...what is in it is 'c2.item'"),
+        ({"c2.items": "decimal128(5, 2)"}, "types has 'c2.items'; in 'c2' there is 'c2.item'"),
+        ({"c1.item": "string"}, "types has 'c1.item'; the columns are 'c0', 'c1', 'c2'"),
+        ({"c9.item": "string"}, "types has 'c9.item'; the columns are 'c0', 'c1', 'c2'"),
     ],
 )
 @EVERY_IMPL
 def test_what_cannot_be_chosen(impl: Impl, types: Any, problem: str) -> None:
-    with pytest.raises(OptionError, match=problem.replace("(", r"\(")):
-        batch_of(impl, columns("int", "decimal"), sized(None) * 2, 1, choices=choices_of(types))
+    with pytest.raises(OptionError, match=".*".join(map(re.escape, problem.split("...")))) as info:
+        batch_of(
+            impl, columns("int", "decimal", "list<decimal>"), sized(None) * 3, 1, choices=choices_of(types)
+        )
+    assert len(str(info.value)) < 400
+
+
+NESTED: list[tuple[str, Any, dict[str, Any], pa.DataType, Any]] = [
+    (
+        "list<decimal>",
+        [Decimal("1.5"), Decimal(2)],
+        {".item": "decimal128(5, 2)"},
+        pa.list_(pa.decimal128(5, 2)),
+        None,
+    ),
+    ("set<varint>", {7}, {".item": pa.decimal128(5, 0)}, pa.list_(pa.decimal128(5, 0)), [Decimal(7)]),
+    (
+        "map<uuid, frozen<list<decimal>>>",
+        {UUID(int=1): [Decimal("0.5")]},
+        {".key": "string", ".value.item": "decimal128(3, 1)"},
+        pa.map_(pa.string(), pa.list_(pa.decimal128(3, 1))),
+        [(str(UUID(int=1)), [Decimal("0.5")])],
+    ),
+    (
+        "tuple<int, decimal>",
+        (1, Decimal(3)),
+        {".f1": "decimal128(3, 1)"},
+        pa.struct({"f0": pa.int32(), "f1": pa.decimal128(3, 1)}),
+        {"f0": 1, "f1": Decimal(3)},
+    ),
+    (
+        "vector<uuid, 2>",
+        [UUID(int=1), UUID(int=2)],
+        {".item": "string"},
+        pa.list_(pa.string(), 2),
+        [str(UUID(int=1)), str(UUID(int=2))],
+    ),
+]
+
+
+@EVERY_IMPL
+@pytest.mark.parametrize(("cql_type", "value", "types", "arrow_type", "found"), NESTED)
+def test_what_is_in_a_column_is_chosen_by_its_name_in_arrow(
+    impl: Impl, cql_type: str, value: Any, types: dict[str, Any], arrow_type: pa.DataType, found: Any
+) -> None:
+    column = columns(cql_type)[0]
+    raw = Registry().binder((column,)).bind([value])[6:]
+    chosen = choices_of({f"c0{path}": each for path, each in types.items()})
+    array = one(impl, column, raw, None, choices=chosen)
+    assert array.type == arrow_type
+    assert array.to_pylist() == [value if found is None else found, None]
+
+
+@EVERY_IMPL
+def test_fields_of_user_types_are_chosen_by_their_names(impl: Impl) -> None:
+    """A column whose name has a point in it is still a column."""
+    money = UserType("ks", "money", (("amount", NativeType("decimal")), ("currency", NativeType("text"))))
+    cols = (
+        ColumnSpec("ks", "t", "price", money),
+        ColumnSpec("ks", "t", "price.amount", NativeType("varint")),
+    )
+    amount = (
+        Registry().binder((ColumnSpec("ks", "t", "d", NativeType("decimal")),)).bind([Decimal("9.5")])[6:]
+    )
+    body = sized(sized(amount) + sized(b"EUR")) + sized(b"\7")
+    batch = batch_of(impl, cols, body, 1, choices=choices_of({"price.amount": "decimal128(9, 2)"}))
+    assert batch.column(0).to_pylist() == [{"amount": Decimal("9.5"), "currency": "EUR"}]
+    assert batch.column(1).to_pylist() == [Decimal(7)]
+    with pytest.raises(OptionError, match=r"in 'price' there is 'price.amount', 'price.currency'"):
+        batch_of(impl, cols[:1], b"", 0, choices=choices_of({"price.value": "string"}))

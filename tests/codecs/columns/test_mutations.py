@@ -6,6 +6,7 @@ The values are compared, too: compiled and pure have the same verdict. Run under
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 import pytest
@@ -136,3 +137,79 @@ def test_null_cannot_take_any_amount_of_memory(
 def test_a_number_of_rows_that_no_page_can_have_is_refused_before_anything_is_allocated(impl: Impl) -> None:
     with pytest.raises(DecodeError, match="cannot hold"):
         batch_of(impl, columns("int"), b"\0" * 8, 2**40)
+
+
+def sent(*rows: tuple[bytes | None, ...]) -> bytes:
+    return b"".join(sized(cell) for row in rows for cell in row)
+
+
+LATE, LONG, GOOD = (86_400_000_000_000).to_bytes(8), b"\0" * 9, b"\0" * 8
+CUT_LIST = b"\0\0\0\1\0\0\0\4\0\0\0"
+BAD_KEYS = b"\0\0\0\1" + sized(None) * 2
+PLACES = [
+    # A later column is refused in an earlier row.
+    (("int", "text"), [(b"\0", b"x"), (b"\0\0\0\0", b"\xff")], 0, "c0", odd.LENGTH),
+    (("int", "text"), [(b"\0" * 4, b"\xff"), (b"\0", b"x")], 0, "c1", "valid utf-8 at position 0"),
+    # One kernel has two reasons to refuse, of which it finds the later first.
+    (("time",), [(LATE,), (LONG,)], 0, "c0", odd.TIME),
+    (("list<int>",), [(b"\0\0\0\1" + sized(b"\0"),), (CUT_LIST,)], 0, "c0", odd.LENGTH),
+    (("map<int, int>",), [(BAD_KEYS,), (CUT_LIST,)], 0, "c0", odd.KEY),
+    # What is refused by Python, and what is not.
+    (("decimal", "int"), [(b"\0", b"\0" * 4), (b"\0" * 5, b"\0")], 0, "c0", odd.LENGTH),
+    (("decimal", "int"), [(b"\0" * 5, b"\0"), (b"\0", b"\0" * 4)], 0, "c1", odd.LENGTH),
+    # Beyond the first block.
+    (("time", "int"), [(GOOD, b"\0" * 4)] * 700 + [(GOOD, b"\0"), (LATE, None)], 700, "c1", odd.LENGTH),
+]
+
+
+@EVERY_IMPL
+@pytest.mark.parametrize(("types", "rows", "row", "column", "reason"), PLACES)
+def test_of_several_bad_values_the_first_of_the_page_is_named(
+    impl: Impl, types: tuple[str, ...], rows: Any, row: int, column: str, reason: str
+) -> None:
+    """As rows are read; columns are not filled in this order."""
+    with pytest.raises(DecodeError, match=rf"^row {row}, column '{column}' .*{re.escape(reason)}"):
+        batch_of(impl, columns(*types), sent(*rows), len(rows))
+
+
+@EVERY_IMPL
+def test_a_bad_value_before_the_end_of_a_page_that_is_cut_off_is_named(impl: Impl) -> None:
+    body = sent((b"\0" * 4, b"x"), (b"\0", b"x"), (b"\0" * 4, b"x"))
+    for size in (len(body) - 1, len(body) - 5, len(body) - 8):
+        with pytest.raises(DecodeError, match=r"^row 1, column 'c0' "):
+            batch_of(impl, columns("int", "text"), body[:size], 3)
+
+
+def refusal(impl: Impl, columns: tuple[ColumnSpec, ...], data: bytes, row_count: int) -> str:
+    try:
+        batch_of(impl, columns, data, row_count)
+    except DecodeError as error:
+        return str(error).partition(": ")[0]
+    return ""
+
+
+@pytest.mark.skipif(len(IMPLS) < 2, reason="there is nothing to compare with")
+@pytest.mark.parametrize("body", BODIES, ids=[*(page.name for page in PAGES), "server"])
+def test_both_twins_name_the_same_value_of_a_page_with_many_that_are_bad(body: Body) -> None:
+    columns, data, row_count = body
+    columns = Registry().plan(columns).columns
+    chance = random.Random(15)
+    for _ in range(60):
+        mutated = bytearray(data)
+        for _ in range(chance.randint(1, 12)):
+            mutated[chance.randrange(len(data))] = chance.choice((0, 1, 4, 0x7F, 0xFF))
+        found = {refusal(impl, columns, bytes(mutated), row_count) for impl in IMPLS}
+        assert len(found) == 1
+
+
+@EVERY_IMPL
+def test_what_null_stands_for_is_counted_in_the_order_of_the_page(
+    impl: Impl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(odd, "MOST_PADDING", 100_000)
+    kinds = ("vector<float, 100>", "vector<text, 50>", "int")
+    body = sent(*[(None, None, b"\0" * 4)] * 1000)
+    with pytest.raises(DecodeError, match=r"^row (\d+), column 'c(\d)'.*values lack") as info:
+        batch_of(impl, columns(*kinds), body, 1000)
+    # A row takes 800 and 400 bytes; the page itself pays for four times what it has.
+    assert str(info.value).startswith(f"row {(100_000 + 4 * len(body)) // 1200}, column 'c1'")

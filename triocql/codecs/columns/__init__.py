@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["Choices", "choices_of", "decoder_of", "require"]
 
 
-@remembered(lambda plan, choices, only: weight_of_columns(plan.columns))
-def decoder_of(plan: RowPlan, choices: Choices, only: int | None) -> Decoder:
-    """Return what makes batches of the pages that this plan reads: of all columns, or one.
+@remembered(lambda plan, choices, only, hidden=0: weight_of_columns(plan.columns))
+def decoder_of(plan: RowPlan, choices: Choices, only: int | None, hidden: int = 0) -> Decoder:
+    """Return what makes batches of the pages that this plan reads: of all columns but the last `hidden`, or of one.
 
     Raises OptionError for a choice that there is not.
     """
-    layouts: tuple[Any, ...] = layouts_of(plan.columns, choices)
+    shown = plan.columns[: len(plan.columns) - hidden]
+    layouts: tuple[Any, ...] = (*layouts_of(shown, choices), *[None] * hidden)
     if only is not None:
         layouts = tuple(layout if i == only else None for i, layout in enumerate(layouts))
     if type(plan) is rows.RowPlan:

@@ -19,7 +19,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset, strlen
 
-from triocql.protocol._bytes cimport read32, read64
+from triocql.protocol._bytes cimport after_cell, read32, read64
 
 from _thread import interrupt_main
 
@@ -95,23 +95,22 @@ cdef Batch new_batch(Decoder decoder, bytes body, Py_ssize_t offset, Py_ssize_t 
     context.padding = odd.MOST_PADDING + 4 * context.size
     context.batch = <PyObject*>batch
     context.problem = 0
-    context.at = 0
     with nogil:
         failed = fill_page(&context, &batch.root.vec, decoder.spec, offset, row_count)
     if failed:
-        raise_problem(batch, body, offset, &context)
+        raise_problem(batch, &context)
     return batch
 
 
-cdef int raise_problem(Batch batch, bytes body, Py_ssize_t offset, Context* context) except -1:
+cdef int raise_problem(Batch batch, Context* context) except -1:
     if context.problem == NO_MEMORY:
         raise MemoryError
     error = batch.error
     batch.error = None
-    if error is not None and not isinstance(error, DecodeError):
+    if context.problem == STOPPED:
         raise error
-    message = str(error) if error is not None else REASONS[context.problem]
-    raise odd.refused_at(batch.decoder.columns, body, offset, max(<int64_t>context.at - 1, offset), message)
+    reason = str(error) if context.problem == IN_PYTHON else REASONS[context.problem]
+    raise odd.refused(batch.decoder.columns[context.column], context.row, reason)
 
 
 @cython.final

@@ -10,7 +10,7 @@ cdef extern from *:
 
 cdef enum:
     ALIGNMENT = 64
-    SPARE = 16  # bytes after each buffer, for moves that go beyond a value
+    SPARE = 32  # bytes after each buffer, for moves that go beyond a value
     BLOCK = 256  # cells that a kernel gets at once, at most
     MAX_INT32 = 0x7FFFFFFF
 
@@ -55,6 +55,7 @@ cdef struct Vec:
     Buffer values
     Cell* cells  # for each kid, `block` of them
     int block
+    int32_t* widths  # of the kids, where these are columns
 
 
 cdef struct Root:
@@ -63,13 +64,14 @@ cdef struct Root:
 
 
 cdef struct Context:
-    # The page that is read, and what is wrong with it.
+    # The page that is read, and what is wrong with it, and where.
     const uint8_t* base
     int64_t size
     int64_t padding
     PyObject* batch
     int problem
-    uint32_t at
+    int64_t row
+    int column
 
 
 cdef int grow(Buffer* buffer, int64_t capacity) noexcept nogil:
@@ -131,6 +133,12 @@ cdef int init_vec(Vec* vec, Spec* spec, int64_t rows) noexcept nogil:
     if vec.kids == NULL or vec.cells == NULL:
         return -1
     vec.kid_count = spec.kid_count
+    if spec.kernel == ROWS:
+        vec.widths = <int32_t*>malloc(spec.kid_count * sizeof(int32_t))
+        if vec.widths == NULL:
+            return -1
+        for i in range(spec.kid_count):
+            vec.widths[i] = spec.kids[i].width
     for i in range(spec.kid_count):
         if init_vec(&vec.kids[i], &spec.kids[i], rows if spec.kernel == ROWS else 0):
             return -1
@@ -149,7 +157,9 @@ cdef int fit_vec(Vec* vec) noexcept nogil:
     """Make a vector as small as it can be, once it is full."""
     cdef int i
     free(vec.cells)
+    free(vec.widths)
     vec.cells = NULL
+    vec.widths = NULL
     if fit(&vec.validity) or fit(&vec.offsets) or fit(&vec.values):
         return -1
     for i in range(vec.kid_count):
@@ -164,6 +174,7 @@ cdef void clear_vec(Vec* vec) noexcept nogil:
         clear_vec(&vec.kids[i])
     free(vec.kids)
     free(vec.cells)
+    free(vec.widths)
     free(vec.validity.base)
     free(vec.offsets.base)
     free(vec.values.base)

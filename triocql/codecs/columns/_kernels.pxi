@@ -51,6 +51,7 @@ cdef dict KERNELS = {
 
 cdef enum:
     NO_MEMORY = 1
+    STOPPED
     IN_PYTHON
     BAD_LENGTH
     BAD_OVERRUN
@@ -85,11 +86,9 @@ cdef dict REASONS = {
 cdef uint8_t[16] ZEROS
 memset(ZEROS, 0, 16)
 
-cdef int refuse(Context* context, int problem, int64_t at) noexcept nogil:
-    """Note what is wrong, and return what a kernel returns then. What has been noted already counts."""
-    if context.problem == 0:
-        context.problem = problem
-        context.at = <uint32_t>at
+cdef int refuse(Context* context, int problem) noexcept nogil:
+    """Note what is wrong, and return what a kernel returns then."""
+    context.problem = problem
     return -1
 
 
@@ -196,20 +195,69 @@ cdef int mark_all(Context* context, Vec* vec, int64_t n) noexcept nogil:
 
 
 cdef inline int flag_sizes(Context* context, Vec* vec, Cell* cells, int n, uint8_t* flags) noexcept nogil:
-    """Set the flags of values of fixed size: what has no bytes is null. Return 1 if there is null, -1 for an odd size.
-    """
+    """Set the flags of values of fixed size, if there is null: what has no bytes. Return whether there is, or -1 for an
+    odd size."""
     cdef int i
     cdef int32_t width = vec.width
     cdef int32_t other = 0
+    cdef int odd_size = 0
     for i in range(n):
         other |= cells[i].size ^ width
     if other == 0:
         return 0
     for i in range(n):
         flags[i] = cells[i].size == width
-        if not flags[i] and cells[i].size > 0:
-            return refuse(context, BAD_LENGTH, cells[i].at)
-    return 1
+        odd_size |= (cells[i].size != width) & (cells[i].size > 0)
+    return refuse(context, BAD_LENGTH) if odd_size else 1
+
+
+cdef inline uint32_t mask_of(const uint8_t* flags, int i, bint has_null) noexcept nogil:
+    """Return what keeps the bits of a value, or none of them if it is null."""
+    return 0 - <uint32_t>flags[i] if has_null else <uint32_t>0xFFFFFFFF
+
+
+cdef inline void copy_fixed(
+    Context* context, Vec* vec, Cell* cells, int n, const uint8_t* flags, bint has_null, uint8_t* out
+) noexcept nogil:
+    """Write values of fixed size, zeros for null: not by branches, which nulls at random would have mispredicted. In
+    their stead, the first bytes of the page are read, and masked."""
+    cdef const uint8_t* base = context.base
+    cdef const uint8_t* p
+    cdef int32_t width = vec.width
+    cdef uint32_t flip = vec.flip
+    cdef uint32_t mask
+    cdef uint64_t mask64
+    cdef uint64_t low, high
+    cdef int i
+    if context.size < width:
+        memset(out, 0, <int64_t>n * width)  # all of them are null
+    elif width == 4:
+        for i in range(n):
+            mask = mask_of(flags, i, has_null)
+            (<uint32_t*>out)[i] = (read32(base + (cells[i].at & mask)) ^ flip) & mask
+    elif width == 8:
+        for i in range(n):
+            mask = mask_of(flags, i, has_null)
+            mask64 = <uint64_t><int64_t><int32_t>mask
+            (<uint64_t*>out)[i] = read64(base + (cells[i].at & mask)) & mask64
+    elif width == 16:
+        for i in range(n):
+            mask = mask_of(flags, i, has_null)
+            mask64 = <uint64_t><int64_t><int32_t>mask
+            p = base + (cells[i].at & mask)
+            memcpy(&low, p, 8)
+            memcpy(&high, p + 8, 8)
+            (<uint64_t*>out)[2 * i] = low & mask64
+            (<uint64_t*>out)[2 * i + 1] = high & mask64
+    elif width == 2:
+        for i in range(n):
+            mask = mask_of(flags, i, has_null)
+            p = base + (cells[i].at & mask)
+            (<uint16_t*>out)[i] = <uint16_t>(((p[0] << 8) | p[1]) & mask)
+    else:
+        for i in range(n):
+            mask = mask_of(flags, i, has_null)
+            out[i] = <uint8_t>(base[cells[i].at & mask] & mask)
 
 
 cdef inline void swap_run(Vec* vec, const uint8_t* p, uint8_t* out, int64_t n) noexcept nogil:
@@ -225,51 +273,22 @@ cdef inline void swap_run(Vec* vec, const uint8_t* p, uint8_t* out, int64_t n) n
 
 cdef int fill_fixed(Context* context, Vec* vec, Cell* cells, int n) noexcept nogil:
     cdef uint8_t[BLOCK] flags
-    cdef const uint8_t* base = context.base
-    cdef const uint8_t* p
-    cdef int32_t width = vec.width
     cdef int i
-    cdef uint8_t* out = room(&vec.values, <int64_t>n * width)
+    cdef uint8_t* out = room(&vec.values, <int64_t>n * vec.width)
     cdef int has_null = flag_sizes(context, vec, cells, n, flags)
     if out == NULL:
         return no_memory(context)
     if has_null < 0:
         return -1
     if has_null:
-        for i in range(n):
-            # Not by a branch, which nulls at random would have mispredicted.
-            p = base + cells[i].at if flags[i] else ZEROS
-            if width == 4:
-                (<uint32_t*>out)[i] = read32(p) ^ (vec.flip * flags[i])
-            elif width == 8:
-                (<uint64_t*>out)[i] = read64(p)
-            elif width == 16:
-                memcpy(out + 16 * i, p, 16)
-            elif width == 2:
-                (<uint16_t*>out)[i] = <uint16_t>((p[0] << 8) | p[1])
-            else:
-                out[i] = p[0]
-    elif width == 4:
-        for i in range(n):
-            (<uint32_t*>out)[i] = read32(base + cells[i].at) ^ vec.flip
-    elif width == 8:
-        for i in range(n):
-            (<uint64_t*>out)[i] = read64(base + cells[i].at)
-    elif width == 16:
-        for i in range(n):
-            memcpy(out + 16 * i, base + cells[i].at, 16)
-    elif width == 2:
-        for i in range(n):
-            p = base + cells[i].at
-            (<uint16_t*>out)[i] = <uint16_t>((p[0] << 8) | p[1])
+        copy_fixed(context, vec, cells, n, flags, True, out)
     else:
-        for i in range(n):
-            out[i] = base[cells[i].at]
+        copy_fixed(context, vec, cells, n, flags, False, out)
     if vec.kernel == TIME:
         for i in range(n):
             if (<uint64_t*>out)[i] >= <uint64_t>86400000000000:
-                return refuse(context, BAD_TIME, cells[i].at)
-    vec.values.size += <int64_t>n * width
+                return refuse(context, BAD_TIME)
+    vec.values.size += <int64_t>n * vec.width
     return mark(context, vec, flags, n) if has_null else mark_all(context, vec, n)
 
 
@@ -283,8 +302,12 @@ cdef int fill_bits(Context* context, Vec* vec, Cell* cells, int n) noexcept nogi
         return no_memory(context)
     if has_null < 0:
         return -1
+    if has_null:
+        copy_fixed(context, vec, cells, n, flags, True, values)
+    else:
+        copy_fixed(context, vec, cells, n, flags, False, values)
     for i in range(n):
-        values[i] = (not has_null or flags[i]) and context.base[cells[i].at] != 0
+        values[i] = values[i] != 0
     pack(bits, vec.length, values, n)
     return mark(context, vec, flags, n) if has_null else mark_all(context, vec, n)
 
@@ -297,11 +320,11 @@ cdef int read_vint(Context* context, Cell* cell, int64_t* at, uint64_t* value) n
     cdef int i
     cdef uint64_t number
     if at[0] >= end:
-        return refuse(context, BAD_VINT, cell.at)
+        return refuse(context, BAD_VINT)
     while extra < 8 and p[0] & (0x80 >> extra):
         extra += 1
     if extra >= end - at[0]:
-        return refuse(context, BAD_VINT, cell.at)
+        return refuse(context, BAD_VINT)
     number = p[0] & (0xFF >> extra)
     for i in range(1, extra + 1):
         number = number << 8 | p[i]
@@ -325,7 +348,7 @@ cdef int read_duration(Context* context, Cell* cell, uint8_t* out) noexcept nogi
             return -1
     months, days, nanoseconds = unzigzag(parts[0]), unzigzag(parts[1]), unzigzag(parts[2])
     if months != <int32_t>months or days != <int32_t>days:
-        return refuse(context, BAD_DURATION, cell.at)
+        return refuse(context, BAD_DURATION)
     (<int32_t*>out)[0] = <int32_t>months
     (<int32_t*>out)[1] = <int32_t>days
     memcpy(out + 8, &nanoseconds, 8)

@@ -1,15 +1,7 @@
 # The kernels of what has elements: they become cells, which the kernels of their types get in blocks.
 
-cdef int refuse_keys(Context* context, Cell* cells, int n) noexcept nogil:
-    """Refuse the first key that is null, or empty if none is."""
-    cdef int i
-    for i in range(n):
-        if cells[i].size < 0:
-            return refuse(context, BAD_KEY, cells[i].at)
-    for i in range(n):
-        if cells[i].size == 0:
-            break
-    return refuse(context, BAD_KEY, cells[i].at)
+cdef enum:
+    AT_ONCE = 4  # elements: SPARE has room for them
 
 
 cdef int fill_kids_of(Context* context, Vec* vec, int n) noexcept nogil:
@@ -19,8 +11,85 @@ cdef int fill_kids_of(Context* context, Vec* vec, int n) noexcept nogil:
         if fill(context, &vec.kids[kid], vec.cells + <int64_t>kid * vec.block, n):
             return -1
     if vec.kernel == MAP and vec.kids[0].nulls:
-        return refuse_keys(context, vec.cells, n)
+        return refuse(context, BAD_KEY)
     return 0
+
+
+cdef inline uint32_t copy_elements(
+    const uint8_t* p, int32_t width, uint32_t flip, int32_t from_, int32_t to, int32_t count, uint8_t* out
+) noexcept nogil:
+    """Write some elements, each of which should have `width` bytes; return 0 if each of the first `count` has."""
+    cdef uint32_t wrong = 0
+    cdef int32_t i
+    for i in range(from_, to):
+        wrong |= (read32(p + i * (4 + width)) ^ <uint32_t>width) & (0 - <uint32_t>(i < count))
+        if width == 4:
+            (<uint32_t*>out)[i] = read32(p + i * (4 + width) + 4) ^ flip
+        else:
+            (<uint64_t*>out)[i] = read64(p + i * (4 + width) + 4)
+    return wrong
+
+
+cdef inline uint32_t copy_lists(
+    Context* context, Cell* cells, int n, const int32_t* ends, int32_t width, uint32_t flip, uint8_t* out
+) noexcept nogil:
+    """Write the elements of lists; return 0 if each of them has `width` bytes.
+
+    Most lists are short. So four elements are written at once, and what is too much is overwritten by the next ones:
+    a branch for each number of elements would be mispredicted.
+    """
+    cdef const uint8_t* p
+    cdef int64_t last = context.size - AT_ONCE * (4 + width)
+    cdef uint32_t wrong = 0
+    cdef int32_t count
+    cdef int i
+    for i in range(n):
+        count = ends[i] - ends[i - 1]
+        p = context.base + cells[i].at + 4
+        if <int64_t>cells[i].at + 4 <= last:
+            wrong |= copy_elements(p, width, flip, 0, AT_ONCE, count, out)
+            if count > AT_ONCE:
+                wrong |= copy_elements(p, width, flip, AT_ONCE, count, count, out)
+        else:
+            wrong |= copy_elements(p, width, flip, 0, count, count, out)
+        out += <int64_t>count * width
+    return wrong
+
+
+cdef int fill_plain_lists(Context* context, Vec* vec, Cell* cells, int n) noexcept nogil:
+    """Lists of numbers. Return 1 if there is anything else in them: then nothing was appended."""
+    cdef uint8_t[BLOCK] flags
+    cdef Vec* kid = vec.kids
+    cdef int32_t step = 4 + kid.width
+    cdef uint32_t total = 0
+    cdef uint32_t wrong = 0
+    cdef uint32_t count, mask
+    cdef int i
+    cdef uint8_t* out
+    cdef int32_t* ends = <int32_t*>room(&vec.offsets, <int64_t>n * 4)
+    if ends == NULL:
+        return no_memory(context)
+    for i in range(n):
+        flags[i] = cells[i].size > 0
+        mask = 0 - <uint32_t>(cells[i].size >= 4)
+        count = read32(context.base + (cells[i].at & mask)) & mask
+        wrong |= flags[i] & (<int64_t>count * step + 4 != cells[i].size)
+        total += count
+        ends[i] = <int32_t>(<uint32_t>(ends - 1)[0] + total)
+    if wrong:
+        return 1
+    out = room(&kid.values, <int64_t>total * kid.width)
+    if out == NULL:
+        return no_memory(context)
+    if kid.width == 4:
+        wrong = copy_lists(context, cells, n, ends, 4, kid.flip, out)
+    else:
+        wrong = copy_lists(context, cells, n, ends, 8, 0, out)
+    if wrong:
+        return 1
+    kid.values.size += <int64_t>total * kid.width
+    vec.offsets.size += <int64_t>n * 4
+    return -1 if mark_all(context, kid, total) else mark(context, vec, flags, n)
 
 
 cdef int fill_lists(Context* context, Vec* vec, Cell* cells, int n) noexcept nogil:
@@ -36,8 +105,13 @@ cdef int fill_lists(Context* context, Vec* vec, Cell* cells, int n) noexcept nog
     cdef Cell* cell
     cdef int32_t* offsets = <int32_t*>room(&vec.offsets, <int64_t>n * 4)
     cdef int32_t items
+    cdef int other = 1
     if offsets == NULL:
         return no_memory(context)
+    if kid_count == 1 and (vec.kids[0].kernel == FIXED4 or vec.kids[0].kernel == FIXED8):
+        other = fill_plain_lists(context, vec, cells, n)
+    if other <= 0:
+        return other
     items = (offsets - 1)[0]
     for i in range(n):
         flags[i] = cells[i].size > 0
@@ -45,31 +119,34 @@ cdef int fill_lists(Context* context, Vec* vec, Cell* cells, int n) noexcept nog
             at = cells[i].at
             end = at + cells[i].size
             if cells[i].size < 4:
-                return refuse(context, BAD_LENGTH, at)
+                return refuse(context, BAD_LENGTH)
             count = <int32_t>read32(base + at)
-            if count < 0 or count > (cells[i].size - 4) // (4 * kid_count):
-                return refuse(context, BAD_COUNT, at)
+            if count < 0 or <int64_t>count * 4 * kid_count > cells[i].size - 4:
+                return refuse(context, BAD_COUNT)
             at += 4
             for element in range(count):
                 for kid in range(kid_count):
                     if end - at < 4:
-                        return refuse(context, BAD_OVERRUN, cells[i].at)
+                        return refuse(context, BAD_OVERRUN)
                     size = <int32_t>read32(base + at)
                     at += 4
                     if size > end - at:
-                        return refuse(context, BAD_OVERRUN, cells[i].at)
+                        return refuse(context, BAD_OVERRUN)
                     cell = vec.cells + kid * block + found
                     cell.at = <uint32_t>at
                     cell.size = size
-                    if size > 0:
-                        at += size
+                    # Guessed as in `walk`.
+                    if size == vec.kids[kid].width:
+                        at += vec.kids[kid].width
+                    else:
+                        at += max(size, 0)
                 found += 1
                 if found == block:
                     if fill_kids_of(context, vec, found):
                         return -1
                     found = 0
             if at != end:
-                return refuse(context, BAD_REST, cells[i].at)
+                return refuse(context, BAD_REST)
             items += count
         offsets[i] = items
     if found and fill_kids_of(context, vec, found):
@@ -78,10 +155,10 @@ cdef int fill_lists(Context* context, Vec* vec, Cell* cells, int n) noexcept nog
     return mark(context, vec, flags, n)
 
 
-cdef int pad(Context* context, int64_t size, int64_t at) noexcept nogil:
+cdef int pad(Context* context, int64_t size) noexcept nogil:
     """Count the bytes in buffers that no byte of the page pays for."""
     context.padding -= size
-    return refuse(context, BAD_PADDING, at) if context.padding < 0 else 0
+    return refuse(context, BAD_PADDING) if context.padding < 0 else 0
 
 
 cdef int find_fields(Context* context, Vec* vec, Cell* whole, int i) noexcept nogil:
@@ -100,17 +177,17 @@ cdef int find_fields(Context* context, Vec* vec, Cell* whole, int i) noexcept no
             missing += 1
             continue
         if end - at < 4:
-            return refuse(context, BAD_OVERRUN, whole.at)
+            return refuse(context, BAD_OVERRUN)
         size = <int32_t>read32(context.base + at)
         at += 4
         if size > end - at:
-            return refuse(context, BAD_OVERRUN, whole.at)
+            return refuse(context, BAD_OVERRUN)
         cell.at = <uint32_t>at
         cell.size = size
         at += max(size, 0)
     if at != end and vec.kernel == TUPLE:
-        return refuse(context, BAD_REST, whole.at)
-    return pad(context, <int64_t>missing * 16, whole.at)
+        return refuse(context, BAD_REST)
+    return pad(context, <int64_t>missing * 16)
 
 
 cdef int fill_structs(Context* context, Vec* vec, Cell* cells, int n) noexcept nogil:
@@ -156,10 +233,10 @@ cdef int fill_vectors(Context* context, Vec* vec, Cell* cells, int n) noexcept n
         if flags[i]:
             end = at + cells[i].size
             if vec.width and cells[i].size != <int64_t>vec.width * vec.count:
-                return refuse(context, BAD_LENGTH, at)
+                return refuse(context, BAD_LENGTH)
             if vec.count > cells[i].size:
-                return refuse(context, BAD_LENGTH, at)
-        elif pad(context, <int64_t>vec.count * max(vec.kids[0].width, 8), at):
+                return refuse(context, BAD_LENGTH)
+        elif pad(context, <int64_t>vec.count * max(vec.kids[0].width, 8)):
             return -1
         if packed:
             if copy_vector(context, &vec.kids[0], context.base + at if flags[i] else NULL, vec.count):
@@ -174,12 +251,12 @@ cdef int fill_vectors(Context* context, Vec* vec, Cell* cells, int n) noexcept n
             if vec.width == 0 and read_vint(context, &cells[i], &at, &size):
                 return -1
             if size > <uint64_t>(end - at):
-                return refuse(context, BAD_OVERRUN, cells[i].at)
+                return refuse(context, BAD_OVERRUN)
             if add_element(context, vec, at, <int32_t>size, &found):
                 return -1
             at += <int64_t>size
         if flags[i] and at != end:
-            return refuse(context, BAD_REST, cells[i].at)
+            return refuse(context, BAD_REST)
     if found and fill_kids_of(context, vec, found):
         return -1
     return mark(context, vec, flags, n)

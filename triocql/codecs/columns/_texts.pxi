@@ -33,17 +33,17 @@ cdef int fill_bytes(Context* context, Vec* vec, Cell* cells, int n) noexcept nog
     if out == NULL or offsets == NULL:
         return no_memory(context)
     if start + total > MAX_INT32:
-        return refuse(context, BAD_SIZE, cells[0].at)
+        return refuse(context, BAD_SIZE)
     out -= start
     for i in range(n):
         size = cells[i].size
         flags[i] = size >= 0
-        if 0 < size <= SPARE and cells[i].at <= last:
-            memcpy(out + end, context.base + cells[i].at, SPARE)  # one move; what is too much is overwritten
-            end += size
+        if size <= SPARE and cells[i].at <= last:
+            # Most texts are short: they are moved at once, as is null, and what is too much is overwritten.
+            memcpy(out + end, context.base + cells[i].at, SPARE)
         elif size > 0:
             memcpy(out + end, context.base + cells[i].at, size)
-            end += size
+        end += max(size, 0)
         offsets[i] = <int32_t>end
     if vec.kernel != BYTES and not is_ascii(out + start, total):
         if check_texts(context, vec, cells, n):
@@ -112,7 +112,7 @@ cdef int check_texts(Context* context, Vec* vec, Cell* cells, int n) noexcept no
         p = context.base + cells[i].at
         size = max(cells[i].size, 0)
         if vec.kernel == ASCII and not is_ascii(p, size):
-            return refuse(context, BAD_ASCII, cells[i].at)
+            return refuse(context, BAD_ASCII)
         if vec.kernel == TEXT and not is_utf8(p, size):
             size = in_python(context, vec, &cells[i], vec.values.p + vec.values.size)
             if size < 0:
@@ -148,7 +148,7 @@ cdef int64_t in_python(Context* context, Vec* vec, Cell* cell, uint8_t* out) noe
         return len(written)
     except BaseException as error:
         batch.error = error
-        return refuse(context, IN_PYTHON, cell.at)
+        return refuse(context, IN_PYTHON if isinstance(error, DecodeError) else STOPPED)
 
 
 cdef inline int64_t read_integer(const uint8_t* p, int n) noexcept nogil:
@@ -223,7 +223,7 @@ cdef int write_text(Context* context, Vec* vec, Cell* cell, char* out) noexcept 
         return 0 if inet_ntop(AF_INET6, p, out, LONGEST_TEXT) == NULL else <int>strlen(out)
     if n == 4 and vec.kernel == INET:
         return 0 if inet_ntop(AF_INET, p, out, LONGEST_TEXT) == NULL else <int>strlen(out)
-    return refuse(context, BAD_LENGTH, cell.at)
+    return refuse(context, BAD_LENGTH)
 
 
 cdef int fill_rendered(Context* context, Vec* vec, Cell* cells, int n) noexcept nogil:
@@ -246,7 +246,7 @@ cdef int fill_rendered(Context* context, Vec* vec, Cell* cells, int n) noexcept 
             if size < 0:
                 return -1
             if vec.values.size + size > MAX_INT32:
-                return refuse(context, BAD_SIZE, cells[i].at)
+                return refuse(context, BAD_SIZE)
             vec.values.size += size
         offsets[i] = <int32_t>vec.values.size
     vec.offsets.size += <int64_t>n * 4
@@ -272,15 +272,15 @@ cdef int read_decimal(Context* context, Vec* vec, Cell* cell, uint8_t* out) noex
     while steps > 0 and number != 0:
         # Before it is multiplied: beyond 38 digits it would be another number.
         if number >= tenth or number <= -tenth:
-            return refuse(context, BAD_NUMBER, cell.at)
+            return refuse(context, BAD_NUMBER)
         number = number * 10
         steps -= 1
     while steps < 0 and number != 0:
         if number % 10 != 0:
-            return refuse(context, BAD_NUMBER, cell.at)
+            return refuse(context, BAD_NUMBER)
         number = number // 10
         steps += 1
     if number >= most or number <= -most:
-        return refuse(context, BAD_NUMBER, cell.at)
+        return refuse(context, BAD_NUMBER)
     memcpy(out, &number, 16)
     return 0

@@ -5,23 +5,21 @@ The pure twin of `_batches`, which needs no pyarrow: both give equal batches, an
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Any
 
 from triocql.codecs.columns import odd
 from triocql.codecs.columns.extras import require
 from triocql.codecs.columns.filling import Filling, arrow_type
 from triocql.codecs.columns.layout import Layout, spelled
+from triocql.codecs.columns.splitting import walk
 from triocql.errors import DecodeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from triocql.codecs.columns.filling import Cells
+    from triocql.codecs.columns.splitting import Cells
     from triocql.codecs.rows import Page
     from triocql.protocol.types import ColumnSpec
-
-_length = struct.Struct(">i").unpack_from
 
 
 class Decoder:
@@ -52,16 +50,15 @@ class Decoder:
             DecodeError: a value is not valid for its type, or is none that a column can have; or the page is cut off.
         """
         count = len(self.columns)
-        cells = _walk(self.columns, page.body, page.offset, page.row_count * count)
-        filling = Filling(self._arrow, len(page.body))
-        columns = []
-        for i, layout in enumerate(self.layouts):
-            if layout is not None:
-                values = cells[i::count]
-                try:
-                    columns.append(filling.fill(layout, values))
-                except DecodeError as error:
-                    raise self._placed(i, layout, values, error) from error.__cause__
+        cells = walk(page.body, page.offset, page.row_count * count)
+        size = len(page.body)
+        if len(cells) < count * page.row_count:
+            end = odd.refused(self.columns[len(cells) % count], len(cells) // count, odd.PAGE_END)
+            raise self._refused(Filling(self._arrow, size), cells) or end
+        try:
+            columns = self._filled(Filling(self._arrow, size), cells)
+        except DecodeError as error:
+            raise self._refused(Filling(self._arrow, size), cells) or error from error.__cause__
         if not columns:  # which tell the number of rows
             empty = self._arrow.array([{}] * page.row_count, self._arrow.struct([]))
             return self._arrow.RecordBatch.from_struct_array(empty)
@@ -77,39 +74,40 @@ class Decoder:
 
     @staticmethod
     def values(batch: Any) -> tuple[Any, Any]:
-        """Return a buffer with the values of the first column of a batch, numbers or vectors of them, side by side; and
-        one with the bits that say which are not null, or None if all are not.
+        """Return a read-only buffer with the values of the first column of a batch, numbers or vectors, side by
+        side; and one with the bits that say which are not null, or None if all are not.
         """
         buffers = batch.column(0).buffers()
-        return buffers[-1], buffers[0] if batch.column(0).null_count else None
+        return memoryview(buffers[-1]).toreadonly(), buffers[0] if batch.column(0).null_count else None
 
-    def _placed(self, index: int, layout: Layout, values: Cells, error: DecodeError) -> DecodeError:
-        """Return an error that says in which row it is: that of the first value which is refused by itself."""
-        for row, value in enumerate(values):
+    def _filled(self, filling: Filling, cells: Cells) -> list[Any]:
+        """Return the arrays of some rows."""
+        count = len(self.columns)
+        return [
+            filling.fill(layout, cells[i::count])
+            for i, layout in enumerate(self.layouts)
+            if layout is not None
+        ]
+
+    def _refused(self, filling: Filling, cells: Cells) -> DecodeError | None:
+        """Return the error for the first value that is refused, in the order of the page, which columns do not have."""
+        count = len(self.columns)
+        start, end = 0, -(-len(cells) // count)
+        while end - start > 1:
+            middle = (start + end) // 2
+            padding = filling.padding
             try:
-                Filling(self._arrow, 0).fill(layout, [value])
-            except DecodeError as found:
-                return DecodeError(f"{odd.named(self.columns[index], row)}: {found}")
-        return DecodeError(f"{odd.named(self.columns[index], 0)}: {error}")
-
-
-def _walk(columns: tuple[ColumnSpec, ...], body: bytes, start: int, count: int) -> Cells:
-    """Return the bytes of so many values, row by row."""
-    at = start
-    cells: Cells = []
-    add = cells.append
-    try:
-        for _ in range(count):
-            length = _length(body, at)[0]
-            at += 4
-            if length < 0:
-                add(None)
+                self._filled(filling, cells[start * count : middle * count])
+            except DecodeError:
+                filling.padding = padding
+                end = middle
             else:
-                end = at + length
-                add(body[at:end])
-                at = end
-    except struct.error:
-        at = len(body) + 1
-    if at > len(body):
-        raise odd.refused_at(columns, body, start, len(body), odd.PAGE_END)
-    return cells
+                start = middle
+        for i, cell in enumerate(cells[start * count : end * count]):
+            layout = self.layouts[i]
+            try:
+                if layout is not None:
+                    filling.fill(layout, [cell])
+            except DecodeError as error:
+                return odd.refused(self.columns[i], start, str(error))
+        return None

@@ -11,13 +11,14 @@ _EXTRAS = {"pyarrow": "arrow"}
 
 
 def require(package: str) -> Any:
-    """Return a package. Raises MissingExtraError, which names the extra, if it is not there."""
+    """Return a package, or a module of one. Raises MissingExtraError, which names the extra, if it is not there."""
+    whole = package.partition(".")[0]
     try:
         return import_module(package)
     except ImportError as error:
-        if error.name != package:
+        if error.name not in (package, whole):
             raise
-        extra = _EXTRAS.get(package, package)
+        extra = _EXTRAS.get(whole, whole)
         raise MissingExtraError(
-            f"{package} is not installed; install the extra: pip install 'triocql[{extra}]'"
+            f"{whole} is not installed; install the extra: pip install 'triocql[{extra}]'"
         ) from None

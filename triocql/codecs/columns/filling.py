@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from triocql.codecs.columns import odd
-from triocql.codecs.vint import read_signed_vint, read_unsigned_vint
+from triocql.codecs.columns.splitting import (
+    counts_of,
+    split,
+    split_all,
+    split_fields,
+    split_vector,
+    unprefixed,
+)
+from triocql.codecs.vint import read_signed_vint
 from triocql.errors import DecodeError
 from triocql.protocol.constants import MAX_INT
 
@@ -18,12 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from triocql.codecs.columns.layout import Layout
+    from triocql.codecs.columns.splitting import Cells
 
-Cells = list[Any]
-"""The bytes of values, None for null."""
-
-_length = struct.Struct(">i").unpack_from
 _duration = struct.Struct("=iiq").pack
+FIXED = frozenset(("number", "date", "time", "plain", "bits"))
+"""The kernels of values that all have one size."""
 _CODES = {1: "b", 2: "h", 4: "i", 8: "q"}
 _ALONE = {"b": "bool_", "c": "int8", "s": "int16", "i": "int32", "l": "int64", "f": "float32", "g": "float64"}
 _ALONE |= {"u": "string", "z": "binary", "tdD": "date32", "tin": "month_day_nano_interval"}
@@ -63,24 +70,32 @@ class Filling:
     Args:
         pa: pyarrow.
         size: the bytes of the page.
+
+    Attributes:
+        padding: how many bytes may still be in buffers that no byte of the page pays for.
     """
 
     def __init__(self, pa: Any, size: int) -> None:
         self._pa = pa
-        self._padding = odd.MOST_PADDING + 4 * size
+        self.padding = odd.MOST_PADDING + 4 * size
 
     def fill(self, layout: Layout, cells: Cells) -> Any:
         """Return the array of some values. Raises DecodeError for one that is not valid, without its place."""
-        fill: Callable[[Layout, Cells], Any] = getattr(self, f"_{layout.kernel}")
+        fill: Callable[[Layout, Cells], Any] = getattr(self, f"_{layout.kernel}", self._fixed)
         return fill(layout, cells)
 
     # --- What all have ---
 
     def _array(
-        self, layout: Layout, count: int, flags: list[bool], *buffers: Any, children: list[Any] | None = None
+        self,
+        layout: Layout,
+        count: int,
+        flags: list[bool] | None,
+        *buffers: Any,
+        children: list[Any] | None = None,
     ) -> Any:
-        """Return an array; values whose flag is False are null."""
-        present = None if all(flags) else self._packed(flags)
+        """Return an array; values whose flag is False are null, none of them without flags."""
+        present = None if flags is None or all(flags) else self._packed(flags)
         parts = [present, *map(self._pa.py_buffer, buffers)]
         kind = arrow_type(self._pa, layout)
         if layout.extension:
@@ -94,46 +109,38 @@ class Filling:
 
     def _pad(self, size: int) -> None:
         """Count the bytes in buffers that no byte of the page pays for."""
-        self._padding -= size
-        if self._padding < 0:
+        self.padding -= size
+        if self.padding < 0:
             raise DecodeError(odd.PADDING)
 
     # --- Values of fixed size ---
 
-    @staticmethod
-    def _joined(layout: Layout, cells: Cells) -> tuple[list[bool], bytes]:
-        """Return which values are not null, as those are that have no bytes, and the bytes of all."""
-        flags = list(map(bool, cells))
-        if not all(flags):
+    def _fixed(self, layout: Layout, cells: Cells) -> Any:
+        flags = None
+        if not all(cells):
+            flags = list(map(bool, cells))
             zeros = bytes(layout.width)
             cells = [cell or zeros for cell in cells]
         if any(map(layout.width.__ne__, map(len, cells))):
             raise DecodeError(odd.LENGTH)
-        return flags, b"".join(cells)
+        return self._packed_values(layout, len(cells), flags, b"".join(cells))
 
-    def _number(self, layout: Layout, cells: Cells) -> Any:
-        flags, joined = self._joined(layout, cells)
-        return self._array(layout, len(cells), flags, _swapped(layout, joined))
-
-    def _date(self, layout: Layout, cells: Cells) -> Any:
-        flags, joined = self._joined(layout, cells)
-        flipped = int.from_bytes(joined) ^ int.from_bytes(b"\x80\0\0\0" * len(cells))
-        return self._array(layout, len(cells), flags, _swapped(layout, flipped.to_bytes(len(joined))))
-
-    def _time(self, layout: Layout, cells: Cells) -> Any:
-        flags, joined = self._joined(layout, cells)
-        times = _swapped(layout, joined)
-        if times and not 0 <= min(times) <= max(times) < _NANOSECONDS_OF_DAY:
-            raise DecodeError(odd.TIME)
-        return self._array(layout, len(cells), flags, times)
-
-    def _plain(self, layout: Layout, cells: Cells) -> Any:
-        flags, joined = self._joined(layout, cells)
-        return self._array(layout, len(cells), flags, joined)
-
-    def _bits(self, layout: Layout, cells: Cells) -> Any:
-        flags, joined = self._joined(layout, cells)
-        return self._array(layout, len(cells), flags, self._packed(list(map(bool, joined))))
+    def _packed_values(self, layout: Layout, count: int, flags: list[bool] | None, joined: bytes) -> Any:
+        """Return the array of values of fixed size that stand side by side, zeros for null."""
+        values: Any = joined
+        match layout.kernel:
+            case "number":
+                values = _swapped(layout, joined)
+            case "date":
+                flipped = int.from_bytes(joined) ^ int.from_bytes(b"\x80\0\0\0" * count)
+                values = _swapped(layout, flipped.to_bytes(len(joined)))
+            case "time":
+                values = _swapped(layout, joined)
+                if values and not 0 <= min(values) <= max(values) < _NANOSECONDS_OF_DAY:
+                    raise DecodeError(odd.TIME)
+            case "bits":
+                return self._array(layout, count, flags, self._packed(list(map(bool, joined))))
+        return self._array(layout, count, flags, values)
 
     # --- Values of 16 bytes that have another size on the wire ---
 
@@ -157,24 +164,32 @@ class Filling:
     # --- Texts, and what is written as text ---
 
     def _bytes(self, layout: Layout, cells: Cells) -> Any:
-        flags = [cell is not None for cell in cells]
-        if not all(flags):
+        flags = None
+        if None in cells:
+            flags = [cell is not None for cell in cells]
             cells = [cell or b"" for cell in cells]
         try:
             offsets = array("i", accumulate(map(len, cells), initial=0))
         except OverflowError:
             raise DecodeError(odd.LARGE) from None
-        return self._array(layout, len(cells), flags, offsets, b"".join(cells))
+        joined = b"".join(cells)
+        if not (layout.kernel == "bytes" or joined.isascii()):
+            if layout.kernel == "ascii":
+                raise DecodeError(odd.ASCII)
+            if layout.kernel == "text" and not all(map(_is_utf8, cells)):
+                return self._bytes(layout, self._mended(cells, flags))
+        return self._array(layout, len(cells), flags, offsets, joined)
 
-    def _text(self, layout: Layout, cells: Cells) -> Any:
-        if not b"".join(filter(None, cells)).isascii():
-            cells = [cell if cell is None or _is_utf8(cell) else odd.utf8_of(cell) for cell in cells]
-        return self._bytes(layout, cells)
+    _text = _ascii = _bytes
 
-    def _ascii(self, layout: Layout, cells: Cells) -> Any:
-        if not b"".join(filter(None, cells)).isascii():
-            raise DecodeError(odd.ASCII)
-        return self._bytes(layout, cells)
+    @staticmethod
+    def _mended(cells: Cells, flags: list[bool] | None) -> Cells:
+        """Return texts, not all of which are valid, as they have to be, and null as it was."""
+        present = flags or [True] * len(cells)
+        return [
+            None if not there else cell if _is_utf8(cell) else odd.utf8_of(cell)
+            for cell, there in zip(cells, present, strict=True)
+        ]
 
     def _rendered(self, layout: Layout, cells: Cells, render: Callable[[bytes], str]) -> Any:
         return self._bytes(layout, [render(cell).encode() if cell else None for cell in cells])
@@ -197,18 +212,28 @@ class Filling:
         """Return which collections are not null, where their elements begin and end, and the elements: `each` of them
         make up one."""
         flags = list(map(bool, cells))
+        split_up = split_all(cells, each)
+        if split_up is not None:
+            return flags, *split_up
         found: Cells = []
         offsets = array("i", (0,))
         for cell in cells:
             if cell:
-                _split(cell, each, found)
+                split(cell, each, found)
             offsets.append(len(found) // each)
         return flags, offsets, found
 
     def _list(self, layout: Layout, cells: Cells) -> Any:
+        child = layout.children[0][1]
+        counts = counts_of(cells, 4 + child.width) if child.kernel in FIXED else None
+        packed = None if counts is None else unprefixed(cells, child.width)
+        if counts is not None and packed is not None:
+            offsets = array("i", accumulate(counts, initial=0))
+            values = self._packed_values(child, offsets[-1], None, packed)
+            return self._array(layout, len(cells), list(map(bool, cells)), offsets, children=[values])
         flags, offsets, found = self._elements(cells, 1)
-        child = self.fill(layout.children[0][1], found)
-        return self._array(layout, len(cells), flags, offsets, children=[child])
+        values = self.fill(child, found)
+        return self._array(layout, len(cells), flags, offsets, children=[values])
 
     def _map(self, layout: Layout, cells: Cells) -> Any:
         flags, offsets, found = self._elements(cells, 2)
@@ -224,7 +249,7 @@ class Filling:
         count = len(layout.children)
         fields: Cells = []
         for cell in cells:
-            missing = _split_fields(cell or b"", count, fields, strict=strict)
+            missing = split_fields(cell or b"", count, fields, strict=strict)
             self._pad(missing * 16)
         children = [self.fill(child, fields[i::count]) for i, (_, child) in enumerate(layout.children)]
         return self._array(layout, len(cells), [cell is not None for cell in cells], children=children)
@@ -234,16 +259,23 @@ class Filling:
 
     def _vector(self, layout: Layout, cells: Cells) -> Any:
         child = layout.children[0][1]
+        flags = list(map(bool, cells))
+        for present in flags:
+            if not present:
+                self._pad(layout.count * max(child.width, 8))
+        if layout.width and child.kernel == "number":
+            size = layout.width * layout.count
+            if any(cell and len(cell) != size for cell in cells):
+                raise DecodeError(odd.LENGTH)
+            joined = b"".join([cell or bytes(size) for cell in cells])
+            values = self._packed_values(child, layout.count * len(cells), None, joined)
+            return self._array(layout, len(cells), flags, children=[values])
         found: Cells = []
         for cell in cells:
-            if not cell:
-                self._pad(layout.count * max(child.width, 8))
-                found += [None] * layout.count
+            if cell:
+                split_vector(cell, layout, found)
             else:
-                _split_vector(cell, layout, found)
-        flags = list(map(bool, cells))
-        if layout.width and child.kernel == "number":
-            found = [cell or bytes(child.width) for cell in found]
+                found += [None] * layout.count
         return self._array(layout, len(cells), flags, children=[self.fill(child, found)])
 
 
@@ -288,74 +320,3 @@ def _uuid_text(raw: bytes) -> str:
     if len(raw) != 16:
         raise DecodeError(odd.LENGTH)
     return str(UUID(bytes=raw))
-
-
-def _next(raw: bytes, at: int, found: Cells) -> int:
-    """Add the value that starts at `at` after its length, and return where it ends."""
-    start = at + 4
-    if start > len(raw):
-        raise DecodeError(odd.OVERRUN)
-    length = _length(raw, at)[0]
-    if length < 0:
-        found.append(None)
-        return start
-    if length > len(raw) - start:
-        raise DecodeError(odd.OVERRUN)
-    found.append(raw[start : start + length])
-    return start + int(length)
-
-
-def _split(raw: bytes, each: int, found: Cells) -> None:
-    """Add the elements of a collection: `each` times as many as it says."""
-    if len(raw) < 4:
-        raise DecodeError(odd.LENGTH)
-    count = _length(raw, 0)[0]
-    if not 0 <= count * each * 4 <= len(raw) - 4:
-        raise DecodeError(odd.COUNT)
-    at = 4
-    add = found.append
-    try:
-        for _ in range(count * each):
-            length = _length(raw, at)[0]
-            at += 4
-            if length < 0:
-                add(None)
-            else:
-                add(raw[at : at + length])
-                at += length
-    except struct.error:
-        at = len(raw) + 1
-    if at != len(raw):
-        raise DecodeError(odd.OVERRUN if at > len(raw) else odd.REST)
-
-
-def _split_fields(raw: bytes, count: int, found: Cells, *, strict: bool) -> int:
-    """Add the fields of a value, null for those that are missing at its end, and return how many these are."""
-    at = 0
-    missing = count
-    while missing and at < len(raw):
-        at = _next(raw, at, found)
-        missing -= 1
-    if strict and at < len(raw):
-        raise DecodeError(odd.REST)
-    found += [None] * missing
-    return missing
-
-
-def _split_vector(raw: bytes, layout: Layout, found: Cells) -> None:
-    """Add the elements of a vector."""
-    width = layout.width
-    if (width and len(raw) != width * layout.count) or layout.count > len(raw):
-        raise DecodeError(odd.LENGTH)
-    if width:
-        found += [raw[at : at + width] for at in range(0, len(raw), width)]
-        return
-    at = 0
-    for _ in range(layout.count):
-        length, at = read_unsigned_vint(raw, at)
-        if length > len(raw) - at:
-            raise DecodeError(odd.OVERRUN)
-        found.append(raw[at : at + length])
-        at += length
-    if at != len(raw):
-        raise DecodeError(odd.REST)

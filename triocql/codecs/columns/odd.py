@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING
 
 from triocql.codecs.digits import EXACT, to_decimal
@@ -30,8 +29,6 @@ INEXACT = "the number is not exactly one of the chosen decimal128; choose anothe
 
 MOST_PADDING = 1 << 28
 """So many bytes may be in buffers for what is null or missing within values, beside four times those of the page."""
-
-_length = struct.Struct(">i").unpack_from
 
 
 def utf8_of(raw: bytes) -> bytes:
@@ -81,25 +78,8 @@ def _exact(number: Decimal, precision: int, scale: int) -> int:
     raise DecodeError(INEXACT)
 
 
-def place_of(columns: tuple[ColumnSpec, ...], body: bytes, offset: int, at: int) -> str:
-    """Return where in a page some bytes are: the row and the column."""
-    row = 0
-    while True:
-        for column in columns:
-            length = _length(body, offset)[0] if offset + 4 <= len(body) else len(body)
-            offset += 4 + max(length, 0)
-            if at < offset or offset > len(body):
-                return named(column, row)
-        row += 1
-
-
-def named(column: ColumnSpec, row: int) -> str:
-    """Return a place in a page, in words."""
-    return f"row {row}, column {column.name!r} ({column.type}) of {column.keyspace}.{column.table}"
-
-
-def refused_at(
-    columns: tuple[ColumnSpec, ...], body: bytes, offset: int, at: int, reason: str
-) -> DecodeError:
-    """Return the error for the value that is at some place of a page."""
-    return DecodeError(f"{place_of(columns, body, offset, at)}: {reason}")
+def refused(column: ColumnSpec, row: int, reason: str) -> DecodeError:
+    """Return the error for a value of a page."""
+    return DecodeError(
+        f"row {row}, column {column.name!r} ({column.type}) of {column.keyspace}.{column.table}: {reason}"
+    )

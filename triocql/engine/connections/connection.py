@@ -16,6 +16,7 @@ from triocql.engine.requests.clock import Clock
 from triocql.engine.requests.telling import call, expire, report, tell
 from triocql.errors import ConnectionLost, Error, ProtocolError
 from triocql.metadata.node import Node
+from triocql.metadata.sharding import Sharder
 from triocql.observability.meters import NodeMeter
 from triocql.protocol.features import Features
 from triocql.protocol.frames import Frame
@@ -31,7 +32,12 @@ class State(Enum):
 
 
 class Connection:
-    """A `Link` that multiplexes requests over stream ids. Past `max_orphans` it drains, and its owner replaces it."""
+    """A `Link` that multiplexes requests over stream ids. Past `max_orphans` it drains, and its owner replaces it.
+
+    Attributes:
+        sharder: how the node divides its partitions among shards; None where it has none, or they are not to be used.
+        shard: the shard that the connection leads to; -1 without a sharder.
+    """
 
     def __init__(
         self,
@@ -47,6 +53,8 @@ class Connection:
         self.framing = framing
         self.state = State.OPEN
         self.features = Features()
+        self.sharder: Sharder | None = None
+        self.shard = -1
         self.keyspace: str | None = None
         self.error: Exception | None = None
         self.began = self.last_answer = clock.now()
@@ -69,12 +77,18 @@ class Connection:
         clock.add(self)
 
     def __repr__(self) -> str:
+        shard = "" if self.shard < 0 else f" shard {self.shard}"
         return (
-            f"<Connection {self.name} {self.state.value}, {len(self.in_flight)} in flight, "
+            f"<Connection {self.name}{shard} {self.state.value}, {len(self.in_flight)} in flight, "
             f"{len(self.orphans)} orphans>"
         )
 
     # --- The engine's side -----------------------------------------------------------------------------------
+
+    def agree(self, features: Features) -> None:
+        """Go on as was agreed upon in the handshake."""
+        self.features = features
+        self.streams.layout = features.layout
 
     @property
     def is_connected(self) -> bool:

@@ -25,6 +25,7 @@ else:
 
 if not cython.compiled:
     from triocql.engine.requests.request import Request
+    from triocql.metadata.sharding import shard_of
 
 _SENDING, _WAITING, _DONE = Phase.SENDING, Phase.WAITING, Phase.DONE
 _EVENT = int(Opcode.EVENT)
@@ -37,16 +38,22 @@ class Streams:
     An id is taken from the moment its request is sent until its own response arrives, whether or not anybody still
     waits for it: abandoned ids are orphans. One that was given back is `used`: it is taken again only after all that
     are `free`, so that a second response to its request finds nobody instead of the wrong one. The ids above 255 are
-    `spare`: taken only where so many are needed, for Python makes such numbers anew each time.
+    `spare`: taken only where so many are needed, for Python makes such numbers anew each time, and keeps them in lists.
+
+    Attributes:
+        layout: what bodies of EXECUTE have more than usual on this connection: see `Features.layout`.
     """
 
     __slots__ = (
         "_clock",
+        "_counted",
         "_outgoing",
+        "_target",
         "closed",
         "connection",
         "free",
         "in_flight",
+        "layout",
         "meter",
         "open",
         "orphans",
@@ -64,9 +71,12 @@ class Streams:
         few = min(size, _FEW)
         self.free = list(range(few - 1, -1, -1))  # if it is empty, so are the other two
         self.used: list[int] = []
-        self.spare = list(range(size - 1, few - 1, -1))
+        self.spare = range(few, size)
         self.open = True
         self.closed = False
+        self.layout = 0
+        self._target: Target | None = None
+        self._counted = 0
 
     def send(self, request: Request) -> None:
         """Take a stream id and put `request` into the next batch. What has ended is not sent."""
@@ -77,7 +87,10 @@ class Streams:
             request.lost(self.connection, self.connection.end_error, written=False)
             return
         # What may fail comes first: then nothing has changed.
-        if request.deadline < self._clock.armed:
+        if request.layout != self.layout:
+            request.fit(self.layout)
+        armed = self._clock.armed
+        if request.deadline < armed:
             self._clock.watch(request.deadline)
         if not self._outgoing:
             self.connection.wake()
@@ -88,6 +101,9 @@ class Streams:
         request.holder = self
         self.in_flight[stream] = request
         self._outgoing.append(request)
+        if self._target is not None:
+            self._target.load += 1
+            self._counted += 1
 
     def release(self, request: Request, phase: Phase) -> None:
         """Let `request` go (`Holder`): unsent, its id is free again; sent, its id is an orphan's."""
@@ -99,6 +115,7 @@ class Streams:
             self.free.append(stream)
         else:
             self.orphans.add(stream)
+        self._count()
         self.connection.released()
 
     def take(self) -> list[Frame]:
@@ -146,14 +163,32 @@ class Streams:
                 )
             if self.closed:
                 return
+        self._count()
+
+    def count_for(self, target: Target | None) -> None:
+        """Count what is in flight and what was abandoned as the load of this target, and of no other."""
+        if self._target is not None:
+            self._target.load -= self._counted
+        self._target = target
+        self._counted = 0
+        self._count()
+
+    def _count(self) -> None:
+        """Have the target know how many are left."""
+        if self._target is not None:
+            count = len(self.in_flight) + len(self.orphans)
+            self._target.load += count - self._counted
+            self._counted = count
 
     def _refill(self) -> None:
         """Let the ids be taken that were given back, the first of them first; if there are none, the spare ones."""
-        following = self.used or self.spare
-        if following is self.used:
-            following.reverse()
-        self.free[:0] = following
-        following.clear()
+        if self.used:
+            self.used.reverse()
+            self.free[:0] = self.used
+            self.used.clear()
+        else:
+            self.free[:0] = self.spare[:_FEW][::-1]
+            self.spare = self.spare[_FEW:]
 
     def close(self) -> list[Request]:
         """Let go of everything, for good; return what was in flight."""
@@ -165,11 +200,13 @@ class Streams:
         self.in_flight.clear()
         self.orphans.clear()
         self._outgoing.clear()
+        self._count()
         return requests
 
 
 class Target:
-    """The target of requests to one node: the connection of its pool whose turn it is, for some more in a row.
+    """The target of requests to one node, or to one shard of it: the connection whose turn it is, for some more in a
+    row.
 
     A batch on one connection costs less than the same requests spread over several.
 
@@ -177,20 +214,49 @@ class Target:
         renew: called with a request when the turn is over: sends it to the connection whose turn comes next, if any
             has room, and returns whether it has.
 
+    What a choice among nodes depends on is here, and nowhere behind it: with hundreds of nodes, each place in memory
+    that is looked at takes its time.
+
     Attributes:
-        streams: the tables of all connections to the node.
+        streams: the tables of all connections to the node, or to the shard.
+        shards: the targets of the node's shards, by their numbers; [] if it has none.
+        has_streams: whether there are any of them.
         rank: the node's place among others, the smallest first.
+        load: how many requests the node has not answered yet, abandoned ones included, as of its last batch of
+            answers; 0 for a shard.
     """
 
-    __slots__ = ("_left", "_renew", "_streams", "_threshold", "rank", "streams")
+    __slots__ = (
+        "_ignore_msb",
+        "_left",
+        "_renew",
+        "_shard_count",
+        "_streams",
+        "_threshold",
+        "has_streams",
+        "load",
+        "rank",
+        "shards",
+        "streams",
+    )
 
     def __init__(self, renew: Callable[[Request], bool] | None = None) -> None:
         self.streams: list[Streams] = []
+        self.shards: list[Target] = []
+        self.has_streams = False
         self.rank = 0
+        self.load = 0
+        self._shard_count = 0
+        self._ignore_msb = 0
         self._renew = renew
         self._streams: Streams | None = None
         self._left = 0
         self._threshold = 0
+
+    def aim(self, tables: list[Streams]) -> None:
+        """Lead to these tables from now on."""
+        self.streams = tables
+        self.has_streams = bool(tables)
 
     def begin(self, streams: Streams | None, count: int, threshold: int) -> None:
         """Send the next `count` requests to `streams`, as long as fewer than `threshold` are in flight there."""
@@ -213,8 +279,29 @@ class Target:
         """Send `request`, if need be to the connection whose turn comes next; return whether it was sent."""
         return self.send(request) or (self._renew is not None and bool(self._renew(request)))
 
-    def load(self) -> int:
-        """Return how many requests the node has not answered yet, abandoned ones included."""
+    # --- Shards --------------------------------------------------------------------------------------------
+
+    def divide(self, shard_count: int, ignore_msb: int, shards: list[Target]) -> None:
+        """Have so many shards from now on; none if there are 0."""
+        self.shards = shards
+        self._shard_count = shard_count
+        self._ignore_msb = ignore_msb
+
+    def shard_of(self, token: int) -> int:
+        """Return the shard that has the partitions with `token`; -1 if the node has none."""
+        return shard_of(token, self._shard_count, self._ignore_msb) if self._shard_count else -1
+
+    def serve_at(self, shard: int, request: Request) -> bool:
+        """Send `request` to a shard or, where that has no connection with room, to another one of the node; return
+        whether it was sent. -1 is for any shard, as is a number that the node has none for."""
+        if 0 <= shard < len(self.shards):
+            target = self.shards[shard]
+            if target.serve(request):
+                return True
+        return self.serve(request)
+
+    def count(self) -> int:
+        """Return how many requests were not answered yet, abandoned ones included."""
         count = 0
         for streams in self.streams:
             count += len(streams.in_flight) + len(streams.orphans)
@@ -226,10 +313,12 @@ class Turn:
 
     Attributes:
         routes: where what has a partition goes instead; None if there is no choice.
+        layout: that of the connections, as far as they are alike: that of the newest one.
     """
 
-    __slots__ = ("routes", "target")
+    __slots__ = ("layout", "routes", "target")
 
     def __init__(self, target: Target) -> None:
         self.target = target
+        self.layout = 0
         self.routes: Any = None

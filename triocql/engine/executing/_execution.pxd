@@ -2,7 +2,7 @@
 cimport cython
 
 from triocql.engine.messages._message cimport Message
-from triocql.engine.requests._request cimport Request, give, has_gone
+from triocql.engine.requests._request cimport Request, give, has_gone, is_bounded
 from triocql.observability._meter cimport Meter
 
 
@@ -21,6 +21,7 @@ cdef class Attempt(Request):
     cpdef fail(self, error)
     cpdef abandon(self)
     cpdef bint is_unwanted(self) except -1
+    cpdef fit(self, int layout)
 
 
 @cython.final

@@ -10,7 +10,7 @@ from triocql.observability._meter cimport Meter
 from triocql.policies._timestamps cimport MonotonicTimestamps
 
 
-cdef int _EXECUTE
+cdef int _EXECUTE, _TABLET_BLOCK
 
 
 @cython.final
@@ -29,6 +29,8 @@ cdef class ExecuteTemplate:
     cdef object _now
     cdef object _ask
     cdef object _tracker
+    cdef object _contact_point
+    cdef object _about
     cdef object _meters
     cdef Meter _meter
     cdef object _speculation
@@ -42,6 +44,7 @@ cdef class ExecuteTemplate:
     cdef bint _resumes
     cdef bint _is_pinned
     cdef int _flags
+    cdef int _layout
     cdef bytes _payload
     cdef bytes _prefix
     cdef bytes _head
@@ -50,10 +53,11 @@ cdef class ExecuteTemplate:
 
     cdef _adopt(self, state)
     cdef _reroute(self, routes)
+    cdef _track(self, Execution execution, ExecuteMessage message)
     @cython.locals(turn=Turn)
     cdef _submit_in_turn(self, bytes values, Execution execution, Attempt attempt)
     cdef bint _send(self, bytes values, Attempt attempt) except -1
-    @cython.locals(values=bytes, body=bytes, message=ExecuteMessage, execution=Execution, attempt=Attempt)
+    @cython.locals(layout=int, values=bytes, body=bytes, message=ExecuteMessage, execution=Execution, attempt=Attempt)
     cpdef Execution start(self, sink, parameters, double now=*)
     @cython.locals(message=ExecuteMessage)
     cpdef ExecuteMessage message(self, state, bytes values)

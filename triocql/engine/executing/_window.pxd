@@ -3,7 +3,7 @@ cimport cython
 
 from triocql.engine.executing._execution cimport Execution
 from triocql.engine.executing._template cimport ExecuteTemplate
-from triocql.engine.requests._request cimport Completion
+from triocql.engine.requests._request cimport Completion, Response
 
 
 cdef int _BATCH
@@ -24,18 +24,14 @@ cdef class Window:
     cdef public Py_ssize_t occupied
     cdef object _executor
     cdef object _router
-    cdef object _queued
     cdef Py_ssize_t _concurrency
     cdef object _call
-    cdef object _throttling
-    cdef object _is_full
     cdef object _on_ended
     cdef dict _live
     cdef object _statement
     cdef ExecuteTemplate _template
     cdef double _now
 
-    @cython.locals(live=Py_ssize_t)
     cdef bint _room(self) except -1
     @cython.locals(entry=Entry)
     cpdef Entry start(self, statement, parameters)
@@ -64,14 +60,17 @@ cdef class PullingWindow(Window):
 cdef class CollectingWindow(PullingWindow):
     cdef readonly list outcomes
     cdef object _pair
+    cdef object _result
+    cdef object _factory
     cdef object _make_result
     cdef bint _stop_on_error
     cdef object _on_over
     cdef object _last
     cdef object _last_pair
+    cdef dict _empty
 
     cpdef end(self, Entry entry, response, error)
-    cdef _take(self, response, execution)
+    cdef _take(self, Response response, execution)
     cdef _pumped(self)
     @cython.locals(outcomes=list)
     cdef _keep(self, Py_ssize_t index, outcome)

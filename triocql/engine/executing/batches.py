@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from triocql.engine.executing import Execution
 from triocql.engine.messages.batch import BatchMessage, Contents, Partition
 from triocql.engine.messages.descriptions import PrepareKey
-from triocql.engine.messages.parameters import base_parameters, frame_flags, payload
+from triocql.engine.messages.parameters import base_parameters
 from triocql.engine.phase import Phase
 from triocql.errors import BindTypeError, BindValueError, PreparedIdMismatch, UsageError
 from triocql.protocol.requests import BatchEntry
@@ -19,7 +19,7 @@ from triocql.statements.prepared import (
     PreparedStatement,
 )
 from triocql.statements.statement import Batch, Parameters, Statement, snapshot
-from triocql.statements.texts import is_conditional
+from triocql.statements.texts import BATCH, is_conditional
 
 if TYPE_CHECKING:
     from triocql.engine.executing.preparing import Preparing
@@ -61,6 +61,7 @@ class BatchBuilder:
         self._settings = settings
         self._timestamp = executor.timestamp(settings)
         self._keyspace = settings.options.keyspace or executor.keyspaces.current
+        self._table_keyspace = _keyspace_of(batch) or self._keyspace
         self._missing = 0
         self._known: dict[PrepareKey, PreparedQuery] = {}
         self._prepared: Contents = {}
@@ -102,20 +103,25 @@ class BatchBuilder:
         try:
             self._send()
         except BaseException as error:  # a codec's, or that of a value: the caller's in any case
-            self._execution.fail(error)
+            self._execution.decline(error)
 
     def reject(self, error: BaseException) -> None:
         """Fail the batch: one of its statements cannot be prepared."""
-        self._execution.fail(self._refusal or error)
+        if self._refusal is None:
+            self._execution.fail(error)
+        else:
+            self._execution.decline(self._refusal)
 
     def _send(self) -> None:
         try:
             message = self._message()
         except PreparedIdMismatch as error:
+            self._count()
             self._execution.fail(error)
         except _Refused as refused:
             self._ask(refused.prepared, refused.reason)
         else:
+            self._count()
             self._execution.send(message)
 
     def _ask(self, prepared: PreparedQuery, refusal: Exception) -> None:
@@ -127,7 +133,15 @@ class BatchBuilder:
         key = PrepareKey(prepared.keyspace, prepared.text)
         self._executor.preparing.ask(key, self, self._execution.deadline)
 
+    def _count(self) -> None:
+        """Have the batch counted from now on: what is refused at once has no kind."""
+        self._execution.meter = self._settings.context.meters.of(*self._kind())
+
+    def _kind(self) -> tuple[str, str | None, str]:
+        return self._settings.profile, self._table_keyspace, BATCH.operation
+
     def _wait_for(self, count: int) -> None:
+        self._execution.meter = self._settings.context.meters.later(*self._kind())
         self._missing = count
         if self._execution.phase is not Phase.PREPARING:
             self._entries = tuple((statement, snapshot(values)) for statement, values in self._entries)
@@ -143,8 +157,7 @@ class BatchBuilder:
         parameters = base_parameters(options, version, self._timestamp)
         body = batch_body(version, self._type, entries, parameters)
         return BatchMessage(
-            payload(options, version) + body,
-            frame_flags(options),
+            body,
             self._prepared,
             self._settings.context.reader,
             parameters,
@@ -188,7 +201,7 @@ class BatchBuilder:
         self._prepared.setdefault(state.id, (prepared, set()))[1].add(state)
         self._is_lwt = self._is_lwt or prepared.is_lwt
         if self._partition is None and (key := state.routing_key(values)) is not None:
-            self._partition = Partition(state.keyspace, key)
+            self._partition = Partition(state.keyspace, key, state.table or None)
         return BatchEntry(state.id, values)
 
 
@@ -208,7 +221,7 @@ def _text_of(statement: Any) -> str:
     return statement if isinstance(statement, str) else ""
 
 
-def keyspace_of(batch: Batch) -> str | None:
+def _keyspace_of(batch: Batch) -> str | None:
     """Return the keyspace of the first statement of a batch; None if that is not prepared, or tells none."""
     for statement, _ in batch:
         prepared: PreparedQuery | None = getattr(statement, "prepared", None)

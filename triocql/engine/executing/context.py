@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from triocql.abc import Address
 from triocql.engine.contracts import Admitting, Recovering, Sink, Speculating
 from triocql.engine.messages.reading import ResultReader
 from triocql.engine.routing.router import Router
@@ -33,3 +34,4 @@ class ExecutionContext(NamedTuple):
     tracker: GuardedTracker | None
     speculation: Speculating | None
     throttling: Admitting | None
+    contact_point: Address

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from triocql.config.policies import require_policy
+from triocql.config.policies import of_session
 from triocql.engine.executing.context import ExecutionContext
 from triocql.engine.executing.racing import Speculation
 from triocql.engine.executing.recovery import Doubt, Recovery
@@ -13,8 +13,7 @@ from triocql.engine.executing.repreparing import Repreparing
 from triocql.engine.executing.retrying import Retrying
 from triocql.engine.executing.stamping import timestamps_of
 from triocql.engine.executing.throttling import Throttling
-from triocql.observability.tracker import GuardedTracker
-from triocql.policies.balancing import in_session
+from triocql.observability.tracker import GuardedTracker, default
 from triocql.policies.speculation import NeverSpeculate
 from triocql.policies.throttling import NeverThrottle
 
@@ -58,7 +57,8 @@ class Contexts:
         self._meters = meters
         self._doubt = doubt
         self._options = options
-        self._tracker = None if options.tracker is None else GuardedTracker(options.tracker)
+        tracker = default() if options.tracker is None else options.tracker
+        self._tracker = None if tracker is None else GuardedTracker(tracker)
         self._repreparing = Repreparing(router, reader.version, descriptions)
         # By the function and the identity of the policy, which is kept, too: so that it stays its own.
         self._made: dict[tuple[Callable[[Any], Any], int], tuple[Any, Any]] = {}
@@ -84,6 +84,7 @@ class Contexts:
             self._tracker,
             self._once(self._speculation, policies.speculation),
             throttling,
+            self._options.contact_points[0],
         )
 
     def _once(self, make: Callable[[Any], Any], policy: Any) -> Any:
@@ -108,14 +109,12 @@ class Contexts:
         return own
 
     def _balancing(self, policy: BalancingPolicy) -> BalancingPolicy:
-        own = in_session(policy, self._options.contact_points)
+        own: BalancingPolicy = of_session(policy, "balancing", self._options.contact_points)
         self._router.add_policy(own)
         return own
 
     def _throttling(self, policy: ThrottlingPolicy | None) -> Throttling | None:
         if policy is None or isinstance(policy, NeverThrottle):
             return None
-        in_session: Callable[[], ThrottlingPolicy] | None = getattr(policy, "in_session", None)
-        own = policy if in_session is None else in_session()
-        require_policy(own, "throttling")
+        own: ThrottlingPolicy = of_session(policy, "throttling")
         return Throttling(self._router, own, self._options.pool.max_queue_bytes)

@@ -16,7 +16,7 @@ from triocql.engine.phase import Phase
 from triocql.engine.requests.overdue import timed_out
 from triocql.engine.requests.telling import refuse
 from triocql.errors import Abandoned, RequestError, SessionClosed
-from triocql.observability.tracker import Tracked
+from triocql.observability.tracker import IGNORED, About, Tracked
 from triocql.protocol.constants import MAX_FRAME, Opcode, ResultKind
 from triocql.protocol.frames import check_body
 
@@ -35,7 +35,7 @@ else:
 
 if not cython.compiled:
     from triocql.engine.messages.message import Message
-    from triocql.engine.requests.request import Request, give, has_gone
+    from triocql.engine.requests.request import Request, give, has_gone, is_bounded
 
 _NEW, _SENDING, _WAITING, _DONE = Phase.NEW, Phase.SENDING, Phase.WAITING, Phase.DONE
 _RESULT = int(Opcode.RESULT)
@@ -62,6 +62,12 @@ class Attempt(Request):
     def encode(self) -> None:
         """Say what the message says by now: a statement in it may have been prepared again."""
         self.body = self.message.body()
+        self.layout = 0
+
+    def fit(self, layout: int) -> None:
+        """Say the same by a body for connections of this layout (`Request`)."""
+        self.body = self.message.fitted(self.body, self.layout, layout)
+        self.layout = layout
 
     @property
     def plan(self) -> Plan | None:
@@ -82,6 +88,11 @@ class Attempt(Request):
     def has_key(self) -> bool:
         """Whether it is about a partition that is known (`Request`)."""
         return self.message.has_key
+
+    @property
+    def bounded(self) -> bool:
+        """Whether its sink is (`Request`)."""
+        return is_bounded(self.execution.sink)
 
     def routed(self) -> RoutedRequest:
         """Return what a balancing policy is told of it (`Request`)."""
@@ -254,6 +265,7 @@ class Execution:
             self.attempt_timeout = 0.0
             attempt.holder = attempt.at = None
             attempt.sent = 0.0
+            attempt.layout = 0
         self.attempt: Attempt | None = attempt
         return attempt
 
@@ -309,10 +321,22 @@ class Execution:
         """Return the deadline of an attempt that has begun then."""
         return min(self.deadline, begun + self.attempt_timeout) if self.attempt_timeout else self.deadline
 
-    def track(self, tracker: GuardedTracker, statement: str, *, is_internal: bool = False) -> None:
-        """Have `tracker` follow it from now on, which is its start."""
-        self.tracker = tracker
-        self.token = tracker.start(Tracked(statement, self.started, self.idempotent, is_internal))
+    def track(
+        self, tracker: GuardedTracker, statement: str, about: About, *, is_internal: bool = False
+    ) -> None:
+        """Have `tracker` follow it from now on, which is its start, unless it says that it ignores it."""
+        if tracker.wants is not None and not tracker.wants():
+            return
+        # Made by what its own constructor, which is Python, comes to: it is most of what ignored requests pay for.
+        told = (statement, self.started, self.idempotent, is_internal, about)
+        token = tracker.start(tuple.__new__(Tracked, told))
+        if token is not IGNORED:
+            self.tracker, self.token = tracker, token
+
+    def carry_told(self, message: Message) -> None:
+        """Have `message` say what the tracker tells nodes. It may have anything ended meanwhile."""
+        if self.tracker is not None and self.tracker.tells_nodes:
+            self.tracker.tell_nodes(self.token, message.carry)
 
     # --- What is said, and sent ----------------------------------------------------------------------------
 
@@ -327,9 +351,12 @@ class Execution:
         attempt.opcode = message.opcode
         attempt.flags = message.flags
         attempt.body = body
+        attempt.layout = 0
 
     def send(self, message: Message) -> None:
         """Set the message and send it, from wherever the attempt is held, unless the execution has ended."""
+        if self.tracker is not None:
+            self.carry_told(message)
         attempt = self.attempt
         if attempt is not None:
             self.set_message(message)
@@ -361,6 +388,12 @@ class Execution:
             if self.history is not None and isinstance(error, (RequestError, SessionClosed)):
                 self.history.explain(error)
             refuse(self._end(error, None), error)
+
+    def decline(self, error: BaseException) -> None:
+        """End with `error`, which is a mistake of the caller's that was found late: it is not counted, as nothing was
+        sent."""
+        self.meter = None
+        self.fail(error)
 
     def abandon(self) -> None:
         """End without telling anybody: whoever waited is gone. What was not written will not be sent."""

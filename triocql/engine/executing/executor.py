@@ -12,9 +12,9 @@ from triocql.codecs.registry import Registry
 from triocql.config.options import Options
 from triocql.config.profiles import DEFAULT, ResolvedProfile
 from triocql.config.requests import INHERIT, RequestOptions, ResolvedOptions
-from triocql.engine.contracts import Admitting, Sink
+from triocql.engine.contracts import Sink
 from triocql.engine.executing import ExecuteTemplate, Execution
-from triocql.engine.executing.batches import BatchBuilder, keyspace_of
+from triocql.engine.executing.batches import BatchBuilder
 from triocql.engine.executing.context import ExecutionContext
 from triocql.engine.executing.contexts import Contexts
 from triocql.engine.executing.preparing import Preparing
@@ -25,12 +25,12 @@ from triocql.engine.messages.descriptions import Descriptions, PrepareKey
 from triocql.engine.messages.query import QueryMessage
 from triocql.engine.messages.reading import ResultReader
 from triocql.engine.phase import Phase
-from triocql.engine.requests.queue import RequestQueue
 from triocql.engine.requests.single import Wait
 from triocql.engine.routing.keyspaces import Keyspaces
 from triocql.engine.routing.router import Router
 from triocql.errors import PreparedIdMismatch, ProtocolError, UsageError
 from triocql.observability.meters import Meters, RequestMeter
+from triocql.observability.tracker import About
 from triocql.policies.timestamping import ServerTimestamps
 from triocql.protocol.constants import SERVER, V5
 from triocql.statements.prepared import BoundStatement, PreparedQuery, PreparedStatement
@@ -50,7 +50,7 @@ class Executor:
         descriptions = Descriptions(registry, version)
         self._contexts = Contexts(
             router,
-            ResultReader(descriptions, version, self.keyspaces.changed),
+            ResultReader(descriptions, version, self.keyspaces.changed, router.tablets),
             descriptions,
             meters,
             self._doubt,
@@ -80,12 +80,14 @@ class Executor:
         Raises UsageError and its kinds for a call that cannot be carried out; nothing was sent then.
         """
         if type(statement) is PreparedStatement:
-            settings = self._settings_of(statement.options, call)
+            options, settings = statement.options, self.settings.default
+            if options is not INHERIT or call is not INHERIT:  # mostly there is no need to look
+                settings = self.settings.get(options, call)
             return settings.templates[statement.prepared].start(sink, parameters)
         if isinstance(statement, str):
-            return self._start_text(sink, statement, parameters, self._settings_of(INHERIT, call))
+            return self._start_text(sink, statement, parameters, self.settings.get(INHERIT, call))
         if isinstance(statement, Statement):
-            settings = self._settings_of(statement.options, call)
+            settings = self.settings.get(statement.options, call)
             return self._start_text(sink, statement.text, parameters, settings)
         if isinstance(statement, BoundStatement):
             return self._start_bound(sink, statement, parameters, call)
@@ -101,11 +103,18 @@ class Executor:
             f"BoundStatement or Batch{forgotten_await(statement)}"
         )
 
+    def ask(self, sink: Sink, text: str, call: RequestOptions) -> Execution:
+        """Start a SELECT of triocql's own, without values: it is told of as such, and counted as no request."""
+        settings = self.settings.get(INHERIT, call)
+        message = QueryMessage(text, SELECT, self.timestamp(settings), settings, self.context.reader)
+        execution = self._new_execution(sink, settings, text, None, idempotent=True, is_internal=True)
+        return _begun(execution, partial(execution.send, message))
+
     def template_of(self, statement: Any, call: RequestOptions) -> ExecuteTemplate | None:
         """Return what starts `statement` again and again; None if it is not prepared."""
         if type(statement) is not PreparedStatement:
             return None
-        return self._settings_of(statement.options, call).templates[statement.prepared]
+        return self.settings.get(statement.options, call).templates[statement.prepared]
 
     def start_next_page(self, sink: Sink, execution: Execution, paging_state: bytes) -> Execution:
         """Start to fetch the page after `paging_state` of what `execution` has executed."""
@@ -114,6 +123,29 @@ class Executor:
         assert isinstance(settings, RequestSettings), "executions are started with these"
         following = self._new_execution(sink, settings, message.text, execution.meter, idempotent=True)
         return _begun(following, lambda: following.send(message.page(paging_state)))
+
+    def start_page(
+        self,
+        sink: Sink,
+        statement: BoundStatement,
+        call: RequestOptions,
+        paging_state: bytes | None = None,
+        token: int | None = None,
+    ) -> Execution:
+        """Start to fetch one page of `statement`: the one after `paging_state`, or the first one; of what is about a
+        range of tokens, from the shard that has `token`, if that is known."""
+        template = self.settings.get(statement.options, call).templates[statement.prepared]
+        execution = template.execution(sink)
+
+        def begin() -> None:
+            try:
+                message = template.message(statement.newest_state(), statement.values)
+                message.token = token
+                execution.send(message if paging_state is None else message.page(paging_state))
+            except PreparedIdMismatch as error:
+                execution.fail(error)
+
+        return _begun(execution, begin)
 
     def fingerprint(self, execution: Execution) -> bytes:
         """Return what the paging states of `execution` are bound to."""
@@ -128,11 +160,6 @@ class Executor:
         self.router.waiting.enter(wait, Phase.PREPARING)
         self.preparing.prepare(key, wait, wait.deadline)
         return wait
-
-    def _settings_of(self, statement: RequestOptions, call: RequestOptions) -> RequestSettings:
-        if statement is INHERIT and call is INHERIT:  # as most are: no need to look
-            return self.settings.default
-        return self.settings.get(statement, call)
 
     # --- What the parts of the engine call -----------------------------------------------------------------
 
@@ -151,8 +178,9 @@ class Executor:
         *,
         idempotent: bool,
         is_internal: bool = False,
+        statements: int = 0,
     ) -> Execution:
-        """Return an execution that says nothing yet, which `meter` counts."""
+        """Return an execution that says nothing yet, which `meter` counts; None for a batch, of so many statements."""
         options = settings.options
         if options.idempotent is not None:
             idempotent = options.idempotent
@@ -161,11 +189,28 @@ class Executor:
         execution.meter = meter
         execution.limit(options.attempt_seconds)
         if context.tracker is not None:
-            execution.track(context.tracker, statement, is_internal=is_internal)
+            about = self._about(settings, meter, statements)
+            execution.track(context.tracker, statement, about, is_internal=is_internal)
         alone = not idempotent or is_internal or options.consistency.is_serial
         if context.speculation is not None and not alone:
             context.speculation.begin(execution)
         return execution
+
+    def _about(self, settings: RequestSettings, meter: RequestMeter | None, statements: int) -> About:
+        """Return what a tracker is told that a request is about."""
+        options = settings.options
+        operation = BATCH.operation if meter is None else meter.kind.operation
+        keyspace = options.keyspace or self.keyspaces.current if meter is None else meter.kind.keyspace
+        return About(
+            operation,
+            keyspace or "",
+            "",
+            settings.profile,
+            options.consistency,
+            options.page_size,
+            statements,
+            settings.context.contact_point,
+        )
 
     def park(self, execution: Execution) -> None:
         """Have an execution wait until a statement is prepared for it."""
@@ -181,19 +226,6 @@ class Executor:
         """Return whether a node would look up the names in `query` where it did; before v5 that is where it is now."""
         here = self.version >= V5 or query.keyspace == self.keyspaces.current
         return here and self.router.ending is None
-
-    def queue(self, call: RequestOptions) -> RequestQueue[Any]:
-        """Return what requests with these options wait for room in, if their statements have none. Raises OptionError
-        for a profile that there is not.
-        """
-        recovery = self.settings.of_profile(call.profile or DEFAULT).context.recovery
-        return self.router.queue_of(recovery)
-
-    def throttling(self, call: RequestOptions) -> Admitting | None:
-        """Return what requests with these options wait for, if their statements have none. Raises OptionError for a
-        profile that there is not.
-        """
-        return self.settings.of_profile(call.profile or DEFAULT).context.throttling
 
     # --- Inside --------------------------------------------------------------------------------------------
 
@@ -221,7 +253,7 @@ class Executor:
             return settings.templates[prepared].start(sink, parameters)
         self._check_open()
         answers = answers_to(text)
-        meter = self.context.meters.of(settings.profile, key.keyspace, answers.operation)
+        meter = self.context.meters.later(settings.profile, key.keyspace, answers.operation)
         execution = self._new_execution(sink, settings, text, meter, idempotent=answers is SELECT)
         # Until there are values, this is what an error shows.
         execution.message = QueryMessage(text, answers, SERVER, settings, self.context.reader)
@@ -281,16 +313,7 @@ class Executor:
             raise UsageError(
                 "a BoundStatement has its values already; execute its PreparedStatement with other values"
             )
-        template = self._settings_of(statement.options, call).templates[statement.prepared]
-        execution = template.execution(sink)
-
-        def begin() -> None:
-            try:
-                execution.send(template.message(statement.newest_state(), statement.values))
-            except PreparedIdMismatch as error:
-                execution.fail(error)
-
-        return _begun(execution, begin)
+        return self.start_page(sink, statement, call)
 
     def _start_batch(
         self, sink: Sink, batch: Batch, parameters: Parameters, call: RequestOptions
@@ -298,10 +321,10 @@ class Executor:
         if parameters is not None:
             raise UsageError("the values of a batch belong to its statements: batch.add(statement, values)")
         self._check_open()
-        settings = self._settings_of(batch.options, call)
-        keyspace = keyspace_of(batch) or settings.options.keyspace or self.keyspaces.current
-        meter = self.context.meters.of(settings.profile, keyspace, BATCH.operation)
-        execution = self._new_execution(sink, settings, "BATCH", meter, idempotent=False)
+        settings = self.settings.get(batch.options, call)
+        execution = self._new_execution(
+            sink, settings, "BATCH", None, idempotent=False, statements=len(batch)
+        )
         return _begun(execution, lambda: BatchBuilder(self, execution, batch, settings).start())
 
     def _internal_execution(self, sink: Sink, key: PrepareKey) -> Execution:
@@ -366,10 +389,13 @@ class _Continuation:
             execution.meter = _meter(self._settings, prepared)  # its keyspace may be known by now
             execution.send(self._settings.templates[prepared].message(state, values))
         except BaseException as error:  # a codec's, or that of a value: the caller's in any case
-            execution.fail(error)
+            execution.decline(error)
 
     def reject(self, error: BaseException) -> None:
-        self._execution.fail(self._refusal or error)
+        if self._refusal is None:
+            self._execution.fail(error)
+        else:
+            self._execution.decline(self._refusal)
 
 
 class _Nobody:

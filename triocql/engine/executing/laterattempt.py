@@ -26,3 +26,4 @@ class LaterAttempt(Attempt):
         """Say what the message says by now (`Attempt`)."""
         message, consistency = self.message, self._consistency
         self.body = message.body() if consistency is None else message.body_at(consistency)
+        self.layout = 0

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from triocql._brief import brief
 from triocql.engine.executing import Execution
 from triocql.engine.executing.laterattempt import LaterAttempt
 from triocql.engine.phase import Phase
 from triocql.engine.requests.telling import report, tell
-from triocql.errors import Overtaken
+from triocql.errors import Overtaken, RateLimitReached
 from triocql.observability.logs import get_logger
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Copy(LaterAttempt):
 class Race:
     """The attempts of one execution beside its own `attempt`, and the time of the next one."""
 
-    __slots__ = ("_cancel", "_copies", "_execution", "_nodes", "_sent", "_speculation")
+    __slots__ = ("_cancel", "_copies", "_execution", "_has_all", "_nodes", "_sent", "_speculation")
 
     def __init__(self, speculation: Speculation, execution: Execution) -> None:
         self._speculation = speculation
@@ -101,6 +102,7 @@ class Race:
         self._copies: list[Attempt] = []
         self._nodes: dict[Attempt, Node] = {}
         self._sent = 1
+        self._has_all = False
         self._cancel: Callable[[], None] | None = None
 
     def set(self, when: float) -> None:
@@ -119,6 +121,8 @@ class Race:
         execution = self._execution
         if not self._copies or execution.sink is None:
             return False
+        if isinstance(error, RateLimitReached):  # its partition is asked too often already
+            self._has_all = True
         elapsed = execution.recovery.now() - attempt.sent if attempt.phase is Phase.WAITING else 0.0
         if attempt is execution.attempt:
             execution.attempt = self._copies.pop(0)
@@ -156,7 +160,7 @@ class Race:
     def _due(self) -> None:
         self._cancel = None
         main = self._execution.attempt
-        if main is None or main.is_unwanted():
+        if main is None or main.is_unwanted() or self._has_all:
             return
         if main.phase in _ON_A_NODE and self._copy(main):
             self._again()
@@ -195,7 +199,7 @@ class Race:
             plan = execution.plan = router.plan(main)
         plan.give(node)
         try:
-            connection = router.next_connection(plan)
+            connection = router.next_connection(main, plan)
         except BaseException as bug:  # of the balancing policy: the request goes on without a copy
             self._speculation.report(bug)
             return None
@@ -209,7 +213,7 @@ def _checked(seconds: object) -> float | None:
     if seconds is None:
         return None
     if not isinstance(seconds, (int, float)) or not 0 <= seconds < inf:
-        raise TypeError(f"delay() returned {seconds!r}, not a number of seconds from 0, or None")
+        raise TypeError(f"delay() returned {brief(seconds)}, not a number of seconds from 0, or None")
     return float(seconds)
 
 

@@ -15,7 +15,8 @@ from triocql.engine.requests.overdue import attempt_timed_out
 from triocql.engine.routing.router import Router
 from triocql.policies.balancing import BalancingPolicy
 from triocql.protocol.constants import Opcode
-from triocql.protocol.responses import read_answer
+from triocql.protocol.features import Features
+from triocql.protocol.responses import MissingColumns, read_answer
 from triocql.statements.prepared import PreparedQuery
 
 # What a node answers to values of other types than its own; its tables may have changed.
@@ -55,7 +56,7 @@ class Recovery:
 
     def refused(self, attempt: Attempt, connection: Connection, opcode: int, flags: int, body: bytes) -> None:
         """Decide about an answer that is no RESULT. One that is no ERROR either is the last of its connection."""
-        error = _read_error(opcode, flags, body, self._version)
+        error = _read_error(opcode, flags, body, self._version, connection.features)
         if not isinstance(error, errors.ResponseError):
             self.unreadable(attempt, connection, error)
             if opcode != Opcode.ERROR:
@@ -87,6 +88,8 @@ class Recovery:
             error.maybe_executed = True
         attempt.over(error)
         attempt.fail(error)
+        if isinstance(error, MissingColumns):
+            self._doubt(attempt.message.texts())
         if isinstance(error, errors.UnfitAnswer):
             connection.abort(errors.copy_of(error))
 
@@ -121,9 +124,9 @@ def _hint(error: errors.ResponseError, attempt: Attempt) -> str:
     return ""
 
 
-def _read_error(opcode: int, flags: int, body: bytes, version: int) -> Exception:
+def _read_error(opcode: int, flags: int, body: bytes, version: int, features: Features) -> Exception:
     try:
-        message = read_answer(opcode, flags, body, version)
+        message = read_answer(opcode, flags, body, version, features)
     except errors.ProtocolError as error:
         return error
     if isinstance(message, errors.ResponseError):

@@ -16,7 +16,7 @@ from triocql.protocol.constants import V5, Opcode
 from triocql.protocol.requests import prepare
 from triocql.protocol.responses import Prepared, read_answer
 from triocql.statements.prepared import PreparedQuery, PreparedState
-from triocql.statements.texts import shown
+from triocql.statements.texts import is_qualified, shown
 
 # How often a request has one statement prepared again on one node. A node whose memory of statements is full keeps a
 # new one only once it was wanted more often than an old one, which it counts up to 15 (its cache is a TinyLFU).
@@ -26,10 +26,11 @@ _MOST = 16
 class _Flight:
     """One PREPARE on one connection, and the requests that wait for it; the sink of that request."""
 
-    def __init__(self, owner: Repreparing, connection: Connection, text: PreparedQuery) -> None:
+    def __init__(self, owner: Repreparing, connection: Connection, text: PreparedQuery, id_: bytes) -> None:
         self.owner = owner
         self.connection = connection
         self.text = text
+        self.id = id_
         self.attempts: list[Attempt] = []
         self.request: InternalRequest
 
@@ -66,7 +67,7 @@ class Repreparing:
                     f"{connection.name} answered UNPREPARED with the id of a statement that was not in the request"
                 )
             )
-        elif execution.recall().count_unprepared(connection.node, error.id) > _MOST:
+        elif execution.recall().count_unprepared(connection.node, text.text) > _MOST:
             attempt.fail(
                 errors.UnpreparedLoop(
                     f"{connection.name} goes on answering UNPREPARED to {shown(text.text)!r}: it was prepared there "
@@ -85,7 +86,7 @@ class Repreparing:
         self._router.waiting.enter(attempt, Phase.PREPARING)
         flight = self._flights.get((connection, id_))
         if flight is None:
-            flight = _Flight(self, connection, text)
+            flight = _Flight(self, connection, text, id_)
             connection.meter.prepared_again += 1
             flight.request = request = InternalRequest(flight, 0.0, attempt.execution.timeout)
             request.opcode = int(Opcode.PREPARE)
@@ -100,7 +101,7 @@ class Repreparing:
     def answered(self, flight: _Flight, opcode: int, flags: int, body: bytes) -> None:
         """Called with the answer to the PREPARE of `flight`."""
         try:
-            answer = read_answer(opcode, flags, body, self._version)
+            answer = read_answer(opcode, flags, body, self._version, flight.connection.features)
             state = self._new_state(flight, answer)
         except BaseException as error:  # a class of the callers' may have raised it
             self.failed(flight, error)
@@ -125,7 +126,7 @@ class Repreparing:
 
     def _land(self, flight: _Flight, following: Callable[[Attempt], object]) -> None:
         """Have the requests that still wait for `flight` wait no longer, and do with each what follows."""
-        self._flights.pop((flight.connection, flight.text.state.id), None)
+        self._flights.pop((flight.connection, flight.id), None)
 
         def land(attempt: Attempt) -> None:
             if attempt.phase is Phase.PREPARING:
@@ -140,16 +141,27 @@ class Repreparing:
             raise answer
         if not isinstance(answer, Prepared):
             raise errors.UnfitAnswer("the node did not answer PREPARE with a prepared statement")
-        if answer.id != flight.text.state.id:
+        if answer.id != flight.text.state.id and not self._may_differ(flight.text):
             raise errors.PreparedIdMismatch(
-                f"preparing {shown(flight.text.text)!r} again on {flight.connection.name} gave another id; "
-                "call prepare() again and bind to its result"
+                f"preparing {shown(flight.text.text)!r} again on {flight.connection.name} gave another id"
+                f"{self._why(flight)}; call prepare() again and bind to its result"
             )
         return self._descriptions.renew(flight.text, answer)
 
+    def _may_differ(self, text: PreparedQuery) -> bool:
+        """Whether a statement may have another id than before, and be the same all the same: before v5, nodes of
+        ScyllaDB make the id of the keyspace that the connection is in, too, whether that matters or not."""
+        return self._version < V5 and is_qualified(text.text)
+
+    def _why(self, flight: _Flight) -> str:
+        before, now = flight.text.keyspace, flight.connection.keyspace
+        if self._version >= V5 or before == now:
+            return ""
+        return f", as the keyspace of its names was {before} and is {now} since a USE (write it before the table)"
+
     def _resend(self, attempt: Attempt, flight: _Flight, state: PreparedState) -> None:
         try:
-            attempt.message.reprepared(flight.text, state)
+            attempt.message.reprepared(flight.text, flight.id, state)
         except errors.Error as error:
             attempt.fail(error)
             return

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from triocql.codecs.cache import LIMIT
 from triocql.config.profiles import DEFAULT, unknown_profile
-from triocql.config.requests import INHERIT, RequestOptions, ResolvedOptions, merge
+from triocql.config.requests import INHERIT, RequestOptions, ResolvedOptions, check_payload, merge
 from triocql.engine.messages.encoder import ParametersEncoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from triocql.engine.executing import ExecuteTemplate
     from triocql.engine.executing.context import ExecutionContext
     from triocql.statements.prepared import PreparedQuery
@@ -51,9 +50,10 @@ class RequestSettings(ParametersEncoder):
     Attributes:
         context: what their executions are started in.
         templates: of prepared statements.
+        carried: where a function makes the custom payload, the settings with what it makes now; else None.
     """
 
-    __slots__ = ("_layers", "context", "templates")
+    __slots__ = ("_layers", "carried", "context", "templates")
 
     def __init__(
         self,
@@ -65,9 +65,61 @@ class RequestSettings(ParametersEncoder):
     ) -> None:
         ParametersEncoder.__init__(self, options, version)
         self.context = context
-        self.templates = TemplateCache(make_template, self)
+        self.carried: Carried | None = None
+        self.templates: dict[PreparedQuery, ExecuteTemplate] = TemplateCache(make_template, self)
+        if callable(options.custom_payload):
+            self.carried = Carried(self, make_template, options.custom_payload)
+            self.templates = CarriedTemplates(self.carried)
         # Held on to, so that the ids of the layers stay their own.
         self._layers = layers
+
+
+class Carried:
+    """The settings of requests whose custom payload a function makes: with the one of this moment. They are kept as
+    long as it makes the same, as it does for many requests of one trace.
+
+    Args:
+        settings: what they have besides.
+        make: makes templates.
+        payload: the function.
+    """
+
+    def __init__(self, settings: RequestSettings, make: MakeTemplate, payload: Callable[[], Any]) -> None:
+        self._settings = settings
+        self._make_template = make
+        self._function = payload
+        self._without = self._with({})
+        self._latest: tuple[dict[str, bytes | None], RequestSettings] = {}, self._without
+
+    def now(self) -> RequestSettings:
+        """Return them. Raises what the function does, and OptionError if it returns no payload."""
+        payload = self._function()
+        if not payload and isinstance(payload, Mapping):
+            return self._without
+        latest, settings = self._latest
+        if payload != latest:
+            check_payload(payload, "what the function custom_payload returns")
+            payload = dict(payload)
+            settings = self._with(payload)
+            self._latest = payload, settings
+        return settings
+
+    def _with(self, payload: Mapping[str, bytes | None]) -> RequestSettings:
+        settings = self._settings
+        options = merge(settings.options, RequestOptions(custom_payload=payload))
+        return RequestSettings(options, settings.version, settings.context, self._make_template)
+
+
+class CarriedTemplates(dict["PreparedQuery", "ExecuteTemplate"]):
+    """The templates of settings whose custom payload a function makes: it keeps none, so that each look-up asks."""
+
+    __slots__ = ("_carried",)
+
+    def __init__(self, carried: Carried) -> None:
+        self._carried = carried
+
+    def __missing__(self, query: PreparedQuery) -> ExecuteTemplate:
+        return self._carried.now().templates[query]
 
 
 class SettingsCache:
@@ -105,18 +157,20 @@ class SettingsCache:
         """Return the settings. Options are told apart by identity: equal ones made anew get one made anew. Raises
         OptionError for a profile that there is not.
         """
-        if statement is INHERIT and call is INHERIT:
-            return self.default
+        is_plain = statement is INHERIT and call is INHERIT
+        settings = self.default if is_plain else self._laid_over(statement, call)
+        return settings if settings.carried is None else settings.carried.now()
+
+    def _laid_over(self, statement: RequestOptions, call: RequestOptions) -> RequestSettings:
         key = id(statement), id(call)
-        settings = self._remembered.get(key)
-        if settings is None:
+        found = self._remembered.get(key)
+        if found is None:
             profile = self.of_profile(call.profile or statement.profile or DEFAULT)
             if len(self._remembered) == _REMEMBERED:
                 self._remembered.clear()
             options = merge(profile.options, statement, call)
-            settings = self._made(options, profile.context, statement, call)
-            self._remembered[key] = settings
-        return settings
+            found = self._remembered[key] = self._made(options, profile.context, statement, call)
+        return found
 
     def _made(
         self, options: ResolvedOptions, context: ExecutionContext, *layers: RequestOptions

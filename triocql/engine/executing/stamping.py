@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from triocql._brief import brief
 from triocql.errors import UsageError
 from triocql.policies import MonotonicTimestamps
 from triocql.policies.checks import is_integer
@@ -30,8 +31,8 @@ class CheckedTimestamps(MonotonicTimestamps):
         given = self._policy.next()
         if not is_integer(given) or not SERVER < given <= _HIGHEST:
             raise UsageError(
-                f"the timestamp policy gave {given!r}; it has to be an int of microseconds since 1970, with a sign and "
-                "64 bits at most"
+                f"the timestamp policy gave {brief(given)}; it has to be an int of microseconds since "
+                "1970, with a sign and 64 bits at most"
             )
         return given
 

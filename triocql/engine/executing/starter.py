@@ -1,16 +1,18 @@
-"""The executor, as the windows below it see it."""
+"""The executor, and what makes results, as the windows below them see them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from triocql.config.requests import RequestOptions
-    from triocql.engine.contracts import Admitting, Sink
+    from triocql.engine.contracts import Sink
     from triocql.engine.executing.context import ExecutionContext
     from triocql.engine.executing.execution import Execution
     from triocql.engine.executing.template import ExecuteTemplate
-    from triocql.engine.requests.queue import RequestQueue
+    from triocql.engine.requests import Response
     from triocql.engine.routing.router import Router
     from triocql.statements.statement import Parameters
 
@@ -26,11 +28,20 @@ class Starter(Protocol):
     ) -> Execution:
         """Start a request. Raises what the caller did wrong."""
 
-    def queue(self, call: RequestOptions) -> RequestQueue[Any]:
-        """Return what requests with these options wait for room in. Raises OptionError for an unknown profile."""
-
-    def throttling(self, call: RequestOptions) -> Admitting | None:
-        """Return what requests with these options wait for. Raises OptionError for a profile that there is not."""
-
     def template_of(self, statement: Any, call: RequestOptions) -> ExecuteTemplate | None:
         """Return what starts executions of `statement` the shortest way, None if it is not of the kind that has it."""
+
+
+class Results(Protocol):
+    """Makes results of responses.
+
+    Attributes:
+        result: makes the result of a response that is all there is, when it is called with that and the factory.
+        factory: makes rows.
+    """
+
+    result: Callable[..., Any]
+    factory: Any
+
+    def make(self, response: Response, execution: Execution | None) -> Any:
+        """Return the result of the response to `execution`."""

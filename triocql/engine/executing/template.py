@@ -7,8 +7,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from triocql.errors import BindTypeError, BindValueError
+from triocql.observability.tracker import About
 from triocql.protocol.constants import MAX_FRAME, Opcode
 from triocql.protocol.frames import check_body
+from triocql.protocol.scylla import LAYOUT_TABLET_BLOCK
 
 if TYPE_CHECKING:
     import cython
@@ -27,6 +29,7 @@ if not cython.compiled:
     from triocql.engine.routing.route import Route
 
 _EXECUTE = int(Opcode.EXECUTE)
+_TABLET_BLOCK = LAYOUT_TABLET_BLOCK
 
 
 class ExecuteTemplate:
@@ -40,17 +43,20 @@ class ExecuteTemplate:
     """
 
     __slots__ = (
+        "_about",
         "_after",
         "_ask",
         "_attempt_timeout",
         "_before",
         "_bind",
+        "_contact_point",
         "_encoder",
         "_fixed_timestamp",
         "_flags",
         "_head",
         "_idempotent",
         "_is_pinned",
+        "_layout",
         "_may_be_void",
         "_meter",
         "_meters",
@@ -87,6 +93,7 @@ class ExecuteTemplate:
         self._timestamps = context.timestamps
         self._now = context.now
         self._tracker = context.tracker
+        self._contact_point = context.contact_point
         self._meters = context.meters
         self._query = query
         self._encoder = encoder
@@ -105,34 +112,50 @@ class ExecuteTemplate:
 
     def _adopt(self, state: PreparedState) -> None:
         parameters = self._encoder.for_values(skip_metadata=state.skip_metadata)
+        layout = self._turn.layout
+        self._layout = layout
         self._state = state
         keyspace, operation = state.keyspace or self._query.keyspace, self._query.answers.operation
         self._meter = self._meters.of(self._encoder.profile, keyspace, operation)
+        options = self._encoder.options
+        self._about = About(
+            operation,
+            keyspace or "",
+            state.table,
+            self._encoder.profile,
+            options.consistency,
+            options.page_size,
+            contact_point=self._contact_point,
+        )
         self._routes = None
         self._parameters = parameters
         self._bind = state.binder.bind
         self._flags = parameters.flags
         self._payload = parameters.payload
-        self._prefix = state.prefix
-        self._head = parameters.head
+        self._prefix = state.prefix_in(layout)
+        self._head = self._encoder.for_values(skip_metadata=state.skips_in(layout)).head
         self._before = parameters.before
         self._after = parameters.after
 
     def start(self, sink: Sink, parameters: Any, now: float = -1.0) -> Execution:
         """Bind `parameters` and send; `now` is the time if it is known. Raises UsageError and its kinds."""
         state = self._query.state
-        if state is not self._state:
+        if state is not self._state or self._turn.layout != self._layout:
             self._adopt(state)
         try:
             values = self._bind(parameters)
         except (BindTypeError, BindValueError) as refusal:
             return self._ask(self._query, sink, parameters, refusal)
         message = self.message(state, values)
+        layout = 0
         if self._resumes:
             body = message.body()
         else:
+            layout = self._layout
             timestamp = message._timestamp
             body = join(self._payload, self._prefix, self._head, values, self._before, timestamp, self._after)
+            if layout & _TABLET_BLOCK:
+                body += message.tablet_block()
             if len(body) > MAX_FRAME:
                 check_body(len(body))
         if now < 0:
@@ -144,10 +167,11 @@ class ExecuteTemplate:
         attempt.opcode = _EXECUTE
         attempt.flags = self._flags
         attempt.body = body
+        attempt.layout = layout
         if self._attempt_timeout:
             execution.limit(self._attempt_timeout)
         if self._tracker is not None:
-            execution.track(self._tracker, self._query.text)
+            self._track(execution, message)
         if self._throttling is not None:
             self._submit_in_turn(values, execution, attempt)
         elif not self._send(values, attempt):
@@ -155,6 +179,21 @@ class ExecuteTemplate:
         if self._speculation is not None:
             self._speculation.begin(execution)
         return execution
+
+    def _track(self, execution: Execution, message: ExecuteMessage) -> None:
+        """Have the tracker follow it, and nodes be told what it tells them. Raises UsageError if that is too long for a
+        frame.
+        """
+        assert self._tracker is not None, "without, nothing is followed"
+        execution.track(self._tracker, self._query.text, self._about)
+        if execution.tracker is None or not self._tracker.tells_nodes:
+            return
+        try:
+            execution.carry_told(message)
+            execution.set_message(message)
+        except BaseException as error:
+            execution.withdraw(error)
+            raise
 
     def _submit_in_turn(self, values: bytes, execution: Execution, attempt: Attempt) -> None:
         """Send the first attempt once it is its turn. What fails, as at the end of the stack, keeps nobody else out."""
@@ -183,7 +222,8 @@ class ExecuteTemplate:
         state, query = self._state, self._query
         in_order = self._encoder.is_lwt(by_text=query.is_lwt)
         self._routes = routes
-        self._route = routes.route(state.keyspace or query.keyspace, state.partition_key, in_order)
+        keyspace, consistency = state.keyspace or query.keyspace, self._encoder.options.consistency
+        self._route = routes.route(keyspace, state.table, state.partition_key, in_order, consistency)
 
     def message(self, state: PreparedState, values: bytes) -> ExecuteMessage:
         """Return the message for values that are bound already. Raises PagingStateMismatch."""
@@ -199,6 +239,8 @@ class ExecuteTemplate:
         message.encoder = self._encoder
         message._parameters = self._parameters
         message._reader = self._reader
+        if not cython.compiled:  # where it is, it begins like this
+            message.token = None
         return self._encoder.resumed(message) if self._resumes else message
 
     def execution(self, sink: Sink) -> Execution:
@@ -207,7 +249,7 @@ class ExecuteTemplate:
         execution.meter = self._meter
         execution.limit(self._attempt_timeout)
         if self._tracker is not None:
-            execution.track(self._tracker, self._query.text)
+            execution.track(self._tracker, self._query.text, self._about)
         if self._speculation is not None:
             self._speculation.begin(execution)
         return execution

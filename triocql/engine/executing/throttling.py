@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import inf, isnan
 from typing import TYPE_CHECKING
 
+from triocql._brief import brief
 from triocql.engine.phase import Phase
 from triocql.engine.requests.queue import RequestQueue
 from triocql.engine.requests.telling import report, tell
@@ -34,17 +35,13 @@ class Throttling:
         router.add_queue(self.queue)
         self._router = router
         self._policy = policy
+        self._name = repr(policy)
         self._most = policy.max_queue
         self._most_bytes = most_bytes
         self._in_flight = 0
         self._alarm = inf
         self._cancel: Callable[[], None] | None = None
         self._going_on = False
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the queue takes no more requests."""
-        return self.queue.is_full(self._most, self._most_bytes)
 
     def submit(self, attempt: Attempt) -> None:
         """Send a first attempt, now or in its turn, or fail it. Never raises."""
@@ -118,12 +115,16 @@ class Throttling:
         self._in_flight += 1
         execution.permit = self
 
+    @property
+    def _is_full(self) -> bool:
+        return self.queue.is_full(self._most, self._most_bytes)
+
     def _hold(self, attempt: Attempt) -> None:
-        if self.is_full:
+        if self._is_full and not attempt.bounded:
             attempt.fail(
                 QueueFull(
                     f"{len(self.queue):,} requests ({self.queue.size:,} bytes) wait already for their turn, "
-                    f"as {self._policy!r} has it: start fewer at once, or raise its max_queue"
+                    f"as {self._name} has it: start fewer at once, or raise its max_queue"
                 )
             )
         else:
@@ -153,7 +154,7 @@ def _checked(when: object) -> float:
     """Return the time that a policy gave. Raises TypeError for what is none."""
     if not is_number(when) or isnan(when):
         raise TypeError(
-            f"turn() returned {when!r}, not the time when the next request may start: a number of seconds, "
+            f"turn() returned {brief(when)}, not the time when the next request may start: a number of seconds, "
             "or math.inf for when one has ended"
         )
     return float(when)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from triocql.engine.requests.telling import as_error, report
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
     import cython
 
     from triocql.config.requests import RequestOptions
-    from triocql.engine.executing.starter import Starter
-    from triocql.engine.requests.request import Response
+    from triocql.engine.executing.starter import Results, Starter
     from triocql.statements.statement import Parameters
 else:
     from triocql import _cython as cython
@@ -25,7 +23,7 @@ else:
 if not cython.compiled:
     from triocql.engine.executing.execution import Execution
     from triocql.engine.executing.template import ExecuteTemplate
-    from triocql.engine.requests.request import Completion
+    from triocql.engine.requests.request import Completion, Response
 
 # A window asks for the time once for so many requests that it starts in a row.
 _BATCH = 64
@@ -37,6 +35,8 @@ class Entry(Completion):
     """One request of a window: its place in the order and, once it is started, its execution. A sink."""
 
     __slots__ = ("execution", "index", "window")
+
+    bounded = True
 
     def __init__(self, window: Window, index: int) -> None:
         self.window = window
@@ -67,10 +67,6 @@ class Window:
         self._router = executor.router
         self._concurrency = concurrency
         self._call = call
-        queue = executor.queue(call)
-        self._queued = queue.held
-        self._is_full = partial(executor.router.is_full, queue)
-        self._throttling = executor.throttling(call)
         self._on_ended = on_ended
         self._live: dict[int, Entry] = {}
         self._statement: Any = None
@@ -88,13 +84,7 @@ class Window:
         return self._room()
 
     def _room(self) -> bool:
-        live = len(self._live)
-        if live + self.occupied >= self._concurrency:
-            return False
-        # With requests of its own under way, a full queue is a reason to wait; without, only an error would tell.
-        if live and self._throttling is not None and self._throttling.is_full:
-            return False
-        return not (live and self._queued and self._is_full())
+        return len(self._live) + self.occupied < self._concurrency
 
     def start(self, statement: Any, parameters: Parameters) -> Entry:
         """Start a request. What the caller did wrong is an outcome of the entry like any other."""
@@ -222,7 +212,7 @@ class CollectingWindow(PullingWindow):
 
     Args:
         pair: the class of the pairs, a tuple.
-        make_result: makes the result of a response.
+        results: makes the results of responses.
         stop_on_error: whether the first error goes to `on_error` and ends the pulling; one that is no `Exception`
             is in any case.
         on_over: called once nothing is under way and nothing will follow.
@@ -236,7 +226,7 @@ class CollectingWindow(PullingWindow):
         source: Iterator[tuple[Any, Parameters]],
         *,
         pair: type[tuple[Any, ...]],
-        make_result: Callable[[Response, Execution | None], Any],
+        results: Results,
         stop_on_error: bool,
         on_error: Callable[[BaseException], None],
         on_over: Callable[[], None],
@@ -244,18 +234,21 @@ class CollectingWindow(PullingWindow):
         PullingWindow.__init__(self, executor, concurrency, call, _unused, source, on_error)
         self.outcomes: list[Any] = []
         self._pair = pair
-        self._make_result = make_result
+        self._result = results.result
+        self._factory = results.factory
+        self._make_result = results.make
         self._stop_on_error = stop_on_error
         self._on_over = on_over
         self._last: Response | None = None
         self._last_pair: Any = None
+        self._empty: dict[Response, Any] = {}
 
     def end(self, entry: Entry, response: Response | None, error: BaseException | None) -> None:
         """Keep the outcome of `entry` and start what follows."""
         if self._live.pop(entry.index, None) is None:
             return
-        # The answers without content of one connection are one object, and make one outcome: statements
-        # that give no rows leave nothing behind for the garbage collector to go through.
+        # The answers without content of one connection are one object, and make one outcome, however many connections
+        # there are: statements that give no rows leave nothing behind for the garbage collector to go through.
         if response is not None and response is not self._last:
             try:
                 self._take(response, entry.execution)
@@ -274,9 +267,26 @@ class CollectingWindow(PullingWindow):
         else:
             self._on_over()
 
+    def hand_over(self) -> list[Any]:
+        """Return the outcomes, and keep none of them: windows and their calls refer to each other, so that they are
+        there until the next collection of garbage.
+        """
+        outcomes, self.outcomes = self.outcomes, []
+        self._last = self._last_pair = None
+        self._empty.clear()
+        return outcomes
+
     def _take(self, response: Response, execution: Execution | None) -> None:
-        result = self._make_result(response, execution)
-        self._last_pair = tuple.__new__(self._pair, (True, result))
+        pair = self._empty.get(response) if response.page is None else None
+        if pair is None:
+            if response.paging_state is None and response.extras is None:  # as for most: `make`, in few steps
+                result = self._result(response, self._factory)
+            else:
+                result = self._make_result(response, execution)
+            pair = tuple.__new__(self._pair, (True, result))
+            if response.page is None:
+                self._empty[response] = pair
+        self._last_pair = pair
         self._last = response
 
     def _pumped(self) -> None:

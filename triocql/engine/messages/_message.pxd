@@ -1,6 +1,7 @@
 # What `message.py` is, compiled.
 cimport cython
 
+from triocql.codecs._rows cimport RowPlan
 from triocql.engine.messages._joining cimport begins_with, int_at, join
 from triocql.engine.requests._request cimport Response
 
@@ -19,9 +20,10 @@ cdef class ExecuteMessage(Message):
     cdef public object encoder
     cdef object _parameters
     cdef object _reader
+    cdef public object token
 
     @cython.locals(body=bytes)
     cpdef bytes body(self)
-    @cython.locals(head=bytes, response=Response)
+    @cython.locals(head=bytes, plan=RowPlan, response=Response)
     cpdef read(self, int flags, bytes body, connection)
     cpdef ExecuteMessage page(self, bytes paging_state)

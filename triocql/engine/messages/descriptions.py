@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakSet, WeakValueDictionary
 
 from triocql.errors import ProtocolError
+from triocql.protocol.constants import V4
 from triocql.statements.prepared import PreparedQuery, PreparedState
 from triocql.statements.texts import shown
 
@@ -57,15 +58,17 @@ class Descriptions:
         return text
 
     def renew(self, text: PreparedQuery, answer: Prepared) -> PreparedState:
-        """Update what is known of a statement that a node has prepared again; return its newest state.
+        """Update what is known of a statement that a node has prepared again, maybe under another id; return its newest
+        state.
 
         It is news for all texts that the nodes take for the same statement. Raises ProtocolError.
         """
         self._check_id(text, answer.metadata_id, answer.result_metadata)
-        state = self._state(answer, trusted=text.trusts_ids)
+        state = self._state(answer, trusted=text.trusts_ids).after(text.state, self._version)
         if not text.state.says_the_same(state):
+            ids = text.state.id, state.id
             for each in tuple(self._in_use):
-                if each.state.id == state.id:
+                if each.state.id in ids:
                     each.state = state
         return text.state
 
@@ -73,10 +76,13 @@ class Descriptions:
         self, text: PreparedQuery, state: PreparedState, metadata: RowsMetadata, new_id: bytes | None
     ) -> None:
         """Keep the columns that came with rows that were asked for in `state`. Raises ProtocolError."""
-        self._check_id(text, new_id, metadata)
+        if self._version != V4 or state.is_described:  # else rows always come with their columns
+            self._check_id(text, new_id, metadata)
         if text.state is state:
             # Unless somebody was faster, the next request goes out with the new columns.
-            text.state = self._with_result(state, metadata, new_id if text.trusts_ids else None)
+            newer = self._with_result(state, metadata, new_id if text.trusts_ids else None)
+            if not state.says_the_same(newer):
+                text.state = newer
 
     def check_names(self, text: str, columns: Sequence[ColumnSpec]) -> None:
         """Refuse a text that hides a column with a codec of its own. Raises UsageError."""
@@ -110,9 +116,14 @@ class Descriptions:
         """Refuse an id that stood for other columns before: rows that come by it could be those or these.
 
         One of the two who said so is wrong, and it is not known which: from now on no id is enough, rows have to
-        come with their columns.
+        come with their columns. Then ids say nothing any more.
         """
-        if metadata is None or metadata_id is None or text.stands_for(metadata_id, metadata):
+        if (
+            metadata is None
+            or not metadata_id
+            or not text.trusts_ids
+            or text.stands_for(metadata_id, metadata)
+        ):
             return
         text.trusts_ids = False
         if text.state.metadata is not None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from triocql.config.profiles import DEFAULT
+from triocql.config.requests import check_payload
 from triocql.engine.messages.parameters import EncodedParameters
 from triocql.policies.balancing import RoutedRequest
+from triocql.protocol.requests import encode_payload
 from triocql.statements.paging import PagingState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from triocql.config.requests import ResolvedOptions
 
@@ -33,15 +35,16 @@ class ParametersEncoder:
 
     Attributes:
         options: the options.
-        profile: the name of the execution profile that they are of, "" for the session's own options.
+        profile: the name of the profile that they are of, "" for the session's own options.
+        version: of the protocol.
     """
 
-    __slots__ = ("_version", "_with_metadata", "_without_metadata", "options", "profile")
+    __slots__ = ("_with_metadata", "_without_metadata", "options", "profile", "version")
 
     def __init__(self, options: ResolvedOptions, version: int) -> None:
         self.options = options
         self.profile = "" if options.profile in (None, DEFAULT) else options.profile
-        self._version = version
+        self.version = version
         self._with_metadata: EncodedParameters | None = None
         self._without_metadata: EncodedParameters | None = None
 
@@ -62,8 +65,17 @@ class ParametersEncoder:
     ) -> EncodedParameters:
         """Make parameters that are not kept."""
         return EncodedParameters(
-            self.options, self._version, values=values, skip_metadata=skip_metadata, paging_state=paging_state
+            self.options, self.version, values=values, skip_metadata=skip_metadata, paging_state=paging_state
         )
+
+    def payload_with(self, told: Mapping[str, bytes | None]) -> bytes:
+        """Return the custom payload with what a tracker tells, too; the options have the last word. Raises OptionError
+        and BindValueError.
+        """
+        check_payload(told, "what payload() of the tracker returns")
+        custom = self.options.custom_payload
+        assert not callable(custom), "what a function makes is asked for when the settings are"
+        return encode_payload(self.version, {**told, **(custom or {})})
 
     def is_lwt(self, *, by_text: bool) -> bool:
         """Return whether a request is a lightweight transaction, which it may be by its text."""
@@ -77,14 +89,18 @@ class ParametersEncoder:
         *,
         idempotent: bool,
         is_lwt: bool,
+        table: str | None = None,
         routing_key: Callable[[], bytes | None] | None = None,
+        token: int | None = None,
     ) -> RoutedRequest:
         """Return what a balancing policy is told of a request with these options."""
         options = self.options
         return RoutedRequest(
             statement,
             keyspace=keyspace,
+            table=table,
             routing_key=routing_key,
+            token=token,
             consistency=options.consistency,
             serial_consistency=options.serial_consistency,
             is_lwt=self.is_lwt(by_text=is_lwt),

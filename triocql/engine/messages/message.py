@@ -7,13 +7,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from triocql.policies.balancing import RoutedRequest
-from triocql.protocol.constants import MAX_FRAME, SERVER, Opcode
+from triocql.protocol.constants import MAX_FRAME, QUERY_SKIP_METADATA, SERVER, Opcode
 from triocql.protocol.frames import check_body
+from triocql.protocol.scylla import LAYOUT_TABLET_BLOCK
 from triocql.statements.paging import statement_fingerprint
 from triocql.statements.prepared import check_values_fit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import TypeAlias
 
     import cython
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from triocql.protocol.responses import Prepared
     from triocql.protocol.types import ColumnSpec
     from triocql.statements.prepared import PreparedQuery, PreparedState
+
+    Part: TypeAlias = tuple[str, Sequence[ColumnSpec], bytes]
 else:
     from triocql import _cython as cython
 
@@ -99,9 +103,18 @@ class Message:
         """Return a message that says the same, and goes on doing so when this one is `reprepared`."""
         return self
 
+    def carry(self, told: Mapping[str, bytes | None]) -> None:
+        """Say this, too, in the custom payload, if it may have one. Raises OptionError and BindValueError."""
+
     def consistency_offset(self) -> int | None:
         """Return where the consistency is in the body; None if there is none."""
         return None
+
+    def fitted(self, body: bytes, layout: int, wanted: int) -> bytes:
+        """Return a body that says the same as `body`, whose layout is `layout`, for connections where another one is
+        `wanted`: only EXECUTE differs from one to another (`Features.layout`).
+        """
+        return body
 
     def body_at(self, consistency: Consistency) -> bytes:
         """Return the body with another consistency, if it has one."""
@@ -122,18 +135,23 @@ class Message:
         """Return the prepared statement in it that has this id, if any."""
         return None
 
-    def bound(self) -> tuple[Sequence[ColumnSpec], bytes]:
-        """Return the columns of its bind markers, and their values as they are sent."""
-        return (), b""
+    def parts(self) -> Iterable[Part]:
+        """Return the statements in it: a text, the columns of its bind markers, and their values as they are sent."""
+        return ((self.text, (), b""),)
 
-    def reprepared(self, statement: PreparedQuery, state: PreparedState) -> None:
-        """Go on with the new state of a statement in it; raises PreparedIdMismatch if the values do not fit it."""
+    def reprepared(self, statement: PreparedQuery, former_id: bytes, state: PreparedState) -> None:
+        """Go on with the new state of a statement in it, which had this id; raises PreparedIdMismatch if the values do
+        not fit it."""
 
 
 class ExecuteMessage(Message):
-    """A prepared statement with its values encoded."""
+    """A prepared statement with its values encoded.
 
-    __slots__ = ("_parameters", "_query", "_reader", "_state", "_timestamp", "_values", "encoder")
+    Attributes:
+        token: a token of what it is about, where its values have no partition key: of a range of them; None for none.
+    """
+
+    __slots__ = ("_parameters", "_query", "_reader", "_state", "_timestamp", "_values", "encoder", "token")
 
     def __init__(
         self,
@@ -153,6 +171,7 @@ class ExecuteMessage(Message):
         self.encoder = encoder
         self._parameters = parameters
         self._reader = reader
+        self.token: int | None = None
 
     @property
     def opcode(self) -> int:
@@ -177,8 +196,8 @@ class ExecuteMessage(Message):
 
     @property
     def has_key(self) -> bool:
-        """Whether its partition is known (`Message`)."""
-        return bool(self._state.partition_key)
+        """Whether its partition is known (`Message`), or where it is."""
+        return self.token is not None or bool(self._state.partition_key)
 
     @property
     def routing_key(self) -> bytes | None:
@@ -194,7 +213,9 @@ class ExecuteMessage(Message):
             self._state.keyspace or query.keyspace,
             idempotent=idempotent,
             is_lwt=query.is_lwt,
+            table=self._state.table or None,
             routing_key=lambda: self.routing_key,
+            token=self.token,
         )
 
     def body(self) -> bytes:
@@ -215,19 +236,49 @@ class ExecuteMessage(Message):
 
     def copy(self) -> ExecuteMessage:
         """Return a message that says the same (`Message`)."""
-        return ExecuteMessage(
-            self._query,
-            self._state,
-            self._values,
-            self._timestamp,
-            self.encoder,
-            self._parameters,
-            self._reader,
-        )
+        return self._with(self._parameters)
+
+    def carry(self, told: Mapping[str, bytes | None]) -> None:
+        """Say this, too (`Message`)."""
+        self._parameters = self._parameters.carrying(self.encoder.payload_with(told))
 
     def consistency_offset(self) -> int:
         """Return where the consistency is in the body (`Message`): it is the first of the parameters."""
         return len(self._parameters.payload) + len(self._state.prefix)
+
+    def fitted(self, body: bytes, layout: int, wanted: int) -> bytes:
+        """Return the body in another layout (`Message`). Raises UsageError if it is too long for a frame.
+
+        All layouts are of v4, where one byte of flags follows the consistency.
+        """
+        state, start = self._state, len(self._parameters.payload)
+        rest = start + len(state.prefix_in(layout))
+        flags = body[rest + 2] & ~QUERY_SKIP_METADATA
+        if state.skips_in(wanted):
+            flags |= QUERY_SKIP_METADATA
+        stop = len(body) - 1 if layout & LAYOUT_TABLET_BLOCK else len(body)
+        parts = [
+            body[:start],
+            state.prefix_in(wanted),
+            body[rest : rest + 2],
+            bytes((flags,)),
+            body[rest + 3 : stop],
+        ]
+        if wanted & LAYOUT_TABLET_BLOCK:
+            parts.append(self.tablet_block())
+        fitted = b"".join(parts)
+        check_body(len(fitted))
+        return fitted
+
+    def tablet_block(self) -> bytes:
+        """Return the byte that tells a node which version of the tablet is known here, four bits at a time: any byte if
+        none is known, 0 where the partition is not."""
+        key = self.routing_key
+        if key is None:
+            return b"\x00"
+        state = self._state
+        block: bytes = self._reader.tablets.block(state.keyspace or self._query.keyspace, state.table, key)
+        return block
 
     def read(self, flags: int, body: bytes, connection: Any) -> Response:
         """Read the answer (`Message`). A last page of the columns that are known is not parsed."""
@@ -235,8 +286,9 @@ class ExecuteMessage(Message):
         head = state.rows_head
         if not flags and head and begins_with(body, head):
             response = Response.__new__(Response)
-            assert state.plan is not None, "whose first bytes are known are its columns"
-            response.page = state.plan.page(body, len(head) + 4, int_at(body, len(head)))
+            plan = state.plan
+            assert plan is not None, "whose first bytes are known are its columns"
+            response.page = plan.page(body, len(head) + 4, int_at(body, len(head)))
             if not cython.compiled:  # where it is, they begin like this
                 response.paging_state = response.extras = None
             response.coordinator = connection.node
@@ -251,11 +303,11 @@ class ExecuteMessage(Message):
         """Return the statement, if it has this id (`Message`)."""
         return self._query if statement_id == self._state.id else None
 
-    def bound(self) -> tuple[Sequence[ColumnSpec], bytes]:
-        """Return the values (`Message`)."""
-        return self._state.bind_columns, self._values
+    def parts(self) -> Iterable[Part]:
+        """Return the statement (`Message`)."""
+        return ((self._query.text, self._state.bind_columns, self._values),)
 
-    def reprepared(self, statement: PreparedQuery, state: PreparedState) -> None:
+    def reprepared(self, statement: PreparedQuery, former_id: bytes, state: PreparedState) -> None:
         """Go on with `state`; raises PreparedIdMismatch if the values were encoded for other types (`Message`)."""
         check_values_fit(statement, self._state, state)
         self._state = state
@@ -270,6 +322,12 @@ class ExecuteMessage(Message):
         parameters = self.encoder.make(
             values=True, skip_metadata=self._state.skip_metadata, paging_state=paging_state
         )
-        return ExecuteMessage(
+        return self._with(parameters)
+
+    def _with(self, parameters: EncodedParameters) -> ExecuteMessage:
+        """Return a message that says the same with other parameters."""
+        message = ExecuteMessage(
             self._query, self._state, self._values, self._timestamp, self.encoder, parameters, self._reader
         )
+        message.token = self.token
+        return message

@@ -42,6 +42,14 @@ class EncodedParameters:
         self.before = parameters_tail(version, before)
         self.after = parameters_tail(version, after)
 
+    def carrying(self, payload: bytes) -> EncodedParameters:
+        """Return the same parameters with another custom payload, which is not empty."""
+        other = EncodedParameters.__new__(EncodedParameters)
+        other.head, other.before, other.after = self.head, self.before, self.after
+        other.flags = self.flags | c.FLAG_CUSTOM_PAYLOAD
+        other.payload = payload
+        return other
+
     def around(self, values: bytes, timestamp: int) -> bytes:
         """Return the parameters with `values` in them, b"" for none; `timestamp` in microseconds."""
         return b"".join((self.head, values, self.before, stamp(timestamp), self.after))
@@ -77,4 +85,6 @@ def frame_flags(options: ResolvedOptions) -> int:
 
 def payload(options: ResolvedOptions, version: int) -> bytes:
     """Return the custom payload as it starts the body, b"" without one."""
-    return encode_payload(version, options.custom_payload) if options.custom_payload else b""
+    custom = options.custom_payload
+    assert not callable(custom), "what a function makes is asked for when the settings are"
+    return encode_payload(version, custom) if custom else b""

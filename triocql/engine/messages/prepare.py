@@ -33,7 +33,7 @@ class PrepareMessage(Message):
 
     def read(self, flags: int, body: bytes, connection: Connection) -> Prepared:
         """Read the answer (`Message`)."""
-        answer = read_answer(_RESULT, flags, body, self._version)
+        answer = read_answer(_RESULT, flags, body, self._version, connection.features)
         if not isinstance(answer, Prepared):
             raise UnfitAnswer("the node answered PREPARE with a RESULT of another kind")
         self.node = connection.node

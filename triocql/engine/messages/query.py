@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from triocql.engine.connections.connection import Connection
 from triocql.engine.messages import Message
 from triocql.engine.messages.encoder import ParametersEncoder
@@ -71,6 +73,11 @@ class QueryMessage(Message):
         return b"".join(
             (parameters.payload, encode_long_string(self.text), parameters.around(b"", self._timestamp))
         )
+
+    def carry(self, told: Mapping[str, bytes | None]) -> None:
+        """Say this, too (`Message`)."""
+        self._parameters = self._parameters.carrying(self.encoder.payload_with(told))
+        self.flags = self._parameters.flags
 
     def consistency_offset(self) -> int:
         """Return where the consistency is in the body (`Message`): it is the first of the parameters."""

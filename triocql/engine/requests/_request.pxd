@@ -22,6 +22,7 @@ cdef class Completion:
 @cython.locals(completion=Completion)
 cpdef give(sink, value)
 cpdef bint has_gone(sink) except -1
+cpdef bint is_bounded(sink) except -1
 
 
 cdef class Request:
@@ -34,10 +35,12 @@ cdef class Request:
     cdef public int stream
     cdef public int opcode
     cdef public int flags
+    cdef public int layout
 
     cpdef answered(self, connection, int opcode, int flags, bytes body)
     cpdef fail(self, error)
     cpdef abandon(self)
     cpdef bint is_unwanted(self) except -1
+    cpdef fit(self, int layout)
     cpdef leave(self)
     cpdef finish(self)

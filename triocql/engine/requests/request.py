@@ -17,8 +17,6 @@ from triocql.engine.requests.telling import as_error, refuse, report
 from triocql.policies.balancing import RoutedRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from triocql.codecs.rows import Page
     from triocql.engine.contracts import Holder, Sink
     from triocql.engine.history import History
@@ -80,8 +78,12 @@ def has_gone(sink: Sink | None) -> bool:
     """Return whether `sink` is a waiter whose consumer was cancelled, though the loop has not said so (`is_gone`)."""
     if isinstance(sink, Completion):
         return False
-    check: Callable[[], bool] | None = getattr(sink, "is_gone", None)
-    return check is not None and check()
+    return bool(getattr(sink, "is_gone", False))
+
+
+def is_bounded(sink: Sink | None) -> bool:
+    """Return whether there are only so many like `sink` at a time (`Sink`)."""
+    return getattr(sink, "bounded", False)
 
 
 class Request:
@@ -90,9 +92,10 @@ class Request:
     Attributes:
         sent: when it was written, in seconds of the loop's clock.
         at: the meter of the node that it was given to, until it is counted how that has ended.
+        layout: what its body has more than usual, in bits: see `Features.layout`.
     """
 
-    __slots__ = ("at", "body", "deadline", "flags", "holder", "opcode", "phase", "sent", "stream")
+    __slots__ = ("at", "body", "deadline", "flags", "holder", "layout", "opcode", "phase", "sent", "stream")
 
     def __init__(self) -> None:
         self.phase = Phase.NEW
@@ -103,6 +106,7 @@ class Request:
         self.stream = -1
         self.opcode = 0
         self.flags = 0
+        self.layout = 0
         self.body = b""
 
     @property
@@ -123,6 +127,11 @@ class Request:
     @property
     def has_key(self) -> bool:
         """Whether it is about a partition that is known, so that some nodes are better than others."""
+        return False
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there are only so many like it at a time: then it waits, however full the queue is."""
         return False
 
     def routed(self) -> RoutedRequest:
@@ -163,6 +172,10 @@ class Request:
     def is_unwanted(self) -> bool:
         """Return whether the consumer was cancelled, though the loop has not said so yet."""
         return False
+
+    def fit(self, layout: int) -> None:
+        """Say the same by a body for connections of this layout: it goes to one of these."""
+        self.layout = layout
 
     def leave(self) -> None:
         """Have whoever holds the request let go of it."""

@@ -34,11 +34,14 @@ class Absence:
         self._pools = pools
         self._snapshot = snapshot
 
-    def error(self, request: Request, named: Sequence[Pool] | None) -> NoNodeAvailable:
+    def error(self, request: Request, named: Sequence[Pool] | None) -> BaseException:
         """Return the error of `request`, which may go to the nodes of these pools; to any if they are None."""
         pools = tuple(self._pools) if named is None else named
         policy = self._policy if request.balancing is None else request.balancing
-        error = NoNodeAvailable(self._reason(pools, policy))
+        try:
+            error = NoNodeAvailable(self._reason(pools, policy))
+        except BaseException as raised:  # of the policy: it is nothing to whoever asks, who may be a reader
+            return raised
         error.attempts = tuple(pool.last_failure for pool in pools if pool.last_failure is not None)
         if (past := request.past()) is not None:
             error.attempts = past.attempts + error.attempts
@@ -66,14 +69,16 @@ class Absence:
         return f"the balancing policy has no node for this request; known are {_listed(nodes)}"
 
     def _explained(self, policy: BalancingPolicy) -> str | None:
-        explain: Callable[[Snapshot], str | None] | None = getattr(policy, "explain", None)
-        if explain is None:
-            return None
         try:
-            return explain(self._snapshot())
+            explain: Callable[[Snapshot], object] | None = getattr(policy, "explain", None)
+            explained = None if explain is None else explain(self._snapshot())
         except Exception:
             logger.exception("the balancing policy raised in explain()")
             return None
+        if explained is None or isinstance(explained, str):
+            return explained
+        logger.error("explain() of the balancing policy returned %s, not a str", type(explained).__name__)
+        return None
 
 
 def _listed(nodes: Iterable[Node]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from triocql.config.groups import PoolOptions
 from triocql.engine.connections.pool import Pool
@@ -19,15 +19,7 @@ from triocql.errors import QueueFull
 
 if TYPE_CHECKING:
     from triocql.engine.requests import Request
-    from triocql.policies.balancing import BalancingPolicy
-
-
-class Balanced(Protocol):
-    """A request, or what knows about several."""
-
-    @property
-    def balancing(self) -> BalancingPolicy | None:
-        """The policy that says where it goes; None for the session's."""
+    from triocql.metadata.node import Node
 
 
 class Backlog:
@@ -36,7 +28,7 @@ class Backlog:
     Attributes:
         queue: what waits while every connection is full, the first to be sent first.
         apart: the same of each profile with a balancing policy of its own, by the identity of that: it may have other
-            nodes, and keeps nobody else waiting.
+            nodes, and keeps nobody else waiting; and of what is for one node only, by the node, once something was.
         waiting: what waits for something else: a connection, or a statement to be prepared.
         delays: what waits for the time at which it is tried again.
         others: what holds requests for other reasons.
@@ -47,26 +39,35 @@ class Backlog:
 
     def __init__(self, clock: Clock, options: PoolOptions, pools: Pools) -> None:
         self.queue: RequestQueue[Request] = RequestQueue(clock)
-        self.apart: dict[int, RequestQueue[Request]] = {}
+        self.apart: dict[int | Node, RequestQueue[Request]] = {}
         self.waiting: RequestQueue[Request | Wait] = RequestQueue(clock)
         self.delays = Delays(clock)
         self.others: list[RequestQueue[Any]] = []
+        self._clock = clock
         self._options = options
         self._pools = pools
-
-    def is_full(self, queue: RequestQueue[Request]) -> bool:
-        """Whether a queue of what waits for room takes no more requests."""
-        return queue.is_full(self._options.max_queue, self._options.max_queue_bytes)
 
     @property
     def queues(self) -> Iterable[RequestQueue[Request]]:
         """All queues of what waits for room."""
         return self.queue, *self.apart.values()
 
-    def queue_of(self, request: Balanced) -> RequestQueue[Request]:
-        """Return the queue that `request` would wait in for room."""
-        policy = request.balancing
+    def has_before(self, request: Request) -> bool:
+        """Whether others wait for room that came before `request`."""
+        queue = self._queue_of(request)
+        return queue is not None and bool(queue.held)
+
+    def _queue_of(self, request: Request) -> RequestQueue[Request] | None:
+        """Return the queue that `request` would wait in for room; None for a node that nothing has waited for yet."""
+        node, policy = request.node, request.balancing
+        if node is not None:
+            return self.apart.get(node)
         return self.queue if policy is None else self.apart[id(policy)]
+
+    def forget(self, node: Node) -> None:
+        """Have no queue for a node that has left, unless something waits in it."""
+        if node in self.apart and not self.apart[node].held:
+            self._clock.discard(self.apart.pop(node))
 
     def hold(self, request: Request, named: Sequence[Pool] | None) -> None:
         """Hold `request`, or fail it with QueueFull or NoNodeAvailable.
@@ -78,24 +79,34 @@ class Backlog:
         """
         pools = self._pools if named is None else named
         if any(pool.has_open() for pool in pools):
-            if request.node is not None:  # while it waited, nobody else could
-                request.fail(
-                    QueueFull(f"every connection to {request.node.name}, the one node for it, is full")
-                )
-            elif self.is_full(queue := self.queue_of(request)):
-                request.fail(_queue_full(queue))
-            else:
-                queue.enter(request, Phase.QUEUED)
+            self._queue(request)
         elif self._can_be_had(pools):
             self.waiting.enter(request, Phase.CONNECTING, named)
         else:
             request.fail(self.absence.error(request, named))
+
+    def _queue(self, request: Request) -> None:
+        """Have `request` wait for room, or fail it with QueueFull."""
+        node, queue = request.node, self._queue_of(request)
+        if node is not None and not request.bounded:
+            request.fail(QueueFull(f"every connection to {node.name}, the one node for it, is full"))
+            return
+        if node is not None and queue is None:
+            queue = self.apart[node] = RequestQueue(self._clock)
+        assert queue is not None, "all others have one from the beginning"
+        if self._is_full(queue) and not request.bounded:
+            request.fail(_queue_full(queue))
+        else:
+            queue.enter(request, Phase.QUEUED)
 
     def _can_be_had(self, pools: Iterable[Pool]) -> bool:
         """Have connections dialled, and return whether one is to one of these pools, or to any if none can be had."""
         if not self._pools.call_for_connections():
             return False
         return any(pool.dialing for pool in pools) or not self._pools.has_open()
+
+    def _is_full(self, queue: RequestQueue[Request]) -> bool:
+        return queue.is_full(self._options.max_queue, self._options.max_queue_bytes)
 
     def find_others(self) -> None:
         """If no connection is left, have what waits wait for the next dial, as what comes now does, or fail."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from triocql.engine.requests import Request
     from triocql.engine.requests.queue import RequestQueue
     from triocql.metadata.node import Node
-    from triocql.policies.balancing import BalancingPolicy, RoutedRequest
+    from triocql.policies.balancing import BalancingPolicy
 
 # Nothing can be sent to it: where requests wait, who comes later waits behind them.
 _NOWHERE = Target()
@@ -60,7 +60,6 @@ class Dispatcher:
     def follow(self, snapshot: Snapshot) -> None:
         """Have the policy decide by `snapshot` from now on."""
         self.snapshot = snapshot
-        self._routes = None
         self.rank()
         self.reroute()
 
@@ -77,13 +76,23 @@ class Dispatcher:
                 target.rank = self._default.rank(node)
 
     def reroute(self) -> None:
-        """Have first attempts go by partitions where there is a choice, and only there."""
-        if self._default is None or len(self._pools) < 2 or self.snapshot.ring is None:
+        """Have first attempts go by partitions where there is a choice, and only there. Routes are looked up anew: what
+        they have looked up, of pools and tablets, holds no more.
+        """
+        if self._default is None or not self._has_choice:
             self._routes = None
-        elif self._routes is None:
+        else:
             self._routes = Routes(self.snapshot, self._pools.targets)
         if not self._backlog.queue.held:
             self.turn.routes = self._routes
+
+    @property
+    def _has_choice(self) -> bool:
+        """Whether partitions say anything about where requests go: there are several nodes, or one has shards."""
+        if self.snapshot.tablets.is_active:
+            return True
+        several = len(self._pools) > 1 or any(pool.sharder is not None for pool in self._pools)
+        return several and self.snapshot.ring is not None
 
     def plan(self, request: Request) -> Plan:
         """Return a plan for a request that has more than one attempt. The policy is asked when it is gone through."""
@@ -98,7 +107,7 @@ class Dispatcher:
             and self._serve(request)
         ):
             return
-        if request.node is None and self._backlog.queue_of(request).held:
+        if self._backlog.has_before(request):
             self._hold(request, None)
             return
         named: list[Pool] = []
@@ -120,14 +129,12 @@ class Dispatcher:
         self.turn.routes = routes = self._routes  # while requests waited there were none
         if routes is not None and request.has_key:
             routed = request.routed()
-            replicas = self._replicas(routed)
-            if replicas:
-                return routes.send(replicas, routed.is_lwt, request)
+            keyspace, key = routed.keyspace, routed.routing_key
+            if keyspace is not None and key is not None:
+                route = routes.keyed(keyspace, routed.table, routed.is_lwt, routed.consistency)
+                if route is not None:
+                    return route.serve(key, request)
         return self.turn.target.send(request) or self._begin_turn(request)
-
-    def _replicas(self, request: RoutedRequest) -> tuple[Node, ...]:
-        keyspace, key = request.keyspace, request.routing_key
-        return () if keyspace is None or key is None else self.snapshot.replicas(keyspace, key)
 
     def _begin_turn(self, request: Request) -> bool:
         """Send `request` to the local node after the last one, whose turn it is then; whether any has room."""
@@ -144,20 +151,25 @@ class Dispatcher:
         """Send `request` at `when`, by the loop's clock: to `node`, if there is one and it has room."""
         self._backlog.delays.hold(request, when, partial(self._submit_to, node))
 
-    def next_connection(self, plan: Plan) -> Connection | None:
-        """Return a connection with room to the next node of `plan`; None if there is none, or others wait for room."""
-        if self._backlog.queue.held or self._ending.reason is not None:
+    def next_connection(self, request: Request, plan: Plan) -> Connection | None:
+        """Return a connection with room to the next node of `plan`, for a copy of `request`; None if there is none, or
+        others wait for room there."""
+        if self._backlog.has_before(request) or self._ending.reason is not None:
             return None
         for node in plan:
             pool = self._pools.get(node)
-            connection = None if pool is None else pool.pick()
+            connection = None if pool is None else pool.pick(self._shard(request, pool))
             if connection is not None:
                 return connection
         return None
 
     def _submit_to(self, node: Node | None, request: Request) -> None:
         pool = None if node is None else self._pools.get(node)
-        if pool is None or self._backlog.queue_of(request).held or not pool.send(request):
+        if (
+            pool is None
+            or self._backlog.has_before(request)
+            or not pool.send(request, self._shard(request, pool))
+        ):
             self.submit(request)
 
     def send_queued(self) -> None:
@@ -202,9 +214,22 @@ class Dispatcher:
             pool = get(node)
             if pool is not None:
                 named.append(pool)
-                if pool.send(request):
+                if pool.send(request, self._shard(request, pool)):
                     return True
         return request.holder is not holder or request.phase is Phase.DONE
+
+    def _shard(self, request: Request, pool: Pool) -> int:
+        """Return the shard that the partition of `request` has on the node of `pool`; -1 where nothing is known of it,
+        or the node has none."""
+        if pool.sharder is None or not request.has_key:
+            return -1
+        routed = request.routed()
+        routed.snapshot = self.snapshot
+        tablet = routed.tablet
+        if tablet is not None and (shard := tablet.shard_of(pool.node)) >= 0:
+            return shard
+        token = routed.token
+        return pool.sharder.shard_of(token) if isinstance(token, int) else -1
 
     def _nodes(self, request: Request) -> Iterator[Node]:
         policy = request.balancing

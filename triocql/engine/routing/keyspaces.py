@@ -54,6 +54,11 @@ class Keyspaces:
             if connection is not origin and connection.state is not State.CLOSED:
                 self._move(connection)
 
+    def follow(self, connection: Connection, keyspace: str | None) -> None:
+        """Have a new connection, which was made for `keyspace`, move to where the session has gone meanwhile."""
+        if keyspace != self.current:
+            self._move(connection)
+
     def moved(self, connection: Connection, keyspace: str, *, refused: bool) -> None:
         """Called with the outcome of a move."""
         self._moving.discard(connection)

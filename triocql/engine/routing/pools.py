@@ -54,8 +54,8 @@ class Pools:
     # --- Connections ---------------------------------------------------------------------------------------
 
     def connections(self) -> list[Connection]:
-        """Return every connection, those that drain included."""
-        pooled = (connection for pool in self for connection in pool.connections)
+        """Return every connection, those included that drain, or that are spare."""
+        pooled = (each for pool in self for each in (*pool.connections, *pool.spare))
         return [*pooled, *self._draining.copy()]  # any thread may ask
 
     def has(self, connection: Connection) -> bool:

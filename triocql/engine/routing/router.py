@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
+from triocql._brief import brief
 from triocql.config.groups import PoolOptions
 from triocql.engine.connections.connection import Connection
 from triocql.engine.connections.pool import Pool
@@ -18,7 +19,9 @@ from triocql.engine.routing.ending import Ending
 from triocql.engine.routing.pools import Pools
 from triocql.errors import OptionError, ProtocolError
 from triocql.metadata.node import Distance, Node
+from triocql.metadata.sharding import Sharder
 from triocql.metadata.snapshot import Snapshot
+from triocql.metadata.tabletstore import Tablets
 from triocql.observability.logs import get_logger
 from triocql.policies.balancing import BalancingPolicy, DefaultBalancing, default_of
 from triocql.policies.balancing.latency import EVERY
@@ -36,6 +39,7 @@ class Router:
 
     Attributes:
         pools: of all nodes.
+        tablets: what is known of the tablets of tables.
         queue: what waits for room.
         waiting: what waits for a connection, or for something to be prepared.
         delays: what waits for the time at which it is tried again.
@@ -48,6 +52,7 @@ class Router:
     def __init__(self, clock: Clock, options: PoolOptions, policy: BalancingPolicy | None = None) -> None:
         self.clock = clock
         self.pools = Pools()
+        self.tablets = Tablets()
         self.reading = False
         self.after_reading: list[Callable[[], None]] = []
         self._backlog = backlog = Backlog(clock, options, self.pools)
@@ -55,13 +60,13 @@ class Router:
         self._policy = DefaultBalancing() if policy is None else policy
         self._policies = [self._policy]
         self._default = default_of(self._policy)
-        self._learning = [] if self._default is None else [self._default.latencies]
+        self._defaults = [] if self._default is None else [self._default]
         self._dispatcher = dispatcher = Dispatcher(self._policy, self.pools, backlog, ending)
         self.queue, self.waiting, self.delays = backlog.queue, backlog.waiting, backlog.delays
+        self.tablets.on_change = dispatcher.reroute
         self.turn, self.plan = dispatcher.turn, dispatcher.plan
         self.submit, self.delay = dispatcher.submit, dispatcher.delay
         self.next_connection = dispatcher.next_connection
-        self.is_full, self.queue_of = backlog.is_full, backlog.queue_of
         self.others, self.add_queue = backlog.others, backlog.others.append
         self._absence, self._apart = backlog.absence, backlog.apart
         self.drain, self.end, self.ended_error = ending.drain, ending.end, ending.error
@@ -76,7 +81,7 @@ class Router:
     @property
     def held(self) -> int:
         """How many requests wait, for whatever it is."""
-        return len(self._backlog.requests())
+        return sum(map(len, (self.waiting, *self.queues, self.delays, *self.others)))
 
     @property
     def queues(self) -> tuple[RequestQueue[Request], ...]:
@@ -90,6 +95,7 @@ class Router:
 
         Raises OptionError for options of the policy that are not right, as far as the first nodes can show that.
         """
+        self.tablets.follow(snapshot.nodes, snapshot.keyspaces)
         told = [
             [self._distance(policy, node, snapshot) for node in snapshot.nodes] for policy in self._policies
         ]
@@ -100,6 +106,9 @@ class Router:
             for policy, distances in zip(self._policies, told, strict=True)
             if all(each is Distance.IGNORED for each in distances)
         ]
+        for default in self._defaults:
+            if missed := default.missed_rack(snapshot):
+                logger.warning("no node is preferred: %s", missed)
         self._dispatcher.follow(snapshot)
 
     def check_use(self) -> None:
@@ -112,14 +121,17 @@ class Router:
         self._policies.append(policy)
         self._apart[id(policy)] = RequestQueue(self.clock)
         if (default := default_of(policy)) is not None:
-            self._learning.append(default.latencies)
+            self._defaults.append(default)
 
     def _distance(self, policy: BalancingPolicy, node: Node, snapshot: Snapshot) -> Distance:
-        """Return how far a node is; as far as it was before if the policy fails to tell."""
+        """Return how far a node is; as far as it was before if the policy fails to tell.
+
+        While a session is opened, Ctrl-C and the like are the caller's, who waits for that.
+        """
         try:
             return _checked(policy.distance(node, snapshot))
         except BaseException as error:  # of the policy: whoever follows a snapshot has to go on
-            if isinstance(error, OptionError) and not len(self.pools):
+            if not len(self.pools) and (isinstance(error, OptionError) or not isinstance(error, Exception)):
                 raise
             logger.exception("the balancing policy raised in distance(), for %s", node.name)
         return node.distance
@@ -128,7 +140,7 @@ class Router:
         """Send requests to the node of `pool`, too."""
         self.pools.add(pool)
         self._dispatcher.added(pool)
-        if self._learning:
+        if self._defaults:
             statistics = pool.node.statistics
             statistics.due = 0.0
             statistics.measured = partial(self._measured, pool.node)
@@ -136,7 +148,18 @@ class Router:
     def resize(self, pool: Pool, size: int, by: float) -> None:
         """Have `size` connections in `pool`. Those that are too many close once what is in flight on them has ended,
         at `by` at the latest."""
-        call([partial(connection.drain, by) for connection in pool.resize(size)])
+        self.let_go(pool.resize(size), by)
+
+    def divide(self, pool: Pool, sharder: Sharder | None) -> list[Connection]:
+        """Have `pool` have the shards that its node has by now; return the connections that are not its any more."""
+        stale = pool.divide(sharder)
+        self._dispatcher.reroute()
+        return stale
+
+    def let_go(self, connections: Iterable[Connection], by: float) -> None:
+        """Close connections that are in no pool any more, once what is in flight on them has ended, at `by` at the
+        latest."""
+        call([partial(connection.drain, by) for connection in connections])
 
     def remove(self, pool: Pool, by: float) -> None:
         """Send nothing more by `pool`; its connections close as those do that are too many. What waited for it waits
@@ -145,7 +168,8 @@ class Router:
         self._dispatcher.reroute()
         self.resize(pool, 0, by)
         if self._is_waiting or len(self.waiting):
-            self._backlog.find_others()
+            self._find_others()
+        self._backlog.forget(pool.node)
 
     @property
     def _is_waiting(self) -> bool:
@@ -154,13 +178,13 @@ class Router:
 
     def _measured(self, node: Node, seconds: float, now: float) -> None:
         node.statistics.due = now + EVERY
-        changes = [latencies.record(node, seconds, now) for latencies in self._learning]
+        changes = [default.latencies.record(node, seconds, now) for default in self._defaults]
         if any(changes):
             self._dispatcher.rank()
 
     def is_slow(self, node: Node) -> bool:
         """Whether others are preferred to `node`, as it has taken long to answer lately."""
-        return any(node in latencies.slow for latencies in self._learning)
+        return any(node in default.latencies.slow for default in self._defaults)
 
     def on_connected(self) -> None:
         """Called when a pool got a connection."""
@@ -208,28 +232,29 @@ class Router:
                 len(connection.orphans),
             )
         self.pools.drain(connection)
-        self._find_others()
+        if self._is_waiting:
+            self._find_others()
 
     def on_lost(self, connection: Connection, error: Exception) -> None:
         """Called at the end of a connection: it is replaced, unless its node is gone."""
         if self.ending is None and self.pools.has(connection):
             logger.warning("lost a connection to %s: %s", connection.name, str(error) or repr(error))
         self.pools.discard(connection)
-        self._find_others()
+        if self._is_waiting:
+            self._find_others()
         self._ending.check()
 
     def _find_others(self) -> None:
-        if self._is_waiting:
-            self._backlog.find_others()
-            if self._apart:  # the nodes of one policy may all be gone, while those of others are there
-                self._dispatcher.send_queued()
+        self._backlog.find_others()
+        if self._apart:  # the nodes of one policy may all be gone, while those of others are there
+            self._dispatcher.send_queued()
 
 
 def _checked(distance: object) -> Distance:
     """Return a distance that a policy gave. Raises OptionError for what is none."""
     if not isinstance(distance, Distance):
         raise OptionError(
-            f"distance() of the balancing policy returned {distance!r}; it has to return triocql.Distance.LOCAL, "
+            f"distance() of the balancing policy returned {brief(distance)}; it has to return triocql.Distance.LOCAL, "
             "REMOTE or IGNORED"
         )
     return distance

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from triocql.policies.balancing.contract import BalancingPolicy, RoutedRequest
 from triocql.policies.balancing.default import DefaultBalancing
-from triocql.policies.balancing.filtered import FilteredBalancing, default_of, in_session
+from triocql.policies.balancing.filtered import FilteredBalancing, default_of
 from triocql.policies.balancing.roundrobin import RoundRobin
 
 __all__ = [
@@ -14,5 +14,4 @@ __all__ = [
     "RoundRobin",
     "RoutedRequest",
     "default_of",
-    "in_session",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from random import shuffle
 from typing import TYPE_CHECKING
 
+from triocql._brief import brief
 from triocql._hints import hinted
 from triocql.errors import OptionError
 from triocql.metadata.node import Distance, NodeState
@@ -32,6 +33,8 @@ class DefaultBalancing:
       first one is the one of two with fewer requests under way.
     - The replicas of a lightweight transaction come in the order of the ring: so those that compete for a partition
       meet at one node, and need not fight it out between several.
+    - Where tablets of ScyllaDB have leaders, the leader comes first if it is in the local data centre, but at ONE and
+      LOCAL_ONE, which any replica can serve alone.
     - The other nodes of the local data centre follow, beginning with another one each time.
     - Nodes of other data centres follow only if `remote_data_centres` names these, and for no lightweight transaction
       at LOCAL_SERIAL. Consistencies such as LOCAL_ONE mean the data centre of the node that gets the request.
@@ -61,8 +64,8 @@ class DefaultBalancing:
         _check_name(local_rack, "local_rack")
         if isinstance(remote_data_centres, str):
             raise OptionError(
-                f"remote_data_centres is {remote_data_centres!r}; give the names as a list: "
-                f"[{remote_data_centres!r}]"
+                f"remote_data_centres is {brief(remote_data_centres)}; give the names as a list: "
+                f"[{brief(remote_data_centres)}]"
             )
         for name in remote_data_centres:
             _check_name(name, "a name in remote_data_centres")
@@ -77,6 +80,7 @@ class DefaultBalancing:
         self._contact_points: tuple[Address, ...] = ()
         self._distances = Distances()
         self._position = -1
+        self._misses_rack = False
         self._local: tuple[Snapshot | None, tuple[Node, ...]] = None, ()
 
     def in_session(self, contact_points: tuple[Address, ...]) -> DefaultBalancing:
@@ -144,18 +148,30 @@ class DefaultBalancing:
         others = ", ".join(map(repr, sorted(known))) or "none"
         return f"no node of the local data centre {self.local_data_centre!r} (known are {others})"
 
+    def missed_rack(self, snapshot: Snapshot) -> str | None:
+        """Return that no local node is in the local rack, once, until one is; None if there is nothing to tell."""
+        local = [node for node in snapshot.nodes if self._distances.of(node) is Distance.LOCAL]
+        racks = {node.rack for node in local if node.rack is not None}
+        if self.local_rack is None or not racks:
+            return None
+        missed, self._misses_rack = self._misses_rack, self.local_rack not in racks
+        if missed or not self._misses_rack:
+            return None
+        return f"no local node is in the rack {self.local_rack!r} (known are {', '.join(map(repr, sorted(racks)))})"
+
     # --- Plans ---------------------------------------------------------------------------------------------
 
     def plan(self, request: RoutedRequest, snapshot: Snapshot) -> Iterator[Node]:
         """Give the nodes for `request` one by one (`BalancingPolicy`)."""
-        replicas: tuple[Node, ...] = ()
-        if request.keyspace is not None and (key := request.routing_key) is not None:
-            replicas = snapshot.replicas(request.keyspace, key)
+        request.snapshot = snapshot
+        replicas = request.replicas
         near = [node for node in replicas if self._distances.of(node) is Distance.LOCAL]
         if request.is_lwt:
             near.sort(key=_is_down)
         else:
             self._put_in_order(near)
+            if snapshot.tablets.is_active:
+                _put_leader_first(request, near)
         yield from near
         yield from self._others(snapshot, near)
         if not _stays(request):
@@ -206,6 +222,14 @@ def _is_down(node: Node) -> bool:
     return node.state is NodeState.DOWN
 
 
+def _put_leader_first(request: RoutedRequest, near: list[Node]) -> None:
+    """Have the leader of the tablet come first, if it is among these nodes, and there is to be one."""
+    leader = request.leader
+    if leader is not None and leader in near and not _is_down(leader):
+        near.remove(leader)
+        near.insert(0, leader)
+
+
 def _stays(request: RoutedRequest) -> bool:
     """Return whether a request means something else in another data centre: its transactions are others' there."""
     local = Consistency.LOCAL_SERIAL
@@ -214,4 +238,4 @@ def _stays(request: RoutedRequest) -> bool:
 
 def _check_name(name: object, what: str) -> None:
     if name is not None and (not isinstance(name, str) or not name):
-        raise OptionError(f"{what} is {name!r}; it has to be a name")
+        raise OptionError(f"{what} is {brief(name)}; it has to be a name")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
+from triocql._brief import brief
 from triocql._hints import hinted
 from triocql.errors import OptionError
 from triocql.metadata.node import Distance
@@ -48,8 +49,8 @@ class FilteredBalancing:
         if allow is None and not deny and predicate is None:
             raise OptionError("a FilteredBalancing takes allow=, deny= or predicate=")
         if predicate is not None and not callable(predicate):
-            raise OptionError(f"predicate is {predicate!r}; it has to be a function of a node")
-        self.policy = DefaultBalancing() if policy is None else policy
+            raise OptionError(f"predicate is {brief(predicate)}; it has to be a function of a node")
+        self.policy = DefaultBalancing() if policy is None else _checked(policy)
         self._allow = allow
         self._deny = deny
         self._predicate = predicate
@@ -58,7 +59,7 @@ class FilteredBalancing:
     def in_session(self, contact_points: tuple[Address, ...]) -> FilteredBalancing:
         """Return a policy of a session's own."""
         return FilteredBalancing(
-            in_session(self.policy, contact_points),
+            _in_session(self.policy, contact_points),
             allow=self._allow,
             deny=self._deny,
             predicate=self._predicate,
@@ -99,8 +100,16 @@ class FilteredBalancing:
         return names.isdisjoint(self._deny) and (self._predicate is None or self._predicate(node))
 
 
-def in_session(policy: BalancingPolicy, contact_points: tuple[Address, ...]) -> BalancingPolicy:
-    """Return the policy for one session: one of its own, if it makes such."""
+def _checked(policy: BalancingPolicy) -> BalancingPolicy:
+    has_all = all(callable(getattr(policy, method, None)) for method in ("distance", "plan"))
+    if not has_all or isinstance(policy, type):
+        raise OptionError(
+            f"policy is {brief(policy)}; it has to be a balancing policy: an object, and no class"
+        )
+    return policy
+
+
+def _in_session(policy: BalancingPolicy, contact_points: tuple[Address, ...]) -> BalancingPolicy:
     make: Callable[[tuple[Address, ...]], BalancingPolicy] | None = getattr(policy, "in_session", None)
     return policy if make is None else make(contact_points)
 

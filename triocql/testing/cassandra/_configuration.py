@@ -33,6 +33,18 @@ _MEBIBYTES: Final = {
     "file_cache_size": 32,
     "key_cache_size": 8,
 }
+# What a machine that is busy is slow to do is no failure, and no reason to end: nodes wait as long as one may be out of
+# turn. (A function that takes 1.5 s would be the end of its node.) Clients have deadlines of their own.
+_SECONDS: Final = {
+    "request_timeout": 30,
+    "read_request_timeout": 20,
+    "range_request_timeout": 20,
+    "write_request_timeout": 20,
+    "counter_write_request_timeout": 20,
+    "cas_contention_timeout": 20,
+}
+_FUNCTION_SECONDS: Final = 20
+_QUEUED_SECONDS: Final = 60
 _ENABLED: Final = ("user_defined_functions", "materialized_views", "sasi_indexes")
 
 
@@ -42,11 +54,16 @@ def default_yaml(series: tuple[int, int]) -> dict[str, Any]:
         return {
             **_SETTINGS,
             **{f"{name}_in_mb": size for name, size in _MEBIBYTES.items()},
+            **{f"{name}_in_ms": 1000 * seconds for name, seconds in _SECONDS.items()},
+            "user_defined_function_fail_timeout": 1000 * _FUNCTION_SECONDS,
             **{f"enable_{name}": True for name in _ENABLED},
         }
     return {
         **_SETTINGS,
         **{name: f"{size}MiB" for name, size in _MEBIBYTES.items()},
+        **{f"{name}": f"{seconds}s" for name, seconds in _SECONDS.items()},
+        "user_defined_functions_fail_timeout": f"{_FUNCTION_SECONDS}s",
+        "native_transport_timeout": f"{_QUEUED_SECONDS}s",
         **{f"{name}_enabled": True for name in _ENABLED},
     }
 
