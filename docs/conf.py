@@ -1,5 +1,10 @@
 """Sphinx: Markdown pages by MyST, the reference from docstrings."""
 
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.domains.python import PythonDomain
+
 from triocql import __version__ as release
 
 project = "triocql"
@@ -24,3 +29,18 @@ autodoc_default_options = {"members": True}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+
+
+class Names(PythonDomain):
+    """What several modules have a name for is, in a text that says no more, what users import from the package."""
+
+    def find_obj(self, *args: Any, **keywords: Any) -> Any:
+        """Find what a name means: the one that is the least far down."""
+        found = super().find_obj(*args, **keywords)
+        least = min((each[0].count(".") for each in found), default=0)
+        return [each for each in found if each[0].count(".") == least]
+
+
+def setup(app: Sphinx) -> None:
+    """Have names looked up so."""
+    app.add_domain(Names, override=True)

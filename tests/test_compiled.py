@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import pickle
 import re
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from triocql._impl import _COMPILED
+from triocql._impl import _COMPILED, impl
 
 ROOT = Path(__file__).resolve().parents[1]
 _USED = re.compile(r'^(?:from ([\w.]+) cimport|cimport ([\w.]+)|include "([^"]+)")', re.MULTILINE)
@@ -55,3 +58,31 @@ def test_all_that_goes_into_a_module_is_among_what_it_depends_on(module: dict[st
 
 def test_what_is_built_is_what_is_looked_for() -> None:
     assert {module["name"] for module in modules()} == set(_COMPILED)
+
+
+def _bare(cls: Any) -> object:
+    """Return an object that its constructor has not seen."""
+    return cls.__new__(cls)
+
+
+@pytest.mark.skipif(impl != "cython", reason="it is about what is compiled")
+@pytest.mark.parametrize("name", _COMPILED)
+def test_what_is_compiled_is_pickled_or_refuses_to_be(name: str) -> None:
+    """Cython has classes pickled with what their pointers point to, which for some is taken for a text."""
+    for cls in vars(importlib.import_module(name)).values():
+        if isinstance(cls, type) and cls.__module__ == name:
+            with suppress(Exception):
+                pickle.dumps(_bare(cls))
+
+
+def test_tests_of_each_implementation_are_in_both_runs() -> None:
+    """Those of pure Python are left out where the compiled one is forced, and have to come in the other run."""
+    pure = re.search(r"PURE +:= \$\(addprefix tests/,([^)]*)\)", (ROOT / "Makefile").read_text())
+    assert pure is not None
+    runs = [ROOT / "tests" / name for name in pure[1].replace("\\", "").split()]
+    of_each = re.compile(
+        r'def test_\w+\([^)]*\b(?:impl|registry): (?:Impl|Registry)|usefixtures\("impl"\)|parametrize\("impl"'
+    )
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        if of_each.search(path.read_text()):
+            assert any(path.is_relative_to(run) for run in runs), path

@@ -36,6 +36,14 @@ def test_importing_loads_no_event_loop_and_no_tls() -> None:
     assert done.stdout.split() == []
 
 
+def test_all_of_it_is_listed() -> None:
+    program = "import triocql; print(*{*triocql.__all__, 'sync', '__version__'} - {*dir(triocql)})"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.split() == []
+
+
 def test_all_is_sorted() -> None:
     """Constants, then classes, then functions; each kind by the alphabet."""
     names = triocql.__all__
@@ -77,11 +85,13 @@ SESSION = {
     "execute",
     "execute_concurrent",
     "execute_concurrent_with_args",
+    "health",
     "keyspace",
     "metadata",
     "prepare",
     "protocol_version",
     "refresh_schema",
+    "scan",
     "schema_agreement",
     "metrics",
     "stats",

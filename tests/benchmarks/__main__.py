@@ -7,7 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from tests.benchmarks import imports, lineup, report, server
+from tests.benchmarks import bench_costs, imports, lineup, report, server
 from tests.benchmarks.harness import Figures, measure
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def main() -> int:
     one = _of_one(options, seconds)
     several = _of_several(options, seconds)
     if not (options.gates or options.only):
+        print(f"\n{bench_costs.report_of_clocks(options.rounds, markdown=options.markdown)}")
         print(f"\n{imports.report()} (goal for triocql: under {imports.GOAL} s)")
     return int(options.gates and not (one and several))
 

@@ -8,21 +8,28 @@ from __future__ import annotations
 import gc
 import time
 import tracemalloc
+from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import triocql
+from tests.engine import wire
 from tests.engine.rings import KEYSPACE, key_of, keyed, know, nodes_of, snapshot_of
 from tests.engine.world import INSERT, World
 from triocql import _impl
+from triocql.metadata.partitioners import MURMUR3
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.engine.peer import PeerLink
+
 COUNTS = (3, 30, 300)
 THRICE = {"class": "SimpleStrategy", "replication_factor": "3"}
-KEYS = [key_of(number) for number in range(5_000)]
+TOKENS = [MURMUR3.token(key_of(number)) for number in range(5_000)]
 IN_FLIGHT = 8
 """A node, so that what arrives from one is as much everywhere."""
+WINDOWS = 40
+"""How often each place of a window is taken, so that its beginning and its end count as much everywhere."""
 ROUNDS = 7
 
 
@@ -32,12 +39,38 @@ class Cost(NamedTuple):
     Attributes:
         connecting: seconds of CPU until there is a session, with all that the nodes of the simulation do for it.
         routing: microseconds to find the replicas of a partition and to choose one of them.
-        request: microseconds of a request, with all that the node of the simulation does for it.
+        request: microseconds of a request, with the little that the simulation does for it.
     """
 
     connecting: float
     routing: float
     request: float
+
+
+class Echo:
+    """What a node's end of a connection is replaced by: it answers all with nothing, without looking at it.
+
+    It keeps nothing, either: what nodes remember takes memory, the more of it the more nodes there are.
+    """
+
+    def __init__(self, link: PeerLink) -> None:
+        self._link = link
+        self._left = b""
+        link.data_received = self.data_received  # type: ignore[method-assign]
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """Answer what is complete (`Link`)."""
+        received, at = self._left + bytes(data), 0
+        while len(received) >= (begin := at + 9):
+            end = begin + int.from_bytes(received[at + 5 : begin], "big")
+            if len(received) < end:
+                break
+            self._link.send(int.from_bytes(received[at + 2 : at + 4], "big"), wire.RESULT, _VOID)
+            at = end
+        self._left = received[at:]
+
+
+_VOID = wire.void()
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -55,26 +88,30 @@ def best(call: Callable[[], object]) -> float:
 
 def cost(count: int) -> Cost:
     """Measure one number of nodes."""
-    world, sessions = World(count=count), []
+    world, sessions = World(4, count=count), []
     connecting = seconds(lambda: sessions.append(world.call(world.connect().__aenter__)))
     (session,) = sessions
-    snapshot = know(world, session, snapshot_of(nodes_of(session), THRICE, tokens=16))
+    know(world, session, snapshot_of(nodes_of(session), THRICE, tokens=16))
     statement = keyed(world, session, INSERT)
-    parameters = [[number] for number in range(3_000 * (1 + count // 100))]
+    parameters = [[number] for number in range(1_000)]  # equally many, which take the same memory everywhere
 
     def request() -> None:
-        world.call(triocql.execute_concurrent_with_args, session, statement, parameters, IN_FLIGHT * count)
+        total = WINDOWS * IN_FLIGHT * count
+        source = islice(cycle(parameters), total)
+        world.call(triocql.execute_concurrent_with_args, session, statement, source, IN_FLIGHT * count)
 
-    of_requests = best(request) / len(parameters)  # the first round has the nodes prepare the statement
-    routes = session._context.executor.router.turn.routes
-    replicas = snapshot.replica_map(KEYSPACE)
-    assert replicas is not None
+    request()  # has the nodes prepare the statement
+    for node in world.nodes:
+        for link in node.links:
+            Echo(link)
+    of_requests = best(request) / (WINDOWS * IN_FLIGHT * count)
+    way = session._context.executor.router.turn.routes.keyed(KEYSPACE, None, False, triocql.Consistency.ONE)
 
     def route() -> None:
-        for key in KEYS:
-            routes.choose(replicas.replicas(key), False)
+        for token in TOKENS:
+            way.choose(token)
 
-    of_routing = best(route) / len(KEYS)
+    of_routing = best(route) / len(TOKENS)
     world.call(session.aclose)
     return Cost(connecting, of_routing * 1e6, of_requests * 1e6)
 

@@ -25,8 +25,16 @@ _TOTAL = re.compile(
 )  # the "summary" is a difference to what was dumped before
 
 
-def count(contender: Contender, port: int, workloads: Iterable[tuple[Row, Cell]]) -> list[list[int]]:
-    """Return for each workload how many instructions its rounds take, of all threads of the process together.
+def count(
+    contender: Contender,
+    port: int,
+    workloads: Iterable[tuple[Row, Cell]],
+    *,
+    requests: int = REQUESTS,
+    rounds: int = ROUNDS,
+) -> list[list[int]]:
+    """Return for each workload how many instructions its rounds take, each of so many requests, of all threads of the
+    process together.
 
     Nothing else is counted: not the start, and not what a first round takes, which finds caches empty.
     """
@@ -41,11 +49,11 @@ def count(contender: Contender, port: int, workloads: Iterable[tuple[Row, Cell]]
         with started(contender, port, "count", under=valgrind) as process:
 
             def round_of(row: Row, cell: Cell) -> int:
-                process.obey(Order(row.shape, *cell, REQUESTS))
+                process.obey(Order(row.shape, *cell, requests))
                 return total(Path(f"{folder}/out.{next(numbers)}").read_text())
 
             numbers = itertools.count(1)
-            return [[round_of(*workload) for _ in range(1 + ROUNDS)][1:] for workload in workloads]
+            return [[round_of(*workload) for _ in range(1 + rounds)][1:] for workload in workloads]
 
 
 def total(report: str) -> int:

@@ -68,15 +68,20 @@ def tables(figures: Figures, rows: Sequence[Row], cells: Sequence[Cell], *, mark
 
     cpu = table(lambda row, cell: f"{figures.cpu(row, cell):.2f}")
     rate = table(lambda row, cell: f"{figures.rate(row, cell):,.0f}")
-    layout = _markdown if markdown else _text
+    laid_out = layout(markdown=markdown)
     return "\n\n".join(
         [
             "CPU time of the client in µs a request (all its threads; medians), by number in flight:",
-            layout(["", *map(str, cells)], cpu),
+            laid_out(["", *map(str, cells)], cpu),
             "Requests a second (medians):",
-            layout(["", *map(str, cells)], rate),
+            laid_out(["", *map(str, cells)], rate),
         ]
     )
+
+
+def layout(*, markdown: bool) -> Callable[[list[str], list[list[str]]], str]:
+    """Return what lays out a table of a head and lines."""
+    return _markdown if markdown else _text
 
 
 def _text(head: list[str], body: list[list[str]]) -> str:

@@ -50,6 +50,8 @@ def test_cassandra_driver(port: int, version: int, compression: Any) -> None:
         insert, select = (session.prepare(text) for text in STATEMENTS.values())
         assert [column.name for column in insert.column_metadata] == ["k", "v"]
         assert not session.execute(insert, ROW).all()
+        carried = {"traceparent": b"00-1", "empty": b""}
+        assert session.execute(select, ROW[:1], custom_payload=carried).one() == ROW
         assert session.execute(select, ROW[:1]).one() == ROW
         results = execute_concurrent_with_args(session, select, [(i,) for i in range(1000)])
         assert {result.result_or_exc.one() for result in results} == {ROW}

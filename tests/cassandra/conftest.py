@@ -5,6 +5,7 @@ The modules in `VERSIONED` run on older versions of Cassandra, too.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import count
@@ -20,12 +21,11 @@ from triocql.testing.cassandra import CassandraCluster
 from triocql.testing.fixtures import require_cassandra
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from triocql.config.options import ConnectKeywords
 
 Table = Callable[[str], Awaitable[str]]
-
-FEATURES = {"4.0": ["cdc"], "4.1": ["cdc"], "5.0": ["cdc", "masking"]}
-"""What is switched on in the nodes of a run, for the schemas that it has."""
 
 KEYSPACE = "triocql_tests"
 FAILING = "failing_writes"
@@ -40,12 +40,22 @@ WIRES: list[ConnectKeywords] = [
 """What changes how things are written on the wire."""
 
 
+def patient(**options: Unpack[ConnectKeywords]) -> ConnectKeywords:
+    """Say how to connect where a test is not about deadlines: that a node of a busy machine is slow is no failure."""
+    return {"timeout": 60.0, "connect_timeout": 30.0, **options}
+
+
 def name_of(wire: Any) -> str:
     return "-".join([f"v{wire['protocol_version']}", *filter(None, [wire.get("compression")])])
 
 
 on_every_wire = pytest.mark.parametrize("options", WIRES, ids=name_of)
-on_v4_and_v5 = pytest.mark.parametrize("options", WIRES[:4], ids=name_of)
+on_v4_and_v5 = pytest.mark.parametrize(
+    "options",
+    [pytest.param(wire, marks=[pytest.mark.long] if "compression" in wire else []) for wire in WIRES[:4]],
+    ids=name_of,
+)
+"""What is compressed differs in frames alone: it is in `make test` where a test is on every wire."""
 
 _numbers = count()
 
@@ -60,20 +70,32 @@ VERSIONED = {"test_types", "test_session", "test_paging", "test_server_errors"}
 """The modules whose tests run on nodes of Cassandra 4.0 and 4.1, too, from the version on that a test says by
 ``@pytest.mark.since``. In `make test` it is only 4.1, and what is marked as ``short``."""
 
+COMPRESSED = {"test_types", "test_paging", "test_auth", "test_concurrency"}
+"""The modules of which what is compressed is in `make test`, too; in `test_protocol` it is without a session."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave what both loops do on several wires to Trio, but for the first wire: what is written there is the same.
+    """Leave what differs in one thing alone to `make test-long`.
 
-    All of it is in `make test-long`.
+    What both loops do on several wires, or on an older version, is left to Trio, but for the first wire: what is
+    written there is the same. So it is with what takes long, on a cluster of several nodes. What is compressed differs
+    in frames alone: it is where values and pages are. (But for snappy: it is what there is of v3.) In pure Python there
+    is one loop, and one version.
     """
+    pure = os.environ.get("TRIOCQL_IMPL") == "python"
     for item in items:
         values = getattr(item, "callspec", None) and item.callspec.params  # type: ignore[attr-defined]
-        if (
-            values
-            and values.get("anyio_backend") == "asyncio"
-            and values.get("options", WIRES[0]) != WIRES[0]
-        ):
+        if not values:
+            continue
+        wire, version = values.get("options", WIRES[0]), values.get("cassandra_version", "5.0")
+        on_asyncio = values.get("anyio_backend") == "asyncio"
+        on_a_cluster = item.path.parent.name == "cluster"
+        if on_asyncio and (on_a_cluster or wire != WIRES[0] or version != "5.0"):
+            item.add_marker(pytest.mark.long)
+        if pure and (on_asyncio or version != "5.0"):
+            item.add_marker(pytest.mark.long)
+        if wire.get("compression") == "lz4" and (version != "5.0" or item.path.stem not in COMPRESSED):
             item.add_marker(pytest.mark.long)
 
 
@@ -91,20 +113,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if version >= since
     ]
     metafunc.parametrize("cassandra_version", versions, scope="session")
-
-
-@pytest.fixture(scope="session")
-def cassandra_version() -> str:
-    """The series of Cassandra that nodes are of; overridden by parametrization."""
-    return "5.0"
-
-
-@pytest.fixture(scope="session")
-def cassandra(cassandra_version: str) -> Iterator[CassandraCluster]:
-    """The node of the whole run, or one of another version."""
-    require_cassandra()
-    with CassandraCluster(version=cassandra_version, features=FEATURES[cassandra_version]) as cluster:
-        yield cluster
 
 
 @pytest.fixture
@@ -128,9 +136,8 @@ async def session(
     """A session in a keyspace of its own for all tests here. A test that hangs fails."""
     if cassandra_version == "4.0" and options.get("protocol_version") == 3:
         pytest.skip("Cassandra 4.0 answers v3 with an error where it would warn, as of unqualified names")
-    patient: ConnectKeywords = {"timeout": 30.0, **options}
-    with anyio.fail_after(60):
-        async with triocql.connect(cassandra.contact_points, **patient) as session:
+    with anyio.fail_after(120):
+        async with triocql.connect(cassandra.contact_points, **patient(**options)) as session:
             await session.execute(create_keyspace(KEYSPACE))
             await session.execute(f"USE {KEYSPACE}")
             yield session

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 BUFFER = 131_072
 """Bytes that each end of a connection takes: a client that does not read holds its service up soon."""
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds until a test gives up."""
 
 SERVERS = {
@@ -35,6 +35,20 @@ SERVERS = {
     "flask-gevent": "gunicorn --worker-class gevent --bind fd://{fd} web_flask:create_app()",
 }
 """How the services of ``examples/`` are started, as users do, but for the socket."""
+
+OTHERS = {
+    "fastapi-hypercorn": "hypercorn --bind fd://{fd} web_fastapi:app",
+    "fastapi-hypercorn-trio": "hypercorn --worker-class trio --bind fd://{fd} web_fastapi:app",
+    "starlette": "uvicorn --no-access-log --fd {fd} web_starlette:app",
+    "starlette-hypercorn": "hypercorn --bind fd://{fd} web_starlette:app",
+    "starlette-hypercorn-trio": "hypercorn --worker-class trio --bind fd://{fd} web_starlette:app",
+    "litestar": "uvicorn --no-access-log --fd {fd} web_litestar:app",
+    "litestar-hypercorn": "hypercorn --bind fd://{fd} web_litestar:app",
+    "litestar-hypercorn-trio": "hypercorn --worker-class trio --bind fd://{fd} web_litestar:app",
+    "django-async": "uvicorn --no-access-log --fd {fd} web_django_async:app",
+    "aiohttp": "gunicorn --worker-class aiohttp.GunicornWebWorker --bind fd://{fd} web_aiohttp:main()",
+}
+"""Those that are not tried on real nodes."""
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -106,7 +120,7 @@ def serve(name: str, contact_point: str, folder: Path) -> Iterator[Service]:
     with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
         service = Service(listener.getsockname())
-        process = _start(SERVERS[name].format(fd=listener.fileno()), contact_point, listener, log)
+        process = _start((SERVERS | OTHERS)[name].format(fd=listener.fileno()), contact_point, listener, log)
     try:
         with service.client:
             yield service

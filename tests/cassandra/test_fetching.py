@@ -63,9 +63,11 @@ def test_tls_needs_4_1() -> None:
 def test_settings_have_the_names_of_their_version() -> None:
     assert default_yaml((4, 0))["memtable_heap_space_in_mb"] == 64
     assert default_yaml((4, 0))["enable_sasi_indexes"] is True
+    assert default_yaml((4, 0))["write_request_timeout_in_ms"] == 20_000
     assert default_yaml((4, 1)) == default_yaml((5, 0))
     assert default_yaml((5, 0))["memtable_heap_space"] == "64MiB"
     assert default_yaml((5, 0))["sasi_indexes_enabled"] is True
+    assert default_yaml((5, 0))["write_request_timeout"] == "20s"
 
 
 # --- Java ------------------------------------------------------------------------------------------------

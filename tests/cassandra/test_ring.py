@@ -1,10 +1,13 @@
-"""The replicas of keys are those that real nodes name, in two data centres with racks."""
+"""The replicas of keys are those that real nodes name, in two data centres with racks.
+
+With one data centre they are in `cluster/test_token_awareness.py`, and in `make test`.
+"""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -20,7 +23,7 @@ from triocql.metadata.snapshot import Snapshot
 from triocql.testing.cassandra import CassandraCluster
 from triocql.testing.fixtures import require_cassandra
 
-pytestmark = pytest.mark.cassandra
+pytestmark = [pytest.mark.cassandra, pytest.mark.long]
 
 TOPOLOGY = {"dc1": {"r1": 2, "r2": 1}, "dc2": {"r1": 1}}
 REPLICATIONS = {
@@ -100,12 +103,12 @@ def cluster() -> Iterator[CassandraCluster]:
         yield cluster
 
 
-def test_replicas_are_those_that_the_cluster_names(cluster: CassandraCluster) -> None:
-    snapshot = known(cluster, list(REPLICATIONS)[-1])
+def check_replicas(cluster: CassandraCluster, snapshot: Snapshot, keyspaces: Iterable[str]) -> None:
+    """Compare the replicas of keys with those of the ranges that a node tells: each question is a Java of its own."""
     first = cluster.nodes[0]
     with ThreadPoolExecutor(AT_A_TIME) as threads:
-        told = threads.map(lambda name: first.nodetool("describering", name), REPLICATIONS)
-        for name, text in zip(REPLICATIONS, told, strict=True):
+        told = threads.map(lambda name: first.nodetool("describering", name), keyspaces)
+        for name, text in zip(keyspaces, told, strict=True):
             ends, replicas = described(text)
             assert len(ends) == len(snapshot.ring.tokens)  # type: ignore[union-attr]
             for key in KEYS:
@@ -113,6 +116,14 @@ def test_replicas_are_those_that_the_cluster_names(cluster: CassandraCluster) ->
                 assert isinstance(token, int)
                 at = bisect_left(ends, token) % len(ends)
                 assert addresses(snapshot.replicas(name, serialized(key))) == replicas[at], (name, key)
+
+
+def test_replicas_are_those_that_the_cluster_names(cluster: CassandraCluster) -> None:
+    """In each keyspace, by its ranges; and some keys one by one."""
+    snapshot = known(cluster, list(REPLICATIONS)[-1])
+    check_replicas(cluster, snapshot, REPLICATIONS)
+    first = cluster.nodes[0]
+    with ThreadPoolExecutor(AT_A_TIME) as threads:
         asked = [(name, key) for name in ("thrice", "two") for key in KEYS[::100]]
         endpoints = threads.map(
             lambda each: first.nodetool("getendpoints", each[0], "t", str(each[1])), asked
@@ -130,7 +141,6 @@ def test_tokens_are_those_that_the_cluster_tells(cluster: CassandraCluster) -> N
     assert {row.id: row.told for row in rows} == {key: snapshot.token(serialized(key)) for key in KEYS}
 
 
-@pytest.mark.long
 def test_transient_replicas_are_left_out_and_the_others_are_those_of_the_cluster() -> None:
     """The server lists the transient replicas of a data centre behind its others."""
     require_cassandra()

@@ -11,7 +11,7 @@ import triocql
 from triocql import Batch, Session
 from triocql.errors import BindTypeError, BindValueError, InvalidQuery, PreparedIdMismatch
 
-from .conftest import KEYSPACE, on_every_wire, on_v4_and_v5
+from .conftest import KEYSPACE, on_every_wire, on_v4_and_v5, patient
 
 if TYPE_CHECKING:
     from triocql.config.options import ConnectKeywords
@@ -116,7 +116,7 @@ async def test_the_node_forgets_everything(
     t = await table("id int PRIMARY KEY, v text")
     text = f"SELECT v FROM {KEYSPACE}.{t} WHERE id = ?"
     assert (await session.execute(text, [1])).one() is None
-    async with triocql.connect(cassandra.contact_points) as other:
+    async with triocql.connect(cassandra.contact_points, **patient()) as other:
         await other.execute(f"DROP TABLE {KEYSPACE}.{t}")
         await other.execute(f"CREATE TABLE {KEYSPACE}.{t} (id int PRIMARY KEY, v text, w text)")
     async with anyio.create_task_group() as group:
@@ -152,7 +152,7 @@ async def test_a_type_gets_a_field_and_another_name(
     await session.execute(insert, row(2, a="text"))
     assert (await session.execute(select, [2])).one() == (("text",), {"x": ([("text",)],)})
 
-    async with triocql.connect(cassandra.contact_points, **options) as other:
+    async with triocql.connect(cassandra.contact_points, **patient(**options)) as other:
         await other.execute(f"USE {KEYSPACE}")
         changing = session if by == "this session" else other
         for number, change, field in ((10, "ADD b text", "b"), (20, "RENAME b TO c", "c")):
@@ -192,7 +192,7 @@ async def test_a_table_is_made_anew_and_prepared_by_somebody_else_first(
     t = await table("id int PRIMARY KEY, v bigint")
     insert = f"INSERT INTO {t} (id, v) VALUES (?, ?)"
     prepared = await session.prepare(insert)
-    async with triocql.connect(cassandra.contact_points, **options) as other:
+    async with triocql.connect(cassandra.contact_points, **patient(**options)) as other:
         await other.execute(f"USE {KEYSPACE}")
         for kind, value in (("text", "x"), ("int", 7), ("bigint", 2**40)):
             await other.execute(f"DROP TABLE {t}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import triocql
-from triocql import Batch, Consistency, Session, errors
+from triocql import Batch, BatchType, Consistency, Session, errors
 from triocql.errors import (
     AlreadyExists,
     ConfigurationError,
@@ -20,10 +20,10 @@ from triocql.errors import (
     WriteFailure,
 )
 
-from .conftest import FAILING, KEYSPACE, ROOT, create_keyspace, on_every_wire, on_v4_and_v5
+from .conftest import FAILING, KEYSPACE, ROOT, create_keyspace, on_every_wire, on_v4_and_v5, patient
 
 if TYPE_CHECKING:
-    from triocql.config.options import ConnectKeywords
+    from triocql import PreparedStatement
     from triocql.testing.cassandra import CassandraCluster
 
     from .conftest import Table
@@ -89,16 +89,26 @@ async def test_a_function_fails(session: Session, table: Table) -> None:
     assert (error.keyspace, error.function, error.arg_types) == (KEYSPACE, "fails", ("int",))
 
 
+def batch_of(statement: PreparedStatement, rows: list[tuple[int, int]]) -> Batch:
+    """Return all of these as one batch: one write to a node, as they are of one partition."""
+    batch = Batch(BatchType.UNLOGGED)
+    for row in rows:
+        batch.add(statement, row)
+    return batch
+
+
 @pytest.mark.parametrize("version", [4, 5])
 async def test_a_read_fails(anyio_backend: str, guarded: CassandraCluster, version: int) -> None:
     """Tombstones: the node warns of some, and refuses to read over too many."""
-    options: ConnectKeywords = {"auth": ROOT, "protocol_version": version}
+    options = patient(auth=ROOT, protocol_version=version)
     async with triocql.connect(guarded.contact_points, **options) as session:
         await session.execute(create_keyspace(KEYSPACE))
         await session.execute(f"USE {KEYSPACE}")
         await session.execute("CREATE TABLE IF NOT EXISTS graves (k int, c int, PRIMARY KEY (k, c))")
         delete = await session.prepare("DELETE FROM graves WHERE k = ? AND c = ?")
-        await session.execute_concurrent_with_args(delete, [(k, c) for k in (200, 2000) for c in range(k)])
+        for key in (200, 2000):
+            for first in range(0, key, 200):
+                await session.execute(batch_of(delete, [(key, n) for n in range(first, first + 200)]))
         result = await session.execute("SELECT * FROM graves WHERE k = 200")
         assert "200 tombstone" in result.warnings[0]
         with pytest.raises(ReadFailure) as caught:
@@ -111,7 +121,7 @@ async def test_a_read_fails(anyio_backend: str, guarded: CassandraCluster, versi
 
 @pytest.mark.parametrize("version", [4, 5])
 async def test_a_write_fails(anyio_backend: str, guarded: CassandraCluster, version: int) -> None:
-    options: ConnectKeywords = {"auth": ROOT, "protocol_version": version}
+    options = patient(auth=ROOT, protocol_version=version)
     async with triocql.connect(guarded.contact_points, **options) as session:
         await session.execute(create_keyspace(FAILING))
         await session.execute(f"CREATE TABLE IF NOT EXISTS {FAILING}.t (id int PRIMARY KEY)")
@@ -134,9 +144,9 @@ async def test_a_write_fails(anyio_backend: str, guarded: CassandraCluster, vers
 
 async def test_unauthorized(anyio_backend: str, guarded: CassandraCluster) -> None:
     points = guarded.contact_points
-    async with triocql.connect(points, auth=ROOT) as root:
+    async with triocql.connect(points, **patient(auth=ROOT)) as root:
         await root.execute("CREATE ROLE IF NOT EXISTS guest WITH PASSWORD = 'welcome' AND LOGIN = true")
-    async with triocql.connect(points, auth=triocql.PlainTextAuth("guest", "welcome")) as guest:
+    async with triocql.connect(points, **patient(auth=triocql.PlainTextAuth("guest", "welcome"))) as guest:
         assert (await guest.execute("SELECT key FROM system.local")).scalar() == "local"
         with pytest.raises(Unauthorized, match="guest"):
             await guest.execute("SELECT * FROM system_auth.roles")

@@ -23,7 +23,16 @@ from triocql.errors import (
 from triocql.protocol.types import NativeType, quote_name
 from triocql.testing.cassandra._install import installation
 
-from .conftest import FAILING, KEYSPACE, ROOT, connected, create_keyspace, on_every_wire, on_v4_and_v5
+from .conftest import (
+    FAILING,
+    KEYSPACE,
+    ROOT,
+    connected,
+    create_keyspace,
+    on_every_wire,
+    on_v4_and_v5,
+    patient,
+)
 
 if TYPE_CHECKING:
     from triocql.config.options import ConnectKeywords
@@ -180,7 +189,7 @@ async def test_batches(session: Session, table: Table, kind: BatchType) -> None:
     batch = Batch(kind, timestamp=1_000_000)
     for n in range(20):
         batch.add(insert, [n, str(n)]).add(f"INSERT INTO {t} (id, v) VALUES (?, ?)", [100 + n, "text"])
-    await session.execute(batch, timeout=30)
+    await session.execute(batch)
     rows = (await session.execute(f"SELECT id, writetime(v) FROM {t}")).rows
     assert sorted(rows) == [(n, 1_000_000) for n in [*range(20), *range(100, 120)]]
 
@@ -244,17 +253,18 @@ async def test_use_moves_every_connection(session: Session, table: Table) -> Non
 
 async def test_connect_with_a_keyspace(session: Session, cassandra: CassandraCluster) -> None:
     points = cassandra.contact_points
-    async with triocql.connect(f"cql://{points[0]}/system?consistency=ONE&page_size=7") as other:
+    url = f"cql://{points[0]}/system?consistency=ONE&page_size=7&timeout=60&connect_timeout=30"
+    async with triocql.connect(url) as other:
         assert other.keyspace == "system"
         assert (await other.execute("SELECT key FROM local")).scalar() == "local"
     await session.execute(create_keyspace('"Mixed_Case"'))
-    async with triocql.connect(points, keyspace="Mixed_Case") as other:
+    async with triocql.connect(points, **patient(keyspace="Mixed_Case")) as other:
         await other.execute("CREATE TABLE IF NOT EXISTS t (id int PRIMARY KEY)")
         await other.execute("USE system")
         await other.execute('USE "Mixed_Case"')
         assert (await other.execute("SELECT id FROM t WHERE id = ?", [1])).one() is None
     with pytest.raises(triocql.errors.ConnectError, match="no_such_keyspace"):
-        async with triocql.connect(points, keyspace="no_such_keyspace"):
+        async with triocql.connect(points, **patient(keyspace="no_such_keyspace")):
             pass
 
 
@@ -268,7 +278,7 @@ async def test_any_name_of_a_keyspace_will_do(
     for _ in range(10):  # on every connection
         assert (await session.execute("SELECT id FROM t WHERE id = ?", [1])).one() is None
     select = await session.prepare("SELECT id FROM t", keyspace=name)
-    async with triocql.connect(cassandra.contact_points, keyspace=name) as other:
+    async with triocql.connect(cassandra.contact_points, **patient(keyspace=name)) as other:
         assert (await other.execute(select)).one() is None
         await connected(other)
         assert other.keyspace == name
@@ -363,7 +373,7 @@ async def test_tracing(session: Session, table: Table) -> None:
     t = await table("id int PRIMARY KEY")
     select = await session.prepare(f"SELECT * FROM {t} WHERE id = ?")
     result = await session.execute(select, [1], tracing=True)
-    trace = await result.trace()
+    trace = await result.trace(timeout=60.0)
     assert trace.request == "Execute CQL3 prepared query"
     assert trace.parameters["query"] == select.text
     assert trace.duration is not None
@@ -373,9 +383,9 @@ async def test_tracing(session: Session, table: Table) -> None:
     assert all(event.activity and event.source == trace.coordinator for event in trace.events)
     assert isinstance(trace.id, UUID)
     insert = await session.execute(f"INSERT INTO {t} (id) VALUES (1)", tracing=True)
-    early = await insert.trace(complete=False, consistency="LOCAL_ONE", timeout=20.0)
+    early = await insert.trace(complete=False, consistency="LOCAL_ONE", timeout=60.0)
     assert early.id != trace.id
-    assert (await insert.trace()).parameters["query"] == f"INSERT INTO {t} (id) VALUES (1)"
+    assert (await insert.trace(timeout=60.0)).parameters["query"] == f"INSERT INTO {t} (id) VALUES (1)"
     with pytest.raises(UsageError, match="tracing=True"):
         await (await session.execute(select, [1])).trace()
 
@@ -398,7 +408,7 @@ async def test_schema_changes_are_told(session: Session) -> None:
     await session.execute(f"DROP KEYSPACE IF EXISTS {keyspace}")
 
     async def change(text: str) -> tuple[Any, ...]:
-        change = (await session.execute(text, timeout=30)).schema_change
+        change = (await session.execute(text)).schema_change
         assert change is not None
         return change.change, change.target, change.keyspace, change.name, change.arg_types
 
@@ -427,7 +437,7 @@ async def test_custom_payload(
     anyio_backend: str, guarded: CassandraCluster, options: ConnectKeywords
 ) -> None:
     payload = {"a": b"1", "b": b"", "c": None}
-    async with triocql.connect(guarded.contact_points, **options) as session:
+    async with triocql.connect(guarded.contact_points, **patient(**options)) as session:
         result = await session.execute("SELECT key FROM system.local", custom_payload=payload)
         assert result.custom_payload == payload
         assert result.scalar() == "local"
@@ -445,20 +455,20 @@ async def test_custom_payload(
 async def test_a_forced_version_does_not_step_down(anyio_backend: str, cassandra: CassandraCluster) -> None:
     with pytest.raises(triocql.errors.OptionError):
         triocql.connect(cassandra.contact_points, protocol_version=6)
-    async with triocql.connect(cassandra.contact_points) as session:
+    async with triocql.connect(cassandra.contact_points, **patient()) as session:
         assert session.protocol_version == 5
     assert issubclass(UnsupportedVersion, triocql.errors.ConnectError)
 
 
 async def test_a_closed_session_says_so(anyio_backend: str, cassandra: CassandraCluster) -> None:
-    async with triocql.connect(cassandra.contact_points) as session:
+    async with triocql.connect(cassandra.contact_points, **patient()) as session:
         await session.execute("SELECT key FROM system.local")
     with pytest.raises(SessionClosed):
         await session.execute("SELECT key FROM system.local")
 
 
 async def test_await_connect(anyio_backend: str, cassandra: CassandraCluster) -> None:
-    connecting = triocql.connect(cassandra.contact_points)
+    connecting = triocql.connect(cassandra.contact_points, **patient())
     if anyio_backend == "trio":
         with pytest.raises(UsageError, match="async with"):
             await connecting

@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 
 import triocql
-from tests.cassandra.conftest import KEYSPACE, create_keyspace
+from tests.cassandra.conftest import KEYSPACE, create_keyspace, patient
 from triocql import Batch, errors
 from triocql.sync import Session
 from triocql.testing.cassandra import CassandraCluster
@@ -21,9 +21,7 @@ _numbers = count()
 
 @pytest.fixture(params=[5, 4])
 def blocking(request: pytest.FixtureRequest, cassandra: CassandraCluster) -> Iterator[Session]:
-    with triocql.sync.connect(
-        cassandra.contact_points, timeout=30.0, protocol_version=request.param
-    ) as session:
+    with triocql.sync.connect(cassandra.contact_points, **patient(protocol_version=request.param)) as session:
         session.execute(create_keyspace(KEYSPACE))
         session.execute(f"USE {KEYSPACE}")
         yield session
@@ -57,7 +55,7 @@ def test_threads(blocking: Session, people: str) -> None:
         names = pool.map(lambda each: blocking.execute(select, [each]).scalar(), range(1000))
         assert list(names) == [f"name {each}" for each in range(1000)]
     futures = [blocking.execute_async(select, [each]) for each in range(1000)]
-    assert [future.result(30).scalar() for future in futures] == [f"name {each}" for each in range(1000)]
+    assert [future.result(60).scalar() for future in futures] == [f"name {each}" for each in range(1000)]
 
 
 def test_streams_of_statements(blocking: Session, people: str) -> None:
@@ -83,6 +81,6 @@ def test_errors_and_traces(blocking: Session, people: str) -> None:
         blocking.execute("SELECT * FROM nowhere")
     with pytest.raises(errors.SyntaxError):
         blocking.execute_async("SELEC").result()
-    trace = blocking.execute(f"SELECT name FROM {people} WHERE id = 7", tracing=True).trace()
+    trace = blocking.execute(f"SELECT name FROM {people} WHERE id = 7", tracing=True).trace(timeout=60.0)
     assert trace.request == "Execute CQL3 query"
     assert trace.events

@@ -16,7 +16,7 @@ from triocql.errors import AuthenticationError, ConnectError, TlsError
 from triocql.testing.cassandra import CassandraCluster
 from triocql.testing.fixtures import require_cassandra
 
-from .conftest import connected
+from .conftest import connected, patient
 
 pytestmark = [pytest.mark.cassandra, pytest.mark.anyio]
 
@@ -49,7 +49,7 @@ def only(context: ssl.SSLContext, version: ssl.TLSVersion) -> ssl.SSLContext:
 @both_versions
 async def test_one_way(anyio_backend: str, one_way: CassandraCluster, version: ssl.TLSVersion) -> None:
     context = only(one_way.ssl_context(client_certificate=False), version)
-    async with triocql.connect(one_way.contact_points, ssl_context=context) as session:
+    async with triocql.connect(one_way.contact_points, **patient(ssl_context=context)) as session:
         results = await session.execute_concurrent([SELECT] * 1000)
         assert {result.scalar() for _, result in results} == {"local"}
 
@@ -57,7 +57,7 @@ async def test_one_way(anyio_backend: str, one_way: CassandraCluster, version: s
 async def test_large_answers_and_a_cancellation(anyio_backend: str, one_way: CassandraCluster) -> None:
     context = one_way.ssl_context(client_certificate=False)
     async with triocql.connect(
-        one_way.contact_points, ssl_context=context, compression="lz4", timeout=30.0
+        one_way.contact_points, **patient(ssl_context=context, compression="lz4")
     ) as session:
         async with session.stream("SELECT * FROM system_schema.columns", page_size=100) as rows:
             assert len([row async for row in rows]) > 200
@@ -71,14 +71,18 @@ async def test_mutual_with_a_password(
     anyio_backend: str, mutual: CassandraCluster, version: ssl.TLSVersion
 ) -> None:
     context = only(mutual.ssl_context(), version)
-    async with triocql.connect(mutual.contact_points, auth=mutual.auth, ssl_context=context) as session:
+    async with triocql.connect(
+        mutual.contact_points, **patient(auth=mutual.auth, ssl_context=context)
+    ) as session:
         assert [row.role for row in await session.execute("LIST ROLES")] == ["cassandra"]
 
 
 async def test_wrong_password(anyio_backend: str, mutual: CassandraCluster) -> None:
     auth = triocql.PlainTextAuth("cassandra", "wrong")
     with pytest.raises(AuthenticationError, match="incorrect"):
-        async with triocql.connect(mutual.contact_points, auth=auth, ssl_context=mutual.ssl_context()):
+        async with triocql.connect(
+            mutual.contact_points, **patient(auth=auth, ssl_context=mutual.ssl_context())
+        ):
             pass
 
 
@@ -88,7 +92,7 @@ async def test_no_client_certificate(
 ) -> None:
     context = only(mutual.ssl_context(client_certificate=False), version)
     with pytest.raises(TlsError, match=r"ALERT.*; it may want a certificate of this side"):
-        async with triocql.connect(mutual.contact_points, auth=mutual.auth, ssl_context=context):
+        async with triocql.connect(mutual.contact_points, **patient(auth=mutual.auth, ssl_context=context)):
             pass
 
 
@@ -99,12 +103,12 @@ async def test_certificate_of_another_authority(
     """Refused by whichever side looks first: ours, if it checks at all."""
     context = only(one_way.ssl_context(), version)
     with pytest.raises(TlsError, match=r"was refused: .*certificate"):
-        async with triocql.connect(mutual.contact_points, auth=mutual.auth, ssl_context=context):
+        async with triocql.connect(mutual.contact_points, **patient(auth=mutual.auth, ssl_context=context)):
             pass
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     with pytest.raises(TlsError, match=r"ALERT.*; it may want a certificate of this side"):
-        async with triocql.connect(mutual.contact_points, auth=mutual.auth, ssl_context=context):
+        async with triocql.connect(mutual.contact_points, **patient(auth=mutual.auth, ssl_context=context)):
             pass
 
 
@@ -112,7 +116,7 @@ async def test_wrong_name(anyio_backend: str, one_way: CassandraCluster) -> None
     context = one_way.ssl_context()
     with pytest.raises(TlsError, match=r"Hostname mismatch, certificate is not valid for 'other\.example'"):
         async with triocql.connect(
-            one_way.contact_points, ssl_context=context, server_hostname="other.example"
+            one_way.contact_points, **patient(ssl_context=context, server_hostname="other.example")
         ):
             pass
 
@@ -124,7 +128,7 @@ async def test_one_side_without_tls(
         async with triocql.connect(one_way.contact_points, connect_timeout=3.0):
             pass
     with pytest.raises(TlsError, match="speaks plain CQL: TLS is not enabled on this port"):
-        async with triocql.connect(cassandra.contact_points, ssl_context=one_way.ssl_context()):
+        async with triocql.connect(cassandra.contact_points, **patient(ssl_context=one_way.ssl_context())):
             pass
 
 
@@ -144,7 +148,7 @@ async def test_certificates_are_renewed_while_connected(anyio_backend: str, mutu
     """What is open goes on; the next connections have the new certificates of both sides, by the same context."""
     context = mutual.ssl_context()
     before = await anyio.to_thread.run_sync(serial_number, mutual)
-    options: Any = {"auth": mutual.auth, "ssl_context": context, "reconnection_base": 0.1}
+    options = patient(auth=mutual.auth, ssl_context=context, reconnection_base=0.1)
     async with triocql.connect(mutual.contact_points, **options) as session:
         await connected(session)
         await anyio.to_thread.run_sync(mutual.renew_certificates)

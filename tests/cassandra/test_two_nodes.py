@@ -14,6 +14,8 @@ from triocql import Session
 from triocql.testing.cassandra import CassandraCluster
 from triocql.testing.fixtures import require_cassandra
 
+from .conftest import patient
+
 # Three nodes show more of it in `make test`, in the folder `cluster`.
 pytestmark = [pytest.mark.cassandra, pytest.mark.anyio, pytest.mark.long]
 
@@ -30,7 +32,7 @@ def pair() -> Iterator[CassandraCluster]:
 @pytest.fixture
 async def session(anyio_backend: str, pair: CassandraCluster) -> AsyncIterator[Session]:
     with anyio.fail_after(120):
-        async with triocql.connect(pair.contact_points, reconnection_base=0.1, timeout=30.0) as session:
+        async with triocql.connect(pair.contact_points, **patient(reconnection_base=0.1)) as session:
             await session.execute(CREATE)
             await session.execute("CREATE TABLE IF NOT EXISTS pair.t (id int PRIMARY KEY, v text)")
             while session.stats().connections < 4:  # noqa: ASYNC110 - nothing tells of it

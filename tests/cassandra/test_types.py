@@ -118,6 +118,7 @@ async def test_vectors(session: Session, table: Table) -> None:
     await round_trip(session, table, VECTORS)
 
 
+@pytest.mark.since("5.0")
 async def test_sets_and_maps_within_other_values(session: Session, table: Table) -> None:
     """A row is found by its own key, and a condition holds for the value that was just read."""
     await session.execute("CREATE TYPE IF NOT EXISTS grouped (names set<text>, ids map<uuid, int>)")

@@ -8,13 +8,19 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 
-from triocql.observability.metrics import Durations, Metrics, NodeMetrics, RequestMetrics
+from triocql.observability.metrics import Durations, Metrics, NodeMetrics, RequestMetrics, ShardMetrics
 
 from .options import _described
 from .pages import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "metrics.md"
-TABLES = {"session": Metrics, "requests": RequestMetrics, "nodes": NodeMetrics, "durations": Durations}
+TABLES = {
+    "session": Metrics,
+    "requests": RequestMetrics,
+    "nodes": NodeMetrics,
+    "shards": ShardMetrics,
+    "durations": Durations,
+}
 
 _KINDS = ("counter", "gauge", "histogram")
 _UNITS = ("seconds", "bytes", "requests", "attempts", "connections", "statements", "stream ids", "events")

@@ -13,13 +13,20 @@ from enum import Enum
 from typing import Any
 
 import triocql
-from triocql.config.options import ConnectionOptions, Options, PoolOptions, ReconnectionOptions
+from triocql.config.options import (
+    ClientOptions,
+    ConnectionOptions,
+    Options,
+    PoolOptions,
+    ReconnectionOptions,
+    ScyllaOptions,
+)
 from triocql.config.requests import RequestOptions, ResolvedOptions
 
 from .pages import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "options.md"
-GROUPS = {"request", "connection", "pool", "reconnection", "policies", "keywords"}
+GROUPS = {"request", "connection", "pool", "reconnection", "scylla", "client", "policies", "keywords"}
 """The arguments that stand for several options of the tables."""
 
 _UNITS = {"microseconds": "µs", "seconds": "s", "bytes": "bytes", "frame body": "bytes"}
@@ -101,6 +108,8 @@ def connect_rows() -> list[Row]:
         *rows_of(ConnectionOptions, defaults_of(ConnectionOptions)),
         *rows_of(PoolOptions, defaults_of(PoolOptions)),
         *rows_of(ReconnectionOptions, defaults_of(ReconnectionOptions), "reconnection_"),
+        *rows_of(ScyllaOptions, defaults_of(ScyllaOptions)),
+        *rows_of(ClientOptions, defaults_of(ClientOptions)),
     ]
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+import yaml
 
 import triocql
 from tests.docs.pages import PAGES, ROOT, Block, Run, blocks_of, runs_of
@@ -89,7 +90,7 @@ def run_page(page: Path, data: Data, tmp_path: Path) -> None:
     """Run all blocks of a page, and compare what they print."""
     data.prepare(page)
     node = data.address
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"__name__": "page"}
     for run in runs_of(page):
         printed = io.StringIO()
         with redirect_stdout(printed):
@@ -108,7 +109,7 @@ def run_page(page: Path, data: Data, tmp_path: Path) -> None:
 @pytest.mark.cassandra
 def test_the_tutorial_leaves_the_data_that_the_guides_begin_with(data: Data, tmp_path: Path) -> None:
     run_page(TUTORIAL, data, tmp_path)
-    with triocql.sync.connect(data.address, keyspace="weather") as session:
+    with triocql.sync.connect(data.address, keyspace="weather", timeout=60.0) as session:
         found = session.execute("SELECT station, at, celsius FROM readings", row_type=tuple)
         assert sorted(found) == sorted(READINGS["readings"]())
         assert list(session.execute("SELECT station, place, tags, cost, settings FROM stations")) == []
@@ -144,7 +145,7 @@ def _run_process(block: Block, node: str, folder: Path) -> str:
         env={**os.environ, "PYTHONPATH": path, "EVENTLET_NO_GREENDNS": "yes"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, f"{block.name}\n{done.stderr}"
@@ -152,14 +153,18 @@ def _run_process(block: Block, node: str, folder: Path) -> str:
 
 
 def _run_blocking(run: Run, node: str, names: dict[str, Any]) -> None:
-    with triocql.sync.connect(node, keyspace="weather", timeout=30.0) as names["session"]:
+    with triocql.sync.connect(node, keyspace="weather", timeout=60.0, connect_timeout=30.0) as names[
+        "session"
+    ]:
         for block in run.blocks:
             exec(_compile(block, node), names)
 
 
 def _run_fragments(run: Run, node: str, names: dict[str, Any]) -> None:
     async def main() -> None:
-        async with triocql.connect(node, keyspace="weather", timeout=30.0) as names["session"]:
+        async with triocql.connect(node, keyspace="weather", timeout=60.0, connect_timeout=30.0) as names[
+            "session"
+        ]:
             for block in run.blocks:
                 code = _compile(block, node, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
                 step = eval(code, names)
@@ -233,7 +238,14 @@ def _check_pip(words: list[str]) -> None:
 
 def test_every_block_has_a_language_that_is_tested_or_data() -> None:
     languages = {block.language for page in PAGES for block in blocks_of(page)}
-    assert languages <= {"python", "console", "text", "cql", "toml"}
+    assert languages <= {"python", "console", "text", "cql", "toml", "yaml"}
+
+
+def test_yaml() -> None:
+    for page in _pages_with("yaml"):
+        for block in blocks_of(page):
+            if block.language == "yaml":
+                assert isinstance(yaml.safe_load(block.code), dict)
 
 
 def test_no_fence_without_a_language() -> None:

@@ -7,11 +7,14 @@ from dataclasses import fields
 import pytest
 
 from triocql.observability.meters import NodeMeter
-from triocql.observability.metrics import Metrics, NodeMetrics, RequestMetrics
+from triocql.observability.metrics import Metrics, NodeMetrics, RequestMetrics, ShardMetrics
 
-from . import metrics
+from . import families, metrics
 
-NO_METRICS = {"requests", "nodes", "former_nodes", "node", "state", "profile", "keyspace", "operation"}
+NO_METRICS = {
+    *("requests", "nodes", "former_nodes", "node", "state", "profile", "keyspace", "operation"),
+    *("shards", "number"),
+}
 """What holds metrics, or tells what they are of."""
 
 
@@ -20,7 +23,12 @@ def test_the_tables_say_what_the_code_does() -> None:
     assert page == metrics.with_tables(page), "run: python -m tests.docs.metrics"
 
 
-@pytest.mark.parametrize("owner", [Metrics, RequestMetrics, NodeMetrics])
+def test_the_table_for_prometheus_says_what_the_code_does() -> None:
+    page = families.PAGE.read_text()
+    assert page == families.with_table(page), "run: python -m tests.docs.families"
+
+
+@pytest.mark.parametrize("owner", [Metrics, RequestMetrics, NodeMetrics, ShardMetrics])
 def test_each_has_a_kind_and_a_unit(owner: type) -> None:
     for name, kind, unit, text in metrics.rows_of(owner):
         assert text, name

@@ -34,7 +34,8 @@ WHAT: dict[Shape, str] = {
 
 @dataclass(frozen=True)
 class Contender:
-    """One driver on one loop, with one wire format. `pure` leaves out triocql's compiled part.
+    """One driver on one loop, with one wire format. `pure` leaves out triocql's compiled part; `watching` is a way to
+    watch it (`contenders.watching`).
 
     `folder` is where triocql is imported from, if it is not this checkout's.
     """
@@ -45,11 +46,12 @@ class Contender:
     lz4: bool = False
     pure: bool = False
     folder: str = ""
+    watching: str = ""
 
     def __str__(self) -> str:
-        return ", ".join(
-            [self.driver, self.loop, f"v{self.version}"] + ["LZ4"] * self.lz4 + ["pure Python"] * self.pure
-        )
+        parts = [self.driver, self.loop, f"v{self.version}"]
+        parts += ["LZ4"] * self.lz4 + ["pure Python"] * self.pure + [self.watching] * bool(self.watching)
+        return ", ".join(parts)
 
 
 @dataclass(frozen=True)

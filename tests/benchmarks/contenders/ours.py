@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
 import triocql
@@ -76,8 +77,23 @@ class TriocqlRunner:
 async def connect(contender: Contender, port: int, loop: Loop) -> AsyncIterator[Runner]:
     """Connect a session as the contender says."""
     compression: Literal["lz4"] | None = "lz4" if contender.lz4 else None
+    watching = _watching(contender.watching)
     async with triocql.connect(
-        ["127.0.0.1"], port=port, protocol_version=contender.version, compression=compression
+        ["127.0.0.1"],
+        port=port,
+        protocol_version=contender.version,
+        compression=compression,
+        **watching.options,
     ) as session:
         statements = {name: await session.prepare(text) for name, text in STATEMENTS.items()}
-        yield TriocqlRunner(session, statements, loop)
+        with watching.around():
+            yield TriocqlRunner(session, statements, loop)
+
+
+def _watching(name: str) -> Any:
+    """Return a way to watch. Where there is none, nothing of it is imported."""
+    if not name:
+        return SimpleNamespace(options={}, around=nullcontext)
+    from tests.benchmarks.contenders.watching import WATCHING
+
+    return WATCHING[name]

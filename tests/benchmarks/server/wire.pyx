@@ -28,6 +28,7 @@ cdef enum:
 
 cdef enum:
     COMPRESSED = 0x01
+    PAYLOAD = 0x04
     SKIP_METADATA = 0x02
 
 cdef object SEED = zlib.crc32(b"\xfa\x2d\x55\xca")
@@ -39,6 +40,23 @@ cdef inline unsigned int be32(const unsigned char* p) noexcept:
 
 cdef inline unsigned int be16(const unsigned char* p) noexcept:
     return (<unsigned int>p[0] << 8) | p[1]
+
+
+cdef Py_ssize_t payload_end(const unsigned char* p, Py_ssize_t n) noexcept:
+    """Return where the custom payload ends that a body begins with; its end if it is cut off."""
+    cdef Py_ssize_t at = 2
+    cdef unsigned int entry, size
+    if n < 2:
+        return n
+    for entry in range(be16(p)):
+        if at + 2 > n:
+            return n
+        at += 2 + be16(p + at)
+        if at + 4 > n:
+            return n
+        size = be32(p + at)
+        at += 4 if size >= 0x80000000 else 4 + size
+    return min(at, n)
 
 
 cdef unsigned long long little(const unsigned char* p, int n) noexcept:
@@ -265,9 +283,13 @@ cdef class Connection:
         cdef const unsigned char* body = p + HEADER
         cdef bytes plain, frame = None
         cdef int opcode = p[4]
+        cdef Py_ssize_t start
         if p[1] & COMPRESSED:
             plain = lz4.block.decompress(bytes(body[4:n]), uncompressed_size=be32(body))
             body, n = <const unsigned char*>PyBytes_AS_STRING(plain), PyBytes_GET_SIZE(plain)
+        if p[1] & PAYLOAD:
+            start = payload_end(body, n)
+            body, n = body + start, n - start
         if self.book is not None:
             if opcode == EXECUTE:
                 frame = self.book.executed(body, n)

@@ -13,19 +13,11 @@ from triocql.testing.fixtures import require_cassandra
 
 from .load import SCHEMA
 
-# What the machine is slow to do is no fault of a node: its own timeouts are to tell of nodes that are gone.
-SLOW_MACHINE = {
-    "read_request_timeout": "20s",
-    "write_request_timeout": "20s",
-    "range_request_timeout": "20s",
-    "request_timeout": "30s",
-}
-
 
 @pytest.fixture(scope="package")
 def three_nodes() -> Iterator[CassandraCluster]:
     require_cassandra()
-    with CassandraCluster(nodes=3, name="three", yaml=SLOW_MACHINE, start_timeout=300.0) as cluster:
+    with CassandraCluster(nodes=3, name="three", start_timeout=300.0) as cluster:
         create_schema(cluster)
         yield cluster
 

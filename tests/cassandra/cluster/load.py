@@ -38,6 +38,9 @@ RUNS = f"SELECT id FROM {KEYSPACE}.runs WHERE id = ?"
 KEYS = 10
 """Keys of each worker, which nobody else writes."""
 
+NOTHING_YET = (None,)
+"""What a read of a key may bring before anything was written there."""
+
 PATIENCE = 120.0
 """Seconds until a test gives up."""
 
@@ -123,7 +126,8 @@ class Load:
         report: what became of its requests so far.
         over: whether the workers are to stop.
         rest: how long a worker rests after an answer, in seconds, so that nodes have the machine, too.
-        possible: what a read of each key may bring: more than one text, if a write has failed.
+        possible: what a read of each key may bring: more than one text, if a write has failed, and nothing, if the
+            first one has.
     """
 
     def __init__(self, name: str) -> None:
@@ -131,7 +135,7 @@ class Load:
         self.report = Report()
         self.over = False
         self.rest = 0.02
-        self.possible: dict[str, set[str]] = {}
+        self.possible: dict[str, set[str | None]] = {}
         self._changed = threading.Condition()
 
     def work(self, worker: int) -> Steps:
@@ -141,7 +145,7 @@ class Load:
             key, text = f"{self.name}-{worker}-{n % KEYS}", f"text {n}"
             written = yield from self._step(Request(WRITE, [key, text]))
             failed = isinstance(written, RequestError)
-            possible[key] = {text, *possible.get(key, ())} if failed else {text}
+            possible[key] = {text, *possible.get(key, NOTHING_YET)} if failed else {text}
             read = yield from self._step(Request(READ, [key]))
             if not isinstance(read, RequestError) and (found := read.scalar()) not in possible[key]:
                 self.report.wrong.append(f"{key} is {found!r}, not {possible[key]}")

@@ -22,7 +22,7 @@ from .load import PATIENCE, READ, RUN, WRITE, Load, Report, Steps
 
 if TYPE_CHECKING:
     from triocql.cluster.cluster import Cluster
-    from triocql.session.context import Stats
+    from triocql.cluster.measuring import Stats
     from triocql.statements.prepared import PreparedStatement
 
 WORKERS = 8
@@ -93,7 +93,7 @@ class Running:
 @contextmanager
 def running(on: str, contact_points: list[str], **options: Any) -> Iterator[Running]:
     """Run a load on "trio", "asyncio" or "thread" until the block is left; its outcomes are checked by the test."""
-    options = {"timeout": 30.0, "consistency": "QUORUM", **options}
+    options = {"timeout": 60.0, "connect_timeout": 30.0, "consistency": "QUORUM", **options}
     connect = _on_threads if on == "thread" else _on_a_loop
     with connect(on, contact_points, options) as load:
         load.start()

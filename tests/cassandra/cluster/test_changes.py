@@ -12,7 +12,7 @@ from triocql.testing.cassandra._versions import LATEST
 from triocql.testing.fixtures import require_cassandra
 
 from .checks import go_on, loads_on
-from .conftest import SLOW_MACHINE, create_schema
+from .conftest import create_schema
 
 pytestmark = [pytest.mark.cassandra, pytest.mark.long]
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.cassandra, pytest.mark.long]
 @contextmanager
 def own_cluster(version: str = "5.0") -> Iterator[CassandraCluster]:
     require_cassandra()
-    with CassandraCluster(nodes=3, name="changing", version=version, yaml=SLOW_MACHINE) as cluster:
+    with CassandraCluster(nodes=3, name="changing", version=version) as cluster:
         create_schema(cluster)
         yield cluster
 

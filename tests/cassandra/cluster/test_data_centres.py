@@ -11,7 +11,7 @@ from triocql.testing.cassandra import CassandraCluster
 from triocql.testing.fixtures import require_cassandra
 
 from .checks import BACK_OFF, MANY, check_runs, on_trio
-from .conftest import SLOW_MACHINE, create_schema, whole
+from .conftest import create_schema, whole
 from .running import Running, running
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ OPTIONS: dict[str, Any] = {
 def two_data_centres() -> Iterator[CassandraCluster]:
     require_cassandra()
     topology = {"dc1": {"rack1": 2}, "dc2": {"rack1": 2}}
-    with CassandraCluster(topology=topology, name="centres", yaml=SLOW_MACHINE) as cluster:
+    with CassandraCluster(topology=topology, name="centres") as cluster:
         create_schema(cluster)
         yield cluster
 

@@ -15,7 +15,7 @@ from triocql.testing.cassandra._probe import accepts_password
 from triocql.testing.fixtures import require_cassandra
 
 from .checks import BACK_OFF, go_on, loads_on, wait_for_pools
-from .conftest import SLOW_MACHINE, create_schema
+from .conftest import create_schema
 
 if TYPE_CHECKING:
     from triocql.testing.cassandra import Node
@@ -32,8 +32,7 @@ ROLES = "{'class': 'NetworkTopologyStrategy', 'replication_factor': 3}"
 def secured() -> Iterator[CassandraCluster]:
     """Three nodes that ask for a password and a certificate, each of which knows the role that loads log in as."""
     require_cassandra()
-    yaml = {**SLOW_MACHINE, **NOTHING_IS_KEPT}
-    with CassandraCluster(nodes=3, name="secured", auth=True, tls="mutual", yaml=yaml) as cluster:
+    with CassandraCluster(nodes=3, name="secured", auth=True, tls="mutual", yaml=NOTHING_IS_KEPT) as cluster:
         root: Any = {"auth": cluster.auth, "ssl_context": cluster.ssl_context()}
         with triocql.sync.connect(cluster.contact_points[0], timeout=60.0, **root) as session:
             session.execute(f"ALTER KEYSPACE system_auth WITH replication = {ROLES}")

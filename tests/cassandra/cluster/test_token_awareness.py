@@ -9,6 +9,7 @@ import pytest
 
 import triocql
 import triocql.sync
+from tests.cassandra.test_ring import check_replicas, create, known
 from triocql.policies.balancing import RoundRobin
 
 if TYPE_CHECKING:
@@ -84,6 +85,13 @@ def test_each_prepared_read_goes_to_its_replica(single: CassandraCluster) -> Non
     reads = read(single)
     assert reads.elsewhere == 0
     assert set(reads.owners) == {node.address for node in single.nodes}
+
+
+def test_replicas_are_those_that_the_cluster_names(three: CassandraCluster) -> None:
+    strategies = ("NetworkTopologyStrategy", "SimpleStrategy")
+    keyspaces = {f"twice_{name}".lower(): {"class": name, "replication_factor": "2"} for name in strategies}
+    create(three, keyspaces)
+    check_replicas(three, known(three, list(keyspaces)[-1]), keyspaces)
 
 
 def test_without_token_awareness_reads_go_anywhere(single: CassandraCluster) -> None:

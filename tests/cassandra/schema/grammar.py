@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -12,7 +12,10 @@ from .columntypes import write_types
 from .derived import write_indexes, write_views
 from .functions import write_functions
 from .tables import write_table
+from .triggers import write_triggers
 from .writer import Schema, Server, Writer, option_map, quoted
+
+T = TypeVar("T")
 
 
 @st.composite
@@ -21,7 +24,7 @@ def schemas(draw: Callable[[st.SearchStrategy[Any]], Any], server: Server) -> Sc
     keyspace = draw(st.sampled_from(["described", "Described", "order", "table_2"]))
     writer = Writer(draw, server, keyspace)
     transient = server.transient and writer.sometimes("transient replication", 4)
-    _write_keyspace(writer, transient=transient)
+    write_keyspace(writer, transient=transient)
     types = write_types(writer)
     write_functions(writer, types)
     for _ in range(writer.count(1, 3)):
@@ -29,10 +32,12 @@ def schemas(draw: Callable[[st.SearchStrategy[Any]], Any], server: Server) -> Sc
         if not transient:
             write_indexes(writer, table)
             write_views(writer, table)
+        write_triggers(writer, table)
     return writer.schema
 
 
-def _write_keyspace(writer: Writer, *, transient: bool) -> None:
+def write_keyspace(writer: Writer, *, transient: bool) -> None:
+    """Write the keyspace itself."""
     factor = "3/1" if transient else "1"
     simple = {"class": "SimpleStrategy", "replication_factor": factor}
     options = [simple, {"class": "NetworkTopologyStrategy", "dc1": factor}]
@@ -47,11 +52,16 @@ def _write_keyspace(writer: Writer, *, transient: bool) -> None:
 
 
 def generate(server: Server, count: int) -> list[Schema]:
-    """Return so many different schemas, the same ones each time.
+    """Return so many different schemas, the same ones each time."""
+    return generated(schemas(server), count)
+
+
+def generated(strategy: st.SearchStrategy[T], count: int) -> list[T]:
+    """Return so many different ones of what is drawn, the same ones each time.
 
     They are made beforehand: on a slow node nothing is to be tried twice, or shrunk. What is found is shown by objects.
     """
-    found: dict[str, Schema] = {}
+    found: dict[str, T] = {}
 
     @settings(
         max_examples=2 * count,
@@ -61,9 +71,9 @@ def generate(server: Server, count: int) -> list[Schema]:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(schemas(server))
-    def keep(schema: Schema) -> None:
-        found.setdefault(repr(schema), schema)
+    @given(strategy)
+    def keep(each: T) -> None:
+        found.setdefault(repr(each), each)
 
     keep()
     return list(found.values())[:count]

@@ -6,6 +6,7 @@ from typing import Any
 
 from triocql.testing.cassandra import CassandraCluster
 
+from .triggers import folder
 from .writer import Server
 
 _MEMTABLES = {
@@ -19,11 +20,14 @@ _MEMTABLES = {
 
 def server_of(series: str) -> Server:
     """Return what a node of `launch` takes."""
-    return Server(series, cdc=True, masking=series >= "5.0", transient=True, memtables=series >= "5.0")
+    return Server(
+        series, cdc=True, masking=series >= "5.0", transient=True, memtables=series >= "5.0", triggers=True
+    )
 
 
 def launch(series: str, **keywords: Any) -> CassandraCluster:
     """Return a cluster of a series, as "5.0", with all features switched on, to be started."""
     features = ["cdc", "transient_replication", *(["masking"] if series >= "5.0" else [])]
     yaml = {"num_tokens": 1, **({"memtable": _MEMTABLES} if series >= "5.0" else {})}
-    return CassandraCluster(version=series, features=features, yaml=yaml, **keywords)
+    jvm = [f"-Dcassandra.triggers_dir={folder()}"]
+    return CassandraCluster(version=series, features=features, yaml=yaml, jvm=jvm, **keywords)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from .columntypes import Type, draw_type, native
+from .literals import literal
 from .options import write_options
 from .writer import quoted
 
@@ -68,7 +69,7 @@ def write_table(writer: Writer, types: list[UserType], *, transient: bool = Fals
             table.statics[writer.name(taken)] = _column(writer, types, kind)
     _create(writer, table, transient=transient)
     if kind == "usual":
-        _change(writer, types, table, taken)
+        write_change(writer, types, table, taken)
     return table
 
 
@@ -80,7 +81,7 @@ def _column(writer: Writer, types: list[UserType], kind: str) -> Type:
 
 def _create(writer: Writer, table: Table, *, transient: bool) -> None:
     columns = [
-        f"{quoted(name)} {each.cql}{' STATIC' if name in table.statics else ''}{_mask(writer, table, each)}"
+        f"{quoted(name)} {each.cql}{' STATIC' if name in table.statics else ''}{mask_of(writer, table, each)}"
         for group in (table.columns, table.partition, table.statics, table.clustering)
         for name, each in group.items()
     ]
@@ -103,15 +104,20 @@ def _partition(table: Table) -> str:
     return f"({', '.join(map(quoted, table.partition))})"
 
 
-def _mask(writer: Writer, table: Table, column: Type) -> str:
-    if not writer.server.masking or table.counter or table.compact or not column.is_native:
+def mask_of(writer: Writer, table: Table, column: Type) -> str:
+    """Draw how a column is masked, or not."""
+    if not writer.server.masking or table.counter or table.compact or not writer.sometimes("masks", 4):
         return ""
-    if not writer.sometimes("masks", 4):
+    if column.is_native:
+        return f" MASKED WITH {writer.pick([*_EVERY_MASK, *_MASKS.get(column.cql, ())])}"
+    value = literal(writer, column.cql)
+    if value is None:
         return ""
-    return f" MASKED WITH {writer.pick([*_EVERY_MASK, *_MASKS.get(column.cql, ())])}"
+    writer.has("masks with literals of collections")
+    return f" MASKED WITH {writer.pick(['DEFAULT', f'mask_replace({value})', f'mask_replace({value})'])}"
 
 
-def _change(writer: Writer, types: list[UserType], table: Table, taken: set[str]) -> None:
+def write_change(writer: Writer, types: list[UserType], table: Table, taken: set[str]) -> None:
     """Have columns come, go and come again."""
     alter = f"ALTER TABLE {writer.qualified(table.name)}"
     columns = {**table.columns, **table.statics}
@@ -126,11 +132,11 @@ def _change(writer: Writer, types: list[UserType], table: Table, taken: set[str]
         if kind.kind != "udt" and "<" not in kind.cql and writer.sometimes("columns added again"):
             group[name] = kind
             static = " STATIC" if group is table.statics else ""
-            writer.write(f"{alter} ADD {quoted(name)} {kind.cql}{static}{_mask(writer, table, kind)}")
+            writer.write(f"{alter} ADD {quoted(name)} {kind.cql}{static}{mask_of(writer, table, kind)}")
     if writer.sometimes("added columns", 3):
         name, kind = writer.name(taken), draw_type(writer, types)
         table.columns[name] = kind
-        writer.write(f"{alter} ADD {quoted(name)} {kind.cql}{_mask(writer, table, kind)}")
+        writer.write(f"{alter} ADD {quoted(name)} {kind.cql}{mask_of(writer, table, kind)}")
     if table.clustering and writer.sometimes("renamed keys", 6):
         old, new = writer.pick(list(table.clustering)), writer.name(taken)
         writer.write(f"{alter} RENAME {quoted(old)} TO {quoted(new)}")

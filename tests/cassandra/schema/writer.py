@@ -24,6 +24,7 @@ class Server(NamedTuple):
     masking: bool = False
     transient: bool = False
     memtables: bool = False
+    triggers: bool = False
 
     @property
     def vectors(self) -> bool:
@@ -112,8 +113,9 @@ NAMES = (
 )
 """Names of any kind."""
 
-_UNQUOTED_WORDS = {"json", "ttl", "counter", "int"}
-UNQUOTED = "types and functions that DESCRIBE does not quote"
+_UNQUOTED_WORDS = {"json", "ttl", "counter", "int", "key"}
+_LITERALS = {"true", "false"}
+UNQUOTED = "names that DESCRIBE does not quote"
 """Those with names that Cassandra takes in quotes only, and writes without."""
 
 TEXTS = st.sampled_from(
@@ -174,6 +176,8 @@ class Writer:
             self.has("quoted names" if name.isascii() else "names that are not ASCII")
         elif name in _RESERVED:
             self.has("reserved names")
+        if name in _LITERALS:
+            self.has(UNQUOTED)
         return name
 
     @staticmethod
