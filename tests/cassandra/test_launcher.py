@@ -7,7 +7,7 @@ import select
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,41 +137,45 @@ def test_a_failed_start_shows_the_log_and_leaves_nothing() -> None:
 
 # In place of Java: each start is a line of a file, and the first ones meet no peers.
 LONELY = """#!/bin/sh
-echo started >> starts
-test $(wc -l < starts) -gt {times} && exec sleep 600
+echo started >> '{starts}'
+test $(wc -l < '{starts}') -gt {times} && exec sleep 600
 echo "ERROR {reason}"
 exit 3
 """
 
 
-def lonely_node(folder: Path, *, times: int, reason: str) -> Node:
+@contextmanager
+def lonely_node(folder: Path, *, times: int, reason: str) -> Iterator[Node]:
     """A node whose starts fail some times, and whose log has an error of long ago before that."""
-    program = folder / "java"
-    program.write_text(LONELY.format(times=times, reason=reason))
+    program, starts = folder / "java", folder / "starts"
+    program.write_text(LONELY.format(starts=starts, times=times, reason=reason))
     program.chmod(0o755)
+    starts.touch()
     folder.joinpath("node.log").write_text("ERROR of an earlier day\n" + "INFO nothing\n" * 100)
     ready = Installation(version_of("5.0"), Java(program, 17, "none"), folder)
     facts = ClusterFacts("lonely", ready, LoopbackBlock.reserve(), ("127.0.0.1",), 60.0, None)
-    return Node(facts, 0, Place("dc1", "rack1"), folder, tokens=None, yaml={}, jvm=())
+    node = Node(facts, 0, Place("dc1", "rack1"), folder, tokens=None, yaml={}, jvm=())
+    try:
+        yield node
+    finally:
+        node.remove()
+        facts.block.release()
 
 
 def test_a_start_that_meets_no_peers_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    node = lonely_node(tmp_path, times=2, reason="Unable to gossip with any peers")
     starts = tmp_path / "starts"
     monkeypatch.setattr(Node, "is_up", lambda it: it.running and starts.read_text().count("started") == 3)
-    try:
+    with lonely_node(tmp_path, times=2, reason="Unable to gossip with any peers") as node:
         node.start()
         assert node.running
-    finally:
-        node.remove()
-        node._facts.block.release()
 
 
 def test_a_failed_start_tells_of_itself_and_not_of_what_its_log_has_from_before(tmp_path: Path) -> None:
-    node = lonely_node(tmp_path, times=1, reason="of today")
-    with pytest.raises(StartError, match="of today") as caught:
+    with (
+        lonely_node(tmp_path, times=1, reason="of today") as node,
+        pytest.raises(StartError, match="of today") as caught,
+    ):
         node.start()
-    node._facts.block.release()
     assert "earlier day" not in str(caught.value)
 
 
