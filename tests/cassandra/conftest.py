@@ -84,7 +84,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     is one loop, and one version.
     """
     pure = os.environ.get("TRIOCQL_IMPL") == "python"
+    here = Path(__file__).parent
     for item in items:
+        if not item.path.is_relative_to(here):
+            continue
         values = getattr(item, "callspec", None) and item.callspec.params  # type: ignore[attr-defined]
         if not values:
             continue
