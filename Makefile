@@ -52,7 +52,7 @@ test-long: $(VENV)/.group-test cassandra tools
 	.ci/system prometheus
 	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -m long -o faulthandler_timeout=3600
 	TRIOCQL_IMPL=python $(PY) -m pytest -m long -o faulthandler_timeout=3600 $(PURE) $(PURE_ALONE)
-	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -m 'hypothesis and not cassandra' --hypothesis-profile long -o faulthandler_timeout=3600
+	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -m 'hypothesis and not cassandra and not long' --hypothesis-profile long -o faulthandler_timeout=3600
 
 test-all:
 	@set -e; .ci/pythons | while read -r version python; do \

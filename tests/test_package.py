@@ -268,5 +268,5 @@ def test_the_sdist_builds_and_passes_its_tests(unpacked: Path, tmp_path: Path) -
         "tests/test_layers.py",
     ]
     for impl in ("cython", "python"):
-        chosen = ("-m", "pytest", "-q", "-m", "not cassandra and not long", *some)
+        chosen = ("-m", "pytest", "-q", "-n", "3", "-m", "not cassandra and not long", *some)
         assert "passed" in run(python, *chosen, folder=unpacked, TRIOCQL_IMPL=impl)

@@ -29,6 +29,7 @@ from .conftest import (
     ROOT,
     connected,
     create_keyspace,
+    name_of,
     on_every_wire,
     on_v4_and_v5,
     patient,
@@ -95,6 +96,18 @@ async def test_what_a_prepared_statement_tells(session: Session, table: Table) -
     assert partly.bind(1).routing_key is None
     with pytest.raises(InvalidQuery, match="Undefined column name nope"):
         await session.prepare(f"SELECT nope FROM {t}")
+
+
+@pytest.mark.short
+@pytest.mark.parametrize("options", [{"protocol_version": 3}], ids=name_of)
+async def test_v3_does_not_tell_the_key_and_any_node_is_asked(session: Session, table: Table) -> None:
+    t = await table("id int PRIMARY KEY, v text")
+    insert = await session.prepare(f"INSERT INTO {t} (id, v) VALUES (?, ?)")
+    select = await session.prepare(f"SELECT v FROM {t} WHERE id = ?")
+    assert insert.partition_key_indexes == select.partition_key_indexes == ()
+    assert insert.bind(1, "x").routing_key is select.bind(1).routing_key is None
+    await session.execute(insert, [1, "x"])
+    assert (await session.execute(select, [1])).scalar() == "x"
 
 
 async def test_the_result(session: Session, table: Table, cassandra: CassandraCluster) -> None:

@@ -100,6 +100,11 @@ def test_without_token_awareness_reads_go_anywhere(single: CassandraCluster) -> 
     assert reads.elsewhere > len(KEYS) / 3
 
 
+def test_without_keys_reads_go_anywhere(single: CassandraCluster) -> None:
+    """From v4 on, nodes tell of a prepared statement which of its values are the key."""
+    assert read(single, protocol_version=3).elsewhere > len(KEYS) / 3
+
+
 def test_only_the_coordinator_has_a_part_in_a_read(single: CassandraCluster) -> None:
     """By what the nodes record of it."""
     with triocql.sync.connect(single.contact_points[0], timeout=60.0) as session:
