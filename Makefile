@@ -18,6 +18,8 @@ PURE   := $(addprefix tests/,protocol codecs metadata engine session concurrency
           property/test_rings.py bulk/files/test_formats.py reactors/test_waiters.py) \
           --ignore=tests/sync/test_greenlets.py --ignore=tests/session/test_typing.py
 PURE_ALONE := $(addprefix tests/cassandra/test_,types.py typed_rows.py sync.py)
+SPREAD := -n 3 --dist worksteal
+HOURS  := -o faulthandler_timeout=3600
 
 # What is compiled is kept, whatever the environment says: a run starts Python hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE
@@ -33,7 +35,7 @@ test:
 	$(MAKE) $(VENV)/.group-test $(VENV)/.scylla-driver cassandra
 	$(PY) -m triocql.testing.cassandra install --version 4.1
 	$(MAKE) -j 2 test-shared-nodes test-own-nodes
-	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -n 3 --dist worksteal $(addprefix --ignore=,$(ALONE))
+	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest $(SPREAD) $(addprefix --ignore=,$(ALONE))
 	$(MAKE) -j 2 test-pure test-pure-nodes
 
 test-shared-nodes: $(VENV)/.group-test cassandra tools
@@ -43,16 +45,19 @@ test-own-nodes: $(VENV)/.group-test cassandra tools
 	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest $(OWN)
 
 test-pure: $(VENV)/.group-test
-	TRIOCQL_IMPL=python $(PY) -m pytest -n 3 --dist worksteal $(PURE)
+	TRIOCQL_IMPL=python $(PY) -m pytest $(SPREAD) $(PURE)
 
 test-pure-nodes: $(VENV)/.group-test cassandra tools
 	TRIOCQL_IMPL=python $(PY) -m pytest $(PURE_ALONE)
 
+# What needs nodes first, one after the other; of all else many at a time.
 test-long: $(VENV)/.group-test cassandra tools
 	.ci/system prometheus
-	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -m long -o faulthandler_timeout=3600
-	TRIOCQL_IMPL=python $(PY) -m pytest -m long -o faulthandler_timeout=3600 $(PURE) $(PURE_ALONE)
-	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -m 'hypothesis and not cassandra and not long' --hypothesis-profile long -o faulthandler_timeout=3600
+	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -m long $(HOURS) tests/cassandra
+	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -m long $(HOURS) $(SPREAD) $(addprefix --ignore=,$(ALONE))
+	TRIOCQL_IMPL=python $(PY) -m pytest -m long $(HOURS) $(PURE_ALONE)
+	TRIOCQL_IMPL=python $(PY) -m pytest -m long $(HOURS) $(SPREAD) $(PURE)
+	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest -m 'hypothesis and not long' --hypothesis-profile long $(HOURS) $(SPREAD) $(addprefix --ignore=,$(ALONE))
 
 test-all:
 	@set -e; .ci/pythons | while read -r version python; do \
