@@ -23,6 +23,8 @@ from triocql.testing.cassandra._topology import Place
 from triocql.testing.cassandra._versions import LATEST, version_of
 from triocql.testing.fixtures import require_cassandra
 
+from .services import eventually
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -57,9 +59,9 @@ def gone(pid: int) -> bool:
 def test_a_node_is_up_and_knows_its_superuser(cluster: CassandraCluster) -> None:
     (node,) = cluster.nodes
     assert cluster.contact_points == [node.address]
-    assert node.is_up()
+    eventually(node.is_up)
     assert node.pid is not None
-    assert accepts_password(node.address, node.port, "cassandra", "cassandra")
+    eventually(lambda: accepts_password(node.address, node.port, "cassandra", "cassandra"))
     assert not accepts_password(node.address, node.port, "cassandra", "wrong")
     with pytest.raises(LauncherError, match="runs already"):
         node.start()
@@ -80,7 +82,7 @@ def test_pause_and_resume(cluster: CassandraCluster) -> None:
     assert not node.is_up()
     assert node.running
     node.resume()
-    assert node.is_up()
+    eventually(node.is_up)
 
 
 def test_kill_and_start_on_the_same_data(cluster: CassandraCluster) -> None:
@@ -96,7 +98,7 @@ def test_kill_and_start_on_the_same_data(cluster: CassandraCluster) -> None:
             forbidden()
     node.kill()
     node.start()
-    assert node.is_up()
+    eventually(node.is_up)
 
 
 @pytest.mark.long
@@ -110,7 +112,7 @@ def test_start_after_it_ended_by_itself(cluster: CassandraCluster) -> None:
     assert not node.running
     assert not node.is_up()
     node.start()
-    assert node.is_up()
+    eventually(node.is_up)
 
 
 def test_stop_drains_and_start_takes_new_settings(cluster: CassandraCluster) -> None:
@@ -123,7 +125,7 @@ def test_stop_drains_and_start_takes_new_settings(cluster: CassandraCluster) -> 
     node.yaml["authenticator"] = "AllowAllAuthenticator"
     node.jvm.append("-Dtriocql.test=here")
     node.restart()
-    assert node.is_up()
+    eventually(node.is_up)
     assert "authenticator=AllowAllAuthenticator" in node.log_path.read_text().split("Node configuration:")[-1]
     assert "-Dtriocql.test=here" in node.log_path.read_text()
 
@@ -137,6 +139,7 @@ def test_a_failed_start_shows_the_log_and_leaves_nothing() -> None:
 
 # In place of Java: each start is a line of a file, and the first ones meet no peers.
 LONELY = """#!/bin/sh
+mkdir -p '{data}'
 echo started >> '{starts}'
 test $(wc -l < '{starts}') -gt {times} && exec sleep 600
 echo "ERROR {reason}"
@@ -144,17 +147,20 @@ exit 3
 """
 
 
+ASKS = {"authenticator": "PasswordAuthenticator"}
+
+
 @contextmanager
 def lonely_node(folder: Path, *, times: int, reason: str) -> Iterator[Node]:
     """A node whose starts fail some times, and whose log has an error of long ago before that."""
     program, starts = folder / "java", folder / "starts"
-    program.write_text(LONELY.format(starts=starts, times=times, reason=reason))
+    program.write_text(LONELY.format(data=folder / "data", starts=starts, times=times, reason=reason))
     program.chmod(0o755)
     starts.touch()
     folder.joinpath("node.log").write_text("ERROR of an earlier day\n" + "INFO nothing\n" * 100)
     ready = Installation(version_of("5.0"), Java(program, 17, "none"), folder)
     facts = ClusterFacts("lonely", ready, LoopbackBlock.reserve(), ("127.0.0.1",), 60.0, None)
-    node = Node(facts, 0, Place("dc1", "rack1"), folder, tokens=None, yaml={}, jvm=())
+    node = Node(facts, 0, Place("dc1", "rack1"), folder, tokens=None, yaml=ASKS, jvm=())
     try:
         yield node
     finally:
@@ -162,12 +168,24 @@ def lonely_node(folder: Path, *, times: int, reason: str) -> Iterator[Node]:
         facts.block.release()
 
 
-def test_a_start_that_meets_no_peers_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    starts = tmp_path / "starts"
+@pytest.mark.parametrize("reason", ["Unable to gossip with any peers", "Unable to contact any seeds: [one]"])
+def test_a_start_that_meets_no_peers_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    """It is the first one still, whatever is in its folder: it waits for the superuser, too."""
+    starts, asked = tmp_path / "starts", list[Node]()
+
+    def has_superuser(node: Node) -> bool:
+        asked.append(node)
+        return True
+
     monkeypatch.setattr(Node, "is_up", lambda it: it.running and starts.read_text().count("started") == 3)
-    with lonely_node(tmp_path, times=2, reason="Unable to gossip with any peers") as node:
+    monkeypatch.setattr(Node, "_has_superuser", has_superuser)
+    with lonely_node(tmp_path, times=2, reason=reason) as node:
         node.start()
         assert node.running
+        node.wait_until_ready()
+        assert asked == [node], "and only the first one"
 
 
 def test_a_failed_start_tells_of_itself_and_not_of_what_its_log_has_from_before(tmp_path: Path) -> None:
@@ -185,7 +203,7 @@ async def test_async_with(anyio_backend: str) -> None:
     async with CassandraCluster(name=f"on_{anyio_backend}") as cluster:
         (node,) = cluster.nodes
         folder, pid = node.folder, node.pid
-        assert node.is_up()
+        eventually(node.is_up)
     assert pid is not None
     assert gone(pid)
     assert not folder.parent.exists()
@@ -248,7 +266,7 @@ def test_without_java_and_maven(
     request.addfinalizer(_java.find_java_for_tools.cache_clear)
     with CassandraCluster(version=version) as cluster:
         (node,) = cluster.nodes
-        assert node.is_up()
+        eventually(node.is_up)
         _java.find_java_for_tools.cache_clear()
         with pytest.raises(MissingTool, match="nodetool needs a whole Java"):
             node.nodetool("status")

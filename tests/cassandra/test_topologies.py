@@ -8,6 +8,8 @@ from triocql.testing.cassandra import CassandraCluster, LauncherError
 from triocql.testing.cassandra._versions import LATEST
 from triocql.testing.fixtures import require_cassandra
 
+from .services import eventually
+
 pytestmark = [pytest.mark.cassandra, pytest.mark.long]
 
 
@@ -47,7 +49,7 @@ def test_a_node_is_upgraded_on_its_data() -> None:
         host_id = node.nodetool("info").splitlines()[0]
         with pytest.raises(LauncherError, match=r"not '6\.0'"):
             node.upgrade("6.0")
-        assert node.is_up()
+        eventually(node.is_up)
         node.upgrade("5.0")
         assert node.version == LATEST["5.0"]
         assert f"ReleaseVersion: {node.version}" in node.nodetool("version")

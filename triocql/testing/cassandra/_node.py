@@ -33,8 +33,8 @@ SUPERUSER: Final = ("cassandra", "cassandra")
 
 _POLL: Final = 0.02
 _LOG_TAIL: Final = 40
-_GRACE: Final = 60.0
-_NO_PEERS: Final = "Unable to gossip with any peers"
+_GRACE: Final = 120.0
+_NO_PEERS: Final = re.compile("Unable to (gossip with any peers|contact any seeds)(?! but)")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Node:
         self._settings: dict[str, Any] = {}
         self._process: OwnedProcess | None = None
         self._paused = False
-        self._first_start = True
+        self._was_ready = False
         self._launched_at = datetime.min.replace(tzinfo=UTC)
         self._log_before = 0
 
@@ -153,7 +153,6 @@ class Node:
             raise LauncherError(f"{self} runs already")
         self.kill()  # what is left of a process that ended by itself
         facts = self._facts
-        self._first_start = not (self.folder / "data").exists()
         self._settings = node_yaml(
             self.folder,
             self.address,
@@ -182,20 +181,21 @@ class Node:
                 self._await(self.is_up, deadline, "answer OPTIONS")
                 break
             except StartError:
-                if self.running or _NO_PEERS not in self._log():
+                if self.running or not _NO_PEERS.search(self._log()):
                     raise
             # Its peers have no more than the short ring delay to answer, and are on the same, busy machine.
             self.launch()
         if self._makes_superuser:
             self._await(self._has_superuser, deadline, "create its first superuser")
+        self._was_ready = True
 
     @property
     def _makes_superuser(self) -> bool:
-        """Whether this start creates the role "cassandra", some time after OPTIONS is answered."""
+        """Whether the role "cassandra" is created some time after OPTIONS is answered: unless it was ready before."""
         authenticator = self._settings.get("authenticator", "")
         if isinstance(authenticator, Mapping):
             authenticator = authenticator.get("class_name", "")
-        return self._first_start and str(authenticator).endswith("PasswordAuthenticator")
+        return not self._was_ready and str(authenticator).endswith("PasswordAuthenticator")
 
     def _has_superuser(self) -> bool:
         return accepts_password(self.address, self.port, *SUPERUSER, tls=self._probe_context)
