@@ -12,7 +12,7 @@ from functools import partial
 from hashlib import sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from zipfile import ZipFile
 
 import pytest
@@ -182,6 +182,8 @@ def repository(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     (folder / "org" / "a-1.jar").write_bytes(b"a jar")
     (own_folders / f"{LATEST['4.1']}.txt").write_text(f"{sha256(b'a jar').hexdigest()} org/a-1.jar\n")
     monkeypatch.setattr(_jars, "_LISTS", own_folders)
+    monkeypatch.setattr(_jars, "_PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(QuietHandler, "failures", [])
     monkeypatch.setenv("PATH", str(own_folders))
     handler = partial(QuietHandler, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -192,12 +194,64 @@ def repository(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves a folder, and fails before that: by a status, or by an answer that is cut off (None)."""
+
+    failures: ClassVar[list[int | None]] = []
+
+    def do_GET(self) -> None:
+        if not self.failures:
+            super().do_GET()
+        elif status := self.failures.pop():
+            self.send_error(status)
+        else:
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"a j")
+
     def log_message(self, *args: Any) -> None: ...
 
 
 def test_jars_without_maven(repository: Path, tmp_path: Path) -> None:
     _jars.fetch_jars(LATEST["4.1"], tmp_path / "lib")
     assert [(jar.name, jar.read_bytes()) for jar in (tmp_path / "lib").iterdir()] == [("a-1.jar", b"a jar")]
+
+
+@pytest.mark.parametrize("failures", [[503, None], [None, 500]])
+def test_a_repository_that_fails_twice(repository: Path, tmp_path: Path, failures: list[int | None]) -> None:
+    QuietHandler.failures += failures
+    _jars.fetch_jars(LATEST["4.1"], tmp_path / "lib")
+    assert (tmp_path / "lib" / "a-1.jar").read_bytes() == b"a jar"
+
+
+@pytest.mark.parametrize(("failure", "complaint"), [(503, "503"), (None, "IncompleteRead")])
+def test_a_repository_that_fails_again_and_again(
+    repository: Path, tmp_path: Path, failure: int | None, complaint: str
+) -> None:
+    QuietHandler.failures += [failure] * 4
+    with pytest.raises(LauncherError, match=complaint):
+        _jars.fetch_jars(LATEST["4.1"], tmp_path / "lib")
+    assert QuietHandler.failures == [failure], "it was asked three times"
+
+
+A_MAVEN = """#!/bin/sh
+echo asked >> '{asked}'
+test $(wc -l < '{asked}') -gt {times} || { echo "[ERROR] no answer"; exit 1; }
+"""
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_maven_is_asked_three_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    monkeypatch.setattr(_jars, "_PAUSES", (0.0, 0.0))
+    maven, asked = tmp_path / "mvn", tmp_path / "asked"
+    maven.write_text(A_MAVEN.replace("{asked}", str(asked)).replace("{times}", str(times)))
+    maven.chmod(0o755)
+    if times == 2:
+        _jars.copy_by_maven(str(maven), "4.1.10", tmp_path / "lib")
+    else:
+        with pytest.raises(LauncherError, match=r"Maven cannot fetch Cassandra 4\.1\.10: .*no answer"):
+            _jars.copy_by_maven(str(maven), "4.1.10", tmp_path / "lib")
+    assert asked.read_text().count("asked") == 3
 
 
 def test_a_jar_that_is_another(repository: Path, tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ import hashlib
 import os
 import shutil
 import subprocess
+import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 from urllib.error import HTTPError
@@ -23,6 +25,8 @@ _CENTRAL: Final = "https://repo.maven.apache.org/maven2"
 _LISTS: Final = Path(__file__).with_name("jars")
 _AT_ONCE: Final = 8
 _PATIENCE: Final = 60.0
+_PAUSES: Final = (1.0, 5.0)
+"""Seconds until a repository that has failed is asked again; after the last one, for the last time."""
 _POM: Final = """\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -73,7 +77,11 @@ def copy_by_maven(maven: str, version: str, folder: Path, *flags: str) -> None:
     pom.write_text(_POM.format(version=version))
     command = [maven, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", "-Dstyle.color=never"]
     where = [f"-DoutputDirectory={folder}", "-DincludeScope=runtime"]
-    result = subprocess.run([*command, *where, *flags], capture_output=True, text=True, check=False)  # noqa: S603
+    for pause in (*_PAUSES, None):
+        result = subprocess.run([*command, *where, *flags], capture_output=True, text=True, check=False)  # noqa: S603
+        if result.returncode == 0 or pause is None:
+            break
+        time.sleep(pause)
     pom.unlink()
     if result.returncode:
         reason, *_ = [*(result.stdout + result.stderr).splitlines(), ""]
@@ -110,13 +118,19 @@ def _fetch_listed(version: str, folder: Path) -> None:
 
 
 def _download(url: str) -> bytes:
-    try:
-        with urllib.request.urlopen(url, timeout=_PATIENCE) as answer:  # noqa: S310
-            content: bytes = answer.read()
-    except OSError as error:
-        if isinstance(error, HTTPError):
-            error.close()  # it is the answer, too
-        raise LauncherError(
-            f"{url} cannot be fetched: {error}; {REPOSITORY} in the environment names another repository"
-        ) from error
-    return content
+    pauses = iter(_PAUSES)
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=_PATIENCE) as answer:  # noqa: S310
+                content: bytes = answer.read()
+                return content
+        except (OSError, HTTPException) as error:
+            refused = isinstance(error, HTTPError) and error.code < 500
+            if isinstance(error, HTTPError):
+                error.close()  # it is the answer, too
+            pause = None if refused else next(pauses, None)
+            if pause is None:
+                raise LauncherError(
+                    f"{url} cannot be fetched: {error}; {REPOSITORY} in the environment names another repository"
+                ) from error
+        time.sleep(pause)
