@@ -17,7 +17,7 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from triocql.testing.cassandra._authority import client_context
 from triocql.testing.cassandra._cache import cache_folder
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from io import TextIOWrapper
 
     from triocql.testing.cassandra._cluster import CassandraCluster
+
+_PATIENCE: Final = 15.0
+"""Seconds until a node that takes connections and does not answer is said to be down."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ class ClusterState:
             lines.append(f"  authority.pem and client.pem are in {self.certificates}")
         tls = client_context(Path(self.certificates)) if self.certificates is not None else None
         for node in self.nodes:
-            word = "up" if answers_options(node.address, node.port, tls=tls) else "down"
+            up = answers_options(node.address, node.port, tls=tls, timeout=_PATIENCE)
+            word = "up" if up else "down"
             where = f"{node.address}:{node.port}"
             lines.append(f"  {where:<20} {word:<5} {node.dc}/{node.rack}  pid {node.pid}  {node.log}")
         return "\n".join(lines)
