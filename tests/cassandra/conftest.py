@@ -42,7 +42,13 @@ WIRES: list[ConnectKeywords] = [
 
 def patient(**options: Unpack[ConnectKeywords]) -> ConnectKeywords:
     """Say how to connect where a test is not about deadlines: that a node of a busy machine is slow is no failure."""
-    return {"timeout": 60.0, "connect_timeout": 30.0, **options}
+    waiting: ConnectKeywords = {
+        "timeout": 60.0,
+        "connect_timeout": 30.0,
+        "heartbeat_timeout": 60.0,
+        "schema_agreement_timeout": 60.0,
+    }
+    return {**waiting, **options}
 
 
 def name_of(wire: Any) -> str:

@@ -23,6 +23,8 @@ from triocql.metadata.snapshot import Snapshot
 from triocql.testing.cassandra import CassandraCluster
 from triocql.testing.fixtures import require_cassandra
 
+from .conftest import patient
+
 pytestmark = [pytest.mark.cassandra, pytest.mark.long]
 
 TOPOLOGY = {"dc1": {"r1": 2, "r2": 1}, "dc2": {"r1": 1}}
@@ -49,7 +51,7 @@ def serialized(key: int) -> bytes:
 
 
 def create(cluster: CassandraCluster, replications: Mapping[str, Mapping[str, str]]) -> None:
-    with sync.connect(cluster.contact_points[0], timeout=60.0) as session:
+    with sync.connect(cluster.contact_points[0], **patient()) as session:
         for name, replication in replications.items():
             options = ", ".join(f"'{option}': '{value}'" for option, value in replication.items())
             session.execute(f"CREATE KEYSPACE {name} WITH replication = {{{options}}}")
@@ -58,7 +60,7 @@ def create(cluster: CassandraCluster, replications: Mapping[str, Mapping[str, st
 
 def known(cluster: CassandraCluster, keyspace: str) -> Snapshot:
     """Return what the system tables of a node tell, once it knows the keyspace that was created last."""
-    with sync.connect(cluster.contact_points[:1], timeout=60.0) as session:
+    with sync.connect(cluster.contact_points[:1], **patient()) as session:
         local = session.execute("SELECT * FROM system.local").all()
         peers = session.execute("SELECT * FROM system.peers_v2").all()
         keyspaces = session.execute("SELECT * FROM system_schema.keyspaces").all()
@@ -134,7 +136,7 @@ def test_replicas_are_those_that_the_cluster_names(cluster: CassandraCluster) ->
 
 def test_tokens_are_those_that_the_cluster_tells(cluster: CassandraCluster) -> None:
     snapshot = known(cluster, list(REPLICATIONS)[-1])
-    with sync.connect(cluster.contact_points[0], timeout=60.0) as session:
+    with sync.connect(cluster.contact_points[0], **patient()) as session:
         insert = session.prepare("INSERT INTO three.t (id) VALUES (?)")
         session.execute_concurrent_with_args(insert, [[key] for key in KEYS])
         rows = session.execute("SELECT id, token(id) AS told FROM three.t", consistency="ALL").all()

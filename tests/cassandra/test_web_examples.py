@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import triocql
-from tests.cassandra.conftest import create_keyspace
+from tests.cassandra.conftest import create_keyspace, patient
 from tests.cassandra.services import SERVERS, Service, eventually, held, serve, take_what_is_there
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def contact_point(guarded: CassandraCluster) -> str:
 def books(contact_point: str) -> set[str]:
     """So many books that no connection holds them all; their ISBNs."""
     isbns = [f"978-{number:010}" for number in range(5000)]
-    with triocql.sync.connect(contact_point, timeout=60.0) as session:
+    with triocql.sync.connect(contact_point, **patient()) as session:
         session.execute(create_keyspace("library"))
         session.execute("CREATE TABLE library.books (isbn text PRIMARY KEY, title text, pages int)")
         insert = "INSERT INTO library.books (isbn, title, pages) VALUES (?, ?, ?)"

@@ -23,6 +23,7 @@ import trio
 import yaml
 
 import triocql
+from tests.cassandra.conftest import patient
 from tests.docs.pages import PAGES, ROOT, Block, Run, blocks_of, runs_of
 from triocql import commands
 from triocql.testing.cassandra import __main__ as launcher
@@ -76,7 +77,7 @@ class Data:
         self.as_the_tutorial_left_it = _WRITES.search(page.read_text()) is None
 
     def execute(self, statement: str) -> None:
-        with triocql.sync.connect(self.address, timeout=60.0) as session:
+        with triocql.sync.connect(self.address, **patient()) as session:
             session.execute(statement)
 
 
@@ -109,7 +110,7 @@ def run_page(page: Path, data: Data, tmp_path: Path) -> None:
 @pytest.mark.cassandra
 def test_the_tutorial_leaves_the_data_that_the_guides_begin_with(data: Data, tmp_path: Path) -> None:
     run_page(TUTORIAL, data, tmp_path)
-    with triocql.sync.connect(data.address, keyspace="weather", timeout=60.0) as session:
+    with triocql.sync.connect(data.address, **patient(keyspace="weather")) as session:
         found = session.execute("SELECT station, at, celsius FROM readings", row_type=tuple)
         assert sorted(found) == sorted(READINGS["readings"]())
         assert list(session.execute("SELECT station, place, tags, cost, settings FROM stations")) == []
@@ -153,18 +154,14 @@ def _run_process(block: Block, node: str, folder: Path) -> str:
 
 
 def _run_blocking(run: Run, node: str, names: dict[str, Any]) -> None:
-    with triocql.sync.connect(node, keyspace="weather", timeout=60.0, connect_timeout=30.0) as names[
-        "session"
-    ]:
+    with triocql.sync.connect(node, **patient(keyspace="weather")) as names["session"]:
         for block in run.blocks:
             exec(_compile(block, node), names)
 
 
 def _run_fragments(run: Run, node: str, names: dict[str, Any]) -> None:
     async def main() -> None:
-        async with triocql.connect(node, keyspace="weather", timeout=60.0, connect_timeout=30.0) as names[
-            "session"
-        ]:
+        async with triocql.connect(node, **patient(keyspace="weather")) as names["session"]:
             for block in run.blocks:
                 code = _compile(block, node, ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
                 step = eval(code, names)

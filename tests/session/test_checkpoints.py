@@ -294,8 +294,8 @@ async def probe(stage: Stage, session: Session) -> None:
     check(session)
     token = next(TOKENS)
     text = f"SELECT probe {token}"
-    assert (await session.execute(text, timeout=5.0)).scalar() == text
-    assert (await session.execute(SELECT, [token], timeout=5.0)).scalar() == token
+    assert (await session.execute(text, timeout=60.0)).scalar() == text
+    assert (await session.execute(SELECT, [token], timeout=60.0)).scalar() == token
     await settled(session)
     check(session)
     assert session.stats() == (1, 0, 0, 0)

@@ -51,7 +51,7 @@ CALLS = [execute_values, execute_batch, prepare, concurrent, nursery, partial(st
 async def probe(session: Session) -> None:
     """Check that the session answers, by the connection that it had."""
     text = f"SELECT probe {next(TOKENS)}"
-    assert (await session.execute(text, timeout=5.0)).scalar() == text
+    assert (await session.execute(text, timeout=60.0)).scalar() == text
     await settled(session)
     check(session)
     assert session._context.executor.router.ending is None

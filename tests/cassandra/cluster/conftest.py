@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import triocql.sync
+from tests.cassandra.conftest import patient
 from triocql.testing.cassandra import CassandraCluster
 from triocql.testing.fixtures import require_cassandra
 
@@ -24,7 +25,7 @@ def three_nodes() -> Iterator[CassandraCluster]:
 
 def create_schema(cluster: CassandraCluster, **options: Any) -> None:
     """Create what loads write to."""
-    with triocql.sync.connect(cluster.contact_points[0], timeout=60.0, **options) as session:
+    with triocql.sync.connect(cluster.contact_points[0], **patient(**options)) as session:
         for statement in SCHEMA:
             assert session.execute(statement).schema_agreed
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import triocql.sync
+from tests.cassandra.conftest import patient
 from tests.loading import load as fill
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def keys(partitions: int) -> set[tuple[int, int]]:
 def load(cluster: CassandraCluster, name: str, partitions: int) -> str:
     """Create a table of so many partitions, on all replicas, and return its name; `row_of` has its rows."""
     table = f"{KEYSPACE}.{name}"
-    with triocql.sync.connect(cluster.contact_points, timeout=60.0, consistency="ALL") as session:
+    with triocql.sync.connect(cluster.contact_points, **patient(consistency="ALL")) as session:
         for statement in _SCHEMA:
             session.execute(statement % name if "%s" in statement else statement)
         rows = (row_of(sensor, n) for sensor in range(partitions) for n in range(PER_PARTITION))

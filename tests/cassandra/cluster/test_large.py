@@ -19,6 +19,7 @@ import pyarrow.parquet
 import pytest
 
 import triocql.sync
+from tests.cassandra.conftest import patient
 from tests.loading import load
 from triocql.testing.cassandra import CassandraCluster
 
@@ -48,7 +49,7 @@ sys.exit(status)
 def point(three_nodes: CassandraCluster) -> Iterator[str]:
     """Where the table is, on all replicas."""
     point = three_nodes.contact_points[0]
-    with triocql.sync.connect(point, timeout=60.0, consistency="ALL") as session:
+    with triocql.sync.connect(point, **patient(consistency="ALL")) as session:
         for statement in SCHEMA:
             session.execute(statement)
         load(session, INSERT, map(row_of, range(ROWS)))
@@ -82,7 +83,7 @@ def program(point: str, target: Path, *options: str) -> list[str]:
 
 
 def test_two_million_rows(point: str) -> None:
-    with triocql.sync.connect(point, timeout=60.0) as session:
+    with triocql.sync.connect(point, **patient()) as session:
         began = time.monotonic()
         check(session.scan(TABLE).arrow())
         print(f"{ROWS:,} rows read in {time.monotonic() - began:.0f} s")

@@ -12,6 +12,7 @@ import pytest
 
 import triocql
 import triocql.sync
+from tests.cassandra.conftest import patient
 from triocql.bulk.estimates import question, size_of
 from triocql.bulk.intervals import space_of
 
@@ -34,7 +35,7 @@ def readings(three_nodes: CassandraCluster) -> str:
 
 @pytest.fixture
 def session(three: CassandraCluster, readings: str) -> Iterator[triocql.sync.Session]:
-    with triocql.sync.connect(three.contact_points, timeout=60.0) as session:
+    with triocql.sync.connect(three.contact_points, **patient()) as session:
         yield session
 
 
@@ -59,7 +60,7 @@ async def test_rows_are_what_was_written(three: CassandraCluster, readings: str)
     columns = ["sensor", "n", "place", "value", "part", "at", "id", "fine", "parts", "note"]
     with anyio.fail_after(120):
         async with (
-            triocql.connect(three.contact_points, timeout=60.0) as session,
+            triocql.connect(three.contact_points, **patient()) as session,
             session.scan(readings, columns=columns) as scan,
         ):
             async for batch in scan:
@@ -134,7 +135,7 @@ def test_what_nodes_estimate_is_near_enough(
 @pytest.mark.anyio
 async def test_a_scan_that_was_cut_off_goes_on_where_it_was(three: CassandraCluster, readings: str) -> None:
     done: list[tuple[int, int]] = []
-    async with triocql.connect(three.contact_points, timeout=60.0) as session:
+    async with triocql.connect(three.contact_points, **patient()) as session:
         checkpoint, runs = None, 0
         with anyio.fail_after(120):
             while checkpoint is None or checkpoint.rows < ROWS:
@@ -172,7 +173,7 @@ async def test_a_node_that_is_lost_in_the_middle_loses_no_row(
     node = three.nodes[1]
     with anyio.fail_after(300):
         async with (
-            triocql.connect(three.contact_points, timeout=60.0, attempt_timeout=10.0) as session,
+            triocql.connect(three.contact_points, **patient(attempt_timeout=10.0)) as session,
             session.scan(readings, columns=["sensor", "n"], page_size=500, max_bytes=2**18) as scan,
         ):
             batches = 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import triocql.sync
+from tests.cassandra.conftest import patient
 
 from .load import KEYSPACE
 
@@ -20,7 +21,7 @@ TABLES = 10
 
 def test_a_new_table_can_be_used_at_once(three: CassandraCluster) -> None:
     """On whichever node: a single one that does not know it yet would be an error."""
-    with triocql.sync.connect(three.contact_points, timeout=60.0, consistency="ALL") as session:
+    with triocql.sync.connect(three.contact_points, **patient(consistency="ALL")) as session:
         for n in range(TABLES):
             table = f"{KEYSPACE}.new_{n}"
             created = session.execute(f"CREATE TABLE {table} (id int PRIMARY KEY, v text)")

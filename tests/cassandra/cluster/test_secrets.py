@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import triocql.sync
+from tests.cassandra.conftest import patient
 from triocql import PlainTextAuth
 from triocql.testing.cassandra import CassandraCluster
 from triocql.testing.cassandra._probe import accepts_password
@@ -34,7 +35,7 @@ def secured() -> Iterator[CassandraCluster]:
     require_cassandra()
     with CassandraCluster(nodes=3, name="secured", auth=True, tls="mutual", yaml=NOTHING_IS_KEPT) as cluster:
         root: Any = {"auth": cluster.auth, "ssl_context": cluster.ssl_context()}
-        with triocql.sync.connect(cluster.contact_points[0], timeout=60.0, **root) as session:
+        with triocql.sync.connect(cluster.contact_points[0], **patient(**root)) as session:
             session.execute(f"ALTER KEYSPACE system_auth WITH replication = {ROLES}")
             for role in ("changing", "steady"):
                 session.execute(
@@ -81,7 +82,7 @@ def test_the_password_is_changed(secured: CassandraCluster) -> None:
     }
     with loads_on(secured, **options) as loads:
         go_on(loads)
-        with triocql.sync.connect(secured.contact_points[0], timeout=60.0, **as_steady(secured)) as session:
+        with triocql.sync.connect(secured.contact_points[0], **patient(**as_steady(secured))) as session:
             session.execute("ALTER ROLE changing WITH PASSWORD = 'second'", consistency="ALL")
         current[0] = "second"
         for node in secured.nodes:

@@ -9,6 +9,7 @@ import pytest
 
 import triocql
 import triocql.sync
+from tests.cassandra.conftest import patient
 from tests.cassandra.test_ring import check_replicas, create, known
 from triocql.policies.balancing import RoundRobin
 
@@ -58,7 +59,7 @@ class Reads(NamedTuple):
 @pytest.fixture(scope="module")
 def single(three_nodes: CassandraCluster) -> CassandraCluster:
     """Three nodes with rows that each has a third of, of keys with two columns."""
-    with triocql.sync.connect(three_nodes.contact_points, timeout=60.0) as session:
+    with triocql.sync.connect(three_nodes.contact_points, **patient()) as session:
         session.execute(
             f"CREATE KEYSPACE {KEYSPACE} WITH replication = "
             "{'class': 'NetworkTopologyStrategy', 'replication_factor': 1}"
@@ -72,7 +73,7 @@ def single(three_nodes: CassandraCluster) -> CassandraCluster:
 def read(cluster: CassandraCluster, **options: Any) -> Reads:
     """Read each key once."""
     ranges = Ranges(cluster.nodes[0].nodetool("describering", KEYSPACE))
-    with triocql.sync.connect(cluster.contact_points[0], timeout=60.0, **options) as session:
+    with triocql.sync.connect(cluster.contact_points[0], **patient(**options)) as session:
         select = session.prepare(f"SELECT v, token(a, b) AS place FROM {KEYSPACE}.t WHERE a = ? AND b = ?")
         results = [result for _, result in session.execute_concurrent_with_args(select, KEYS)]
         rows = [result.exactly_one() for result in results]
@@ -107,7 +108,7 @@ def test_without_keys_reads_go_anywhere(single: CassandraCluster) -> None:
 
 def test_only_the_coordinator_has_a_part_in_a_read(single: CassandraCluster) -> None:
     """By what the nodes record of it."""
-    with triocql.sync.connect(single.contact_points[0], timeout=60.0) as session:
+    with triocql.sync.connect(single.contact_points[0], **patient()) as session:
         select = session.prepare(f"SELECT v FROM {KEYSPACE}.t WHERE a = ? AND b = ?")
         for key in KEYS[:TRACED]:
             result = session.execute(select, key, tracing=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import triocql
+from tests.cassandra.conftest import patient
 from tests.metadata.schema.golden import GoldenSchema, save
 from triocql.testing.cassandra import CassandraCluster
 
@@ -21,7 +22,7 @@ def record(series: str, cluster: CassandraCluster) -> list[GoldenSchema]:
     """Return schemas that a node tells, which have all features between them."""
     found: list[GoldenSchema] = []
     seen: set[str] = set()
-    with triocql.sync.connect(cluster.contact_points, timeout=60.0) as session:
+    with triocql.sync.connect(cluster.contact_points, **patient()) as session:
         for schema in generate(server_of(series), TRIED):
             if schema.features <= seen:
                 continue

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import triocql
+from tests.cassandra.conftest import patient
 from triocql.errors import ConnectionLost
 from triocql.testing.fixtures import require_cassandra
 
@@ -38,7 +39,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[CassandraCluster]:
 
 
 def connect(cluster: CassandraCluster) -> Session:
-    return triocql.sync.connect(cluster.contact_points, timeout=60.0, schema_agreement_timeout=30.0)
+    return triocql.sync.connect(cluster.contact_points, **patient())
 
 
 def changes(keyspace: str) -> list[str]:

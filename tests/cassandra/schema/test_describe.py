@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import triocql
+from tests.cassandra.conftest import patient
 from triocql.errors import InvalidQuery
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ STATEMENTS = [
 
 
 def test_a_schema_is_described_moved_and_printed(cassandra: CassandraCluster) -> None:
-    with triocql.sync.connect(cassandra.contact_points, timeout=60.0) as session:
+    with triocql.sync.connect(cassandra.contact_points, **patient()) as session:
         for statement in STATEMENTS:
             session.execute(statement)
         table = session.describe(f"{KEYSPACE}.order")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import triocql
+from tests.cassandra.conftest import patient
 from triocql.testing.cassandra import CassandraCluster
 from triocql.testing.fixtures import require_cassandra
 
@@ -17,12 +18,12 @@ pytestmark = pytest.mark.cassandra
 
 
 def test_a_few_schemas(cassandra: CassandraCluster) -> None:
-    with triocql.sync.connect(cassandra.contact_points, timeout=60.0) as session:
+    with triocql.sync.connect(cassandra.contact_points, **patient()) as session:
         Comparison(session).run(Server("5.0", cdc=True, masking=True), 5)
 
 
 def test_steps_between_a_few_schemas(cassandra: CassandraCluster) -> None:
-    with triocql.sync.connect(cassandra.contact_points, timeout=60.0) as session:
+    with triocql.sync.connect(cassandra.contact_points, **patient()) as session:
         stepping = Stepping(session)
         stepping.run(Server("5.0", cdc=True, masking=True), 2)
     assert stepping.walked >= 2
@@ -34,7 +35,7 @@ def test_many_schemas_with_all_features(series: str, count: int) -> None:
     require_cassandra()
     with (
         launch(series) as cluster,
-        triocql.sync.connect(cluster.contact_points, timeout=60.0) as session,
+        triocql.sync.connect(cluster.contact_points, **patient()) as session,
     ):
         comparison = Comparison(session)
         comparison.run(server_of(series), count)
@@ -48,7 +49,7 @@ def test_steps_between_many_schemas(series: str, count: int) -> None:
     require_cassandra()
     with (
         launch(series) as cluster,
-        triocql.sync.connect(cluster.contact_points, timeout=60.0) as session,
+        triocql.sync.connect(cluster.contact_points, **patient()) as session,
     ):
         stepping = Stepping(session)
         stepping.run(server_of(series), count)
