@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import triocql.sync
+from tests.cassandra.conftest import patient
 
 from .load import READ, RUNS
 from .running import Running, running
@@ -27,7 +28,7 @@ MANY = 150
 """How many answers of each load a scene waits for."""
 
 BACK_OFF: dict[str, Any] = {"reconnection_base": 0.5, "reconnection_maximum": 3.0}
-SLOW = 20.0
+SLOW = 45.0
 """What a machine on which nodes start may take to connect. (That there is no more than one delay is shown on virtual
 time; here, that it is seconds, and no minutes.)
 """
@@ -67,8 +68,8 @@ def loads_on(cluster: CassandraCluster, *, stale: bool = False, **options: Any) 
 
 def check_texts(cluster: CassandraCluster, load: Load, **options: Any) -> None:
     """All nodes have what was written last."""
-    options = {**options, "timeout": 60.0, "consistency": "ALL"}
-    with triocql.sync.connect(cluster.contact_points[0], **options) as session:
+    options = {**options, "consistency": "ALL"}
+    with triocql.sync.connect(cluster.contact_points[0], **patient(**options)) as session:
         results = session.execute_concurrent_with_args(READ, [[key] for key in load.possible])
         found = {key: result.scalar() for key, (_, result) in zip(load.possible, results, strict=True)}
     assert {key: text for key, text in found.items() if text not in load.possible[key]} == {}
@@ -76,8 +77,8 @@ def check_texts(cluster: CassandraCluster, load: Load, **options: Any) -> None:
 
 def executions(cluster: CassandraCluster, ids: set[UUID], **options: Any) -> Counter[UUID]:
     """Return how often each of these runs was executed: the rows that it has."""
-    options = {**options, "timeout": 60.0, "consistency": "QUORUM"}
-    with triocql.sync.connect(cluster.contact_points[0], **options) as session:
+    options = {**options, "consistency": "QUORUM"}
+    with triocql.sync.connect(cluster.contact_points[0], **patient(**options)) as session:
         results = session.execute_concurrent_with_args(RUNS, [[id_] for id_ in ids])
         return Counter(row.id for _, result in results for row in result)
 

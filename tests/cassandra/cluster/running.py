@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import triocql
 import triocql.sync
+from tests.cassandra.conftest import patient
 from triocql.errors import RequestError
 
 from .load import PATIENCE, READ, RUN, WRITE, Load, Report, Steps
@@ -91,11 +92,23 @@ class Running:
 
 
 @contextmanager
-def running(on: str, contact_points: list[str], **options: Any) -> Iterator[Running]:
-    """Run a load on "trio", "asyncio" or "thread" until the block is left; its outcomes are checked by the test."""
-    options = {"timeout": 60.0, "connect_timeout": 30.0, "consistency": "QUORUM", **options}
+def running(
+    on: str,
+    contact_points: list[str],
+    *,
+    timeout: float = 60.0,
+    attempt_timeout: float | None = None,
+    **options: Any,
+) -> Iterator[Running]:
+    """Run a load on "trio", "asyncio" or "thread" until the block is left; its outcomes are checked by the test.
+
+    The timeouts are those of its requests: how long its session has to be ready is no matter of the test. That a
+    machine is slow ends no connection either.
+    """
+    bounds = {"timeout": timeout, "attempt_timeout": attempt_timeout}
+    options = {**patient(heartbeat_timeout=20.0), "consistency": "QUORUM", **options}
     connect = _on_threads if on == "thread" else _on_a_loop
-    with connect(on, contact_points, options) as load:
+    with connect(on, contact_points, options, bounds) as load:
         load.start()
         try:
             yield load
@@ -104,7 +117,9 @@ def running(on: str, contact_points: list[str], **options: Any) -> Iterator[Runn
 
 
 @contextmanager
-def _on_a_loop(on: str, contact_points: list[str], options: dict[str, Any]) -> Iterator[Running]:
+def _on_a_loop(
+    on: str, contact_points: list[str], options: dict[str, Any], bounds: dict[str, Any]
+) -> Iterator[Running]:
     import anyio
     from anyio.from_thread import start_blocking_portal
 
@@ -121,7 +136,7 @@ def _on_a_loop(on: str, contact_points: list[str], options: dict[str, Any]) -> I
             await anyio.sleep(load.rest_after(outcome))
 
     async def prepare(session: triocql.Session) -> dict[str, Any]:
-        return {text: declared(await session.prepare(text)) for text in (WRITE, READ, RUN)}
+        return {text: declared(await session.prepare(text), bounds) for text in (WRITE, READ, RUN)}
 
     load = Load(on)
     with (
@@ -136,7 +151,9 @@ def _on_a_loop(on: str, contact_points: list[str], options: dict[str, Any]) -> I
 
 
 @contextmanager
-def _on_threads(on: str, contact_points: list[str], options: dict[str, Any]) -> Iterator[Running]:
+def _on_threads(
+    on: str, contact_points: list[str], options: dict[str, Any], bounds: dict[str, Any]
+) -> Iterator[Running]:
     def drive(steps: Steps) -> None:
         request = next(steps)
         while not load.over:
@@ -154,16 +171,16 @@ def _on_threads(on: str, contact_points: list[str], options: dict[str, Any]) -> 
         triocql.sync.connect(contact_points, **options) as session,
         ThreadPoolExecutor(WORKERS) as threads,
     ):
-        prepared = {text: declared(session.prepare(text)) for text in (WRITE, READ, RUN)}
+        prepared = {text: declared(session.prepare(text), bounds) for text in (WRITE, READ, RUN)}
         cluster = session._portal.context.cluster
         yield Running(
             load, session, cluster, lambda function: function(), lambda steps: threads.submit(drive, steps)
         )
 
 
-def declared(statement: PreparedStatement) -> PreparedStatement:
-    """Say of a statement whether it may be executed twice."""
-    return statement.with_options(idempotent=statement.text != RUN)
+def declared(statement: PreparedStatement, bounds: dict[str, Any]) -> PreparedStatement:
+    """Say of a statement whether it may be executed twice, and how long it may take."""
+    return statement.with_options(idempotent=statement.text != RUN, **bounds)
 
 
 # --- In a process of its own, under gevent -----------------------------------------------------------------

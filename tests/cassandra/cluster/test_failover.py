@@ -92,7 +92,8 @@ def test_a_rolling_restart(three: CassandraCluster, on: str) -> None:
 @on_trio
 def test_a_node_is_paused(three: CassandraCluster, on: str) -> None:
     """What is in flight there times out, and nothing else. What may be executed twice does not, with a bound for each
-    attempt, and neither with copies to other nodes.
+    attempt, and neither with copies to other nodes. (The bound is short: where the others are slow, too, each of them
+    was asked.)
     """
     node = three.nodes[0]
     contact_points = three.contact_points[:1]
@@ -111,7 +112,11 @@ def test_a_node_is_paused(three: CassandraCluster, on: str) -> None:
     assert {failure.error for failure in plain.report.failures} == {"RequestTimeout"}
     assert plain.report.wrong == []
     check_runs(three, plain.report)
-    check(three, bounded.report, copied.report)
+    for failure in bounded.report.failures:
+        assert not failure.idempotent or len(set(failure.nodes)) == len(three.nodes), failure.text
+    assert bounded.report.wrong == []
+    check_runs(three, bounded.report)
+    check(three, copied.report)
 
 
 @on_trio
