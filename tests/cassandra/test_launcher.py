@@ -197,6 +197,28 @@ def test_a_failed_start_tells_of_itself_and_not_of_what_its_log_has_from_before(
     assert "earlier day" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("last", "up"),
+    [
+        ("Gossiper.java:1 - InetAddress /{peer}:7000 is now UP", True),
+        ("Gossiper.java:1 - InetAddress /{peer}:7000 is now DOWN", False),
+        ("StorageService.java:1 - Node /{peer}:7000 state jump to NORMAL", True),
+        ("StorageService.java:1 - Node /{peer}:7000 state jump to shutdown", False),
+        ("Gossiper.java:1 - FatClient /{peer}:7000 has been silent for 1000ms, removing from gossip", False),
+        ("Gossiper.java:1 - FatClient /{peer}2:7000 has been silent for 1000ms, removing from gossip", True),
+    ],
+)
+def test_what_a_log_says_of_a_peer(tmp_path: Path, last: str, up: bool) -> None:
+    with lonely_node(tmp_path, times=1, reason="none") as node:
+        peer = Node(node._facts, 1, Place("dc1", "rack1"), tmp_path, tokens=None, yaml={}, jvm=())
+        lines = ["Gossiper.java:1 - InetAddress /{peer}:7000 is now UP", last]
+        for at, line in enumerate(lines):
+            text = line.format(peer=peer.address)
+            with node.log_path.open("a") as log:
+                log.write(f"INFO  [GossipStage:1] 2026-01-01T00:00:0{at}.000Z {text}\n")
+        assert node.sees_up(peer) == up
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["trio", pytest.param("asyncio", marks=pytest.mark.long)])
 async def test_async_with(anyio_backend: str) -> None:

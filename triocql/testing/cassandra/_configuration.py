@@ -139,6 +139,9 @@ _FLAGS: Final = (
     "-Dcassandra-foreground=yes",
     "-Dcassandra.skip_wait_for_gossip_to_settle=0",
     "-Dcassandra.ring_delay_ms=1000",
+    # By default twice the ring delay. After half of it the others forget a node that joins and is silent: that would be
+    # a second, which one that starts on a busy machine is.
+    "-Dcassandra.gossip_quarantine_delay_ms=60000",
     "-Dcassandra.shutdown_announce_in_ms=0",
     "-Dcassandra.superuser_setup_delay_ms=0",
     "-Dcassandra.skip_sync=true",

@@ -330,12 +330,16 @@ class Node:
         return text
 
     def sees_up(self, peer: Node) -> bool:
-        """Whether its log's last word on a peer, since the later start of the two, is that the peer is up."""
-        event = rf"{re.escape(peer.address)}:\d+ (?:is now|state jump to) (UP|DOWN|shutdown)$"
-        pattern = rf"(?m)^\w+ +\[.*?\] (\S+) .*{event}"
+        """Whether its log's last word on a peer, since the later start of the two, is that the peer is up.
+
+        (What is silent while it joins is forgotten, until there is gossip of it again.)
+        """
+        event = r"(?:(?:is now|state jump to) (UP|DOWN|shutdown)$|has been (silent) for )"
+        pattern = rf"(?m)^\w+ +\[.*?\] (\S+) .*{re.escape(peer.address)}:\d+ {event}"
         since = max(self._launched_at, peer._launched_at)
         text = self.log_path.read_text(errors="replace")
-        words = [word for at, word in re.findall(pattern, text) if datetime.fromisoformat(at) >= since]
+        found = re.findall(pattern, text)
+        words = [word or silent for at, word, silent in found if datetime.fromisoformat(at) >= since]
         return bool(words) and words[-1] == "UP"
 
     def remove(self) -> None:
