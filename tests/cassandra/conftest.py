@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import anyio
 import pytest
@@ -49,6 +50,11 @@ def patient(**options: Unpack[ConnectKeywords]) -> ConnectKeywords:
         "schema_agreement_timeout": 60.0,
     }
     return {**waiting, **options}
+
+
+def patient_url(address: str, **options: Unpack[ConnectKeywords]) -> str:
+    """Say the same where all that a program takes is where to connect to."""
+    return f"cql://{address}/?{urlencode(patient(**options))}"
 
 
 def name_of(wire: Any) -> str:

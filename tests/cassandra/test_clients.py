@@ -11,6 +11,7 @@ import triocql.sync
 from triocql import errors
 
 from .conftest import patient
+from .services import eventually
 
 if TYPE_CHECKING:
     from triocql.testing.cassandra import CassandraCluster
@@ -24,6 +25,7 @@ def test_a_node_shows_what_the_connections_of_a_session_have_told_it(cassandra: 
         cassandra.contact_points,
         **patient(application_name="shop", application_version="2.1", client_id="till-7"),
     ) as session:
+        eventually(lambda: session.stats().connections == 2)
         rows = session.execute("SELECT driver_name, client_options FROM system_views.clients").all()
     ours = [dict(row.client_options) for row in rows if "till-7" in dict(row.client_options).values()]
     assert len(ours) == 3

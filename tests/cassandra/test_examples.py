@@ -20,6 +20,8 @@ from nbclient import NotebookClient
 
 from triocql.testing.fixtures import require_cassandra
 
+from .conftest import patient_url
+
 if TYPE_CHECKING:
     from triocql.testing.cassandra import CassandraCluster
 
@@ -92,7 +94,7 @@ def environment(**others: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", SMALL)
 def test_example(name: str, cassandra: CassandraCluster) -> None:
-    command = [sys.executable, "-W", "error", str(EXAMPLES / name), cassandra.contact_points[0]]
+    command = [sys.executable, "-W", "error", str(EXAMPLES / name), patient_url(cassandra.contact_points[0])]
     run = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False)
     assert run.stderr == ""
     assert run.returncode == 0
@@ -102,7 +104,9 @@ def test_example(name: str, cassandra: CassandraCluster) -> None:
 def test_notebook(cassandra: CassandraCluster, tmp_path: Path) -> None:
     """All cells in order, as a user runs them; what each one answers."""
     notebook = nbformat.read(EXAMPLES / "notebook.ipynb", as_version=4)  # type: ignore[no-untyped-call]
-    environ = environment(CASSANDRA=cassandra.contact_points[0], JUPYTER_RUNTIME_DIR=str(tmp_path))
+    environ = environment(
+        CASSANDRA=patient_url(cassandra.contact_points[0]), JUPYTER_RUNTIME_DIR=str(tmp_path)
+    )
     NotebookClient(notebook, timeout=300, kernel_name="python3").execute(env=environ)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     said = [output.get("text") or output.data["text/plain"] for output in outputs]

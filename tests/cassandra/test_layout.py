@@ -20,6 +20,7 @@ from triocql.testing.cassandra import (
     CassandraCluster,
     LauncherError,
     _background,
+    _loopback,
 )
 from triocql.testing.cassandra.__main__ import main
 from triocql.testing.cassandra._configuration import feature_settings, node_flags, node_yaml, write_files
@@ -158,7 +159,8 @@ def test_flags_take_folders_with_spaces(tmp_path: Path) -> None:
 # --- Loopback ----------------------------------------------------------------------------------------------
 
 
-def test_blocks_are_exclusive_until_released() -> None:
+def test_blocks_are_exclusive_until_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_loopback, "_BLOCKS", range(252, 255))  # other processes begin with the first ones
     first, second = LoopbackBlock.reserve(), LoopbackBlock.reserve()
     try:
         assert first.prefix != second.prefix
@@ -200,7 +202,7 @@ def gone(pid: int) -> bool:
     except ProcessLookupError:
         return True
     try:
-        return bool(select.select([fd], [], [], 10)[0])
+        return bool(select.select([fd], [], [], 60)[0])
     finally:
         os.close(fd)
 
@@ -209,7 +211,7 @@ def test_output_and_exit_status(folder: Path) -> None:
     process = OwnedProcess(
         [sys.executable, "-c", "print('so'); raise SystemExit(3)"], folder=folder, output=folder / "log"
     )
-    assert process.wait(10) == 3
+    assert process.wait(60) == 3
     assert process.returncode == 3
     assert (folder / "log").read_text() == "so\n"
     process.send(signal.SIGTERM)
@@ -285,7 +287,7 @@ def test_no_process_survives_its_supervisor(folder: Path) -> None:
     process = OwnedProcess(WAIT_FOR_EVER, folder=folder, output=folder / "log")
     os.kill(process._supervisor.pid, signal.SIGKILL)
     assert gone(process.pid)
-    process.wait(10)
+    process.wait(60)
 
 
 # --- Commands ----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import triocql
-from tests.cassandra.conftest import create_keyspace, patient
+from tests.cassandra.conftest import create_keyspace, patient_url
 from tests.cassandra.services import SERVERS, Service, eventually, held, serve, take_what_is_there
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ ONE_PROCESS = ["fastapi", "quart", "flask-threads", "flask-gevent"]
 @pytest.fixture(scope="module")
 def contact_point(guarded: CassandraCluster) -> str:
     """Where the node is; without heartbeats, so that nothing is in flight but what clients ask for."""
-    return f"cql://cassandra:cassandra@{guarded.contact_points[0]}/?heartbeat_interval=3600"
+    return patient_url(f"cassandra:cassandra@{guarded.contact_points[0]}", heartbeat_interval=3600.0)
 
 
 @pytest.fixture(scope="module")
 def books(contact_point: str) -> set[str]:
     """So many books that no connection holds them all; their ISBNs."""
     isbns = [f"978-{number:010}" for number in range(5000)]
-    with triocql.sync.connect(contact_point, **patient()) as session:
+    with triocql.sync.connect(contact_point) as session:
         session.execute(create_keyspace("library"))
         session.execute("CREATE TABLE library.books (isbn text PRIMARY KEY, title text, pages int)")
         insert = "INSERT INTO library.books (isbn, title, pages) VALUES (?, ?, ?)"

@@ -23,7 +23,7 @@ import trio
 import yaml
 
 import triocql
-from tests.cassandra.conftest import patient
+from tests.cassandra.conftest import patient, patient_url
 from tests.docs.pages import PAGES, ROOT, Block, Run, blocks_of, runs_of
 from triocql import commands
 from triocql.testing.cassandra import __main__ as launcher
@@ -96,9 +96,9 @@ def run_page(page: Path, data: Data, tmp_path: Path) -> None:
         printed = io.StringIO()
         with redirect_stdout(printed):
             if run.blocks[0].loop == "process":
-                print(_run_process(run.blocks[0], node, tmp_path))
+                print(_run_process(run.blocks[0], patient_url(node), tmp_path))
             elif run.blocks[0].is_program:
-                _run_program(run.blocks[0], node)
+                _run_program(run.blocks[0], patient_url(node))
             elif run.blocks[0].loop == "sync":
                 _run_blocking(run, node, names)
             else:
