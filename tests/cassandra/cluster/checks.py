@@ -12,8 +12,8 @@ import pytest
 import triocql.sync
 from tests.cassandra.conftest import patient
 
-from .load import READ, RUNS
-from .running import Running, running
+from .load import READ, REST, RUNS
+from .running import running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from triocql.testing.cassandra import CassandraCluster, Node
 
     from .load import Load, Report
-    from .running import Remote
+    from .running import Remote, Running
 
 MANY = 150
 """How many answers of each load a scene waits for."""
@@ -104,13 +104,12 @@ def go_on(loads: Sequence[Running | Remote]) -> None:
 
 @contextmanager
 def resting(*loads: Running | Remote) -> Iterator[None]:
-    """Have those of them that run here send little meanwhile: it leaves the machine to nodes that start."""
-    here = [load.load for load in loads if isinstance(load, Running)]
-    for load in here:
-        load.rest = 0.2
+    """Have them send little meanwhile: it leaves the machine to nodes that start."""
+    for load in loads:
+        load.rest(0.2)
     yield
-    for load in here:
-        load.rest = 0.02
+    for load in loads:
+        load.rest(REST)
 
 
 def wait_for_pools(load: Running, nodes: int = 3) -> float:

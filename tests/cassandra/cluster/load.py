@@ -38,6 +38,9 @@ RUNS = f"SELECT id FROM {KEYSPACE}.runs WHERE id = ?"
 KEYS = 10
 """Keys of each worker, which nobody else writes."""
 
+REST = 0.02
+"""Seconds that a worker rests after an answer, so that nodes have the machine, too."""
+
 NOTHING_YET = (None,)
 """What a read of a key may bring before anything was written there."""
 
@@ -125,7 +128,7 @@ class Load:
         name: sets its keys apart from those of other loads on the same table.
         report: what became of its requests so far.
         over: whether the workers are to stop.
-        rest: how long a worker rests after an answer, in seconds, so that nodes have the machine, too.
+        rest: how long a worker rests after an answer, in seconds.
         possible: what a read of each key may bring: more than one text, if a write has failed, and nothing, if the
             first one has.
     """
@@ -134,7 +137,7 @@ class Load:
         self.name = f"{name}-{uuid4()}"
         self.report = Report()
         self.over = False
-        self.rest = 0.02
+        self.rest = REST
         self.possible: dict[str, set[str | None]] = {}
         self._changed = threading.Condition()
 

@@ -80,6 +80,10 @@ class Running:
         """Wait for this many more failures."""
         self.load.failed(more)
 
+    def rest(self, seconds: float) -> None:
+        """Have each worker rest that long after an answer."""
+        self.load.rest = seconds
+
     def stats(self) -> Stats:
         """Return what its session has under way."""
         stats: Stats = self.call(self.session.stats)
@@ -187,7 +191,9 @@ def declared(statement: PreparedStatement, bounds: dict[str, Any]) -> PreparedSt
 
 
 class Remote:
-    """A load in another process: it is told how many answers to wait for, and hands over its report at the end."""
+    """A load in another process: it is told, line by line, how many answers to wait for, how long workers rest, and to
+    end; then it hands over its report.
+    """
 
     def __init__(self, process: socket.socket) -> None:
         process.settimeout(PATIENCE)
@@ -196,15 +202,21 @@ class Remote:
 
     def answered(self, more: int) -> None:
         """Wait for this many more answers."""
-        self._file.write(f"{more}\n".encode())
-        self._file.flush()
+        self._tell(f"answered {more}")
         assert self._file.readline() == b"answered\n"
+
+    def rest(self, seconds: float) -> None:
+        """Have each worker rest that long after an answer."""
+        self._tell(f"rest {seconds}")
 
     def end(self) -> None:
         """End the load and take its report."""
-        self._file.write(b"0\n")
-        self._file.flush()
+        self._tell("end 0")
         self.report = pickle.load(self._file)
+
+    def _tell(self, line: str) -> None:
+        self._file.write(f"{line}\n".encode())
+        self._file.flush()
 
 
 @contextmanager
@@ -230,8 +242,11 @@ def run_for_another_process() -> None:
     _, number, *contact_points = sys.argv
     with socket.socket(fileno=int(number)) as parent, parent.makefile("rwb") as file:
         with running("thread", contact_points) as load:
-            while more := int(file.readline()):
-                load.answered(more)
+            while (line := file.readline().split())[0] != b"end":
+                if line[0] == b"rest":
+                    load.rest(float(line[1]))
+                    continue
+                load.answered(int(line[1]))
                 file.write(b"answered\n")
                 file.flush()
         pickle.dump(load.report, file)
