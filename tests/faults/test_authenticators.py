@@ -27,6 +27,9 @@ from triocql.testing.server import Challenge, Opcode, Passwords, Refused, Succes
 
 NONCE = b"nonce-of-the-node"
 
+HANGS = 20.0
+"""Seconds that a step hangs, unless it is let go of before that."""
+
 
 @dataclass
 class Signer:
@@ -41,7 +44,7 @@ class Signer:
     def initial_response(self, server_class: str) -> bytes:
         self.threads.append(threading.get_ident())
         if self.hang is not None:
-            self.hang.wait(20)
+            self.hang.wait(HANGS)
         return b"ann"
 
     def challenge(self, token: bytes | None) -> bytes:
@@ -118,10 +121,10 @@ def test_s21_a_step_that_hangs_ends_with_the_connect_timeout(loop: str) -> None:
         with hanging(auth):
             began = scene.now()
             with pytest.raises(
-                errors.ConnectTimeout, match="the authenticator: not done within the connect timeout of 0"
+                errors.ConnectTimeout, match="the authenticator: not done within the connect timeout of 1"
             ):
-                await scene.connecting(connect_timeout=0.2).__aenter__()
-            assert 0.2 <= scene.now() - began < 5
+                await scene.connecting(connect_timeout=1.0).__aenter__()
+            assert 1.0 <= scene.now() - began < HANGS
 
     run(loop, nothing, before=before, server={"authenticator": Checks(b"key")}, auth=auth)
 
@@ -138,7 +141,7 @@ def test_s21_a_step_that_hangs_holds_up_no_close(loop: str) -> None:
             await scene.until(lambda: len(auth.threads) > count)
             began = scene.now()
             await scene.session.aclose()
-            assert scene.now() - began < 5
+            assert scene.now() - began < HANGS
 
     run(loop, row, check=closed, server={"authenticator": Checks(b"key")}, auth=auth)
 

@@ -9,7 +9,7 @@ import pytest
 from tests.faults.invariants import heal, run
 from tests.faults.scene import EVERYWHERE, INSERT, ON_SOCKETS, SELECT, VERSIONS, Scene
 from triocql import errors
-from triocql.testing.server import Opcode, as_usual, close, cut, delay, reset
+from triocql.testing.server import Opcode, as_usual, close, cut, delay, no_response, reset
 
 AT_ONCE = 0.05
 """Seconds within which the end of a connection is told."""
@@ -131,8 +131,8 @@ def test_s07_accepted_and_never_answered_on_sockets(loop: str) -> None:
     async def before(scene: Scene) -> None:
         scene.server.nodes[0].black_hole()
         began = scene.now()
-        async with scene.connecting(connect_timeout=0.5) as session:
-            assert 0.5 <= scene.now() - began < 4.0
+        async with scene.connecting(connect_timeout=2.0) as session:
+            assert 2.0 <= scene.now() - began < 30.0
             _, first = session._context.executor.router.pools
             for number in range(100):
                 assert (await session.execute(SELECT, [number])).scalar() == number
@@ -189,13 +189,15 @@ def test_s19_slow_handshake_on_sockets(loop: str, opcode: Opcode) -> None:
     """What is half open is closed: no file is left open after the row."""
 
     async def before(scene: Scene) -> None:
-        scene.server.when(opcode=opcode, times=2).then(delay(0.6), as_usual())
+        scene.server.when(opcode=opcode, times=1).then(no_response())
         began = scene.now()
-        with pytest.raises(errors.ConnectTimeout, match=f"{opcode.name}.*connect timeout of 0.3 s"):
-            await scene.connecting(connect_timeout=0.3).__aenter__()
-        assert 0.3 <= scene.now() - began < 0.6
+        with pytest.raises(errors.ConnectTimeout, match=f"{opcode.name}.*connect timeout of 1 s"):
+            await scene.connecting(connect_timeout=1.0).__aenter__()
+        assert scene.now() - began >= 1.0
+        scene.server.when(opcode=opcode, times=1).then(delay(0.3), as_usual())
+        began = scene.now()
         async with scene.connecting() as session:
-            assert scene.now() - began >= 0.9
+            assert scene.now() - began >= 0.3
             assert (await session.execute(SELECT, [7])).scalar() == 7
 
     run(loop, nothing, before=before)

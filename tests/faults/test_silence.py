@@ -16,13 +16,13 @@ from triocql.testing.simulated import SimTask
 FOUND_OUT = 30.0 + 5.0 + 0.01
 """Seconds after which a node is given up that says nothing: the heartbeat's interval and timeout, and a grain."""
 
-SHORT: dict[str, Any] = {"heartbeat_interval": 1.5, "heartbeat_timeout": 2.0, "frame_timeout": 1.5}
+SHORT: dict[str, Any] = {"heartbeat_interval": 3.0, "heartbeat_timeout": 3.0, "frame_timeout": 3.0}
 """The bounds for where time is real; the requests' own timeout is shorter there, too."""
 
 
 async def one_connection_dies(scene: Scene, keep: int) -> None:
     """Have node 0 fall silent in the middle of an answer; nobody but those who asked it may notice."""
-    timeout, at_once, found_out = (2.0, 0.05, FOUND_OUT) if scene.virtual else (1.0, 20.0, 30.0)
+    timeout, at_once, found_out = (2.0, 0.05, FOUND_OUT) if scene.virtual else (2.0, 20.0, 40.0)
     scene.server.when(node=0, times=1).then(as_usual(), truncate(keep))
     calls = [scene.write(number, timeout=timeout) for number in range(64)]
     dying = (

@@ -144,7 +144,7 @@ def test_a_service_whose_node_stands_still_says_so_in_time_and_goes_on_when_it_i
         a_book(server)
         monkeypatch.setenv("CASSANDRA", f"cql://{server.contact_points[0]}/?timeout=1.5")
         with service() as get:
-            assert get("/books/1").status_code == 200
+            until(lambda: get("/books/1").status_code == 200)
             server.nodes[0].pause()
             began = time.monotonic()
             answer = get("/books/1")

@@ -95,7 +95,7 @@ class Peer:
     def __init__(self, reactor: Reactor, family: int = socket.AF_INET, path: Path | None = None) -> None:
         self.reactor = reactor
         self.listener = socket.socket(family, socket.SOCK_STREAM)
-        self.listener.settimeout(10)
+        self.listener.settimeout(60)
         self.accepted: list[socket.socket] = []
         self.listener.bind(str(path) if path else ("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
         self.listener.listen()
@@ -107,14 +107,14 @@ class Peer:
 
     async def accept(self) -> socket.socket:
         sock, _ = await self.reactor.run_blocking(self.listener.accept)
-        sock.settimeout(10)
+        sock.settimeout(60)
         self.accepted.append(sock)
         return sock
 
     async def connect(self, link: RecordingLink | None = None) -> tuple[RecordingLink, Any, socket.socket]:
         """Connect a link to this peer: the link, its transport, and the peer's end."""
         link = link or RecordingLink(self.reactor)
-        transport = await self.reactor.connect(self.address, link, timeout=10)
+        transport = await self.reactor.connect(self.address, link, timeout=60)
         return link, transport, await self.accept()
 
     async def read(self, sock: socket.socket, size: int) -> bytes:

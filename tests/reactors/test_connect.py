@@ -27,7 +27,7 @@ from .peers import Peer, RecordingLink, black_hole, free_port_of_all_hosts
 async def echo_once(peer: Peer, address: Address | None = None) -> None:
     """Connect to the peer, send there and back, close."""
     link = RecordingLink(peer.reactor)
-    transport = await peer.reactor.connect(address or peer.address, link, timeout=10)
+    transport = await peer.reactor.connect(address or peer.address, link, timeout=60)
     assert link.events == ["made"]
     sock = await peer.accept()
     link.send(b"ping")
@@ -179,7 +179,7 @@ def test_refused(run: Run[None]) -> None:
             address = peer.address
         link = RecordingLink(reactor)
         with pytest.raises(ConnectionRefusedError) as caught:
-            await reactor.connect(address, link, timeout=10)
+            await reactor.connect(address, link, timeout=60)
         assert caught.value.errno == errno.ECONNREFUSED
         assert caught.value.__notes__ == [f"while connecting to {address}"]
         assert link.events == []
@@ -237,7 +237,7 @@ def test_next_address_while_one_hangs(run: Run[None]) -> None:
             stack.enter_context(pytest.MonkeyPatch.context()).setattr(dial, "ATTEMPT_DELAY", 0.01)
             stack.enter_context(resolving_to("127.0.0.2", "127.0.0.1"))
             link = RecordingLink(reactor)
-            await reactor.connect(Address("db.example", port), link, timeout=10)
+            await reactor.connect(Address("db.example", port), link, timeout=60)
             assert link.events == ["made"]
 
     run(scenario)
@@ -381,7 +381,7 @@ def test_cancelled_in_every_tick(run: Run[None]) -> None:
                 made: list[Any] = []
 
                 async def connecting(link: RecordingLink = link, made: list[Any] = made) -> None:
-                    made.append(await reactor.connect(peer.address, link, timeout=10))
+                    made.append(await reactor.connect(peer.address, link, timeout=60))
 
                 cancel = reactor.spawn(connecting)
                 for _ in range(ticks):

@@ -88,7 +88,7 @@ def in_a_link(method: str) -> Callable[[Any, Step], Any]:
             with Peer(reactor) as peer:
                 link = Interrupted(reactor)
                 link.step = step
-                await reactor.connect(peer.address, link, timeout=10)
+                await reactor.connect(peer.address, link, timeout=60)
                 await reactor.sleep(60)
 
         return where

@@ -409,7 +409,7 @@ def test_leaving_waits_for_what_is_being_closed(run: Run[Any]) -> None:
         with Peer(reactor) as peer:
             async with type(reactor)() as inner:
                 link = RecordingLink(inner)
-                transport = await inner.connect(peer.address, link, timeout=10)
+                transport = await inner.connect(peer.address, link, timeout=60)
                 sock = await peer.accept()
                 link.send(b"good-bye" * 1000)
                 transport.close()
@@ -424,7 +424,7 @@ def test_own_exception_leaves_unwrapped(run_hosted: Run[None], cancel_too: bool)
     async def scenario(reactor: Any) -> None:
         async def program(peer: Peer, link: RecordingLink, scope: anyio.CancelScope) -> None:
             async with type(reactor)() as inner:
-                await inner.connect(peer.address, link, timeout=10)
+                await inner.connect(peer.address, link, timeout=60)
                 if cancel_too:
                     scope.cancel()
                 raise KeyError("mine")
@@ -465,7 +465,7 @@ def test_left_while_others_connect_and_spawn(run_hosted: Run[None]) -> None:
         with black_hole() as hole, Peer(reactor) as peer:
             async with anyio.create_task_group() as group:
                 async with type(reactor)() as inner:
-                    await inner.connect(peer.address, Restless(inner), timeout=10)
+                    await inner.connect(peer.address, Restless(inner), timeout=60)
                     group.start_soon(connecting)
                     await ticks(inner)
             with pytest.raises(RuntimeError, match="the reactor is not running"):
@@ -481,7 +481,7 @@ def test_cancelled_inside(run_hosted: Run[None]) -> None:
             with anyio.CancelScope() as scope:
                 async with type(reactor)() as inner:
                     link = RecordingLink(inner)
-                    await inner.connect(peer.address, link, timeout=10)
+                    await inner.connect(peer.address, link, timeout=60)
                     inner.call_at(inner.now() + 0.01, scope.cancel)
                     await inner.sleep(60)
             assert scope.cancelled_caught
@@ -496,7 +496,7 @@ def test_cancelled_while_leaving(run_hosted: Run[None]) -> None:
             with anyio.CancelScope() as scope:
                 async with type(reactor)() as inner:
                     link = RecordingLink(inner)
-                    transport = await inner.connect(peer.address, link, timeout=10)
+                    transport = await inner.connect(peer.address, link, timeout=60)
                     link.send(bytes(1 << 24))
                     await link.until(lambda: bool(link.pulls))
                     transport.close()
@@ -515,7 +515,7 @@ def test_shielded_clean_up_still_gets_answers(run_hosted: Run[None]) -> None:
             with anyio.CancelScope() as scope:
                 async with type(reactor)() as inner:
                     link = RecordingLink(inner)
-                    await inner.connect(peer.address, link, timeout=10)
+                    await inner.connect(peer.address, link, timeout=60)
                     sock = await peer.accept()
                     try:
                         inner.call_at(inner.now() + 0.01, scope.cancel)
@@ -546,7 +546,7 @@ def test_entered_and_left_in_different_tasks(run_hosted: Run[None]) -> None:
             async with anyio.create_task_group() as group:
                 group.start_soon(enter)
             link = RecordingLink(made[0])
-            await made[0].connect(peer.address, link, timeout=10)
+            await made[0].connect(peer.address, link, timeout=60)
             async with anyio.create_task_group() as group:
                 group.start_soon(leave)
             assert link.losses == [None]

@@ -55,7 +55,7 @@ class TlsPair:
         return TlsLink(self.server, context, None, on_failed=self.server_failures.append, server_side=True)
 
     async def _connect(self) -> Transport:
-        return await self.reactor.connect(NODE, self.tls, timeout=5)
+        return await self.reactor.connect(NODE, self.tls, timeout=60)
 
     def refused(self) -> str:
         """Assert that the handshake failed, and return why."""

@@ -54,7 +54,7 @@ async def dial(reactor: Reactor, address: Address, client: ssl.SSLContext) -> Re
     """Begin a connection with TLS."""
     link = RecordingLink(reactor)
     tls = TlsLink(link, client, NAME, on_failed=link.connection_lost)
-    await reactor.connect(address, tls, timeout=10)
+    await reactor.connect(address, tls, timeout=60)
     return link
 
 

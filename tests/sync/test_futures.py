@@ -25,9 +25,9 @@ def test_results() -> None:
 def test_the_tools_of_concurrent_futures() -> None:
     with session() as (_, s):
         futures: dict[Any, int] = {s.execute_async(SELECT, [number]): number for number in range(50)}
-        done, pending = concurrent.futures.wait(futures, timeout=10)
+        done, pending = concurrent.futures.wait(futures, timeout=60)
         assert (len(done), len(pending)) == (50, 0)
-        for future in concurrent.futures.as_completed(futures, timeout=10):
+        for future in concurrent.futures.as_completed(futures, timeout=60):
             assert future.result().scalar() == futures[future]
 
 
