@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Tls: TypeAlias = Literal["one-way", "mutual"]
 TLS_KINDS: Final = get_args(Tls)
 
-_GOSSIP_TIMEOUT: Final = 60.0
+_GOSSIP_TIMEOUT: Final = 120.0
 
 
 class CassandraCluster:
@@ -94,7 +94,7 @@ class CassandraCluster:
         jvm: Sequence[str] = (),
         node_yaml: Mapping[int, Mapping[str, Any]] | None = None,
         node_jvm: Mapping[int, Sequence[str]] | None = None,
-        start_timeout: float = 120.0,
+        start_timeout: float = 300.0,
     ) -> None:
         self.name = name
         wanted = version_of(version)

@@ -306,7 +306,7 @@ class Node:
 
     # --- Looking -------------------------------------------------------------------------------------------
 
-    def nodetool(self, *args: str, timeout: float = 120.0) -> str:
+    def nodetool(self, *args: str, timeout: float = 300.0) -> str:
         """Run Cassandra's ``nodetool`` on it; returns what it prints.
 
         Raises:
