@@ -22,7 +22,7 @@ Accept = Callable[[Callable[[], None], int], Link]
 """Makes the link of a new connection, from what breaks it with RST, and the port of the client."""
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds that a call into the server's thread may take."""
 
 
