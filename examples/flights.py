@@ -83,7 +83,7 @@ class Mishap:
         show.note("kill -9", f"node {self.node.address} is gone")
         await self.two_thirds.wait()
         async with session.events() as events:
-            await anyio.to_thread.run_sync(self.node.launch)
+            await anyio.to_thread.run_sync(self.node.start)
             async for event in events:
                 if isinstance(event, NodeUp):
                     break

@@ -39,12 +39,13 @@ def three(three_nodes: CassandraCluster) -> Iterator[CassandraCluster]:
 
 def whole(cluster: CassandraCluster) -> None:
     """Have all nodes of a cluster run, the first one before others that look for it."""
-    ended = [node for node in cluster.nodes if not node.running]
-    for node in ended:
+    for node in cluster.nodes:
+        if node.running:
+            node.resume()
+            continue
         node.launch()
         if node is cluster.nodes[0]:
             node.wait_until_ready()
     for node in cluster.nodes:
-        node.resume()
         node.wait_until_ready()
     cluster.wait_for_gossip()
