@@ -40,7 +40,7 @@ def node(guarded: CassandraCluster) -> Iterator[Node]:
 async def session(anyio_backend: str, guarded: CassandraCluster, node: Node) -> AsyncIterator[Session]:
     """A session that dials soon after a loss, with two connections."""
     with anyio.fail_after(120):
-        options = patient(auth=ROOT, reconnection_base=0.1)
+        options = patient(auth=ROOT, reconnection_base=0.1, reconnection_maximum=0.5)
         async with triocql.connect(guarded.contact_points, **options) as session:
             await session.execute(create_keyspace(KEYSPACE))
             await session.execute(

@@ -148,7 +148,7 @@ async def test_certificates_are_renewed_while_connected(anyio_backend: str, mutu
     """What is open goes on; the next connections have the new certificates of both sides, by the same context."""
     context = mutual.ssl_context()
     before = await anyio.to_thread.run_sync(serial_number, mutual)
-    options = patient(auth=mutual.auth, ssl_context=context, reconnection_base=0.1)
+    options = patient(auth=mutual.auth, ssl_context=context, reconnection_base=0.1, reconnection_maximum=0.5)
     async with triocql.connect(mutual.contact_points, **options) as session:
         await connected(session)
         await anyio.to_thread.run_sync(mutual.renew_certificates)

@@ -16,6 +16,7 @@ from tests.cassandra.services import SERVERS, Service, eventually, held, serve, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from triocql.config.options import ConnectKeywords
     from triocql.testing.cassandra import CassandraCluster
 
 pytestmark = pytest.mark.cassandra
@@ -26,8 +27,16 @@ ONE_PROCESS = ["fastapi", "quart", "flask-threads", "flask-gevent"]
 
 @pytest.fixture(scope="module")
 def contact_point(guarded: CassandraCluster) -> str:
-    """Where the node is; without heartbeats, so that nothing is in flight but what clients ask for."""
-    return patient_url(f"cassandra:cassandra@{guarded.contact_points[0]}", heartbeat_interval=3600.0)
+    """Where the node is; without heartbeats, so that nothing is in flight but what clients ask for.
+
+    A service dials soon after a loss.
+    """
+    options: ConnectKeywords = {
+        "heartbeat_interval": 3600.0,
+        "reconnection_base": 0.1,
+        "reconnection_maximum": 0.5,
+    }
+    return patient_url(f"cassandra:cassandra@{guarded.contact_points[0]}", **options)
 
 
 @pytest.fixture(scope="module")
