@@ -14,6 +14,7 @@ cdef class Waker:
     cpdef wake_soon(self, AsyncioWaiter waiter)
     @cython.locals(ended=list, waiter=AsyncioWaiter)
     cpdef _wake(self)
+    cpdef resume(self)
 
 
 @cython.final

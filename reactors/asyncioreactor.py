@@ -38,6 +38,13 @@ else:
 
 logger = logging.getLogger("triocql.reactors.asyncioreactor")
 
+RING_EVERY = 1.0
+"""Seconds after which the loop rings at the latest, to make up for what it was to do and has not begun.
+
+asyncio takes a step off its queue before it begins. What is raised in between, as by a second Ctrl-C, leaves a program
+that runs the loop on with a step that counts as scheduled, and never comes.
+"""
+
 RESTART_DELAY = 1.0
 """Seconds after which a background task starts again that the program has cancelled."""
 
@@ -141,10 +148,11 @@ class AsyncioReactor(ReactorBase[AsyncioTransport]):
         self._thread = 0
         self.ended = False
         self._timers = Timers()
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarms: tuple[asyncio.TimerHandle, ...] = ()
         self._alarm_at = math.inf
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._flusher: Flusher  # that of the loop
+        self._flusher: Flusher  # both are of the loop
+        self._waker: Waker
         self.tasks: set[asyncio.Task[None]] = set()
         self.leaving = False
 
@@ -157,9 +165,11 @@ class AsyncioReactor(ReactorBase[AsyncioTransport]):
         _check_uvloop(loop)
         self._loop = loop
         self._flusher = Flusher(loop)
+        self._waker = Waker(loop, self.check_caller, _waiting)
         self.now = _clock_of(loop)
-        self.waiter = partial(AsyncioWaiter, Waker(loop, self.check_caller, _waiting))
+        self.waiter = partial(AsyncioWaiter, self._waker)
         self._thread = get_ident()
+        self._set_alarm(self.now() + RING_EVERY)
         return self
 
     async def __aexit__(
@@ -214,22 +224,28 @@ class AsyncioReactor(ReactorBase[AsyncioTransport]):
         return self._timers.add(when, fn)
 
     def _set_alarm(self, when: float) -> None:
-        """Have the loop ring at `when`; only once that has not raised does it count, and the alarm before no more."""
-        alarm = self.loop.call_at(when, self._ring) if when < math.inf else None
-        former, self._alarm = self._alarm, alarm
+        """Have the loop ring at `when`; only once that has not raised does it count, and the alarm before no more.
+
+        Should that ring be lost, there is a second one.
+        """
+        rings = (when, when + RING_EVERY) if when < math.inf else ()
+        alarms = tuple(self.loop.call_at(ring, self._ring) for ring in rings)
+        former, self._alarms = self._alarms, alarms
         self._alarm_at = when
-        if former is not None:
-            former.cancel()
+        for alarm in former:
+            alarm.cancel()
 
     def _ring(self) -> None:
         """Call what is due. uvloop, whose clock goes by milliseconds, may ring up to half of one early."""
         now = self.now()
         early = now < self._alarm_at
         try:
+            self._waker.resume()
+            self._flusher.resume()
             for fn in self._timers.pop_due(now):
                 self.guard(fn)
         finally:
-            due = self._timers.next_due()
+            due = min(self._timers.next_due(), now + RING_EVERY)
             self._set_alarm(max(due, now + 0.001) if early else due)
 
     def spawn(self, fn: Callable[..., Awaitable[None]], *args: Any) -> Callable[[], None]:

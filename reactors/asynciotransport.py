@@ -33,13 +33,21 @@ class Flusher:
             self._has_waited = True
             return
         self._has_waited = False
-        dirty, self._dirty = self._dirty[::-1], []
+        dirty: list[Flushable] = []
         try:
+            dirty, self._dirty = self._dirty[::-1], dirty
             while dirty:
-                dirty.pop().flush()
+                dirty[-1].flush()
+                dirty.pop()  # not before: Ctrl-C may come at any place; the loop may be run again
         finally:
-            for transport in reversed(dirty):  # Ctrl-C may come at any place; the loop may be run again
-                self.flush_soon(transport)
+            if dirty:
+                self._dirty += reversed(dirty)
+                self.resume()
+
+    def resume(self) -> None:
+        """Make up for a step that was taken from the loop and has not begun, as Ctrl-C may have it."""
+        if self._dirty:
+            self._loop.call_soon(self._flush)
 
 
 class AsyncioTransport(asyncio.BufferedProtocol):

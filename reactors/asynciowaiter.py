@@ -46,16 +46,22 @@ class Waker:
         self._ended.append(waiter)  # not before: what has raised has told nobody
 
     def _wake(self) -> None:
-        ended, self._ended = self._ended, []
-        ended.reverse()
+        ended: list[AsyncioWaiter] = []
         try:
+            ended, self._ended = self._ended, ended
+            ended.reverse()
             while ended:
-                ended.pop().wake()
+                ended[-1].wake()
+                ended.pop()  # not before: Ctrl-C may come at any place
         finally:
             if ended:  # a task has ended by SystemExit, and the loop with it, unless it is run again
-                later, self._ended = self._ended, []
-                for waiter in (*reversed(ended), *later):
-                    self.wake_soon(waiter)
+                self._ended = ended[::-1] + self._ended
+                self.resume()
+
+    def resume(self) -> None:
+        """Make up for a step that was taken from the loop and has not begun, as Ctrl-C may have it."""
+        if self._ended:
+            self.loop.call_soon(self._wake)
 
 
 class AsyncioWaiter:
