@@ -117,6 +117,13 @@ def test_the_test_server_shares_no_code_with_the_driver() -> None:
     assert {each.split(".")[0] for each in reached} == expected
 
 
+def test_tests_trace_memory_by_what_does_so_safely() -> None:
+    """`tests.memory` says what else a test can end by; benchmarks are processes of their own."""
+    tests = Path(__file__).parent
+    tracing = {path for path in tests.rglob("*.py") if "import tracemalloc" in path.read_text().splitlines()}
+    assert tracing == {tests / "memory.py", tests / "benchmarks" / "bench_nodes.py"}
+
+
 @pytest.mark.parametrize(("heading", "expected"), [("layer", LAYERS), ("room", ROOMS)])
 def test_the_documentation_has_these_tables(heading: str, expected: Table) -> None:
     assert table(heading) == expected

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.memory import traced
 from triocql.codecs.cache import Cache, weight_of_columns
 from triocql.codecs.udt import user_value_class
 from triocql.errors import DecodeError, LimitExceeded
@@ -39,12 +39,9 @@ def test_elements_that_are_missing_are_bounded(registry: Registry, cql_type: Any
     raw = size.to_bytes(4) + (len(element).to_bytes(4) + element) * size
     plan = registry.plan(columns(ListType(cql_type)))
     page = plan.page(len(raw).to_bytes(4) + raw, 0, 1)
-    tracemalloc.start()
-    with pytest.raises(DecodeError, match="lack millions of elements"):
+    with traced() as memory, pytest.raises(DecodeError, match="lack millions of elements"):
         page.rows()
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 100_000_000  # it was 2 GB
+    assert memory.highest < 100_000_000  # it was 2 GB
 
 
 def test_each_page_may_have_values_that_are_older_than_their_type(registry: Registry) -> None:

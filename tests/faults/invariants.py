@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from typing import Any
 
 from tests.engine.world import check_ids
 from tests.faults.scene import INSERT, SCHEMA, Play, Row, Scene, run_on
+from tests.memory import traced
 from triocql import Error
 from triocql.testing.server import CqlServer
 from triocql.testing.simulated import SimulatedReactor
@@ -139,10 +139,6 @@ def executions(server: CqlServer) -> Counter[int]:
 @contextmanager
 def peak(most: int) -> Iterator[None]:
     """Fail if more than `most` bytes are allocated at a time in the block (G6)."""
-    tracemalloc.start()
-    try:
+    with traced() as memory:
         yield
-        _, highest = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert highest <= most, f"{highest:,} bytes"
+    assert memory.highest <= most, f"{memory.highest:,} bytes"

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import sys
-import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.memory import traced
 from triocql.errors import LimitExceeded, MissingExtraError, OptionError, ProtocolError
 from triocql.protocol.compression import Algorithm, block_compression, check_algorithm, frame_compression
 
@@ -60,12 +60,9 @@ def test_what_is_over_the_limit_is_refused(algorithm: Algorithm) -> None:
 @pytest.mark.parametrize("size", [2**31 - 1, 200 * 1024 * 1024])
 def test_an_lz4_body_cannot_declare_more_than_it_can_hold(size: int) -> None:
     body = size.to_bytes(4, "big") + block_compression().compress(b"twenty bytes of data")
-    tracemalloc.start()
-    with pytest.raises(ProtocolError):
+    with traced() as memory, pytest.raises(ProtocolError):
         frame_compression("lz4", 256 * 1024 * 1024).decompress(body)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 100_000
+    assert memory.highest < 100_000
 
 
 def test_a_snappy_body_cannot_declare_more_than_it_can_hold() -> None:

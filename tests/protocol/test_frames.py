@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import tracemalloc
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.memory import traced
 from tests.protocol.implementation import feed, halves
 from triocql.errors import LimitExceeded, ProtocolError, UsageError
 from triocql.protocol.constants import MAX_FRAME
@@ -114,12 +114,9 @@ def test_after_a_header_that_was_refused_there_is_no_frame_of_it(impl: Implement
 @pytest.mark.parametrize("length", [1025, 256 * 1024 * 1024 + 1, 2**31 - 1])
 def test_a_length_over_the_limit_is_refused_by_its_header(impl: Implementation, length: int) -> None:
     header = b"\x84\x00\x00\x01\x08" + length.to_bytes(4, "big")
-    tracemalloc.start()
-    with pytest.raises(LimitExceeded, match=f"{length} bytes; the limit is 1024"):
+    with traced() as memory, pytest.raises(LimitExceeded, match=f"{length} bytes; the limit is 1024"):
         impl.FrameDecoder(0x84, 1024).feed(header)
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 1_000_000
+    assert memory.highest < 1_000_000
     assert impl.FrameDecoder(0x84, 1024).feed(b"\x84\0\0\1\x08\0\0\4\0" + bytes(1024))
 
 
@@ -127,13 +124,11 @@ def test_a_long_frame_in_many_chunks_is_linear(impl: Implementation) -> None:
     size, chunk = 24 * 1024 * 1024, bytes(4096)
     decoder = impl.FrameDecoder(0x84)
     decoder.feed(b"\x84\0\0\1\x08" + size.to_bytes(4, "big"))
-    tracemalloc.start()
-    for _ in range(size // len(chunk) - 1):
-        assert decoder.feed(chunk) == []
-    assert len(decoder.feed(chunk)[0][3]) == size
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 2.5 * size
+    with traced() as memory:
+        for _ in range(size // len(chunk) - 1):
+            assert decoder.feed(chunk) == []
+        assert len(decoder.feed(chunk)[0][3]) == size
+    assert memory.highest < 2.5 * size
 
 
 def test_long_bodies_are_compressed_if_that_helps(impl: Implementation) -> None:
@@ -182,12 +177,9 @@ def test_a_long_frame_takes_memory_as_it_comes(impl: Implementation) -> None:
     size = 20_000_000
     whole = impl.encode_frames(0x84, [(3, 2, 8, bytes(range(250)) * (size // 250))])
     decoder = impl.FrameDecoder(0x84)
-    tracemalloc.start()
-    try:
+    with traced() as memory:
         assert decoder.feed(whole[:100]) == []
-        assert tracemalloc.get_traced_memory()[0] < size / 4
-    finally:
-        tracemalloc.stop()
+        assert memory.now < size / 4
     assert decoder.feed(whole[100 : size // 2]) == []
     assert decoder.feed(whole[size // 2 :] + whole[:7]) == [(3, 2, 8, whole[9:])]
     assert decoder.mid_frame

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from uuid import UUID
 
 import pytest
 
 import triocql
+from tests.memory import traced
 from tests.metadata.hints import hint
 from tests.scylla.world import SCHEMA, SELECT, World, token
 from triocql import Session
@@ -60,15 +60,12 @@ def test_any_number_of_ranges_is_bounded_memory(monkeypatch: pytest.MonkeyPatch)
     with world.session() as session:
         statement = world.run(session.prepare(SELECT))
         context = session._context.cluster.router.tablets
-        tracemalloc.start()
-        try:
+        with traced() as memory:
             for number in range(20_000):
                 context.take("shop", "users", hint(number, number + 1, [(host_id, 0)]), versioned=False)
                 if number == 5_000:
-                    before = tracemalloc.get_traced_memory()[0]
-            assert tracemalloc.get_traced_memory()[0] < before + 300_000
-        finally:
-            tracemalloc.stop()
+                    before = memory.now
+            assert memory.now < before + 300_000
         assert len(session.metadata.tablets) <= 1_000
         world.run(session.execute(statement, [7]))
 
@@ -157,14 +154,11 @@ def test_ids_of_metadata_that_change_with_every_answer_cost_no_memory() -> None:
             world.server.log.clear()
 
         again(20)
-        tracemalloc.start()
-        try:
+        with traced() as memory:
             again(20)
-            before = tracemalloc.get_traced_memory()[0]
+            before = memory.now
             again(60)
-            assert tracemalloc.get_traced_memory()[0] < before + 400_000
-        finally:
-            tracemalloc.stop()
+            assert memory.now < before + 400_000
         assert world.server.log.malformed == []
 
 
