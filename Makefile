@@ -39,16 +39,16 @@ test:
 	$(MAKE) -j 2 test-pure test-pure-nodes
 
 test-shared-nodes: $(VENV)/.group-test cassandra tools
-	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest tests/cassandra tests/docs $(addprefix --ignore=,$(OWN))
+	TRIOCQL_IMPL=$(IMPL) .ci/twice $@ $(PY) -m pytest tests/cassandra tests/docs $(addprefix --ignore=,$(OWN))
 
 test-own-nodes: $(VENV)/.group-test cassandra tools
-	TRIOCQL_IMPL=$(IMPL) $(PY) -m pytest $(OWN)
+	TRIOCQL_IMPL=$(IMPL) .ci/twice $@ $(PY) -m pytest $(OWN)
 
 test-pure: $(VENV)/.group-test
 	TRIOCQL_IMPL=python $(PY) -m pytest $(SPREAD) $(PURE)
 
 test-pure-nodes: $(VENV)/.group-test cassandra tools
-	TRIOCQL_IMPL=python $(PY) -m pytest $(PURE_ALONE)
+	TRIOCQL_IMPL=python .ci/twice $@ $(PY) -m pytest $(PURE_ALONE)
 
 # What needs nodes first, one after the other; of all else many at a time.
 test-long: $(VENV)/.group-test cassandra tools
