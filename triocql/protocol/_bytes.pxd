@@ -6,14 +6,15 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 cdef extern from *:
     """
     /* Where the next cell is. That the size is what it mostly is, is guessed, by a branch: so the next address does not
-       wait for the size to be read. A compiler that knew both to be equal would move the size after all. */
+       wait for the size to be read. A compiler that knew both to be equal would add the size after all: so it must not
+       know what is added before it compares. */
     static inline int64_t triocql_after(int64_t at, int32_t size, int32_t width) {
-        if (size == width) {
+        int64_t guess = width;
     #ifdef __GNUC__
-            __asm__("" : "+r"(width));
+        __asm__("" : "+r"(guess));
     #endif
-            return at + width;
-        }
+        if (size == width)
+            return at + guess;
         return at + (size > 0 ? size : 0);
     }
     """

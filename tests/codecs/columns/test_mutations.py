@@ -158,6 +158,7 @@ PLACES = [
     (("decimal", "int"), [(b"\0", b"\0" * 4), (b"\0" * 5, b"\0")], 0, "c0", odd.LENGTH),
     (("decimal", "int"), [(b"\0" * 5, b"\0"), (b"\0", b"\0" * 4)], 0, "c1", odd.LENGTH),
     # Beyond the first block.
+    (("int", "time"), [(b"\0" * 4, GOOD)] * 700 + [(b"\0" * 4, LATE)] * 2, 700, "c1", odd.TIME),
     (("time", "int"), [(GOOD, b"\0" * 4)] * 700 + [(GOOD, b"\0"), (LATE, None)], 700, "c1", odd.LENGTH),
 ]
 
@@ -178,6 +179,14 @@ def test_a_bad_value_before_the_end_of_a_page_that_is_cut_off_is_named(impl: Imp
     for size in (len(body) - 1, len(body) - 5, len(body) - 8):
         with pytest.raises(DecodeError, match=r"^row 1, column 'c0' "):
             batch_of(impl, columns("int", "text"), body[:size], 3)
+
+
+@EVERY_IMPL
+def test_a_page_of_equal_rows_that_is_cut_off_names_the_place(impl: Impl) -> None:
+    body = sent(*[(b"\0" * 4, GOOD)] * 600)
+    for size, column in ((len(body) - 1, "c1"), (len(body) - 11, "c1"), (len(body) - 13, "c0")):
+        with pytest.raises(DecodeError, match=rf"^row 599, column '{column}' .*{odd.PAGE_END}"):
+            batch_of(impl, columns("int", "time"), body[:size], 600)
 
 
 def refusal(impl: Impl, columns: tuple[ColumnSpec, ...], data: bytes, row_count: int) -> str:

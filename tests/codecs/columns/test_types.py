@@ -94,6 +94,24 @@ def test_pages_of_all_sizes(row_count: int, of_null: str) -> None:
     assert all(len(batch_of(impl, cols, body, row_count)) == row_count for impl in IMPLS)
 
 
+@pytest.mark.parametrize("row_count", [1, 7, 256, 257, 1100])
+@pytest.mark.parametrize("nulls", [(), (0,), (300,), (256, 513, 1099), range(0, 1100, 3)])
+def test_pages_of_values_of_fixed_size(row_count: int, nulls: Sequence[int]) -> None:
+    """A block without null is read without looking for where its values are; what follows one that has some, too."""
+    names = ("int", "boolean", "date", "uuid", "tinyint", "time", "smallint", "double")
+    widths = (4, 1, 4, 16, 1, 8, 2, 8)
+    body = b""
+    for row in range(row_count):
+        cells: list[bytes | None] = [
+            (row * 257 + i).to_bytes(16)[-width:] for i, width in enumerate(widths, 1)
+        ]
+        if row in nulls:
+            cells[row % 8] = None
+            cells[(row + 3) % 8] = b""
+        body += b"".join(map(sized, cells))
+    agree(columns(*names), body, row_count)
+
+
 @pytest.mark.parametrize("element", ["int", "bigint", "double", "date", "smallint", "uuid", "text"])
 def test_lists_of_all_lengths(element: str) -> None:
     """Those of numbers are read several elements at a time, at the end of a page one by one; odd ones as all others."""

@@ -12,6 +12,7 @@ cdef enum:
     ALIGNMENT = 64
     SPARE = 32  # bytes after each buffer, for moves that go beyond a value
     BLOCK = 256  # cells that a kernel gets at once, at most
+    MANY = 64  # cells that are found at once, where rows are shorter
     MAX_INT32 = 0x7FFFFFFF
 
 
@@ -19,6 +20,12 @@ cdef struct Cell:
     # A value: where it starts in the page, and its length, negative for null.
     uint32_t at
     int32_t size
+
+
+cdef struct Place:
+    # A value of some rows: the bytes that its type has, and where its cell is.
+    int32_t width
+    int32_t cell
 
 
 cdef struct Buffer:
@@ -55,7 +62,9 @@ cdef struct Vec:
     Buffer values
     Cell* cells  # for each kid, `block` of them
     int block
-    int32_t* widths  # of the kids, where these are columns
+    Place* places  # where the kids are columns: of `group` rows
+    int group
+    int64_t stride  # the bytes of a row none of whose values is null, 0 if that varies
 
 
 cdef struct Root:
@@ -133,16 +142,38 @@ cdef int init_vec(Vec* vec, Spec* spec, int64_t rows) noexcept nogil:
     if vec.kids == NULL or vec.cells == NULL:
         return -1
     vec.kid_count = spec.kid_count
-    if spec.kernel == ROWS:
-        vec.widths = <int32_t*>malloc(spec.kid_count * sizeof(int32_t))
-        if vec.widths == NULL:
-            return -1
-        for i in range(spec.kid_count):
-            vec.widths[i] = spec.kids[i].width
+    if spec.kernel == ROWS and init_places(vec, spec):
+        return -1
     for i in range(spec.kid_count):
         if init_vec(&vec.kids[i], &spec.kids[i], rows if spec.kernel == ROWS else 0):
             return -1
     return 0
+
+
+cdef int init_places(Vec* vec, Spec* spec) noexcept nogil:
+    """Lay out rows for the walk: several at once, or the end of each would be a branch that is mispredicted where
+    values are null at random."""
+    cdef int row, column
+    vec.stride = stride_of(spec)
+    vec.group = max(1, MANY // spec.kid_count)
+    vec.places = <Place*>malloc(<size_t>vec.group * spec.kid_count * sizeof(Place))
+    if vec.places == NULL:
+        return -1
+    for row in range(vec.group):
+        for column in range(spec.kid_count):
+            vec.places[row * spec.kid_count + column].width = spec.kids[column].width
+            vec.places[row * spec.kid_count + column].cell = column * vec.block + row
+    return 0
+
+
+cdef int64_t stride_of(Spec* spec) noexcept nogil:
+    cdef int64_t stride = 0
+    cdef int i
+    for i in range(spec.kid_count):
+        if not FIXED1 <= spec.kids[i].kernel <= BITS:
+            return 0
+        stride += 4 + spec.kids[i].width
+    return stride
 
 
 cdef int64_t size_of_values(Vec* vec, int64_t rows) noexcept nogil:
@@ -157,9 +188,9 @@ cdef int fit_vec(Vec* vec) noexcept nogil:
     """Make a vector as small as it can be, once it is full."""
     cdef int i
     free(vec.cells)
-    free(vec.widths)
+    free(vec.places)
     vec.cells = NULL
-    vec.widths = NULL
+    vec.places = NULL
     if fit(&vec.validity) or fit(&vec.offsets) or fit(&vec.values):
         return -1
     for i in range(vec.kid_count):
@@ -174,7 +205,7 @@ cdef void clear_vec(Vec* vec) noexcept nogil:
         clear_vec(&vec.kids[i])
     free(vec.kids)
     free(vec.cells)
-    free(vec.widths)
+    free(vec.places)
     free(vec.validity.base)
     free(vec.offsets.base)
     free(vec.values.base)

@@ -118,14 +118,17 @@ cdef int fill(Context* context, Vec* vec, Cell* cells, int n) noexcept nogil:
 
 
 cdef inline int pack(uint8_t* bits, int64_t start, const uint8_t* flags, int n) noexcept nogil:
-    """Write flags of 0 or 1 as bits from `start` on; what is in the last byte above `start` is overwritten."""
+    """Write flags of 0 or 1 as bits from `start` on, and return how many are 1; what is in the last byte above `start`
+    is overwritten."""
     cdef int i = 0
+    cdef int ones = 0
     cdef uint64_t eight
     cdef int shift = start & 7
     cdef uint8_t* out = bits + (start >> 3)
     cdef uint32_t carry = out[0] & ((1 << shift) - 1) if shift else 0
     while i + 8 <= n:
         memcpy(&eight, flags + i, 8)
+        ones += <int>((eight * <uint64_t>0x0101010101010101) >> 56)
         eight = (eight * <uint64_t>0x0102040810204080) >> 56
         carry |= <uint32_t>eight << shift
         out[0] = <uint8_t>carry
@@ -133,6 +136,7 @@ cdef inline int pack(uint8_t* bits, int64_t start, const uint8_t* flags, int n) 
         carry >>= 8
         i += 8
     while i < n:
+        ones += flags[i]
         carry |= <uint32_t>flags[i] << shift
         i += 1
         shift += 1
@@ -143,7 +147,22 @@ cdef inline int pack(uint8_t* bits, int64_t start, const uint8_t* flags, int n) 
             shift = 0
     if shift:
         out[0] = <uint8_t>carry
-    return 0
+    return ones
+
+
+cdef inline bint all_set(const uint8_t* flags, int n) noexcept nogil:
+    """Whether flags of 0 or 1 all are 1."""
+    cdef uint64_t ones = 0x0101010101010101
+    cdef uint64_t eight
+    cdef int i = 0
+    while i + 8 <= n:
+        memcpy(&eight, flags + i, 8)
+        ones &= eight
+        i += 8
+    while i < n:
+        ones &= flags[i] * <uint64_t>0x0101010101010101
+        i += 1
+    return ones == <uint64_t>0x0101010101010101
 
 
 cdef inline uint8_t* room_for_bits(Buffer* buffer, int64_t bits) noexcept nogil:
@@ -157,21 +176,16 @@ cdef inline uint8_t* room_for_bits(Buffer* buffer, int64_t bits) noexcept nogil:
 
 cdef int mark(Context* context, Vec* vec, const uint8_t* flags, int n) noexcept nogil:
     """Count `n` more values, which are null where their flag is 0."""
-    cdef int i
-    cdef int valid = 0
     cdef uint8_t* bits
     cdef int64_t before
-    for i in range(n):
-        valid += flags[i]
-    if valid < n or vec.nulls:
+    if vec.nulls or not all_set(flags, n):
         before = vec.validity.size
         bits = room_for_bits(&vec.validity, vec.length + n)
         if bits == NULL:
             return no_memory(context)
         if before == 0 and vec.length:
             memset(bits, 0xFF, (vec.length + 7) // 8)
-        pack(bits, vec.length, flags, n)
-        vec.nulls += n - valid
+        vec.nulls += n - pack(bits, vec.length, flags, n)
     vec.length += n
     return 0
 
@@ -194,70 +208,51 @@ cdef int mark_all(Context* context, Vec* vec, int64_t n) noexcept nogil:
     return 0
 
 
-cdef inline int flag_sizes(Context* context, Vec* vec, Cell* cells, int n, uint8_t* flags) noexcept nogil:
-    """Set the flags of values of fixed size, if there is null: what has no bytes. Return whether there is, or -1 for an
-    odd size."""
-    cdef int i
-    cdef int32_t width = vec.width
-    cdef int32_t other = 0
-    cdef int odd_size = 0
+cdef inline void copy_value(int32_t width, const uint8_t* p, uint32_t flip, uint8_t* out) noexcept nogil:
+    """Write a value of fixed size."""
+    if width == 4:
+        (<uint32_t*>out)[0] = read32(p) ^ flip
+    elif width == 8:
+        (<uint64_t*>out)[0] = read64(p)
+    elif width == 16:
+        memcpy(out, p, 16)
+    elif width == 2:
+        (<uint16_t*>out)[0] = <uint16_t>((p[0] << 8) | p[1])
+    else:
+        out[0] = p[0]
+
+
+cdef inline void copy_column(
+    int32_t width, uint32_t flip, const uint8_t* p, int64_t stride, int64_t n, uint8_t* out
+) noexcept nogil:
+    """Write values of fixed size, which are `stride` bytes apart."""
+    cdef int64_t i
     for i in range(n):
-        other |= cells[i].size ^ width
-    if other == 0:
-        return 0
+        copy_value(width, p, flip, out)
+        p += stride
+        out += width
+
+
+cdef inline int32_t copy_cells(
+    int32_t width, uint32_t flip, Context* context, Cell* cells, int n, uint8_t* flags, uint8_t* out
+) noexcept nogil:
+    """Write values of fixed size, zeros for null: what has no bytes; and their flags. Return 0 unless one has an odd
+    size.
+
+    It is not done by branches, which nulls at random would have mispredicted: in their stead, zeros are read.
+    """
+    cdef uintptr_t zeros = <uintptr_t>&ZEROS[0]
+    cdef uintptr_t base = <uintptr_t>context.base - zeros
+    cdef uintptr_t mask
+    cdef int32_t most = 0
+    cdef int i
     for i in range(n):
         flags[i] = cells[i].size == width
-        odd_size |= (cells[i].size != width) & (cells[i].size > 0)
-    return refuse(context, BAD_LENGTH) if odd_size else 1
-
-
-cdef inline uint32_t mask_of(const uint8_t* flags, int i, bint has_null) noexcept nogil:
-    """Return what keeps the bits of a value, or none of them if it is null."""
-    return 0 - <uint32_t>flags[i] if has_null else <uint32_t>0xFFFFFFFF
-
-
-cdef inline void copy_fixed(
-    Context* context, Vec* vec, Cell* cells, int n, const uint8_t* flags, bint has_null, uint8_t* out
-) noexcept nogil:
-    """Write values of fixed size, zeros for null: not by branches, which nulls at random would have mispredicted. In
-    their stead, the first bytes of the page are read, and masked."""
-    cdef const uint8_t* base = context.base
-    cdef const uint8_t* p
-    cdef int32_t width = vec.width
-    cdef uint32_t flip = vec.flip
-    cdef uint32_t mask
-    cdef uint64_t mask64
-    cdef uint64_t low, high
-    cdef int i
-    if context.size < width:
-        memset(out, 0, <int64_t>n * width)  # all of them are null
-    elif width == 4:
-        for i in range(n):
-            mask = mask_of(flags, i, has_null)
-            (<uint32_t*>out)[i] = (read32(base + (cells[i].at & mask)) ^ flip) & mask
-    elif width == 8:
-        for i in range(n):
-            mask = mask_of(flags, i, has_null)
-            mask64 = <uint64_t><int64_t><int32_t>mask
-            (<uint64_t*>out)[i] = read64(base + (cells[i].at & mask)) & mask64
-    elif width == 16:
-        for i in range(n):
-            mask = mask_of(flags, i, has_null)
-            mask64 = <uint64_t><int64_t><int32_t>mask
-            p = base + (cells[i].at & mask)
-            memcpy(&low, p, 8)
-            memcpy(&high, p + 8, 8)
-            (<uint64_t*>out)[2 * i] = low & mask64
-            (<uint64_t*>out)[2 * i + 1] = high & mask64
-    elif width == 2:
-        for i in range(n):
-            mask = mask_of(flags, i, has_null)
-            p = base + (cells[i].at & mask)
-            (<uint16_t*>out)[i] = <uint16_t>(((p[0] << 8) | p[1]) & mask)
-    else:
-        for i in range(n):
-            mask = mask_of(flags, i, has_null)
-            out[i] = <uint8_t>(base[cells[i].at & mask] & mask)
+        mask = 0 - <uintptr_t>flags[i]
+        copy_value(width, <uint8_t*>(zeros + ((base + cells[i].at) & mask)), flip & <uint32_t>mask, out)
+        most = max(most, cells[i].size & ~<int32_t>mask)
+        out += width
+    return most
 
 
 cdef inline void swap_run(Vec* vec, const uint8_t* p, uint8_t* out, int64_t n) noexcept nogil:
@@ -273,43 +268,83 @@ cdef inline void swap_run(Vec* vec, const uint8_t* p, uint8_t* out, int64_t n) n
 
 cdef int fill_fixed(Context* context, Vec* vec, Cell* cells, int n) noexcept nogil:
     cdef uint8_t[BLOCK] flags
-    cdef int i
-    cdef uint8_t* out = room(&vec.values, <int64_t>n * vec.width)
-    cdef int has_null = flag_sizes(context, vec, cells, n, flags)
+    cdef int32_t width = vec.width
+    cdef int32_t wrong
+    cdef uint8_t* out = room(&vec.values, <int64_t>n * width)
     if out == NULL:
         return no_memory(context)
-    if has_null < 0:
-        return -1
-    if has_null:
-        copy_fixed(context, vec, cells, n, flags, True, out)
+    if width == 4:
+        wrong = copy_cells(4, vec.flip, context, cells, n, flags, out)
+    elif width == 8:
+        wrong = copy_cells(8, 0, context, cells, n, flags, out)
+    elif width == 16:
+        wrong = copy_cells(16, 0, context, cells, n, flags, out)
+    elif width == 2:
+        wrong = copy_cells(2, 0, context, cells, n, flags, out)
     else:
-        copy_fixed(context, vec, cells, n, flags, False, out)
-    if vec.kernel == TIME:
-        for i in range(n):
-            if (<uint64_t*>out)[i] >= <uint64_t>86400000000000:
-                return refuse(context, BAD_TIME)
-    vec.values.size += <int64_t>n * vec.width
-    return mark(context, vec, flags, n) if has_null else mark_all(context, vec, n)
+        wrong = copy_cells(1, 0, context, cells, n, flags, out)
+    if wrong:
+        return refuse(context, BAD_LENGTH)
+    if vec.kernel == TIME and not are_times(<uint64_t*>out, n):
+        return refuse(context, BAD_TIME)
+    vec.values.size += <int64_t>n * width
+    return mark(context, vec, flags, n)
+
+
+cdef inline bint are_times(const uint64_t* values, int n) noexcept nogil:
+    """Whether these are times of a day."""
+    cdef int i
+    for i in range(n):
+        if values[i] >= <uint64_t>86400000000000:
+            return False
+    return True
 
 
 cdef int fill_bits(Context* context, Vec* vec, Cell* cells, int n) noexcept nogil:
     cdef uint8_t[BLOCK] flags
     cdef uint8_t[BLOCK] values
+    if copy_cells(1, 0, context, cells, n, flags, values):
+        return refuse(context, BAD_LENGTH)
+    return -1 if add_bits(context, vec, values, n) else mark(context, vec, flags, n)
+
+
+cdef inline int add_bits(Context* context, Vec* vec, uint8_t* values, int n) noexcept nogil:
+    """Write booleans. They are not counted yet."""
     cdef int i
-    cdef int has_null = flag_sizes(context, vec, cells, n, flags)
     cdef uint8_t* bits = room_for_bits(&vec.values, vec.length + n)
     if bits == NULL:
         return no_memory(context)
-    if has_null < 0:
-        return -1
-    if has_null:
-        copy_fixed(context, vec, cells, n, flags, True, values)
-    else:
-        copy_fixed(context, vec, cells, n, flags, False, values)
     for i in range(n):
         values[i] = values[i] != 0
     pack(bits, vec.length, values, n)
-    return mark(context, vec, flags, n) if has_null else mark_all(context, vec, n)
+    return 0
+
+
+cdef int fill_column(Context* context, Vec* vec, const uint8_t* p, int64_t stride, int n) noexcept nogil:
+    """Append values of fixed size, BLOCK at most, none of which is null, and which are `stride` bytes apart."""
+    cdef uint8_t[BLOCK] values
+    cdef int32_t width = vec.width
+    cdef uint8_t* out
+    if vec.kernel == BITS:
+        copy_column(1, 0, p, stride, n, values)
+        return -1 if add_bits(context, vec, values, n) else mark_all(context, vec, n)
+    out = room(&vec.values, <int64_t>n * width)
+    if out == NULL:
+        return no_memory(context)
+    if width == 4:
+        copy_column(4, vec.flip, p, stride, n, out)
+    elif width == 8:
+        copy_column(8, 0, p, stride, n, out)
+    elif width == 16:
+        copy_column(16, 0, p, stride, n, out)
+    elif width == 2:
+        copy_column(2, 0, p, stride, n, out)
+    else:
+        copy_column(1, 0, p, stride, n, out)
+    if vec.kernel == TIME and not are_times(<uint64_t*>out, n):
+        return refuse(context, BAD_TIME)
+    vec.values.size += <int64_t>n * width
+    return mark_all(context, vec, n)
 
 
 cdef int read_vint(Context* context, Cell* cell, int64_t* at, uint64_t* value) noexcept nogil:

@@ -23,10 +23,7 @@ cdef inline uint32_t copy_elements(
     cdef int32_t i
     for i in range(from_, to):
         wrong |= (read32(p + i * (4 + width)) ^ <uint32_t>width) & (0 - <uint32_t>(i < count))
-        if width == 4:
-            (<uint32_t*>out)[i] = read32(p + i * (4 + width) + 4) ^ flip
-        else:
-            (<uint64_t*>out)[i] = read64(p + i * (4 + width) + 4)
+        copy_value(width, p + i * (4 + width) + 4, flip, out + i * width)
     return wrong
 
 
@@ -135,11 +132,7 @@ cdef int fill_lists(Context* context, Vec* vec, Cell* cells, int n) noexcept nog
                     cell = vec.cells + kid * block + found
                     cell.at = <uint32_t>at
                     cell.size = size
-                    # Guessed as in `walk`.
-                    if size == vec.kids[kid].width:
-                        at += vec.kids[kid].width
-                    else:
-                        at += max(size, 0)
+                    at = after_cell(at, size, vec.kids[kid].width)
                 found += 1
                 if found == block:
                     if fill_kids_of(context, vec, found):
@@ -184,7 +177,7 @@ cdef int find_fields(Context* context, Vec* vec, Cell* whole, int i) noexcept no
             return refuse(context, BAD_OVERRUN)
         cell.at = <uint32_t>at
         cell.size = size
-        at += max(size, 0)
+        at = after_cell(at, size, vec.kids[kid].width)
     if at != end and vec.kernel == TUPLE:
         return refuse(context, BAD_REST)
     return pad(context, <int64_t>missing * 16)

@@ -5,25 +5,65 @@ cdef int walk(Context* context, Vec* rows, int n, int64_t* start) noexcept nogil
     cdef const uint8_t* base = context.base
     cdef int64_t at = start[0]
     cdef int64_t end = context.size
+    cdef int64_t last = end - 4
     cdef int columns = rows.kid_count
-    cdef int block = rows.block
-    cdef const int32_t* widths = rows.widths
+    cdef const Place* places = rows.places
     cdef int32_t size
-    cdef int row, column
+    cdef int i
+    cdef int row = 0
+    cdef Cell* cells = rows.cells
     cdef Cell* cell
-    for row in range(n):
-        cell = rows.cells + row
-        for column in range(columns):
-            if end - at < 4:
-                return row * columns + column - (at > end)  # the one before has gone beyond it
+    while row < n:
+        for i in range(min(rows.group, n - row) * columns):
+            if at > last:
+                return row * columns + i - (at > end)  # the one before has gone beyond it
             size = <int32_t>read32(base + at)
             at += 4
+            cell = cells + places[i].cell
             cell.at = <uint32_t>at
             cell.size = size
-            cell += block
-            at = after_cell(at, size, widths[column])
+            at = after_cell(at, size, places[i].width)
+        row += rows.group
+        cells += rows.group
     start[0] = at
     return n * columns - (at > end)
+
+
+cdef bint are_even(Context* context, Vec* rows, int n, int64_t at) noexcept nogil:
+    """Whether each value of the next `n` rows has the size that its type has, and is within the page."""
+    cdef const uint8_t* base = context.base
+    cdef int64_t stride = rows.stride
+    cdef int64_t end = at + n * stride
+    cdef uint32_t wrong = 0
+    cdef uint32_t expected, size
+    cdef int64_t each
+    cdef int column
+    if stride == 0 or end > context.size:
+        return False
+    for column in range(rows.kid_count):
+        expected = read32(<uint8_t*>&rows.places[column].width)  # as it is in the page
+        each = at
+        while each < end:
+            memcpy(&size, base + each, 4)
+            wrong |= size ^ expected
+            each += stride
+        if wrong:
+            return False
+        at += 4 + rows.places[column].width
+        end += 4 + rows.places[column].width
+    return True
+
+
+cdef int fill_even(Context* context, Vec* rows, int n, int64_t* at) noexcept nogil:
+    """Append the values of rows that `are_even`, and move `at` behind them."""
+    cdef int column
+    cdef const uint8_t* p = context.base + at[0]
+    for column in range(rows.kid_count):
+        if fill_column(context, &rows.kids[column], p + 4, rows.stride, n):
+            return -1
+        p += 4 + rows.places[column].width
+    at[0] += n * rows.stride
+    return 0
 
 
 cdef int fill_page(Context* context, Vec* rows, Spec* spec, int64_t at, int64_t row_count) noexcept nogil:
@@ -49,7 +89,10 @@ cdef int fill_block(Context* context, Vec* rows, int n, int64_t row, int64_t* at
     """Append the values of the next `n` rows; if that fails, the row and the column are noted, too."""
     cdef int column
     cdef int64_t padding = context.padding
-    cdef int found = walk(context, rows, n, at)
+    cdef int found
+    if are_even(context, rows, n, at[0]) and fill_even(context, rows, n, at) == 0:
+        return 0
+    found = walk(context, rows, n, at)
     if found < n * rows.kid_count:
         refuse(context, BAD_PAGE_END)
     for column in range(rows.kid_count):
