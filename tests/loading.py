@@ -28,11 +28,11 @@ def load(session: triocql.sync.Session, insert: str, rows: Iterable[tuple[Any, .
 
 def _batches(insert: PreparedStatement, rows: Iterable[tuple[Any, ...]]) -> Iterator[Batch]:
     for _, partition in groupby(rows, key=lambda row: row[0]):
-        batch = Batch(BatchType.UNLOGGED)
+        batch = Batch(BatchType.UNLOGGED, idempotent=True)
         for number, row in enumerate(partition, 1):
             batch.add(insert, row)
             if number % MOST == 0:
                 yield batch
-                batch = Batch(BatchType.UNLOGGED)
+                batch = Batch(BatchType.UNLOGGED, idempotent=True)
         if len(batch):
             yield batch
