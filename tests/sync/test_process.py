@@ -40,6 +40,8 @@ def test_fork() -> None:
                 session.stats,
                 session.health,
                 lambda: session.metrics,
+                lambda: session.events().__enter__(),
+                lambda: triocql.Session(session._portal.context).events()._reader.open(),
             ):
                 try:
                     call()

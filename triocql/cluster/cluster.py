@@ -9,6 +9,7 @@ from triocql.cluster.connector import Connector
 from triocql.cluster.contacts import Contacts
 from triocql.cluster.control import Control
 from triocql.cluster.health import HealthReader
+from triocql.cluster.hub import Listener
 from triocql.cluster.measuring import read
 from triocql.cluster.nodes import Nodes
 from triocql.cluster.pulse import Pulse
@@ -96,6 +97,11 @@ class Cluster:
         check_process(self._process)
         agreed = self.schema.agreement.latest
         return self._health.read(self.nodes.snapshot, self.reactor.now(), schema_agreed=agreed)
+
+    def listen(self) -> Listener:
+        """Return who gets the events from now on. Raises UsageError in the child of a fork, where there are none."""
+        check_process(self._process)
+        return self.hub.listen(self.reactor)
 
     async def open(self) -> None:
         """Connect to the first contact point that answers, read what its cluster is made of, and connect to its nodes,

@@ -25,10 +25,9 @@ class EventReader:
         self._listener: Listener | None = None
 
     def open(self) -> None:
-        """Listen from now on. Raises UsageError outside the session's loop."""
+        """Listen from now on. Raises UsageError outside the session's loop, and in the child of a fork."""
         self._context.check_caller()
-        cluster = self._context.cluster
-        self._listener = cluster.hub.listen(cluster.reactor)
+        self._listener = self._context.cluster.listen()
 
     def close(self) -> None:
         """Listen no more."""

@@ -358,7 +358,7 @@ class Session(NoOtherAttributes):
         """What is known of the cluster: nodes, keyspaces with their tables, and which nodes have which partitions.
 
         A snapshot never changes, and any thread may read it; each change of the cluster gives another one. Nodes
-        are objects that remain, with their state of the moment.
+        are objects that remain, with their state of the moment. In the child of a fork it is what the parent knew then.
 
         >>> session.metadata.keyspaces["shop"].replication                             # doctest: +SKIP
         SimpleStrategy(replication_factor=ReplicationFactor(all=3, transient=0))
