@@ -129,6 +129,15 @@ def test_what_is_asked_wrongly_says_so() -> None:
             health.can_serve("ks", "MOST")
 
 
+def test_a_data_centre_that_is_not_known_says_so() -> None:
+    world = two_centres(local_data_centre="dc1")
+    with world.session() as session:
+        health = session.health()
+        for level in ("LOCAL_QUORUM", "ALL"):
+            with pytest.raises(errors.OptionError, match=r"no data centre 'cd2'.*known are: dc1, dc2$"):
+                health.can_serve("ks", level, data_centre="cd2")
+
+
 def test_the_agreement_is_that_of_the_last_look() -> None:
     world = World()
     with world.session() as session:

@@ -64,6 +64,8 @@ class Present:
     def share(self, keyspace: str, consistency: Consistency, data_centre: str | None) -> float:
         """Return the share of ranges that can be served (`Coverage`)."""
         found = self._keyspace(keyspace)
+        if data_centre is not None:
+            self._check_centre(found, data_centre)
         centres = self._here if data_centre is None else (data_centre,)
         if found is not None and found.has_tablets:
             return min(self._by_tablets(found, consistency, centre) for centre in centres)
@@ -90,6 +92,18 @@ class Present:
                 f"there is no keyspace {brief(keyspace)}, as far as is known; known are: {known}"
             )
         return keyspaces.get(keyspace)
+
+    def _check_centre(self, keyspace: Keyspace | None, data_centre: str) -> None:
+        """Raise OptionError for a data centre that neither a node is in nor the keyspace's replicas are to be in."""
+        known = {node.data_centre for node in self._snapshot.nodes}
+        strategy = None if keyspace is None else keyspace.replication
+        if isinstance(strategy, NetworkTopologyStrategy):
+            known.update(name for name, _ in strategy.data_centres)
+        if data_centre not in known and None not in known:
+            names = ", ".join(sorted(filter(None, known))[:_MOST_NAMED])
+            raise OptionError(
+                f"there is no data centre {brief(data_centre)}, as far as is known; known are: {names}"
+            )
 
     def _share_of_nodes(self) -> float:
         nodes = self._snapshot.nodes

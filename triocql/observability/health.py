@@ -106,7 +106,7 @@ class Health:
             data_centre: what LOCAL_ONE, LOCAL_QUORUM and LOCAL_SERIAL are about; by default, the data centre of the
                 nodes that the session prefers, and the smallest share if these are in several.
 
-        Raises OptionError for a keyspace that is not known, and for what is no consistency.
+        Raises OptionError for a keyspace or a data centre that is not known, and for what is no consistency.
 
         >>> session.health().can_serve("shop", "LOCAL_QUORUM")                         # doctest: +SKIP
         1.0
