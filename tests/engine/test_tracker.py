@@ -309,6 +309,16 @@ def test_what_is_no_tracker_is_refused() -> None:
         triocql.Options(tracker=Notes)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("hook", ["wants", "payload"])
+def test_a_tracker_with_something_else_for_a_method_is_refused(hook: str) -> None:
+    tracker = Notes()
+    setattr(tracker, hook, {"a": b"b"})
+    with pytest.raises(
+        errors.OptionError, match=rf"{hook} of the tracker is .*; it has to be a method, or None"
+    ):
+        triocql.Options(tracker=tracker)
+
+
 @pytest.mark.parametrize("hook", ["start", "attempt", "retry", "finish", "wants", "payload"])
 def test_a_tracker_that_would_have_to_be_awaited_is_refused(hook: str) -> None:
     async def awaited(*_: object) -> None:

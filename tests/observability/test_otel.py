@@ -474,6 +474,15 @@ def all_kinds(session: triocql.sync.Session) -> None:
 CALLS = 11
 
 
+class Tracking:
+    """A tracker that follows every request."""
+
+    def start(self, *_: object) -> Any:
+        return 1
+
+    attempt = retry = finish = start
+
+
 @contextmanager
 def telling(spans: Spans) -> Iterator[tuple[CqlServer, triocql.sync.Session]]:
     """A session that tells its node of spans."""
@@ -613,12 +622,7 @@ def test_attempts_below_a_span_of_another_process_have_none(spans: Spans) -> Non
 def test_nonsense_that_a_tracker_wants_nodes_to_be_told_is_logged_and_nothing_to_the_request(
     wrong: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Wrong:
-        def start(self, *_: object) -> Any:
-            return 1
-
-        attempt = retry = finish = start
-
+    class Wrong(Tracking):
         def payload(self, token: int) -> Any:
             return wrong
 
@@ -630,6 +634,39 @@ def test_nonsense_that_a_tracker_wants_nodes_to_be_told_is_logged_and_nothing_to
         all_kinds(session)
         assert told(server) == [{}] * CALLS
     assert len([record for record in caplog.records if "tracker" in record.name]) == 1
+
+
+def test_an_empty_payload_that_a_tracker_returns_is_not_sent() -> None:
+    class Silent(Tracking):
+        def payload(self, token: int) -> dict[str, bytes]:
+            return {}
+
+    with (
+        CqlServer(schema=SCHEMA, unprimed="echo") as server,
+        triocql.sync.connect(server.contact_points, tracker=Silent(), keyspace="shop") as session,
+    ):
+        server.log.clear()
+        all_kinds(session)
+        assert {entry.request.payload for entry in server.log} == {None}
+
+
+def test_nodes_are_told_nothing_where_the_protocol_has_no_payloads(
+    spans: Spans, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        CqlServer(schema=SCHEMA, unprimed="echo") as server,
+        triocql.sync.connect(
+            server.contact_points,
+            protocol_version=3,
+            tracker=Tracing(spans.provider, root_spans=True, payload=True),
+            keyspace="shop",
+        ) as session,
+    ):
+        server.log.clear()
+        all_kinds(session)
+        assert told(server) == [{}] * CALLS
+    assert len(spans.requests()) == CALLS
+    assert [record for record in caplog.records if "tracker" in record.name] == []
 
 
 def test_the_span_of_what_is_too_long_with_what_nodes_are_told_ends(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from triocql._brief import brief
 from triocql._hints import check_options, hinted
 from triocql.abc import Address, SocketOption
 from triocql.codecs.registry import Registry
@@ -297,6 +298,10 @@ class Options:
         if isinstance(tracker, type) or not all(callable(getattr(tracker, hook, None)) for hook in hooks):
             kind = f"the class {tracker.__name__}" if isinstance(tracker, type) else type(tracker).__name__
             raise OptionError(f"tracker is {kind}; it has to be an object with {'(), '.join(hooks)}()")
+        for hook in ("wants", "payload"):
+            method = getattr(tracker, hook, None)
+            if method is not None and not callable(method):
+                raise OptionError(f"{hook} of the tracker is {brief(method)}; it has to be a method, or None")
         for hook in (*hooks, "wants", "payload"):
             if iscoroutinefunction(getattr(tracker, hook, None)):
                 raise OptionError(

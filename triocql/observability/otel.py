@@ -81,7 +81,7 @@ class Tracing:
         payload: whether nodes are told of the span of a request, in its custom payload, as the propagators of
             OpenTelemetry have it: ``traceparent`` in most programs. Where the current span is not recorded, it is what
             nodes are told of, so that they record nothing either; where there is none, they are told nothing. It needs
-            protocol v4: with v3, requests go on, nodes are told nothing, and the log says so once.
+            protocol v4: with v3 nodes are told nothing.
 
     Attributes:
         payload: what nodes are told of a request (`Tracker`); None if they are told nothing.

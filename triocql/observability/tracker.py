@@ -90,7 +90,8 @@ class Tracker(Protocol):
 
     It may have a method ``payload(token)``, called once for each request that it follows, after `start` and before
     anything is sent: what it returns, a mapping of str to bytes, or None, is told to nodes in the custom payload of the
-    request, of all attempts at it alike. Where ``custom_payload=`` has the same key, that counts. A PREPARE has none.
+    request, of all attempts at it alike. Where ``custom_payload=`` has the same key, that counts. A PREPARE has none;
+    with protocol v3, which has none, it is not called.
     """
 
     def start(self, request: Tracked) -> Any:
@@ -139,15 +140,19 @@ class GuardedTracker:
     Attributes:
         wants: asks whether it is to be told of a request that begins; None if it is told of each.
         tells_nodes: whether nodes are told something by it.
+
+    Args:
+        tracker: the user's.
+        payloads: whether the protocol has custom payloads; without them nodes are told nothing.
     """
 
-    def __init__(self, tracker: Tracker) -> None:
+    def __init__(self, tracker: Tracker, *, payloads: bool = True) -> None:
         self._tracker = tracker
         self._start = tracker.start
         self._reported = False
         wants: Callable[[], bool] | None = getattr(tracker, "wants", None)
         self.wants = None if wants is None else partial(self._is_wanted, wants)
-        self._payload: Callable[[Any], Any] | None = getattr(tracker, "payload", None)
+        self._payload: Callable[[Any], Any] | None = getattr(tracker, "payload", None) if payloads else None
         self.tells_nodes = self._payload is not None
 
     def _is_wanted(self, wants: Callable[[], bool]) -> bool:
@@ -169,7 +174,7 @@ class GuardedTracker:
         """Have `carry` called with what nodes are to be told, if anything is."""
         try:
             told = None if self._payload is None else self._payload(token)
-            if told is not None:
+            if told is not None and told != {}:  # an empty payload would be sent as such
                 carry(told)
         except BaseException as bug:
             self._report(bug)

@@ -16,6 +16,7 @@ from triocql.engine.executing.throttling import Throttling
 from triocql.observability.tracker import GuardedTracker, default
 from triocql.policies.speculation import NeverSpeculate
 from triocql.policies.throttling import NeverThrottle
+from triocql.protocol.constants import V4
 
 if TYPE_CHECKING:
     from triocql.config.options import Options
@@ -58,7 +59,7 @@ class Contexts:
         self._doubt = doubt
         self._options = options
         tracker = default() if options.tracker is None else options.tracker
-        self._tracker = None if tracker is None else GuardedTracker(tracker)
+        self._tracker = None if tracker is None else GuardedTracker(tracker, payloads=reader.version >= V4)
         self._repreparing = Repreparing(router, reader.version, descriptions)
         # By the function and the identity of the policy, which is kept, too: so that it stays its own.
         self._made: dict[tuple[Callable[[Any], Any], int], tuple[Any, Any]] = {}
