@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -151,3 +153,17 @@ def test_65535_statements_fit() -> None:
     assert requests.batch(4, 0, [BatchEntry("")] * 65535, QueryParameters()).startswith(
         b"\0\xff\xff\0\0\0\0\0"
     )
+
+
+def test_the_id_of_a_statement_in_a_batch_is_not_compared_with_text() -> None:
+    """Which Python refuses where it is told so."""
+    program = (
+        "from triocql.protocol.requests import *; from triocql.protocol.requests import batch_entries;"
+        "body = batch(4, 0, [BatchEntry('SELECT'), BatchEntry(b'old')], QueryParameters());"
+        "changed = with_statement_id(body, b'old', b'new');"
+        "print([entry.statement for entry in batch_entries(changed)])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-bb", "-c", program], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "['SELECT', b'new']\n"

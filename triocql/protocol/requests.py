@@ -162,7 +162,13 @@ def batch_entries(body: bytes) -> Iterator[BatchEntry]:
 def with_statement_id(body: bytes, former: bytes, new: bytes) -> bytes:
     """Return the body of a batch with another id of one of its prepared statements."""
     entries = list(batch_entries(body))
-    changed = [BatchEntry(new, entry.values) if entry.statement == former else entry for entry in entries]
+    changed = [
+        BatchEntry(new, entry.values)
+        if isinstance(entry.statement, bytes)
+        and entry.statement == former  # `-bb` lets no text be compared with it
+        else entry
+        for entry in entries
+    ]
     first = 3  # the kind, and how many there are
     rest = first + sum(len(_entry(entry)) for entry in entries)
     return b"".join((body[:first], *map(_entry, changed), body[rest:]))
