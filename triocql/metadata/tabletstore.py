@@ -61,14 +61,14 @@ class Tablets:
         learnt: how many hints were taken.
         refused: how many hints could not be used.
         changes: how often something else was known than before.
-        on_unknown: called when a hint names a node that is not known: the cluster should be read anew.
-        on_change: called when what was looked up by `table` does not hold any more.
     """
 
     def __init__(self) -> None:
         self.is_active = False
         self.learnt = self.refused = self.changes = 0
+        # Both are for the engine. Called when a hint names a node that is not known: the cluster should be read anew.
         self.on_unknown: Callable[[], object] = _nothing
+        # Called when what was looked up by `table` does not hold any more.
         self.on_change: Callable[[], object] = _nothing
         self._tables: dict[tuple[str, str], TableTablets] = {}
         self._weight = 0
