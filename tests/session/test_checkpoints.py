@@ -17,6 +17,7 @@ from tests.engine.peer import Asked, Node
 from tests.engine.world import INSERT, SELECT, check
 from tests.session.loops import LOOPS, Stage, Stepped, check_executed_once, run_on, settled
 from triocql import Batch, Session
+from triocql.cluster import loading
 from triocql.errors import UsageError
 from triocql.protocol.constants import Opcode
 
@@ -306,7 +307,8 @@ async def probe(stage: Stage, session: Session) -> None:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 @pytest.mark.parametrize("loop", LOOPS)
-def test_cancelled_at_each_checkpoint(loop: str, name: str) -> None:
+def test_cancelled_at_each_checkpoint(loop: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "_LOOK_AGAIN", 0.001)  # the node never shows a change of the schema
     scenario = SCENARIOS[name]
 
     async def main(stage: Stage) -> None:
