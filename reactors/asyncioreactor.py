@@ -190,7 +190,12 @@ class AsyncioReactor(ReactorBase[AsyncioTransport]):
         """
         self.leaving = True
         cancelled = None
-        while ending := [*self.tasks, *(transport.lost for transport in self.transports)]:
+        while ending := [
+            *(
+                task for task in self.tasks if not task.done()
+            ),  # who would discard it may have been interrupted
+            *(transport.lost for transport in self.transports),
+        ]:
             self.drop()
             for task in self.tasks:
                 task.cancel()

@@ -85,6 +85,25 @@ def test_a_step_that_is_lost_as_it_begins_is_made_up_for(kind: type[Any], step: 
         loop.close()
 
 
+def test_a_task_whose_end_was_told_to_nobody_holds_nothing_up() -> None:
+    loop = losing(asyncio.SelectorEventLoop)()
+
+    async def act() -> None:
+        async with AsyncioReactor() as reactor:
+            loop.losing = "_ended"
+            reactor.spawn(reactor.sleep, 0)
+            await passed(reactor, 0.01)
+
+    try:
+        task = loop.create_task(act())
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(task)
+        loop.call_later(PATIENCE, loop.stop)
+        loop.run_until_complete(task)
+    finally:
+        loop.close()
+
+
 class Raiser:
     """Raises in a step of the loop's, at the `at`-th moment in its block at which Python looks for signals."""
 
