@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import replace
@@ -77,6 +78,20 @@ def test_it_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Path, "replace", renamed)
     REACHED.save(tmp_path / "events.json")
     assert steps == ["fsync", "replace", "fsync"]
+
+
+def test_a_full_disk_is_an_error_that_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "events.json"
+    BEGIN.save(path)
+
+    def fail(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match=r"No space left on device: '.*events\.json'"):
+        REACHED.save(path)
+    monkeypatch.undo()
+    assert Checkpoint.load(path) == BEGIN
 
 
 def test_a_folder_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:

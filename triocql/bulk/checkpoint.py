@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from triocql.bulk.folders import sync_folder
+from triocql.bulk.folders import named, sync_folder
 from triocql.bulk.intervals import Intervals
 from triocql.errors import CheckpointError
 
@@ -146,7 +146,7 @@ class Checkpoint:
         target = Path(path)
         beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
-            with beside.open("w", encoding="utf-8") as file:
+            with named(target), beside.open("w", encoding="utf-8") as file:
                 json.dump(self.as_json(), file, indent=1)
                 file.write("\n")
                 file.flush()

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from triocql.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Have errors of a disk name the file: those of writing do not do so by themselves."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def sync_folder(path: Path) -> None:
@@ -30,6 +43,8 @@ class FolderLock:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
+        self._identity = _identity(path)
         self._number: int | None = None
         try:
             import fcntl
@@ -44,8 +59,21 @@ class FolderLock:
         except OSError:  # a file system without locks
             pass
 
+    def check(self) -> None:
+        """Raise FileNotFoundError if the folder is another one by now, which has nothing of what was put into it."""
+        if _identity(self._path) != self._identity:
+            raise FileNotFoundError(
+                errno.ENOENT, "the directory was removed meanwhile, and made anew", str(self._path)
+            )
+
     def release(self) -> None:
         """Let go of it. Idempotent."""
         number, self._number = self._number, None
         if number is not None:
             os.close(number)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Return what no other folder has as long as this one is there. Raises OSError."""
+    found = path.stat()
+    return found.st_dev, found.st_ino

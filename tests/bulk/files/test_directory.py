@@ -232,6 +232,24 @@ def test_a_directory_that_is_removed_meanwhile(tmp_path: Path) -> None:
     sink.close()
 
 
+def test_a_directory_that_is_made_anew_meanwhile_has_nothing_of_what_was_written(tmp_path: Path) -> None:
+    target = tmp_path / "export"
+    sink = opened(target)
+    sink.take(piece(0, 5, 1))
+    sink.take(piece(5, 9, 2, ended=False))
+    target.rename(tmp_path / "removed")  # so that its number is not given to the other one
+    target.mkdir()
+    with pytest.raises(FileNotFoundError, match=r"was removed meanwhile, and made anew: '.*export'"):
+        sink.take(piece(9, 10, 4))
+    with pytest.raises(FileNotFoundError):
+        sink.take(piece(5, 9, 3))
+    assert sink.rows == 1
+    with pytest.raises(FileNotFoundError, match="made anew"):
+        sink.close()
+    assert not list(target.iterdir())
+    opened(target).close()
+
+
 def test_a_directory_by_another_name_is_the_same(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "export")
     with pytest.raises(OSError, match="link"):

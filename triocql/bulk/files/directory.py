@@ -68,11 +68,13 @@ class Directory:
 
     def begin(self, part: TokenRange, columns: tuple[ColumnSpec, ...]) -> Part:
         """Return the file for the rows of a range. Raises OSError."""
+        self._lock.check()
         return Part(self._path, part, self._form, columns)
 
     def publish(self, part: Part, size: int) -> None:
         """Have a file counted: it is complete, and its rows had so many bytes. Raises OSError."""
         whole = part.publish()
+        self._lock.check()
         self.done = self.done.plus(*whole.range)
         self.rows += whole.rows
         self.bytes += size
@@ -80,6 +82,7 @@ class Directory:
     def close(self) -> None:
         """Remove what is not complete, and say how far it has come. Raises OSError."""
         try:
+            self._lock.check()
             self._clean()
             self._save()
         finally:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from triocql.bulk.folders import sync_folder
+from triocql.bulk.folders import named, sync_folder
 from triocql.bulk.intervals import TokenRange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from triocql.bulk.files.formats import Format
@@ -90,7 +89,7 @@ class Part:
         self._path = directory / f"_part_{part.start}_{part.end}{form.suffix}.part"
         self._file = self._path.open("wb")
         try:
-            with self._named():
+            with named(self._path):
                 self._writer: Writer = form.open(self._file, columns)
         except BaseException:
             self._remove()
@@ -103,18 +102,18 @@ class Part:
 
     def write(self, page: Page) -> None:
         """Write the rows of a page, or keep them. Raises OSError, and DecodeError."""
-        with self._named():
+        with named(self._path):
             self._writer.write(page)
         self.rows += page.row_count
 
     def flush(self) -> None:
         """Write the rows that are in memory. Raises OSError."""
-        with self._named():
+        with named(self._path):
             self._writer.flush()
 
     def publish(self) -> Whole:
         """Write all of it to the disk, and then give it its name. Raises OSError."""
-        with self._named():
+        with named(self._path):
             self._writer.finish()
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -128,16 +127,6 @@ class Part:
         """Remove the file, as if it had never been begun. Idempotent."""
         self._writer.abandon()
         self._remove()
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        """Have errors of the disk name the file: those of writing do not do so by themselves."""
-        try:
-            yield
-        except OSError as error:
-            if error.filename is not None:
-                raise
-            raise OSError(error.errno, error.strerror or str(error), str(self._path)) from error
 
     def _remove(self) -> None:
         with suppress(OSError):  # what is not on a full disk
