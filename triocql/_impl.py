@@ -28,6 +28,7 @@ _COMPILED = (
     "triocql.metadata._tablets",
     "triocql.policies._timestamps",
     "triocql.engine.requests._request",
+    "triocql.engine.requests._kept",
     "triocql.engine.connections._streams",
     "triocql.engine.messages._message",
     "triocql.engine.routing._route",

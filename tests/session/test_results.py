@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -266,3 +267,9 @@ def test_no_trace_of_what_was_not_traced() -> None:
 
 def test_repr_shows_no_values() -> None:
     assert repr(result_of(users(1), users(2))) == "Result(1 rows of 2 columns, more pages follow)"
+
+
+def test_a_result_of_one_page_is_all_that_garbage_collections_go_through() -> None:
+    page = users(1)
+    response = Response(page)
+    assert not {response, page} & set(gc.get_referents(Result(response, ROWS)))

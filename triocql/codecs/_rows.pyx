@@ -64,6 +64,7 @@ cdef Page new_page(RowPlan plan, bytes body, Py_ssize_t offset, Py_ssize_t row_c
     return page
 
 
+@cython.freelist(64)
 cdef class Page:
     """The rows of one response, as bytes until a form for them is chosen; see `rows.Page`."""
 
@@ -73,7 +74,9 @@ cdef class Page:
 
     def rows(self, row_class=tuple):
         """Return all rows as instances of `row_class`, a subclass of `tuple`, or `dict`."""
-        return RowCursor(self).take(self.row_count, row_class)
+        cdef Py_ssize_t at = self.offset
+        check_made(self)
+        return read_rows(self.plan, self.body, &at, 0, max(self.row_count, 0), row_class)
 
     def cursor(self):
         """Return a cursor, by which the rows can be read in slices."""
@@ -192,10 +195,7 @@ cdef class RowCursor:
     cdef Py_ssize_t left
 
     def __cinit__(self, Page page not None):
-        if page.plan is None or page.body is None:
-            raise TypeError("a page is made by its plan")
-        if not 0 <= page.offset <= PyBytes_GET_SIZE(page.body):
-            raise ValueError("the rows start outside of the body")
+        check_made(page)
         self.plan = page.plan
         self.body = page.body
         self.at = page.offset
@@ -204,36 +204,52 @@ cdef class RowCursor:
 
     def take(self, Py_ssize_t n, row_class=tuple):
         """Return the next rows, `n` at most; an empty list at the end."""
-        cdef PyTypeObject* cls = <PyTypeObject*><PyObject*>row_class
-        cdef Py_ssize_t size = PyBytes_GET_SIZE(self.body)
-        cdef const uint8_t* data = <const uint8_t*>PyBytes_AS_STRING(self.body)
         cdef Py_ssize_t at = self.at
-        cdef Py_ssize_t start = at
-        cdef Py_ssize_t i = 0
-        cdef tuple cells = self.plan.cells
-        cdef tuple names = self.plan.names if row_class is dict else None
-        cdef list rows = []
-        if names is None and not (isinstance(row_class, type) and PyType_IsSubtype(cls, &PyTuple_Type)):
-            raise TypeError("row_class has to be dict or a subclass of tuple")
+        cdef list rows
         n = max(min(n, self.left), 0)
-        if self.plan.pads:
-            padding.begin(size)
-        try:
-            while i < n:
-                start = at
-                if names is None:
-                    rows.append(read_row(cells, cls, data, size, &at))
-                else:
-                    rows.append(read_dict(cells, names, data, size, &at))
-                i += 1
-        except MemoryError:
-            raise
-        except Exception as error:
-            fail(self.plan.columns, self.plan.nodes, self.body, start, self.row + i, error)
+        rows = read_rows(self.plan, self.body, &at, self.row, n, row_class)
         self.row += n
         self.left -= n
         self.at = at
         return rows
+
+
+cdef int check_made(Page page) except -1:
+    """Refuse a page that something else than its plan has made."""
+    if page.plan is None or page.body is None:
+        raise TypeError("a page is made by its plan")
+    if not 0 <= page.offset <= PyBytes_GET_SIZE(page.body):
+        raise ValueError("the rows start outside of the body")
+    return 0
+
+
+cdef list read_rows(RowPlan plan, bytes body, Py_ssize_t* at, Py_ssize_t first, Py_ssize_t n, row_class):
+    """Return `n` rows, of which the first one has that number in its page, and move `at` to their end."""
+    cdef PyTypeObject* cls = <PyTypeObject*><PyObject*>row_class
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(body)
+    cdef const uint8_t* data = <const uint8_t*>PyBytes_AS_STRING(body)
+    cdef Py_ssize_t start = at[0]
+    cdef Py_ssize_t i = 0
+    cdef tuple cells = plan.cells
+    cdef tuple names = plan.names if row_class is dict else None
+    cdef list rows = []
+    if names is None and not (isinstance(row_class, type) and PyType_IsSubtype(cls, &PyTuple_Type)):
+        raise TypeError("row_class has to be dict or a subclass of tuple")
+    if plan.pads:
+        padding.begin(size)
+    try:
+        while i < n:
+            start = at[0]
+            if names is None:
+                rows.append(read_row(cells, cls, data, size, at))
+            else:
+                rows.append(read_dict(cells, names, data, size, at))
+            i += 1
+    except MemoryError:
+        raise
+    except Exception as error:
+        fail(plan.columns, plan.nodes, body, start, first + i, error)
+    return rows
 
 
 cdef object read_row(tuple cells, PyTypeObject* cls, const uint8_t* data, Py_ssize_t size, Py_ssize_t* at):

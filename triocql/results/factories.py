@@ -38,10 +38,6 @@ class RowFactory(ABC, Generic[R_co]):
     def build(self, page: Page) -> list[R_co]:
         """Return all rows of the page."""
 
-    def sole(self, page: Page) -> R_co | None:
-        """Return the row of the page if it is the only one, else None."""
-        return self.build(page)[0] if self.count(page) == 1 else None
-
     @abstractmethod
     def iterate(self, page: Page) -> Iterator[R_co]:
         """Return an iterator that decodes the rows in slices, so that none of its steps takes long."""
@@ -51,10 +47,6 @@ class _NamedRows(RowFactory[Row]):
     def build(self, page: Page) -> list[Row]:
         plan = page.plan
         return page.rows(plan.row_class or self._kind(plan))
-
-    def sole(self, page: Page) -> Row | None:
-        plan = page.plan
-        return page.rows(plan.row_class or self._kind(plan))[0] if page.row_count == 1 else None
 
     def iterate(self, page: Page) -> Iterator[Row]:
         cursor, plan = page.cursor(), page.plan

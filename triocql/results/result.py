@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, overload
 
 from triocql._brief import some_names
 from triocql._hints import RESULT, old_names
+from triocql.engine.requests import Kept
 from triocql.errors import NoSingleRow, PagesRemain, UsageError
 from triocql.results.columns import AsColumns
 from triocql.results.factories import APPLIED, R_co
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from triocql.engine.requests import Response
     from triocql.metadata.node import Node
     from triocql.protocol.constants import Consistency
-    from triocql.protocol.responses import SchemaChange
+    from triocql.protocol.responses import Extras, SchemaChange
     from triocql.protocol.types import ColumnSpec
     from triocql.results.factories import RowFactory
 
@@ -89,45 +90,37 @@ class Pager(Protocol):
 
 
 @old_names(RESULT)
-class BaseResult(AsColumns, Generic[R_co]):
+class BaseResult(AsColumns, Kept, Generic[R_co]):
     """The base of the results of asynchronous and of blocking sessions: the page that is here."""
 
-    __slots__ = ("_factory", "_pager", "_response", "_rows")
+    __slots__ = ()
 
     _ALL_PAGES: ClassVar[str]
     _ALL_COLUMNS: ClassVar[str]
 
-    def __init__(self, response: Response, factory: RowFactory[R_co], pager: Pager | None = None) -> None:
-        self._response = response
-        self._factory = factory
-        self._pager = pager
-        self._rows: list[R_co] | None = None
+    if TYPE_CHECKING:
+        _factory: RowFactory[R_co]
+
+        def __init__(
+            self, response: Response, factory: RowFactory[R_co], pager: Pager | None = None
+        ) -> None: ...
 
     # --- The page ---
 
     @property
     def rows(self) -> list[R_co]:
         """The rows of this page, [] for a statement that gives none. Raises DecodeError or RowTypeError."""
-        rows = self._rows
-        if rows is None:
-            page = self._response.page
-            if page is None:
-                return []  # not kept: results without rows are shared
-            rows = self._rows = self._factory.build(page)
-        return rows
+        return self._all()
 
     def one(self) -> R_co | None:
         """Return the first row, None if there is none.
 
         Raises PagesRemain if this page is empty and others follow, as filtering may have it.
         """
-        rows = self._rows
-        if rows is None:
-            page = self._response.page
-            # Not kept: of many results that are read once, by this, only the bytes stay in memory.
-            if page is not None and (row := self._factory.sole(page)) is not None:
-                return row
-            rows = self.rows
+        row: R_co | None = self._sole()
+        if row is not None:
+            return row
+        rows = self.rows
         return rows[0] if rows or self else None
 
     def exactly_one(self) -> R_co:
@@ -148,7 +141,7 @@ class BaseResult(AsColumns, Generic[R_co]):
         >>> async def count(session: Session) -> int:
         ...     return (await session.execute("SELECT count(*) FROM users")).scalar()
         """
-        page = self._response.page
+        page = self._page()
         rows = [] if page is None else page.cursor().take(1, tuple)
         return rows[0][0] if rows or self else None
 
@@ -159,7 +152,7 @@ class BaseResult(AsColumns, Generic[R_co]):
         return len(self) > 0
 
     def __len__(self) -> int:
-        page = self._response.page
+        page = self._page()
         return 0 if page is None else self._factory.count(page)
 
     @overload
@@ -184,19 +177,23 @@ class BaseResult(AsColumns, Generic[R_co]):
             raise PagesRemain(
                 f"this result has more pages, which columns would lack: write {self._ALL_COLUMNS}"
             )
-        return self._response.page
+        return self._page()
 
     # --- What follows ---
 
     @property
+    def _state(self) -> bytes | None:
+        return None if self._whole is None else self._whole.paging_state
+
+    @property
     def has_more_pages(self) -> bool:
         """Whether the server has more pages; the last of them may turn out to be empty."""
-        return self._response.paging_state is not None
+        return self._state is not None
 
     @property
     def paging_state(self) -> PagingState | None:
         """The position of the next page, for the option `paging_state`; None on the last page."""
-        state = self._response.paging_state
+        state = self._state
         if state is None or self._pager is None:
             return None
         return PagingState.wrap(state, self._pager.fingerprint)
@@ -204,15 +201,19 @@ class BaseResult(AsColumns, Generic[R_co]):
     # --- What comes with it ---
 
     @property
+    def _extras(self) -> Extras | None:
+        return None if self._whole is None else self._whole.extras
+
+    @property
     def columns(self) -> tuple[ColumnSpec, ...]:
         """The keyspace, table, name and type of each column."""
-        page = self._response.page
+        page = self._page()
         return () if page is None else page.plan.columns
 
     @property
     def applied(self) -> bool | None:
         """Whether the condition of a conditional update held; None for all other statements."""
-        page = self._response.page
+        page = self._page()
         if page is None or page.plan.names[:1] != (APPLIED,):
             return None
         for row in page.cursor().take(1, tuple):
@@ -222,19 +223,19 @@ class BaseResult(AsColumns, Generic[R_co]):
     @property
     def warnings(self) -> tuple[str, ...]:
         """The warnings of the server."""
-        extras = self._response.extras
+        extras = self._extras
         return () if extras is None else extras.warnings
 
     @property
     def custom_payload(self) -> Mapping[str, bytes | None] | None:
         """The payload that a query handler of the server's own added; None if there is none."""
-        extras = self._response.extras
+        extras = self._extras
         return None if extras is None else extras.payload
 
     @property
     def schema_change(self) -> SchemaChange | None:
         """The change of the schema that the statement made; None if it made none."""
-        extras = self._response.extras
+        extras = self._extras
         return None if extras is None else extras.schema_change
 
     @property
@@ -243,17 +244,17 @@ class BaseResult(AsColumns, Generic[R_co]):
         within `schema_agreement_timeout`. None if it made none, and where nobody waited for it: with a timeout of 0,
         and in `execute_concurrent` and its kin. See `Session.schema_agreement`.
         """
-        extras = self._response.extras
+        extras = self._extras
         return None if extras is None else extras.schema_agreed
 
     @property
     def coordinator(self) -> Node | None:
         """The node that answered; ``str()`` gives its address. None for what was never sent."""
-        return self._response.coordinator
+        return self._node
 
-    def _traced(self) -> tuple[Pager, UUID]:
+    def _traced(self) -> tuple[Any, UUID]:
         """Return what the trace is found with."""
-        extras = self._response.extras
+        extras = self._extras
         if extras is None or extras.tracing_id is None or self._pager is None:
             raise UsageError("the request was not traced; execute it with tracing=True")
         return self._pager, extras.tracing_id
@@ -297,7 +298,7 @@ class Result(BaseResult[R_co]):
         Raises what executing the statement can raise, and PagingLoop if a node gives no end.
         """
         rows = list(self.rows)
-        response = self._response
+        response = self._response()
         progress = Progress(response.paging_state)
         while response.paging_state is not None:
             response = await next_page(self._pager, response.paging_state, progress)
@@ -307,7 +308,7 @@ class Result(BaseResult[R_co]):
 
     def __aiter__(self) -> AsyncIterator[R_co]:
         """Iterate over the rows of all pages, from this one on. Raises as `all` does."""
-        return RowIterator(self._factory, self._pager, self._response)
+        return RowIterator(self._factory, self._pager, self._response())
 
     async def trace(
         self,
@@ -329,7 +330,8 @@ class Result(BaseResult[R_co]):
         executing a statement can raise.
         """
         pager, tracing_id = self._traced()
-        return await pager.trace(tracing_id, consistency, timeout, complete)
+        read: Trace = await pager.trace(tracing_id, consistency, timeout, complete)
+        return read
 
 
 class RowIterator(Generic[R_co]):

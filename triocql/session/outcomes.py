@@ -26,8 +26,8 @@ class ResultMaker:
     """Makes the results of a call. Raises OptionError for a class that rows cannot be.
 
     Args:
-        result: makes one of a response, a row factory and, where there is more to fetch, a pager.
-        pager: makes what fetches that.
+        result: their class.
+        pager: makes what fetches the pages that follow.
         row_type: what rows are given as.
     """
 
@@ -35,7 +35,7 @@ class ResultMaker:
 
     def __init__(
         self,
-        result: Callable[..., BaseResult[Any]],
+        result: type[BaseResult[Any]],
         pager: Callable[[Execution], Pager],
         row_type: type[Any] | None,
     ) -> None:

@@ -11,12 +11,37 @@ from triocql.statements.paging import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from uuid import UUID
 
     from triocql.engine.requests import Response
     from triocql.protocol.constants import Consistency
-    from triocql.results.factories import RowFactory
     from triocql.results.result import Pager, Trace
     from triocql.sync.portal import Portal
+
+
+class PortalPager:
+    """The pager of a result that a blocking caller has, with the portal by which it is called."""
+
+    __slots__ = ("_pager", "portal")
+
+    def __init__(self, portal: Portal, pager: Pager) -> None:
+        self.portal = portal
+        self._pager = pager
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The statement and its values (`Pager`)."""
+        return self._pager.fingerprint
+
+    async def fetch(self, paging_state: bytes) -> Response:
+        """Fetch the page after `paging_state` (`Pager`)."""
+        return await self._pager.fetch(paging_state)
+
+    async def trace(
+        self, tracing_id: UUID, consistency: Consistency | str | None, timeout: float | None, complete: bool
+    ) -> Trace:
+        """Read a trace (`Pager`)."""
+        return await self._pager.trace(tracing_id, consistency, timeout, complete)
 
 
 class Result(BaseResult[R_co]):
@@ -32,20 +57,10 @@ class Result(BaseResult[R_co]):
     ...     print(row.id)
     """
 
-    __slots__ = ("_portal",)
+    __slots__ = ()
 
     _ALL_PAGES = "a plain loop or `result.all()`"
     _ALL_COLUMNS = "`session.stream(...)` instead"
-
-    def __init__(
-        self,
-        portal: Portal,
-        response: Response,
-        factory: RowFactory[R_co],
-        pager: Pager | None = None,
-    ) -> None:
-        super().__init__(response, factory, pager)
-        self._portal = portal
 
     def __iter__(self) -> Iterator[R_co]:
         """Iterate over the rows of all pages, from this one on. Raises as `all` does."""
@@ -67,18 +82,20 @@ class Result(BaseResult[R_co]):
     ) -> Trace:
         """Return what the server recorded of the request; arguments and errors are those of `triocql.Result.trace`."""
         pager, tracing_id = self._traced()
-        return self._portal.run(pager.trace, tracing_id, consistency, timeout, complete)
+        read: Trace = pager.portal.run(pager.trace, tracing_id, consistency, timeout, complete)
+        return read
 
     def _pages(self) -> Iterator[list[R_co]]:
         yield self.rows
-        response = self._response
+        response, pager = self._response(), self._pager
         progress = Progress(response.paging_state)
         while (state := response.paging_state) is not None:
-            response = self._portal.run(next_page, self._pager, state, progress)
+            response = pager.portal.run(next_page, pager, state, progress)
             if response.page is not None:
                 yield self._factory.build(response.page)
 
 
 def for_blocking(portal: Portal, result: BaseResult[R_co]) -> Result[R_co]:
     """Return what a blocking caller gets for the result that a coroutine got in the loop."""
-    return Result(portal, result._response, result._factory, result._pager)
+    pager = None if result._pager is None else PortalPager(portal, result._pager)
+    return Result(result._response(), result._factory, pager)

@@ -20,7 +20,7 @@ from triocql.sync.concurrent import CollectingCall, ConcurrentStream, StreamingC
 from triocql.sync.events import Events
 from triocql.sync.futures import ResultFuture
 from triocql.sync.portal import Portal
-from triocql.sync.results import Result, for_blocking
+from triocql.sync.results import PortalPager, Result, for_blocking
 from triocql.sync.scan import Scan
 from triocql.sync.stream import RowStream
 
@@ -329,7 +329,10 @@ class Session(NoOtherAttributes):
         return ConcurrentStream(call, pairs(statements_and_parameters))
 
     def _results(self, row_type: type[Any] | None) -> ResultMaker:
-        return ResultMaker(partial(Result, self._portal), self._portal.context.pager, row_type)
+        portal = self._portal
+        return ResultMaker(
+            Result, lambda execution: PortalPager(portal, portal.context.pager(execution)), row_type
+        )
 
     # --- The session itself --------------------------------------------------------------------------------
 

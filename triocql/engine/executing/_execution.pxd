@@ -25,7 +25,6 @@ cdef class Attempt(Request):
 
 
 @cython.final
-@cython.freelist(64)
 cdef class Execution:
     cdef public object sink
     cdef public Attempt attempt

@@ -50,6 +50,8 @@ cdef class ExecuteTemplate:
     cdef bytes _head
     cdef bytes _before
     cdef bytes _after
+    cdef bytes _rows_head
+    cdef object _plan
 
     cdef _adopt(self, state)
     cdef _reroute(self, routes)

@@ -2,11 +2,14 @@
 cimport cython
 
 from triocql.engine.executing._execution cimport Execution
+from triocql.engine.executing._pairs cimport pair_of
 from triocql.engine.executing._template cimport ExecuteTemplate
+from triocql.engine.requests._kept cimport keep
 from triocql.engine.requests._request cimport Completion, Response
 
 
 cdef int _BATCH
+cdef object _index
 
 
 cdef class Entry(Completion):
@@ -27,7 +30,7 @@ cdef class Window:
     cdef Py_ssize_t _concurrency
     cdef object _call
     cdef object _on_ended
-    cdef dict _live
+    cdef set _live
     cdef object _statement
     cdef ExecuteTemplate _template
     cdef double _now
@@ -36,7 +39,7 @@ cdef class Window:
     @cython.locals(entry=Entry)
     cpdef Entry start(self, statement, parameters)
     cpdef end(self, Entry entry, response, error)
-    @cython.locals(live=dict, entry=Entry)
+    @cython.locals(live=set, entry=Entry)
     cpdef stop(self)
     cdef _abandon(self, Entry entry)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from triocql.config.requests import RequestOptions
     from triocql.engine.contracts import Sink
     from triocql.engine.executing.context import ExecutionContext
@@ -36,11 +34,11 @@ class Results(Protocol):
     """Makes results of responses.
 
     Attributes:
-        result: makes the result of a response that is all there is, when it is called with that and the factory.
+        result: the class of results, a `Kept`.
         factory: makes rows.
     """
 
-    result: Callable[..., Any]
+    result: Any
     factory: Any
 
     def make(self, response: Response, execution: Execution | None) -> Any:

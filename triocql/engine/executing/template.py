@@ -63,6 +63,7 @@ class ExecuteTemplate:
         "_now",
         "_parameters",
         "_payload",
+        "_plan",
         "_prefix",
         "_query",
         "_reader",
@@ -71,6 +72,7 @@ class ExecuteTemplate:
         "_route",
         "_router",
         "_routes",
+        "_rows_head",
         "_speculation",
         "_state",
         "_throttling",
@@ -136,6 +138,8 @@ class ExecuteTemplate:
         self._head = self._encoder.for_values(skip_metadata=state.skips_in(layout)).head
         self._before = parameters.before
         self._after = parameters.after
+        self._rows_head = state.rows_head
+        self._plan = state.plan
 
     def start(self, sink: Sink, parameters: Any, now: float = -1.0) -> Execution:
         """Bind `parameters` and send; `now` is the time if it is known. Raises UsageError and its kinds."""
@@ -234,6 +238,8 @@ class ExecuteTemplate:
         message.may_be_void = self._may_be_void
         message._query = self._query
         message._state = state
+        message._rows_head = self._rows_head
+        message._plan = self._plan
         message._values = values
         message._timestamp = self._timestamps.next() if fixed is None else fixed
         message.encoder = self._encoder

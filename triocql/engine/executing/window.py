@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from triocql.engine.requests.telling import as_error, report
@@ -20,13 +21,21 @@ if TYPE_CHECKING:
 else:
     from triocql import _cython as cython
 
-if not cython.compiled:
+if not cython.compiled:  # where it is, `pair_of` is that of `_pairs.pxd`
     from triocql.engine.executing.execution import Execution
     from triocql.engine.executing.template import ExecuteTemplate
+    from triocql.engine.requests.kept import keep
     from triocql.engine.requests.request import Completion, Response
+
+    def pair_of(kind: type[tuple[Any, ...]], success: bool, outcome: Any) -> tuple[Any, ...]:
+        """Return a pair of this class, without its constructor."""
+        return tuple.__new__(kind, (success, outcome))
+
 
 # A window asks for the time once for so many requests that it starts in a row.
 _BATCH = 64
+
+_index = attrgetter("index")
 
 OnEnded = Callable[["Entry", "Response | None", "BaseException | None"], None]
 
@@ -68,7 +77,7 @@ class Window:
         self._concurrency = concurrency
         self._call = call
         self._on_ended = on_ended
-        self._live: dict[int, Entry] = {}
+        self._live: set[Entry] = set()
         self._statement: Any = None
         self._template: ExecuteTemplate | None = None
         self._now = -1.0
@@ -94,7 +103,7 @@ class Window:
         if not cython.compiled:  # where it is, it begins like this
             entry.execution = None
         self.started += 1
-        self._live[entry.index] = entry
+        self._live.add(entry)
         try:
             if statement is not self._statement:
                 self._template = self._executor.template_of(statement, self._call)
@@ -112,7 +121,8 @@ class Window:
 
     def end(self, entry: Entry, response: Response | None, error: BaseException | None) -> None:
         """Called with the outcome of `entry`."""
-        if self._live.pop(entry.index, None) is not None:
+        if entry in self._live:
+            self._live.discard(entry)
             try:
                 if error is not None:
                     _number(error, entry.index)
@@ -124,8 +134,8 @@ class Window:
     def stop(self) -> None:
         """Start nothing more and abandon what is under way. Idempotent."""
         self.stopped = True
-        live, self._live = self._live, {}
-        for entry in live.values():
+        live, self._live = self._live, set()
+        for entry in sorted(live, key=_index):
             self._abandon(entry)
 
     def _abandon(self, entry: Entry) -> None:
@@ -245,8 +255,9 @@ class CollectingWindow(PullingWindow):
 
     def end(self, entry: Entry, response: Response | None, error: BaseException | None) -> None:
         """Keep the outcome of `entry` and start what follows."""
-        if self._live.pop(entry.index, None) is None:
+        if entry not in self._live:
             return
+        self._live.discard(entry)
         # The answers without content of one connection are one object, and make one outcome, however many connections
         # there are: statements that give no rows leave nothing behind for the garbage collector to go through.
         if response is not None and response is not self._last:
@@ -259,7 +270,7 @@ class CollectingWindow(PullingWindow):
             self._keep(entry.index, self._last_pair)
         elif error is not None:
             _number(error, entry.index)
-            self._keep(entry.index, tuple.__new__(self._pair, (False, error)))
+            self._keep(entry.index, pair_of(self._pair, False, error))
             if self._stop_on_error or not isinstance(error, Exception):
                 self._on_error(error)
         if self._live or not self.is_over:
@@ -280,10 +291,10 @@ class CollectingWindow(PullingWindow):
         pair = self._empty.get(response) if response.page is None else None
         if pair is None:
             if response.paging_state is None and response.extras is None:  # as for most: `make`, in few steps
-                result = self._result(response, self._factory)
+                result = keep(self._result, response, self._factory)
             else:
                 result = self._make_result(response, execution)
-            pair = tuple.__new__(self._pair, (True, result))
+            pair = pair_of(self._pair, True, result)
             if response.page is None:
                 self._empty[response] = pair
         self._last_pair = pair

@@ -15,6 +15,8 @@ cdef class Message:
 cdef class ExecuteMessage(Message):
     cdef object _query
     cdef object _state
+    cdef bytes _rows_head
+    cdef object _plan
     cdef bytes _values
     cdef long long _timestamp
     cdef public object encoder
@@ -22,6 +24,7 @@ cdef class ExecuteMessage(Message):
     cdef object _reader
     cdef public object token
 
+    cdef _adopt(self, state)
     @cython.locals(body=bytes)
     cpdef bytes body(self)
     @cython.locals(head=bytes, plan=RowPlan, response=Response)

@@ -151,7 +151,18 @@ class ExecuteMessage(Message):
         token: a token of what it is about, where its values have no partition key: of a range of them; None for none.
     """
 
-    __slots__ = ("_parameters", "_query", "_reader", "_state", "_timestamp", "_values", "encoder", "token")
+    __slots__ = (
+        "_parameters",
+        "_plan",
+        "_query",
+        "_reader",
+        "_rows_head",
+        "_state",
+        "_timestamp",
+        "_values",
+        "encoder",
+        "token",
+    )
 
     def __init__(
         self,
@@ -165,13 +176,18 @@ class ExecuteMessage(Message):
     ) -> None:
         self.may_be_void = query.answers.void
         self._query = query
-        self._state = state
+        self._adopt(state)
         self._values = values
         self._timestamp = timestamp
         self.encoder = encoder
         self._parameters = parameters
         self._reader = reader
         self.token: int | None = None
+
+    def _adopt(self, state: PreparedState) -> None:
+        self._state = state
+        self._rows_head = state.rows_head
+        self._plan = state.plan
 
     @property
     def opcode(self) -> int:
@@ -282,18 +298,17 @@ class ExecuteMessage(Message):
 
     def read(self, flags: int, body: bytes, connection: Any) -> Response:
         """Read the answer (`Message`). A last page of the columns that are known is not parsed."""
-        state = self._state
-        head = state.rows_head
+        head = self._rows_head
         if not flags and head and begins_with(body, head):
             response = Response.__new__(Response)
-            plan = state.plan
+            plan = self._plan
             assert plan is not None, "whose first bytes are known are its columns"
             response.page = plan.page(body, len(head) + 4, int_at(body, len(head)))
             if not cython.compiled:  # where it is, they begin like this
                 response.paging_state = response.extras = None
             response.coordinator = connection.node
             return response
-        return self._reader.read(flags, body, connection, self._query.answers, self._query, state)
+        return self._reader.read(flags, body, connection, self._query.answers, self._query, self._state)
 
     def texts(self) -> Sequence[PreparedQuery]:
         """Return the statement (`Message`)."""
@@ -310,7 +325,7 @@ class ExecuteMessage(Message):
     def reprepared(self, statement: PreparedQuery, former_id: bytes, state: PreparedState) -> None:
         """Go on with `state`; raises PreparedIdMismatch if the values were encoded for other types (`Message`)."""
         check_values_fit(statement, self._state, state)
-        self._state = state
+        self._adopt(state)
 
     def fingerprint(self) -> bytes:
         """Return what its paging states are bound to."""

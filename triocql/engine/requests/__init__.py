@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from triocql._impl import compiled
 
 if TYPE_CHECKING or not compiled:
+    from triocql.engine.requests.kept import Kept, keep
     from triocql.engine.requests.request import Completion, Request, Response, give, has_gone, is_bounded
 else:
+    from triocql.engine.requests._kept import Kept, keep
     from triocql.engine.requests._request import Completion, Request, Response, give, has_gone, is_bounded
 
-__all__ = ["Completion", "Request", "Response", "give", "has_gone", "is_bounded"]
+__all__ = ["Completion", "Kept", "Request", "Response", "give", "has_gone", "is_bounded", "keep"]
