@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from tests.benchmarks.harness import Plan
 
 MOST = 1.03
-SETTINGS, ROUNDS = 3, 3
-"""How often the processes are started anew, for chance gives each its layout in memory, and the rounds of each time."""
+ROUNDS = 9
 
 PURE = Contender("triocql", "trio", pure=True)
 MANY = [
@@ -89,12 +88,8 @@ def by_clocks(new: Path, old: Path, port: int, workloads: Sequence[tuple[Row, Ce
     plan: Plan = {}
     for row, cell in itertools.chain(*pairs):
         plan.setdefault(cell, []).append(row)
-    cpu: dict[tuple[Row, Cell], list[float]] = {}
-    for number in range(SETTINGS):
-        report.say(f"processes {number + 1} of {SETTINGS}")
-        figures = measure(plan, port, rounds=ROUNDS, seconds=0.15, progress=report.say)
-        for workload, rounds in figures.rounds.items():
-            cpu.setdefault(workload, []).extend(spent.cpu for spent in rounds)
+    figures = measure(plan, port, rounds=ROUNDS, seconds=0.15, progress=report.say)
+    cpu = {workload: [spent.cpu for spent in rounds] for workload, rounds in figures.rounds.items()}
     return [of_rounds(cpu[now], cpu[before]) for now, before in pairs]
 
 

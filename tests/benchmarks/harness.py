@@ -12,9 +12,12 @@ from tests.benchmarks import child
 from tests.benchmarks.contenders import WHAT, Contender, Operation, Order, Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 MOST_REQUESTS = 50_000  # all results of a round are kept, so that it may not be any length
+SETTINGS = 3
+"""How often the processes are started anew: chance gives each its layout in memory, and how many requests a round has
+decides how often garbage is collected in it."""
 
 
 class Row(NamedTuple):
@@ -136,22 +139,35 @@ def measure(
     Args:
         plan: what, and by whom, and how called; rows of the same contender share a process.
         port: the server's.
-        rounds: how many rounds each cell gets.
+        rounds: how many rounds each cell gets at least, as many in each setting.
         seconds: about how long each contender works in a round.
         progress: called with a line before each cell.
     """
     figures = Figures()
-    with contextlib.ExitStack() as stack:
-        contenders = dict.fromkeys(row.contender for rows in plan.values() for row in rows)
-        processes = {contender: stack.enter_context(started(contender, port)) for contender in contenders}
-        for cell, rows in plan.items():
-            progress(f"{cell} in flight")
-            counts = {row: _requests(processes[row.contender], row, cell, seconds) for row in rows}
-            for number in range(rounds):
-                for row in rows if number % 2 else reversed(rows):
-                    spent = processes[row.contender].run(Order(row.shape, *cell, counts[row]))
-                    figures.rounds.setdefault((row, cell), []).append(spent)
+    for number in range(1, SETTINGS + 1):
+        with contextlib.ExitStack() as stack:
+            contenders = dict.fromkeys(row.contender for rows in plan.values() for row in rows)
+            processes = {contender: stack.enter_context(started(contender, port)) for contender in contenders}
+            for cell, rows in plan.items():
+                progress(f"{cell} in flight, processes {number} of {SETTINGS}")
+                _measure(figures, processes, cell, rows, -(-rounds // SETTINGS), seconds)
     return figures
+
+
+def _measure(
+    figures: Figures,
+    processes: Mapping[Contender, Process],
+    cell: Cell,
+    rows: Sequence[Row],
+    rounds: int,
+    seconds: float,
+) -> None:
+    """Run the rounds of a cell in one setting."""
+    counts = {row: _requests(processes[row.contender], row, cell, seconds) for row in rows}
+    for number in range(rounds):
+        for row in rows if number % 2 else reversed(rows):
+            spent = processes[row.contender].run(Order(row.shape, *cell, counts[row]))
+            figures.rounds.setdefault((row, cell), []).append(spent)
 
 
 def _requests(process: Process, row: Row, cell: Cell, seconds: float) -> int:

@@ -10,11 +10,11 @@ CELL = Cell("SELECT", 32)
 def test_a_contender_runs_its_rounds() -> None:
     row, said = Row(Contender("raw socket", "trio", version=4), "windows"), list[str]()
     with server.running() as port:
-        figures = measure({CELL: [row]}, port, rounds=3, seconds=0.001, progress=said.append)
-    assert len(figures.rounds[row, CELL]) == 3
+        figures = measure({CELL: [row]}, port, rounds=4, seconds=0.001, progress=said.append)
+    assert len(figures.rounds[row, CELL]) == 6  # two in each of three settings
     assert figures.cpu(row, CELL) > 0
     assert figures.rate(row, CELL) > 0
-    assert said == ["SELECT 32 in flight"]
+    assert said == [f"SELECT 32 in flight, processes {number} of 3" for number in (1, 2, 3)]
 
 
 def test_medians_and_ratios_are_of_rounds() -> None:
