@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from triocql.results.factories import R_co
 from triocql.results.result import BaseResult, next_page
@@ -20,28 +20,34 @@ if TYPE_CHECKING:
 
 
 class PortalPager:
-    """The pager of a result that a blocking caller has, with the portal by which it is called."""
+    """The pager of a result that a blocking caller has, with the portal by which it is called.
+
+    `pager` is None where nothing follows: the portal alone keeps the session from being closed as garbage.
+    """
 
     __slots__ = ("_pager", "portal")
 
-    def __init__(self, portal: Portal, pager: Pager) -> None:
+    def __init__(self, portal: Portal, pager: Pager | None) -> None:
         self.portal = portal
-        self._pager = pager
+        self._pager: Any = pager
 
     @property
     def fingerprint(self) -> bytes:
         """The statement and its values (`Pager`)."""
-        return self._pager.fingerprint
+        fingerprint: bytes = self._pager.fingerprint
+        return fingerprint
 
     async def fetch(self, paging_state: bytes) -> Response:
         """Fetch the page after `paging_state` (`Pager`)."""
-        return await self._pager.fetch(paging_state)
+        response: Response = await self._pager.fetch(paging_state)
+        return response
 
     async def trace(
         self, tracing_id: UUID, consistency: Consistency | str | None, timeout: float | None, complete: bool
     ) -> Trace:
         """Read a trace (`Pager`)."""
-        return await self._pager.trace(tracing_id, consistency, timeout, complete)
+        read: Trace = await self._pager.trace(tracing_id, consistency, timeout, complete)
+        return read
 
 
 class Result(BaseResult[R_co]):
@@ -97,5 +103,4 @@ class Result(BaseResult[R_co]):
 
 def for_blocking(portal: Portal, result: BaseResult[R_co]) -> Result[R_co]:
     """Return what a blocking caller gets for the result that a coroutine got in the loop."""
-    pager = None if result._pager is None else PortalPager(portal, result._pager)
-    return Result(result._response(), result._factory, pager)
+    return Result(result._response(), result._factory, PortalPager(portal, result._pager))
