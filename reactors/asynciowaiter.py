@@ -1,4 +1,4 @@
-# cython: language_level=3, annotation_typing=False
+# cython: language_level=3, annotation_typing=False, nonecheck=True
 # cython: freethreading_compatible=False
 """Waiters on asyncio, and what wakes them.
 

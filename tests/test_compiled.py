@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 import pickle
 import re
+import subprocess
+import sys
 import tomllib
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -73,6 +76,29 @@ def test_what_is_compiled_is_pickled_or_refuses_to_be(name: str) -> None:
         if isinstance(cls, type) and cls.__module__ == name:
             with suppress(Exception):
                 pickle.dumps(_bare(cls))
+
+
+@pytest.mark.skipif(impl != "cython", reason="it is about what is compiled")
+def test_nothing_that_is_done_to_objects_without_a_constructor_ends_the_process() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.oddities"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-1000:]
+
+
+@pytest.mark.skipif(impl != "cython", reason="it is about what is compiled")
+def test_columns_of_what_is_no_page_are_refused() -> None:
+    from triocql.codecs.columns._batches import Decoder
+
+    decoder = Decoder((), ())
+    page: Any
+    for body, row_count in ((None, 10), (b"", -1), (b"", 2**62)):
+        page = SimpleNamespace(body=body, offset=0, row_count=row_count)
+        with pytest.raises((TypeError, ValueError), match=r"bytes, not None|too short"):
+            decoder.batch(page)
+    page = SimpleNamespace(body=b"", offset=0, row_count=0)
+    with pytest.raises(ValueError, match="no columns"):
+        decoder.values(decoder.batch(page))
 
 
 def test_tests_of_each_implementation_are_in_both_runs() -> None:

@@ -54,6 +54,27 @@ def test_what_is_no_run(impl: Impl) -> None:
         page.first(0).last_run((0,))
 
 
+def test_what_is_no_number_is_no_column() -> None:
+    class Other(int):
+        def __index__(self) -> int:
+            return 10**9
+
+    class Alike:
+        def __eq__(self, other: object) -> bool:
+            return other == 0
+
+        def __hash__(self) -> int:
+            return hash(0)
+
+        def __index__(self) -> int:
+            return 10**9
+
+    page = page_of("cython", (1, "a"))
+    for index in (Other(0), Alike()):
+        with pytest.raises(TypeError, match="an int"):
+            page.last_run((index,))  # type: ignore[arg-type]
+
+
 @EVERY_IMPL
 def test_a_page_that_is_cut_off(impl: Impl) -> None:
     whole = page_of(impl, (1, "a" * 30), (2, "b"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from array import array
 from random import Random
 
 import pytest
@@ -71,6 +72,20 @@ def test_a_step_places_few_replicas() -> None:
         assert len(placement.table) - placed <= PLACED
         placed = len(placement.table)
     assert len(placement.table) == 300 * 64 * 6
+
+
+@pytest.mark.skipif(not compiled, reason="it is about what is compiled")
+def test_odd_steps_place_what_others_do() -> None:
+    ring = ring_of(large(6, 4))
+    strategy = NetworkTopologyStrategy((("dc0", ReplicationFactor(3)), ("dc1", ReplicationFactor(3))))
+    owners = array("I", ring.owners)
+    placement, odd = Placement(ring.nodes, ring.owners, strategy), Placement(ring.nodes, owners, strategy)
+    while placement.advance(1):
+        pass
+    del owners[:]
+    for ranges in (2**63 - 1, -1, 0, -(2**63), 5, 2**63 - 1):
+        odd.advance(ranges)
+    assert list(odd.table) == list(placement.table)
 
 
 def test_a_factor_beyond_the_number_of_nodes_is_that_number() -> None:

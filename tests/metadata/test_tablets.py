@@ -198,6 +198,8 @@ def test_a_tablet_has_the_tokens_behind_its_first_up_to_its_last(impl: str) -> N
 
 @pytest.mark.parametrize("impl", IMPLS)
 def test_a_tablet_knows_the_shards_of_its_replicas(impl: str) -> None:
+    with pytest.raises(ValueError, match="each replica"):
+        IMPLS[impl].Tablet(0, 10, (A,), ())
     tablet = IMPLS[impl].Tablet(0, 10, (A, C), (7, 0), 5)
     assert [tablet.shard_of(each) for each in NODES] == [7, -1, 0]
     assert tablet.says_the_same(IMPLS[impl].Tablet(0, 10, (A, C), (7, 0), 5))

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.protocol.implementation import feed, halves
+from triocql._impl import compiled
 from triocql.errors import ChecksumError, LimitExceeded, ProtocolError
 from triocql.protocol.compression import BlockCompression, block_compression
 from triocql.protocol.segments import MAX_PAYLOAD, crc24
@@ -296,3 +297,15 @@ def test_a_bomb_of_frames_is_opened_bit_by_bit(impl: Implementation) -> None:
     decoder = impl.SegmentDecoder(impl.FrameDecoder(0x85), LZ4)
     assert len(decoder.feed(bomb)) == 14_563
     assert decoder.has_more
+
+
+@pytest.mark.skipif(not compiled, reason="what is compiled keeps bytes where others may come to be")
+def test_bytes_that_come_while_others_are_taken_are_refused() -> None:
+    from triocql.protocol import _frames, _segments
+
+    data = _segments.encode_segments(0x85, [(1, 0, 8, bytes(1000))], LZ4)
+    again: Any = SimpleNamespace(decompress=lambda *_: decoder.feed(bytes(1_000_000)))
+    decoder: Any = _segments.SegmentDecoder(_frames.FrameDecoder(0x85), again)
+    assert decoder.feed(data[:5]) == []
+    with pytest.raises(RuntimeError, match="while others"):
+        decoder.feed(data[5:])

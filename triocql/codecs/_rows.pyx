@@ -88,11 +88,13 @@ cdef class Page:
 
     def after(self, Py_ssize_t count):
         """Return the page without its first `count` rows, which are walked over and not decoded."""
+        check_made(self)
         count = max(min(count, self.row_count), 0)
         return new_page(self.plan, self.body, walk(self, count, NULL), self.row_count - count)
 
     def last_run(self, tuple columns not None):
         """Return how many rows at the end are equal in some columns; see `rows.Page.last_run`."""
+        check_made(self)
         cdef const uint8_t* data = <const uint8_t*>PyBytes_AS_STRING(self.body)
         cdef Py_ssize_t width = PyTuple_GET_SIZE(self.plan.cells)
         cdef Py_ssize_t count = len(columns)
@@ -100,6 +102,9 @@ cdef class Page:
         cdef Py_ssize_t i
         if not (self.row_count and set(columns) <= set(range(width)) and len(set(columns)) == count):
             raise ValueError(NO_RUN)
+        for column in columns:
+            if type(column) is not int:  # what is equal to a number may be another one where it is used
+                raise TypeError("the index of a column is an int")
         # Where all rows are, then for each column whether it counts, as its place among those that do; and where their
         # cells are, of the last row and of an earlier one.
         cdef Py_ssize_t* rows = <Py_ssize_t*>PyMem_Calloc(self.row_count + width + 2 * count, sizeof(Py_ssize_t))

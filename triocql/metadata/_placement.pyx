@@ -61,10 +61,11 @@ cdef class Placement:
     cdef int* _spare  # the next row
     cdef Links _by_node, _by_rack  # in both, the lists of the groups come behind all else
 
-    def __init__(self, tuple nodes not None, owners, strategy):
-        groups = groups_of(nodes, len(owners), strategy)
-        self._owners = owners if isinstance(owners, new_array) and owners.typecode == "I" else new_array("I", owners)
-        self._size = len(owners)
+    # Not by `__init__`: whoever has it called again, what is pointed to has the sizes that it was made with.
+    def __cinit__(self, tuple nodes not None, owners, strategy):
+        self._owners = new_array("I", owners)  # a copy: whoever has the other may change it
+        self._size = len(self._owners)
+        groups = groups_of(nodes, self._size, strategy)
         self._nodes = len(nodes)
         self._groups = len(groups)
         self._kept = []
@@ -110,6 +111,7 @@ cdef class Placement:
         cdef unsigned int* out
         if self._left == 0:
             return False
+        ranges = max(min(ranges, self._size), 0)
         if self._looked < self._size:
             self._look_ahead(min(self._looked + ranges, self._size))
             return True

@@ -4,6 +4,7 @@ cimport cython
 from triocql.metadata._searching cimport first_not_less, token_of
 
 
+@cython.final
 cdef class Ring:
     cdef readonly object partitioner
     cdef readonly tuple nodes
@@ -20,6 +21,7 @@ cdef class Ring:
     cdef Py_ssize_t position_at(self, long long token) except -1
 
 
+@cython.final
 cdef class ReplicaMap:
     cdef readonly Ring ring
     cdef readonly object strategy

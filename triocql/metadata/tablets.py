@@ -1,4 +1,4 @@
-# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
+# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False, nonecheck=True
 # cython: freethreading_compatible=False
 """Tablets of ScyllaDB: the parts that it divides a table into, and moves from node to node."""
 
@@ -47,6 +47,8 @@ class Tablet:
         shards: tuple[int, ...],
         version: int | None = None,
     ) -> None:
+        if len(replicas) != len(shards):
+            raise ValueError("each replica is on one shard")
         self.first = first
         self.last = last
         self.replicas = replicas

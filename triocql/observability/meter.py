@@ -1,4 +1,4 @@
-# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
+# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False, nonecheck=True
 # cython: freethreading_compatible=False
 """Durations, counted by how long they are, and by how what took them has ended: what that costs is next to nothing,
 and memory does not grow.

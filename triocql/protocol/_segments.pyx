@@ -143,13 +143,14 @@ cdef class SegmentDecoder:
     cdef Py_ssize_t _size
     cdef Py_ssize_t _room
     cdef Py_ssize_t _needed
+    cdef bint _taking
 
-    def __init__(self, FrameDecoder frames not None, compression=None):
+    # Not by `__init__`: whoever has it called again, `_kept` is what the sizes say.
+    def __cinit__(self, FrameDecoder frames not None, compression=None):
         self._frames = frames
         self._compression = compression
         self._head_size = 3 if compression is None else 5
         self._needed = self._head_size + CRC24_SIZE
-        self._size = 0
 
     def __dealloc__(self):
         PyMem_Free(self._kept)
@@ -170,10 +171,14 @@ cdef class SegmentDecoder:
         """
         cdef list frames = []
         cdef Py_buffer view
+        if self._taking:
+            raise RuntimeError("bytes come while others are taken")  # what is read may be moved by them
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        self._taking = True
         try:
             self._take(<const uint8_t*>view.buf, view.len, frames)
         finally:
+            self._taking = False
             PyBuffer_Release(&view)
         return frames
 

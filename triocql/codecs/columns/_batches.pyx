@@ -70,9 +70,15 @@ cdef class Decoder:
     @staticmethod
     def values(Batch batch not None):
         """Return the buffers of the first column; see `batches.Decoder`."""
-        cdef Vec* vec = batch.root.vec.kids
-        while vec.kernel == SKIP:
-            vec += 1
+        cdef Vec* vec
+        cdef int at = 0
+        check_made(batch)
+        vec = batch.root.vec.kids
+        while at < batch.root.vec.kid_count and vec[at].kernel == SKIP:
+            at += 1
+        if at == batch.root.vec.kid_count:
+            raise ValueError("the batch has no columns")
+        vec += at
         nulls = None if vec.nulls == 0 else new_view(batch, &vec.validity)
         while vec.kernel == VECTOR:
             vec = vec.kids
@@ -83,9 +89,11 @@ cdef Batch new_batch(Decoder decoder, bytes body, Py_ssize_t offset, Py_ssize_t 
     cdef Batch batch = Batch.__new__(Batch)
     cdef Context context
     cdef int failed
+    if body is None:
+        raise TypeError("a page is read from bytes, not None")
     if not 0 <= offset <= PyBytes_GET_SIZE(body) or PyBytes_GET_SIZE(body) > MAX_INT32:
         raise ValueError("the rows start outside of the body, or it is too large")
-    if row_count * max(decoder.spec.kid_count, 1) * 4 > PyBytes_GET_SIZE(body) - offset:
+    if not 0 <= row_count <= (PyBytes_GET_SIZE(body) - offset) // (4 * max(decoder.spec.kid_count, 1)):
         raise ValueError("the body is too short for so many rows")
     batch.decoder = decoder
     batch.row_count = row_count
@@ -100,6 +108,13 @@ cdef Batch new_batch(Decoder decoder, bytes body, Py_ssize_t offset, Py_ssize_t 
     if failed:
         raise_problem(batch, &context)
     return batch
+
+
+cdef int check_made(Batch batch) except -1:
+    """Refuse a batch that was made by its class alone: nothing is in it."""
+    if batch.root == NULL:
+        raise TypeError("a batch is made by its decoder")
+    return 0
 
 
 cdef int raise_problem(Batch batch, Context* context) except -1:
@@ -153,6 +168,8 @@ cdef class View:
     cdef Buffer* buffer
 
     def __getbuffer__(self, Py_buffer* view, int flags):
+        if self.buffer == NULL:
+            raise BufferError("a view is made by its decoder")
         PyBuffer_FillInfo(view, self, self.buffer.p, self.buffer.size, 1, flags)
 
 

@@ -270,6 +270,7 @@ cdef int stream_next(ArrowArrayStream* stream, ArrowArray* out) noexcept with gi
         if found is None:
             return 0
         batch = found
+        check_made(batch)
         if export_vec(out, batch.root, &batch.root.vec):
             raise MemoryError
     except BaseException as error:

@@ -1,4 +1,4 @@
-# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
+# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False, nonecheck=True
 # cython: freethreading_compatible=False
 """The stream ids of one connection: which are free, which requests are in flight on the others, which are orphans."""
 

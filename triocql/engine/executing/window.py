@@ -1,4 +1,4 @@
-# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
+# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False, nonecheck=True
 # cython: freethreading_compatible=False
 """Many requests at once, bounded: no task and no waiter each, the completion of one starts the next."""
 

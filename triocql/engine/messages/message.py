@@ -1,4 +1,4 @@
-# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
+# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False, nonecheck=True
 # cython: freethreading_compatible=False
 """Messages: what a request says, and how its answer is read; here also the one that most requests have, EXECUTE."""
 

@@ -14,6 +14,7 @@ cdef class Response:
     cdef public object coordinator
 
 
+@cython.auto_pickle(False)
 cdef class Completion:
     cpdef resolve(self, value)
     cpdef reject(self, error)

@@ -1,5 +1,5 @@
-# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False
-# cython: freethreading_compatible=False
+# cython: language_level=3, annotation_typing=False, boundscheck=False, wraparound=False, nonecheck=True
+# cython: freethreading_compatible=False, auto_pickle=False
 """One request and where it stands: the only state machine that requests have.
 
     PREPARING / THROTTLED / CONNECTING / QUEUED / BACKING_OFF  --send-->  SENDING  --pulled-->  WAITING  -->  DONE
