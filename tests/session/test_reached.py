@@ -77,10 +77,9 @@ def test_every_checkpoint_of_the_library_is_reached(monkeypatch: pytest.MonkeyPa
     )
     run_on("simulated", awaiting_connect, scripted())
     for name in SCENARIOS:
-        test_checkpoints.test_cancelled_at_each_checkpoint("simulated", name)
-    test_checkpoints.test_cancelled_at_each_checkpoint(
-        "trio", "columns_in_a_thread"
-    )  # the simulated one does not wait
+        test_checkpoints.test_cancelled_at_each_checkpoint("simulated", name, monkeypatch)
+    # The simulated one does not wait.
+    test_checkpoints.test_cancelled_at_each_checkpoint("trio", "columns_in_a_thread", monkeypatch)
     for options in ({}, {"keyspace": "shop"}):
         test_lifetimes.test_connecting_cancelled_at_each_checkpoint("simulated", options)
     test_warming.test_a_session_is_open_once_there_is_a_connection_to_each_node()
