@@ -44,7 +44,7 @@ class FolderLock:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._identity = _identity(path)
+        self._identity = identity(path)
         self._number: int | None = None
         try:
             import fcntl
@@ -61,7 +61,7 @@ class FolderLock:
 
     def check(self) -> None:
         """Raise FileNotFoundError if the folder is another one by now, which has nothing of what was put into it."""
-        if _identity(self._path) != self._identity:
+        if identity(self._path) != self._identity:
             raise FileNotFoundError(
                 errno.ENOENT, "the directory was removed meanwhile, and made anew", str(self._path)
             )
@@ -73,7 +73,7 @@ class FolderLock:
             os.close(number)
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    """Return what no other folder has as long as this one is there. Raises OSError."""
-    found = path.stat()
+def identity(place: Path | int) -> tuple[int, int]:
+    """Return what no other folder or file has as long as this one is there. Raises OSError."""
+    found = os.fstat(place) if isinstance(place, int) else place.stat()
     return found.st_dev, found.st_ino

@@ -250,6 +250,27 @@ def test_a_directory_that_is_made_anew_meanwhile_has_nothing_of_what_was_written
     opened(target).close()
 
 
+def test_what_somebody_else_writes_into_a_directory_made_anew_stays_theirs(tmp_path: Path) -> None:
+    target = tmp_path / "export"
+    ours = opened(target)
+    ours.take(piece(0, 5, 1, ended=False))
+    ours.take(piece(5, 9, 2, ended=False))
+    target.rename(tmp_path / "removed")
+    theirs = opened(target)
+    theirs.take(piece(0, 5, 3, ended=False))
+    theirs.take(piece(5, 9, 4, ended=False))
+    begun = sorted(target.iterdir())
+    with pytest.raises(FileNotFoundError, match="made anew"):
+        ours.take(piece(0, 5, 1))
+    with pytest.raises(FileNotFoundError, match="made anew"):
+        ours.close()
+    assert sorted(target.iterdir()) == begun
+    theirs.take(piece(0, 5, 3))
+    theirs.take(piece(5, 9, 4))
+    assert theirs.rows == 4
+    theirs.close()
+
+
 def test_a_directory_by_another_name_is_the_same(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "export")
     with pytest.raises(OSError, match="link"):

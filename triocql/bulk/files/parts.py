@@ -6,12 +6,13 @@ what is done, whenever and by whatever whoever wrote them was ended.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from triocql.bulk.folders import named, sync_folder
+from triocql.bulk.folders import identity, named, sync_folder
 from triocql.bulk.intervals import TokenRange
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Part:
         self._suffix = form.suffix
         self._path = directory / f"_part_{part.start}_{part.end}{form.suffix}.part"
         self._file = self._path.open("wb")
+        self._identity = identity(self._file.fileno())
         try:
             with named(self._path):
                 self._writer: Writer = form.open(self._file, columns)
@@ -118,6 +120,10 @@ class Part:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
+        if not self._is_there():
+            raise FileNotFoundError(
+                errno.ENOENT, "the file was removed meanwhile, and made anew", str(self._path)
+            )
         whole = Whole(self.range, self.rows)
         self._path.replace(self._path.with_name(whole.name(self._suffix)))
         sync_folder(self._path.parent)
@@ -131,4 +137,10 @@ class Part:
     def _remove(self) -> None:
         with suppress(OSError):  # what is not on a full disk
             self._file.close()
-        self._path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            if self._is_there():
+                self._path.unlink()
+
+    def _is_there(self) -> bool:
+        """Whether its name is its own, and not that of somebody else's file by now. Raises OSError."""
+        return identity(self._path) == self._identity
