@@ -263,5 +263,6 @@ def test_ctrl_c_during_imports_is_quiet(after: float) -> None:
     time.sleep(after)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate(timeout=120)
-    assert (running.returncode, out) in ((130, ""), (1, ""))
+    # Or it has failed before, as nobody listens there, and Python takes no signals any more as it ends.
+    assert (running.returncode, out) in ((130, ""), (1, ""), (-signal.SIGINT, ""))
     assert "Traceback" not in err
