@@ -61,10 +61,7 @@ class FolderLock:
 
     def check(self) -> None:
         """Raise FileNotFoundError if the folder is another one by now, which has nothing of what was put into it."""
-        if identity(self._path) != self._identity:
-            raise FileNotFoundError(
-                errno.ENOENT, "the directory was removed meanwhile, and made anew", str(self._path)
-            )
+        check_same(self._path, self._identity, "directory")
 
     def release(self) -> None:
         """Let go of it. Idempotent."""
@@ -77,3 +74,9 @@ def identity(place: Path | int) -> tuple[int, int]:
     """Return what no other folder or file has as long as this one is there. Raises OSError."""
     found = os.fstat(place) if isinstance(place, int) else place.stat()
     return found.st_dev, found.st_ino
+
+
+def check_same(path: Path, known: tuple[int, int], kind: str) -> None:
+    """Raise FileNotFoundError if the path is that of another folder or file by now than that of a known `identity`."""
+    if identity(path) != known:
+        raise FileNotFoundError(errno.ENOENT, f"the {kind} was removed meanwhile, and made anew", str(path))

@@ -6,13 +6,12 @@ what is done, whenever and by whatever whoever wrote them was ended.
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from triocql.bulk.folders import identity, named, sync_folder
+from triocql.bulk.folders import check_same, identity, named, sync_folder
 from triocql.bulk.intervals import TokenRange
 
 if TYPE_CHECKING:
@@ -120,10 +119,7 @@ class Part:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
-        if not self._is_there():
-            raise FileNotFoundError(
-                errno.ENOENT, "the file was removed meanwhile, and made anew", str(self._path)
-            )
+        check_same(self._path, self._identity, "file")
         whole = Whole(self.range, self.rows)
         self._path.replace(self._path.with_name(whole.name(self._suffix)))
         sync_folder(self._path.parent)
@@ -138,9 +134,5 @@ class Part:
         with suppress(OSError):  # what is not on a full disk
             self._file.close()
         with suppress(FileNotFoundError):
-            if self._is_there():
-                self._path.unlink()
-
-    def _is_there(self) -> bool:
-        """Whether its name is its own, and not that of somebody else's file by now. Raises OSError."""
-        return identity(self._path) == self._identity
+            check_same(self._path, self._identity, "file")  # or somebody else's has its name by now
+            self._path.unlink()
