@@ -115,6 +115,7 @@ def test_health(service: Service) -> None:
 def test_health_while_the_node_is_gone(service: Service, guarded: CassandraCluster) -> None:
     """The service lives, and is not ready; then it is, with the same session."""
     (node,) = guarded.nodes
+    assert service.client.get("/health/ready").status_code == 200  # no sooner than it has a session
     node.kill()
     try:
         eventually(lambda: service.client.get("/health/ready").status_code == 503)
