@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_WARNING: Final = "/*\nWarning: "
+"""What begins the comment that has all of an object that CQL cannot make, its own comments as they are."""
+
 _TOKEN: Final = re.compile(
     r"""
       (?P<end> ; )
@@ -79,6 +82,8 @@ class Description:
 
 def _statements(cql: str) -> Iterator[str]:
     """Split CQL at its semicolons; comments at the beginning of a statement are left out."""
+    if cql.startswith(_WARNING):
+        return
     start = None
     for token in _TOKEN.finditer(cql):
         if token["end"]:
