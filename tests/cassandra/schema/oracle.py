@@ -96,7 +96,12 @@ def _lines(described: Described | None) -> list[str]:
 
 
 def _kept(cql: str) -> str:
-    """Return CQL with the times of dropped columns as nodes keep them: in milliseconds. Until it starts again, the node
-    that was asked to drop one says them in microseconds, of which there is more than the milliseconds now and then.
+    """Return CQL with dropped columns as nodes keep them: their times in milliseconds, and without masks. Until it
+    starts again, the node that was asked to drop one says the time in microseconds, of which there is more than the
+    milliseconds now and then, and how it was masked.
     """
+    for name in re.findall(r"^ALTER TABLE .* DROP (.+) USING TIMESTAMP \d+;", cql, re.MULTILINE):
+        cql = re.sub(
+            rf"^(    {re.escape(name)} .*?) MASKED WITH .+?(,?)$", r"\1\2", cql, count=1, flags=re.MULTILINE
+        )
     return re.sub(r"( USING TIMESTAMP \d+)\d{3};", r"\g<1>000;", cql)

@@ -59,6 +59,8 @@ def test_what_cassandra_quotes_is_quoted_for_users_too() -> None:
         ("date", "2026-01-01", "'2026-01-01'"),
         ("uuid", str(ID), str(ID)),
         ("text", None, "null"),
+        ("'org.apache.cassandra.db.marshal.LexicalUUIDType'", str(ID), f"0x{ID.hex}"),
+        ("'org.apache.cassandra.db.marshal.CompositeType(a,b)'", "1:it's:!", "'1:it''s:!'"),
     ],
 )
 def test_arguments_of_masks(cql_type: str, text: str | None, cql: str) -> None:

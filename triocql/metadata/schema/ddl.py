@@ -155,9 +155,13 @@ def value(anything: Any) -> str:
 
 
 def argument(cql_type: str, text: str | None) -> str:
-    """Return an argument of a mask, of which system tables have a text of Java's."""
+    """Return an argument of a mask, of which system tables have a text of Java's. Values of Java's own types are taken
+    from such a text, too; Cassandra writes their bytes, which are the digits of one that is a UUID.
+    """
     if text is None:
         return "null"
+    if cql_type.startswith("'"):
+        return f"0x{text.replace('-', '')}" if cql_type.endswith(".LexicalUUIDType'") else string(text)
     if cql_type in _QUOTED_TYPES:
         return string(text)
     return f"0x{text}" if cql_type == "blob" else text
