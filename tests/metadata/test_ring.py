@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import random
+from array import array
+from bisect import bisect_left
 from itertools import product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from triocql.metadata import Ring
 from triocql.metadata.partitioners import BYTE_ORDERED, MURMUR3, RANDOM
 
 from .clusters import names, node, replicas_of, ring_of
@@ -38,6 +44,38 @@ def test_a_ring_of_one_token() -> None:
     ring = ring_of([node("a", 7)])
     assert {ring.position(token) for token in (-(2**63), 6, 7, 8, 2**63 - 1)} == {0}
     assert names(replicas_of(ring, kind="SimpleStrategy", replication_factor="3").find(8)) == "a"
+
+
+LEAST, MOST = -(2**63), 2**63 - 1
+FAR_APART = st.integers(LEAST, MOST)
+CLOSE = st.builds(
+    lambda middle, offset: min(max(middle + offset, LEAST), MOST),
+    st.sampled_from([LEAST, -(2**48), -1, 0, 2**62, MOST]),
+    st.integers(-40, 40),
+)
+
+
+@given(st.sets(FAR_APART | CLOSE, max_size=200), st.lists(FAR_APART | CLOSE, max_size=20))
+def test_the_range_of_a_token_is_found_however_tokens_lie(tokens: set[int], others: list[int]) -> None:
+    ring = Ring(MURMUR3, (), array("q", sorted(tokens)), array("I", [0] * len(tokens)))
+    for token in [*tokens, *others, *(token + 1 for token in tokens if token < MOST)]:
+        at = bisect_left(ring.tokens, token)
+        assert ring.position(token) == (at if at < len(tokens) else 0)
+
+
+def test_the_range_of_a_token_is_found_among_many() -> None:
+    rng = random.Random(1)
+    tokens = array("q", sorted({rng.randrange(LEAST, MOST) for _ in range(100_000)}))
+    ring = Ring(MURMUR3, (), tokens, array("I", [0]) * len(tokens))
+    for token in [LEAST, tokens[0], tokens[-1], MOST, *(rng.randrange(LEAST, MOST) for _ in range(2_000))]:
+        at = bisect_left(tokens, token)
+        assert ring.position(token) == (at if at < len(tokens) else 0)
+
+
+def test_tokens_that_somebody_else_takes_away_are_not_looked_at() -> None:
+    ring = ring_of([node("a", *range(0, 64_000, 64))])
+    del ring.tokens[1:]  # type: ignore[attr-defined]
+    assert 0 <= ring.position(63_000) <= 1
 
 
 def test_a_ring_without_tokens_has_no_replicas() -> None:

@@ -1,7 +1,7 @@
 # What `ring.py` is, compiled.
 cimport cython
 
-from triocql.metadata._searching cimport first_not_less, token_of
+from triocql.metadata._searching cimport divided, first_in_part, token_of
 
 
 @cython.final
@@ -13,6 +13,8 @@ cdef class Ring:
     cdef readonly tuple problems
     cdef readonly bint has_numbers
     cdef Py_ssize_t _size
+    cdef object _begins
+    cdef int _shift
 
     @cython.locals(at=Py_ssize_t)
     cpdef Py_ssize_t position(self, token) except -1

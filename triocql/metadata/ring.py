@@ -23,8 +23,18 @@ else:
     from triocql import _cython as cython
 
 if not cython.compiled:  # where it is, these functions are those of `_searching.pxd`
-    first_not_less = bisect_left
     token_of = MURMUR3.token
+
+    def divided(tokens: Sequence[Token], shift: int) -> Sequence[int]:
+        """Return nothing: `bisect_left` needs no parts."""
+        return ()
+
+    def first_in_part(tokens: Sequence[Token], begins: Sequence[int] | None, shift: int, token: Token) -> int:
+        """Return the number of the first token that is not less."""
+        return bisect_left(tokens, token)
+
+
+_MOST_PART_BITS = 16
 
 
 class Ring:
@@ -42,7 +52,17 @@ class Ring:
         has_numbers: whether its tokens are numbers of 64 bits, as those of Cassandra's default partitioner.
     """
 
-    __slots__ = ("_size", "has_numbers", "nodes", "owners", "partitioner", "problems", "tokens")
+    __slots__ = (
+        "_begins",
+        "_shift",
+        "_size",
+        "has_numbers",
+        "nodes",
+        "owners",
+        "partitioner",
+        "problems",
+        "tokens",
+    )
 
     def __init__(
         self,
@@ -59,13 +79,19 @@ class Ring:
         self.problems = problems
         self._size = len(tokens)
         self.has_numbers = partitioner is MURMUR3 and isinstance(tokens, array) and tokens.typecode == "q"
+        # All tokens there can be are divided into equal parts, more than there are tokens here, up to as many as are
+        # found in no time: the few of a part are looked through as fast in a large ring as in a small one.
+        self._shift = max(63 - self._size.bit_length(), 64 - _MOST_PART_BITS)
+        self._begins = divided(tokens, self._shift) if self.has_numbers else None
 
     def __repr__(self) -> str:
         return f"<Ring of {len(self.nodes)} nodes, {len(self.tokens)} tokens>"
 
     def position(self, token: Token) -> int:
         """Return which range a token is in: the number of the first token that is not less, or else of the first."""
-        at = first_not_less(self.tokens, token) if self.has_numbers else bisect_left(self.tokens, token)
+        if self.has_numbers:
+            return self.position_at(token)
+        at = bisect_left(self.tokens, token)
         return at if at < self._size else 0
 
     def position_of(self, routing_key: bytes) -> int:
@@ -78,9 +104,9 @@ class Ring:
             return self.position(self.partitioner.token(routing_key))
         return self.position_at(token_of(routing_key))
 
-    def position_at(self, token: int) -> int:
+    def position_at(self, token: Token) -> int:
         """Return which range a token is in, if tokens are numbers."""
-        at = first_not_less(self.tokens, token)
+        at = first_in_part(self.tokens, self._begins, self._shift, token)
         return at if at < self._size else 0
 
     def owner(self, token: Token) -> Node | None:
