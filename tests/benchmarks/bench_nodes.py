@@ -30,6 +30,8 @@ IN_FLIGHT = 8
 """A node, so that what arrives from one is as much everywhere."""
 WINDOWS = 40
 """How often each place of a window is taken, so that its beginning and its end count as much everywhere."""
+MORE = (80, 800)
+"""In flight at each of few nodes: as many in all as at 30 and at 300, for what is in flight takes memory."""
 ROUNDS = 7
 
 
@@ -86,8 +88,8 @@ def best(call: Callable[[], object]) -> float:
     return min(seconds(call) for _ in range(ROUNDS))
 
 
-def cost(count: int) -> Cost:
-    """Measure one number of nodes."""
+def cost(count: int, in_flight: int = IN_FLIGHT) -> Cost:
+    """Measure one number of nodes, with so many requests in flight at each."""
     world, sessions = World(4, count=count), []
     connecting = seconds(lambda: sessions.append(world.call(world.connect().__aenter__)))
     (session,) = sessions
@@ -96,15 +98,15 @@ def cost(count: int) -> Cost:
     parameters = [[number] for number in range(1_000)]  # equally many, which take the same memory everywhere
 
     def request() -> None:
-        total = WINDOWS * IN_FLIGHT * count
+        total = WINDOWS * in_flight * count
         source = islice(cycle(parameters), total)
-        world.call(triocql.execute_concurrent_with_args, session, statement, source, IN_FLIGHT * count)
+        world.call(triocql.execute_concurrent_with_args, session, statement, source, in_flight * count)
 
     request()  # has the nodes prepare the statement
     for node in world.nodes:
         for link in node.links:
             Echo(link)
-    of_requests = best(request) / (WINDOWS * IN_FLIGHT * count)
+    of_requests = best(request) / (WINDOWS * in_flight * count)
     way = session._context.executor.router.turn.routes.keyed(KEYSPACE, None, False, triocql.Consistency.ONE)
 
     def route() -> None:
@@ -143,6 +145,9 @@ def main() -> None:
             f"look-up and choice {each.routing:.3f} µs ({each.routing / few.routing:.2f}), "
             f"request {each.request:.1f} µs ({each.request / few.request:.2f})"
         )
+    for in_flight in MORE:
+        request = cost(COUNTS[0], in_flight).request
+        print(f"{COUNTS[0]:4} nodes, {in_flight} in flight at each: request {request:.1f} µs")
     many = COUNTS[1]
     one, two = memory(many, 1), memory(many, 2)
     a_connection = (two - one) / many
