@@ -159,13 +159,11 @@ async def session(
 
 
 @pytest.fixture
-def table(session: Session, options: ConnectKeywords) -> Table:
+def table(session: Session) -> Table:
     """Create a table with these columns; its name is returned."""
-    # Of a name alone nodes warn now and then, which v3 has no place for: they answer with an error in its stead.
-    keyspace = f"{KEYSPACE}." if options.get("protocol_version") == 3 else ""
 
     async def create(columns: str) -> str:
-        name = f"{keyspace}t{next(_numbers)}"
+        name = f"t{next(_numbers)}"
         await session.execute(f"CREATE TABLE {name} ({columns})")
         return name
 

@@ -15,6 +15,8 @@ from triocql.errors import RowTypeError
 from .conftest import KEYSPACE, on_every_wire
 
 if TYPE_CHECKING:
+    from triocql import ConnectKeywords
+
     from .conftest import Table
 
 pytestmark = [pytest.mark.cassandra, pytest.mark.anyio]
@@ -59,6 +61,20 @@ class Struct(msgspec.Struct):
 
 
 HOME = Place("Main", 7)
+
+
+@pytest.fixture
+def table(table: Table, options: ConnectKeywords) -> Table:
+    """Tables that are named in full on v3: of names alone nodes may warn on any request that follows, which v3 has no
+    place for: they answer with an error in its stead.
+    """
+    if options.get("protocol_version") != 3:
+        return table
+
+    async def create(columns: str) -> str:
+        return f"{KEYSPACE}.{await table(columns)}"
+
+    return create
 
 
 async def filled(session: Session, table: Table) -> str:
