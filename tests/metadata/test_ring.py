@@ -73,9 +73,14 @@ def test_the_range_of_a_token_is_found_among_many() -> None:
 
 
 def test_tokens_that_somebody_else_takes_away_are_not_looked_at() -> None:
-    ring = ring_of([node("a", *range(0, 64_000, 64))])
-    del ring.tokens[1:]  # type: ignore[attr-defined]
-    assert 0 <= ring.position(63_000) <= 1
+    ring = ring_of([node("a", *range(LEAST, MOST, 2**52))])
+    replicas = replicas_of(ring, kind="SimpleStrategy", replication_factor="1")
+    tokens: array[int] = ring.tokens  # type: ignore[assignment]
+    del tokens[1:]
+    assert {ring.position(token) for token in (LEAST, 0, 2**62, MOST)} <= {0, 1}
+    del tokens[:]
+    assert ring.position(2**62) == 0
+    assert names(replicas.find(2**62)) == "a"
 
 
 def test_a_ring_without_tokens_has_no_replicas() -> None:

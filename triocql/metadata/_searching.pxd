@@ -52,9 +52,12 @@ cdef inline Py_ssize_t first_in_part(array.array tokens, array.array begins, int
     """Of each part it is known where its tokens begin, so that few are looked at, however many there are in all."""
     cdef const long long* numbers = tokens.data.as_longlongs
     cdef Py_ssize_t part = part_of(token, shift)
-    cdef Py_ssize_t low = begins.data.as_uints[part]
-    cdef Py_ssize_t high = min(<Py_ssize_t>begins.data.as_uints[part + 1], len(tokens))
+    cdef Py_ssize_t low = 0
+    cdef Py_ssize_t high = len(tokens)  # arrays are open to whoever has the ring: nothing behind their ends is looked at
     cdef Py_ssize_t middle
+    if 0 <= part < len(begins) - 1:
+        low = min(<Py_ssize_t>begins.data.as_uints[part], high)
+        high = min(<Py_ssize_t>begins.data.as_uints[part + 1], high)
     while low < high:
         middle = (low + high) >> 1
         if numbers[middle] < token:

@@ -29,7 +29,7 @@ if not cython.compiled:  # where it is, these functions are those of `_searching
         """Return nothing: `bisect_left` needs no parts."""
         return ()
 
-    def first_in_part(tokens: Sequence[Token], begins: Sequence[int] | None, shift: int, token: Token) -> int:
+    def first_in_part(tokens: Sequence[Token], begins: Sequence[int], shift: int, token: Token) -> int:
         """Return the number of the first token that is not less."""
         return bisect_left(tokens, token)
 
@@ -82,7 +82,7 @@ class Ring:
         # All tokens there can be are divided into equal parts, more than there are tokens here, up to as many as are
         # found in no time: the few of a part are looked through as fast in a large ring as in a small one.
         self._shift = max(63 - self._size.bit_length(), 64 - _MOST_PART_BITS)
-        self._begins = divided(tokens, self._shift) if self.has_numbers else None
+        self._begins = divided(tokens, self._shift) if self.has_numbers else ()
 
     def __repr__(self) -> str:
         return f"<Ring of {len(self.nodes)} nodes, {len(self.tokens)} tokens>"
@@ -106,6 +106,8 @@ class Ring:
 
     def position_at(self, token: Token) -> int:
         """Return which range a token is in, if tokens are numbers."""
+        if not self.has_numbers:
+            return self.position(token)
         at = first_in_part(self.tokens, self._begins, self._shift, token)
         return at if at < self._size else 0
 
