@@ -28,6 +28,10 @@ def statements(cql: str) -> tuple[str, ...]:
         ("A 3-1;B 4/2;", ("A 3-1", "B 4/2")),
         ("/*\nWarning: it's virtual;\nVIRTUAL TABLE x (a int);\n*/", ()),
         ("/*\nWarning: it's of old;\nCREATE TABLE x (a int) WITH comment = '/* a */; b';\n*/", ()),
+        (
+            "/* Do NOT execute this statement! ...\n\nCREATE TABLE x (\"*/ A\" int) WITH comment = 'b';\n*/",
+            (),
+        ),
         ("/* one; */ A;\n-- two;\nB;", ("A", "B")),
         ("A /* within; */ B;", ("A /* within; */ B",)),
         ("", ()),

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_WARNING: Final = "/*\nWarning: "
-"""What begins the comment that has all of an object that CQL cannot make, its own comments as they are."""
+_NOT_MADE: Final = ("/*\nWarning: ", "/* Do NOT execute this statement!")
+"""What begins the comment that has all of an object that CQL cannot make, its own comments as they are: the words of
+Cassandra, and of ScyllaDB."""
 
 _TOKEN: Final = re.compile(
     r"""
@@ -82,7 +83,7 @@ class Description:
 
 def _statements(cql: str) -> Iterator[str]:
     """Split CQL at its semicolons; comments at the beginning of a statement are left out."""
-    if cql.startswith(_WARNING):
+    if cql.startswith(_NOT_MADE):
         return
     start = None
     for token in _TOKEN.finditer(cql):

@@ -60,6 +60,7 @@ def test_what_cassandra_quotes_is_quoted_for_users_too() -> None:
         ("uuid", str(ID), str(ID)),
         ("text", None, "null"),
         ("'org.apache.cassandra.db.marshal.LexicalUUIDType'", str(ID), f"0x{ID.hex}"),
+        ("'evil.LexicalUUIDType'", "0) ; DROP", "'0) ; DROP'"),
         ("'org.apache.cassandra.db.marshal.CompositeType(a,b)'", "1:it's:!", "'1:it''s:!'"),
     ],
 )

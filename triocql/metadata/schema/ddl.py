@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 INDENT: Final = "    "
 
 _BARE: Final = re.compile("[a-z][a-z0-9_]*", re.ASCII)
+_HEXADECIMAL: Final = re.compile("[0-9a-fA-F]+")
 _WORDS: Final = """
     add allow alter and apply asc authorize batch begin by columnfamily create delete desc describe drop entries execute
     from full grant if in index infinity insert into is keyspace limit materialized modify nan norecursive not null of
@@ -161,7 +162,8 @@ def argument(cql_type: str, text: str | None) -> str:
     if text is None:
         return "null"
     if cql_type.startswith("'"):
-        return f"0x{text.replace('-', '')}" if cql_type.endswith(".LexicalUUIDType'") else string(text)
+        digits = text.replace("-", "") if cql_type.endswith(".LexicalUUIDType'") else ""
+        return f"0x{digits}" if _HEXADECIMAL.fullmatch(digits) else string(text)
     if cql_type in _QUOTED_TYPES:
         return string(text)
     return f"0x{text}" if cql_type == "blob" else text
