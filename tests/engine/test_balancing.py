@@ -18,7 +18,7 @@ from triocql.config.policies import PolicyOptions
 from triocql.metadata.node import Distance, Node
 from triocql.metadata.snapshot import Snapshot
 from triocql.policies import ExponentialBackoffRetry
-from triocql.policies.balancing import RoutedRequest
+from triocql.policies.balancing import BalancingPolicy, FilteredBalancing, RoutedRequest
 from triocql.protocol.constants import Consistency
 from triocql.session.session import Session
 
@@ -43,7 +43,7 @@ class Policy:
         return nodes
 
 
-def world_of(policy: Policy, count: int = 3, **options: Any) -> World:
+def world_of(policy: BalancingPolicy, count: int = 3, **options: Any) -> World:
     return World(count=count, policies=PolicyOptions(balancing=policy), **options)
 
 
@@ -303,6 +303,28 @@ def test_what_comes_while_a_session_is_opened_and_is_no_mistake_of_the_policys_e
 
     with pytest.raises(kind, match="mine"), world_of(Interrupted()).session():
         raise AssertionError("it was opened")
+
+
+def test_a_node_that_a_filter_cannot_judge_gets_no_connection(caplog: pytest.LogCaptureFixture) -> None:
+    def predicate(node: Node) -> bool:
+        if node.name.startswith("10.0.0.2") or hard:
+            raise LookupError("mine")
+        return True
+
+    hard = False
+    balancing = FilteredBalancing(predicate=predicate)
+    world = world_of(balancing, count=2)
+    with world.session() as session:
+        near, left_out = session.metadata.nodes
+        assert (near.distance, left_out.distance) == (Distance.LOCAL, Distance.IGNORED)
+        hard = True
+        session._context.executor.router.apply(session.metadata)
+        assert (near.distance, left_out.distance) == (Distance.LOCAL, Distance.IGNORED)
+    assert "raised in distance(), for 10.0.0.2:9042" in caplog.text
+    world = world_of(balancing, count=2)
+    with pytest.raises(errors.OptionError, match="the session would have no node"):
+        world.call(world.connect().__aenter__)
+    world.assert_closed()
 
 
 @pytest.mark.parametrize("answer", ["local", None, 1])

@@ -124,7 +124,8 @@ class Router:
             self._defaults.append(default)
 
     def _distance(self, policy: BalancingPolicy, node: Node, snapshot: Snapshot) -> Distance:
-        """Return how far a node is; as far as it was before if the policy fails to tell.
+        """Return how far a node is; as far as it was before if the policy fails to tell. A node without connections is
+        left out then: no policy has let it in.
 
         While a session is opened, Ctrl-C and the like are the caller's, who waits for that.
         """
@@ -134,7 +135,7 @@ class Router:
             if not len(self.pools) and (isinstance(error, OptionError) or not isinstance(error, Exception)):
                 raise
             logger.exception("the balancing policy raised in distance(), for %s", node.name)
-        return node.distance
+        return node.distance if any(pool.node is node for pool in self.pools) else Distance.IGNORED
 
     def add(self, pool: Pool) -> None:
         """Send requests to the node of `pool`, too."""
