@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import triocql
 from triocql.abc import Address
 from triocql.config.auth import PlainTextAuth
 from triocql.config.options import (
@@ -427,3 +428,10 @@ def test_no_password_in_a_repr() -> None:
     options = read(f"cql://app:{SECRET}@host")
     assert SECRET not in repr(options)
     assert SECRET not in repr(options.auth)
+
+
+@pytest.mark.parametrize("given", [{"timeout": 1.0}, 5, triocql.Options])
+@pytest.mark.parametrize("connect", [triocql.connect, triocql.sync.connect])
+def test_options_that_are_none_are_refused(connect: Any, given: Any) -> None:
+    with pytest.raises(OptionError, match=r"^options is .*; it has to be triocql\.Options"):
+        connect(options=given)

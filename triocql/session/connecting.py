@@ -6,6 +6,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from triocql._brief import brief
 from triocql._hints import CONNECT, one_position
 from triocql.cluster.cluster import Cluster
 from triocql.codecs.registry import Registry
@@ -151,6 +152,10 @@ def whole_options(
         return Options.from_arguments(contact_points, port=port, **keywords)
     if keywords:
         raise OptionError(f"options= was given; put {next(iter(keywords))}= into it, not beside it")
+    if not isinstance(options, Options):
+        raise OptionError(
+            f"options is {brief(options)}; it has to be triocql.Options: those by name need no options="
+        )
     return options
 
 
