@@ -317,6 +317,10 @@ def test_a_node_that_a_filter_cannot_judge_gets_no_connection(caplog: pytest.Log
     with world.session() as session:
         near, left_out = session.metadata.nodes
         assert (near.distance, left_out.distance) == (Distance.LOCAL, Distance.IGNORED)
+        with pytest.raises(
+            errors.NoNodeAvailable, match=r"node 10\.0\.0\.2:9042 was asked for, which gets no conn"
+        ):
+            world.call(session.execute, "SELECT 1", node=left_out)
         hard = True
         session._context.executor.router.apply(session.metadata)
         assert (near.distance, left_out.distance) == (Distance.LOCAL, Distance.IGNORED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -462,8 +463,14 @@ def test_a_node_that_cannot_be_had_is_no_other_node() -> None:
     with world.session() as session:
         snapshot = know(world, session, snapshot_of(nodes_of(session)))
         lose(world, 1)
-        for node in (snapshot.nodes[1], Node(Address("10.9.9.9", 9042))):
-            with pytest.raises(errors.NoNodeAvailable):
+        for node, reason in (
+            (snapshot.nodes[1], "no connection to a node for this request: 10.0.0.2:9042"),
+            (
+                Node(Address("10.9.9.9", 9042)),
+                "node 10.9.9.9:9042 was asked for, which is none of this session's",
+            ),
+        ):
+            with pytest.raises(errors.NoNodeAvailable, match=re.escape(reason)):
                 world.call(session.execute, "SELECT x", node=node)
         world.call(session.execute, "SELECT x")
 

@@ -39,7 +39,7 @@ class Absence:
         pools = tuple(self._pools) if named is None else named
         policy = self._policy if request.balancing is None else request.balancing
         try:
-            error = NoNodeAvailable(self._reason(pools, policy))
+            error = NoNodeAvailable(self._left_out(request.node) or self._reason(pools, policy))
         except BaseException as raised:  # of the policy: it is nothing to whoever asks, who may be a reader
             return raised
         error.attempts = tuple(pool.last_failure for pool in pools if pool.last_failure is not None)
@@ -55,6 +55,15 @@ class Absence:
         which = "the session" if policy is self._policy else "a profile"
         reason = self._explained(policy) or f"the balancing policy ignores every node: {_listed(nodes)}"
         return OptionError(f"{which} would have no node: {reason}")
+
+    def _left_out(self, node: Node | None) -> str | None:
+        """Return why a node that a request is for gets none; None if it does, or if any node would do."""
+        if node is None or any(pool.node is node for pool in self._pools):
+            return None
+        nodes = self._snapshot().nodes
+        if any(each is node for each in nodes):
+            return f"node {node} was asked for, which gets no connections: the balancing policy leaves it out"
+        return f"node {node} was asked for, which is none of this session's, or no longer; known are {_listed(nodes)}"
 
     def _reason(self, pools: Sequence[Pool], policy: BalancingPolicy) -> str:
         if pools:
