@@ -48,16 +48,11 @@ cdef inline array.array divided(array.array tokens, int shift):
     return begins
 
 
-cdef inline Py_ssize_t first_in_part(array.array tokens, array.array begins, int shift, int64_t token) noexcept:
-    """Of each part it is known where its tokens begin, so that few are looked at, however many there are in all."""
-    cdef const long long* numbers = tokens.data.as_longlongs
-    cdef Py_ssize_t part = part_of(token, shift)
-    cdef Py_ssize_t low = 0
-    cdef Py_ssize_t high = len(tokens)  # arrays are open to whoever has the ring: nothing behind their ends is looked at
+cdef inline Py_ssize_t first_between(
+    const long long* numbers, Py_ssize_t low, Py_ssize_t high, int64_t token
+) noexcept:
+    """Return the number of the first token that is not less, of some that lie together; that behind them if none is."""
     cdef Py_ssize_t middle
-    if 0 <= part < len(begins) - 1:
-        low = min(<Py_ssize_t>begins.data.as_uints[part], high)
-        high = min(<Py_ssize_t>begins.data.as_uints[part + 1], high)
     while low < high:
         middle = (low + high) >> 1
         if numbers[middle] < token:
@@ -67,6 +62,18 @@ cdef inline Py_ssize_t first_in_part(array.array tokens, array.array begins, int
     return low
 
 
+cdef inline Py_ssize_t first_in_part(array.array tokens, array.array begins, int shift, int64_t token) noexcept:
+    """Of each part it is known where its tokens begin, so that few are looked at, however many there are in all."""
+    cdef const long long* numbers = tokens.data.as_longlongs
+    cdef Py_ssize_t part = part_of(token, shift)
+    cdef Py_ssize_t low = 0
+    cdef Py_ssize_t high = len(tokens)  # arrays are open to whoever has the ring: nothing behind their ends is looked at
+    if 0 <= part < len(begins) - 1:
+        low = min(<Py_ssize_t>begins.data.as_uints[part], high)
+        high = min(<Py_ssize_t>begins.data.as_uints[part + 1], high)
+    return first_between(numbers, low, high, token)
+
+
 cdef inline Py_ssize_t first_not_less(array.array tokens, int64_t token) noexcept:
     """Tokens are spread evenly: it begins where the token should be, and looks ever further away from there. In a ring
     of many thousands that stays within memory that lies together.
@@ -74,7 +81,7 @@ cdef inline Py_ssize_t first_not_less(array.array tokens, int64_t token) noexcep
     cdef const long long* numbers = tokens.data.as_longlongs
     cdef Py_ssize_t size = len(tokens)
     cdef Py_ssize_t low = <Py_ssize_t>((<double>token * 5.421010862427522e-20 + 0.5) * size)  # by 2**64
-    cdef Py_ssize_t high, middle
+    cdef Py_ssize_t high
     cdef Py_ssize_t step = 16
     low = high = min(max(low, 0), size)
     while low > 0 and numbers[low - 1] >= token:
@@ -85,10 +92,4 @@ cdef inline Py_ssize_t first_not_less(array.array tokens, int64_t token) noexcep
         low = high + 1
         high = min(low + step, size)
         step *= 2
-    while low < high:
-        middle = (low + high) >> 1
-        if numbers[middle] < token:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    return first_between(numbers, low, high, token)
